@@ -1,0 +1,29 @@
+"""The errors a user can cause: each names the value, the place and the fix."""
+
+
+class RigError(ValueError):
+    """A mistake in input, configuration or data that the user can mend."""
+
+
+class UnknownNameError(RigError):
+    """A name that no registry, preset or action space knows."""
+
+
+class ActionError(RigError):
+    """Text that is not an action of the space, or an action the space does not have."""
+
+
+class DialogueError(RigError):
+    """A conversation that does not follow the prompt format."""
+
+
+class DatasetError(RigError):
+    """A dataset on disk that is malformed, truncated or not the one expected."""
+
+
+class CheckpointError(RigError):
+    """A checkpoint that is missing, truncated or of another shape."""
+
+
+class MissingDependencyError(RigError):
+    """An optional dependency that is not installed; the message holds the command that installs it."""

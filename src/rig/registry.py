@@ -1,0 +1,91 @@
+"""The one small registry behind every plug-in: environments, teachers, annotators, presets.
+
+A user's package adds an entry without touching ours, either by calling `add` at import or by declaring an entry
+point in the group that the registry names (for example `rig.envs`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from rig.errors import MissingDependencyError, UnknownNameError
+
+T = TypeVar("T")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the nearest known name, or an empty string."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Build the error for a name that is not among `known`."""
+    names = sorted(known)
+    return UnknownNameError(f"unknown {kind} {name!r}.{suggestion(name, names)} Known: {', '.join(names) or 'none'}.")
+
+
+def require(module: str, extra: str) -> object:
+    """Import an optional `module`, or say which extra of this package installs it.
+
+    Raises:
+        MissingDependencyError: the module cannot be imported.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{module} is needed here and could not be imported ({error}). Install it: pip install 'rig-agent[{extra}]'"
+        ) from error
+
+
+class Registry(Generic[T]):
+    """Names to values, where a value may be given late as `"module:attribute"`, so that listing imports nothing."""
+
+    def __init__(self, kind: str, group: str | None = None) -> None:
+        self.kind = kind
+        self.group = group
+        self._entries: dict[str, T | str] = {}
+
+    def add(self, name: str, value: T | str) -> None:
+        """Register `value`, or the `"module:attribute"` that holds it, under `name`; a name is given once."""
+        if name in self._entries and self._entries[name] != value:
+            raise UnknownNameError(f"{self.kind} {name!r} is registered twice; choose another name")
+        self._entries[name] = value
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return the decorator form of `add`."""
+
+        def decorate(value: T) -> T:
+            self.add(name, value)
+            return value
+
+        return decorate
+
+    def names(self) -> list[str]:
+        """Return every known name, plug-ins of installed packages included, sorted."""
+        return sorted({*self._entries, *(point.name for point in self._points())})
+
+    def get(self, name: str) -> T:
+        """Return the value registered under `name`.
+
+        Raises:
+            UnknownNameError: nobody registered that name; the nearest known one is proposed.
+        """
+        if name in self._entries:
+            value = self._entries[name]
+            if isinstance(value, str):
+                module, _, attribute = value.partition(":")
+                return getattr(import_module(module), attribute)
+            return value
+        for point in self._points():
+            if point.name == name:
+                return point.load()
+        raise unknown_name(self.kind, name, self.names())
+
+    def _points(self) -> Iterable:
+        return entry_points(group=self.group) if self.group else ()

@@ -1,0 +1,88 @@
+"""The action codec is exact both ways, the grammar accepts exactly the codec's texts, and bad text is a named error."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rig.actions import ACTION_SPACES, CRAFTER, MINERL, NOOP, Action, ActionGrammar, ActionSpace, Camera
+from rig.errors import ActionError, UnknownNameError
+
+
+def actions_of(space: ActionSpace) -> st.SearchStrategy[Action]:
+    keys = st.frozensets(st.sampled_from(space.keys), max_size=1 if space.exclusive else 6)
+    angle = st.sampled_from(list(space.camera.angles())) if space.camera else st.just(0)
+    return st.builds(lambda pressed, camera: Action(keys=pressed, camera=camera), keys, st.tuples(angle, angle))
+
+
+@pytest.mark.parametrize("space", [MINERL, CRAFTER], ids=lambda space: space.name)
+def test_format_then_parse_is_the_identity_and_the_grammar_accepts(space):
+    grammar = ActionGrammar(space)
+
+    @given(actions_of(space))
+    def check(action):
+        text = space.format(action)
+        assert space.parse(text) == action
+        assert grammar.is_action(text)
+
+    check()
+
+
+@given(st.text(alphabet="forwadlefthink,:[]-0123456789 .", max_size=24))
+def test_grammar_and_parser_agree_on_arbitrary_text(text):
+    try:
+        MINERL.parse(text)
+        legal = True
+    except ActionError:
+        legal = False
+    assert ActionGrammar(MINERL).is_action(text) == legal
+
+
+def test_known_texts():
+    assert MINERL.format(Action.press("sprint", "forward", camera=(0, 10))) == "forward, sprint, camera:[0,10]"
+    assert MINERL.parse("noop") == NOOP
+    assert CRAFTER.parse("place_stone") == Action.press("place_stone")
+
+
+@pytest.mark.parametrize(
+    ("space", "text", "message"),
+    [
+        (MINERL, "forwards", "Did you mean 'forward'"),
+        (MINERL, "", "not a key"),
+        (MINERL, "sprint, forward", "canonical"),
+        (MINERL, "forward, forward", "canonical"),
+        (MINERL, "camera:[0,0]", "canonical"),
+        (MINERL, "noop, forward", "not a key"),
+        (MINERL, "camera:[0,7]", "off the grid"),
+        (MINERL, "camera:[00,5]", "not a key"),
+        (CRAFTER, "move_left, use", "one key a step"),
+        (CRAFTER, "camera:[0,5]", "no camera"),
+        (CRAFTER, "do", "not a key"),
+    ],
+)
+def test_malformed_text_is_a_named_error(space, text, message):
+    with pytest.raises(ActionError, match=message):
+        space.parse(text)
+
+
+def test_grammar_never_allows_more_than_the_space():
+    grammar = ActionGrammar(CRAFTER)
+    assert grammar.advance(grammar.start, "use, ") is None
+    space = ActionSpace(name="tiny", keys=("a", "ab", "b"), camera=Camera(step=90, limit=90))
+    tiny = ActionGrammar(space)
+    assert tiny.is_action("a, ab, b, camera:[90,-90]")
+    assert not tiny.is_action("b, a")
+    assert not tiny.is_action("a, ")
+
+
+def test_quantise_rounds_and_clips():
+    assert MINERL.quantise(frozenset(), (2.4, -177.6)).camera == (0, -180)
+    assert MINERL.quantise(frozenset(), (500, -7.6)).camera == (180, -10)
+
+
+def test_bad_spaces_and_names():
+    with pytest.raises(ActionError, match="twice"):
+        ActionSpace(name="x", keys=("a", "a"))
+    with pytest.raises(ActionError, match="cannot be a key"):
+        ActionSpace(name="x", keys=("noop",))
+    with pytest.raises(UnknownNameError, match="Did you mean 'minerl'"):
+        ACTION_SPACES.get("minrl")
