@@ -57,6 +57,7 @@ class Dream:
         frame: the imagined frame as pixels, or None where only codes exist (or nothing was dreamed: the control row).
         codes: the imagined frame as VQ codes, or None.
         real_frame: what the engine really showed after replaying the actions up to here, or None before alignment.
+        real_codes: `real_frame` as VQ codes, or None where no tokenizer has seen it yet.
     """
 
     thought: str | None
@@ -64,6 +65,7 @@ class Dream:
     frame: Frame | None = None
     codes: Codes | None = None
     real_frame: Frame | None = None
+    real_codes: Codes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,7 @@ class Step:
         action: the action that the world executed at this step.
         thought: the reasoning that led to `action`, or None where nobody wrote one.
         next_frame: the frame after the action, uint8 [H, W, 3], or None where it is not known.
+        next_codes: `next_frame` as VQ codes, or None where no tokenizer has seen it yet.
         dreams: the imagined steps of a lookahead, first to last; empty without one.
         review: the review that ended the lookahead, or None without one. Its action equals `action`.
         actor: who chose the action: "teacher", "noise", "policy" or "random".
@@ -107,6 +110,7 @@ class Step:
     previous_action: Action = NOOP
     thought: str | None = None
     next_frame: Frame | None = None
+    next_codes: Codes | None = None
     dreams: tuple[Dream, ...] = ()
     review: Review | None = None
     actor: str = POLICY

@@ -1,0 +1,31 @@
+"""A `Step` to a list of text and image segments, and segments to token ids: the one place where the prompt lives."""
+
+from rig.dialogue.encoding import Kind, Layout, SegmentEncoder, TokenSequence
+from rig.dialogue.parse import parse_answer, parse_conversation
+from rig.dialogue.prompt import Format, answer, answer_prefix, ask, basic_conversation, lookahead_conversation, reread
+from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
+from rig.dialogue.tokenizer import TextTokenizer, train_bpe
+
+__all__ = [
+    "End",
+    "Format",
+    "Kind",
+    "Layout",
+    "ReadImage",
+    "Role",
+    "Segment",
+    "SegmentEncoder",
+    "Text",
+    "TextTokenizer",
+    "TokenSequence",
+    "WriteImage",
+    "answer",
+    "answer_prefix",
+    "ask",
+    "basic_conversation",
+    "lookahead_conversation",
+    "parse_answer",
+    "parse_conversation",
+    "reread",
+    "train_bpe",
+]

@@ -1,0 +1,221 @@
+"""The conversation of the paper, and the only place where its phrases are written down.
+
+Training items and inference prompts are built by the same functions. One step is
+
+    system … human <image> … The current task: … The previous action: …
+    rig    The reasoning: Y Next action: A, and next frame: <image>
+
+and a lookahead continues it: each dream becomes the `<image>` of a further human turn, marked `<Imagine:>`, until the
+turn that begins with "Wait! Let's re-observe..." revises the action (specification section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from rig.actions import ActionSpace
+from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
+from rig.errors import DialogueError
+from rig.records import Codes, Dream, Frame, Step
+
+SYSTEM = (
+    "system: You reason step by step about a Minecraft-like task, act with keys and mouse, and imagine what the next "
+    "frame will show.\n"
+)
+HUMAN = "human: "
+HUMAN_AGAIN = "\nhuman: "
+IMAGINE = "\n<Imagine:>"
+ASK = {
+    (True, True): (
+        "\nReason about the action, predict the next action from the current frame, task and previous action, and "
+        "generate the next frame.\nThe current task: "
+    ),
+    (True, False): (
+        "\nReason about the action, and predict the next action from the current frame, task and previous action.\n"
+        "The current task: "
+    ),
+    (False, True): (
+        "\nPredict the next action from the current frame, task and previous action, and generate the next frame.\n"
+        "The current task: "
+    ),
+    (False, False): ("\nPredict the next action from the current frame, task and previous action.\nThe current task: "),
+}
+PREVIOUS_ACTION = ".\nThe previous action: "
+RIG = ".\nrig: "
+REASONING = "The reasoning: "
+FIRST_ACTION = "Next action: "
+NEXT_ACTION = " Next action: "
+NEXT_FRAME = ", and next frame: "
+REVIEW = "Wait! Let's re-observe... "
+
+LITERALS = (
+    SYSTEM,
+    HUMAN,
+    HUMAN_AGAIN,
+    IMAGINE,
+    *ASK.values(),
+    PREVIOUS_ACTION,
+    RIG,
+    REASONING,
+    FIRST_ACTION,
+    NEXT_ACTION,
+    NEXT_FRAME,
+    REVIEW,
+)
+"""Every fixed phrase, each of which a small tokenizer may write as one token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """Which fields a model speaks, and how it reads its own dreams.
+
+    Attributes:
+        thought: whether turns reason before they act.
+        dream: whether turns imagine the next frame.
+        read_back: how a dream enters the next turn: decoded to "pixels" and read through the understanding encoder,
+            or left in the context as the "codes" it was written in.
+    """
+
+    thought: bool = True
+    dream: bool = True
+    read_back: Literal["pixels", "codes"] = "pixels"
+
+
+def ask(
+    frame: Frame | None, instruction: str, previous_action: str, form: Format, *, imagined: bool = False
+) -> list[Segment]:
+    """Return a human turn about `frame`, up to and including `rig: `.
+
+    Args:
+        frame: the observed or imagined frame; None where the dream's codes are already in the context.
+        instruction: the task.
+        previous_action: the text of the action that led here.
+        form: the fields the model speaks.
+        imagined: True for a turn that continues a conversation after a dream, which is marked `<Imagine:>`, or, where
+            the form does not dream (the control), after a first proposal, which is not.
+    """
+    for name, text in (("instruction", instruction), ("previous action", previous_action)):
+        _reject_phrases(name, text)
+    opening = [_phrase(HUMAN_AGAIN)] if imagined else [_phrase(SYSTEM), _phrase(HUMAN)]
+    image: list[Segment] = [] if frame is None else [ReadImage(frame=frame)]
+    return [
+        *opening,
+        *image,
+        *([_phrase(IMAGINE)] if imagined and form.dream else []),
+        _phrase(ASK[form.thought, form.dream]),
+        Text(text=instruction),
+        _phrase(PREVIOUS_ACTION),
+        Text(text=previous_action, literal=True),
+        _phrase(RIG),
+    ]
+
+
+def answer_prefix(form: Format, *, review: bool = False) -> list[Segment]:
+    """Return the phrases that open the model's turn and that it is never asked to predict."""
+    return [
+        *([_phrase(REVIEW)] if review else []),
+        _phrase(REASONING if form.thought else FIRST_ACTION),
+    ]
+
+
+def answer(
+    thought: str | None,
+    action: str,
+    codes: Codes | None,
+    form: Format,
+    *,
+    review: bool = False,
+    target_text: bool = True,
+    target_image: bool = True,
+) -> list[Segment]:
+    """Return the model's turn: reasoning, action and next frame, as far as `form` has them.
+
+    Args:
+        thought: Y, needed where the form has thoughts.
+        action: A as text.
+        codes: P as VQ codes, needed where the form dreams.
+        form: the fields the model speaks.
+        review: True for the turn that begins with "Wait! Let's re-observe...".
+        target_text: whether training predicts the thought and the action.
+        target_image: whether training predicts the image.
+
+    Raises:
+        DialogueError: a field that the form needs is missing, or the thought holds one of the fixed phrases.
+    """
+    segments = answer_prefix(form, review=review)
+    if form.thought:
+        if thought is None:
+            raise DialogueError("this step has no thought, yet the form reasons; run `rig reason` on the dataset first")
+        _reject_phrases("thought", thought)
+        segments.append(Text(text=thought, role=Role.THOUGHT, target=target_text))
+        segments.append(Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, target=target_text))
+    segments.append(Text(text=action, role=Role.ACTION, literal=True, target=target_text))
+    if not form.dream:
+        return [*segments, End(target=target_text)]
+    if codes is None:
+        raise DialogueError("this step has no codes of the next frame, yet the form dreams; tokenize the frames first")
+    segments.append(Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, target=target_text))
+    return [*segments, WriteImage(codes=codes, target=target_image), End()]
+
+
+def basic_conversation(step: Step, space: ActionSpace, form: Format, *, imitate: bool = True) -> list[Segment]:
+    """Return the conversation of one step without lookahead.
+
+    With `imitate` false (an action that noise chose) only the dream is learned, not the thought or the action.
+    """
+    return [
+        *ask(step.frame, step.instruction, space.format(step.previous_action), form),
+        *answer(step.thought, space.format(step.action), step.next_codes, form, target_text=imitate),
+    ]
+
+
+def lookahead_conversation(step: Step, space: ActionSpace, form: Format) -> list[Segment]:
+    """Return the conversation of one step with its dreams and its review.
+
+    The proposals (Y⁻, A⁻) are context only; the dreams are learned where the engine's real frame is known, and so is
+    the review. Without dreams (`form.dream` false: the control) the first proposal is reviewed as it stands.
+
+    Raises:
+        DialogueError: the step has no dreams or no review.
+    """
+    if not step.dreams or step.review is None:
+        raise DialogueError(f"step {step.index} has no dreams or no review; it is not a lookahead step")
+    segments = ask(step.frame, step.instruction, space.format(step.previous_action), form)
+    for dream in step.dreams if form.dream else step.dreams[:1]:
+        segments += _dreamed_turn(dream, space, form)
+        segments += reread(dream, step.instruction, space, form)
+    review = step.review
+    return [
+        *segments,
+        *answer(review.thought, space.format(review.action), step.next_codes, form, review=True),
+    ]
+
+
+def reread(dream: Dream, instruction: str, space: ActionSpace, form: Format) -> list[Segment]:
+    """Return the human turn in which a dream is looked at; without one (the control), its text alone.
+
+    Raises:
+        DialogueError: the form reads pixels and the dream has none.
+    """
+    in_pixels = form.dream and form.read_back == "pixels"
+    if in_pixels and dream.frame is None:
+        raise DialogueError("a dream without pixels cannot be read back as pixels; decode its codes first")
+    return ask(dream.frame if in_pixels else None, instruction, space.format(dream.action), form, imagined=True)
+
+
+def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format) -> Iterator[Segment]:
+    codes = dream.real_codes if dream.real_codes is not None else dream.codes
+    known = dream.real_codes is not None
+    yield from answer(dream.thought, space.format(dream.action), codes, form, target_text=False, target_image=known)
+
+
+def _phrase(text: str) -> Text:
+    return Text(text=text, literal=True)
+
+
+def _reject_phrases(name: str, text: str) -> None:
+    for phrase in LITERALS:
+        if phrase.strip() in text:
+            raise DialogueError(f"the {name} {text!r} holds the fixed phrase {phrase.strip()!r}; reword it")

@@ -1,0 +1,64 @@
+"""What a conversation is made of: text, images that are read, images that are written, and the end of a turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from rig.records import Codes, Frame
+
+
+class Role(IntEnum):
+    """What a token stands for; losses and costs are reported per role."""
+
+    PROMPT = 0
+    THOUGHT = 1
+    ACTION = 2
+    IMAGE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """A run of text.
+
+    Attributes:
+        text: the characters.
+        role: what the run stands for.
+        literal: True for fixed phrases and action texts, which a small tokenizer writes as single tokens.
+        target: True where training predicts the run.
+    """
+
+    text: str
+    role: Role = Role.PROMPT
+    literal: bool = False
+    target: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadImage:
+    """An image that the model sees through its understanding encoder, uint8 [H, W, 3]."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WriteImage:
+    """An image that the model writes, as VQ codes.
+
+    Attributes:
+        codes: the codes in raster order.
+        target: True where training predicts them.
+    """
+
+    codes: Codes
+    target: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """The end of one of the model's turns."""
+
+    target: bool = False
+
+
+Segment = Text | ReadImage | WriteImage | End

@@ -1,0 +1,222 @@
+"""Steps to conversations to token ids and back, exactly; the prompt itself is held as golden text."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rig.actions import CRAFTER, MINERL, Action
+from rig.dialogue import (
+    Format,
+    Kind,
+    Layout,
+    ReadImage,
+    Role,
+    SegmentEncoder,
+    Text,
+    WriteImage,
+    basic_conversation,
+    lookahead_conversation,
+    parse_conversation,
+    prompt,
+    train_bpe,
+)
+from rig.errors import CheckpointError, DialogueError, RigError
+from rig.records import fake_step
+
+CORPUS = ["1. The tree is near. 2. No wood yet. 3. Go left."] * 3
+ATOMS = [*prompt.LITERALS, *CRAFTER.keys, "noop"]
+ATOMIC = train_bpe(CORPUS, vocabulary_size=340, atoms=ATOMS)
+PLAIN = train_bpe(CORPUS, vocabulary_size=300)
+LAYOUT = Layout(read_tokens=4, write_tokens=6, image_alignment=16)
+FORMS = [
+    Format(thought=t, dream=d, read_back=r) for t in (True, False) for d in (True, False) for r in ("pixels", "codes")
+]
+
+thoughts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(
+    lambda text: not any(phrase.strip() in text for phrase in prompt.LITERALS)
+)
+
+
+def codes(random: np.random.Generator) -> np.ndarray:
+    return random.integers(0, 16384, LAYOUT.write_tokens).astype(np.uint16)
+
+
+def coded_step(seed, thought, dreams, space):
+    random = np.random.default_rng(seed)
+    step = fake_step(seed, space=space, size=8, num_dreams=dreams)
+    dreamed = tuple(replace(dream, thought=thought, codes=codes(random), real_frame=None) for dream in step.dreams)
+    review = replace(step.review, thought=thought) if step.review else None
+    return replace(step, thought=thought, next_codes=codes(random), dreams=dreamed, review=review)
+
+
+def visible(step, form):
+    """What a conversation in `form` shows of a step."""
+    dreams = step.dreams if form.dream else step.dreams[:1]
+    return (
+        step.frame.tobytes(),
+        step.instruction,
+        step.previous_action,
+        step.thought if form.thought else None,
+        step.action,
+        step.next_codes.tolist() if form.dream else None,
+        [
+            (
+                dream.thought if form.thought else None,
+                dream.action,
+                dream.codes.tolist() if form.dream else None,
+                dream.frame.tobytes() if form.dream and form.read_back == "pixels" else None,
+            )
+            for dream in dreams
+        ],
+        step.review is not None,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**16),
+    thoughts,
+    st.integers(0, 3),
+    st.sampled_from(FORMS),
+    st.sampled_from([CRAFTER, MINERL]),
+    st.sampled_from([ATOMIC, PLAIN]),
+)
+def test_encode_then_decode_is_the_identity(seed, thought, dreams, form, space, tokenizer):
+    step = coded_step(seed, thought, dreams, space)
+    build = lookahead_conversation if dreams else basic_conversation
+    encoder = SegmentEncoder(tokenizer, LAYOUT)
+    tokens = encoder.encode(build(step, space, form))
+    found = parse_conversation(encoder.decode(tokens), space)
+    shown = replace(found, next_codes=found.next_codes if form.dream else step.next_codes)
+    assert visible(shown, form) == visible(step, form)
+    assert np.all(np.diff(tokens.positions) > 0)
+
+
+@given(thoughts)
+def test_text_round_trips_and_thoughts_never_become_atoms(text):
+    assert ATOMIC.decode(ATOMIC.encode(text)) == text
+    spelled = f"{text} noop use <begin_of_image> {prompt.SYSTEM}"
+    assert not ATOMIC.special_ids & set(ATOMIC.encode(spelled))
+    assert ATOMIC.decode(ATOMIC.encode(spelled)) == spelled
+
+
+def test_phrases_and_actions_are_single_tokens_where_the_tokenizer_has_them():
+    for phrase in ATOMS:
+        assert len(ATOMIC.encode(phrase, literal=True)) == 1
+    assert len(ATOMIC.encode("move_left")) > 1
+    assert PLAIN.decode(PLAIN.encode(prompt.SYSTEM, literal=True)) == prompt.SYSTEM
+
+
+def test_the_conversation_reads_as_the_paper_writes_it():
+    step = coded_step(0, "1. A tree is near.", 1, MINERL)
+    dream = replace(step.dreams[0], action=Action.press("forward"))
+    review = replace(step.review, thought="2. It got no nearer.", action=Action.press("left", "sprint"))
+    step = replace(
+        step,
+        instruction="build a tower",
+        previous_action=Action.press(camera=(0, 10)),
+        dreams=(dream,),
+        action=review.action,
+        review=review,
+    )
+    parts = {ReadImage: "<image>", WriteImage: "<codes>"}
+    shown = "".join(
+        segment.text if isinstance(segment, Text) else parts.get(type(segment), "\n")
+        for segment in lookahead_conversation(step, MINERL, Format())
+    )
+    question = (
+        "\nReason about the action, predict the next action from the current frame, task and previous action, and "
+        "generate the next frame.\nThe current task: build a tower.\nThe previous action: "
+    )
+    assert shown == (
+        f"{prompt.SYSTEM}human: <image>{question}camera:[0,10].\n"
+        "rig: The reasoning: 1. A tree is near. Next action: forward, and next frame: <codes>\n"
+        f"\nhuman: <image>\n<Imagine:>{question}forward.\n"
+        "rig: Wait! Let's re-observe... The reasoning: 2. It got no nearer. "
+        "Next action: left, sprint, and next frame: <codes>\n"
+    )
+
+
+def targets_of(tokens, role):
+    return bool(tokens.targets[tokens.roles == role].any())
+
+
+def test_proposals_carry_no_loss_and_the_review_does():
+    step = coded_step(3, "1. A cow.", 2, CRAFTER)
+    real = tuple(replace(dream, real_codes=dream.codes) for dream in step.dreams)
+    encoder = SegmentEncoder(ATOMIC, LAYOUT)
+    unaligned = encoder.encode(lookahead_conversation(step, CRAFTER, Format()))
+    aligned = encoder.encode(lookahead_conversation(replace(step, dreams=real), CRAFTER, Format()))
+    assert unaligned.targets[unaligned.kinds == Kind.CODE].sum() == LAYOUT.write_tokens
+    assert aligned.targets[aligned.kinds == Kind.CODE].sum() == 3 * LAYOUT.write_tokens
+    review_start = int(np.flatnonzero(aligned.ids == ATOMIC.encode(prompt.REVIEW, literal=True)[0])[0])
+    text = np.isin(aligned.roles, [Role.THOUGHT, Role.ACTION]) & (aligned.ids != ATOMIC.eos)
+    assert not aligned.targets[:review_start][text[:review_start]].any()
+    assert aligned.targets[review_start:][text[review_start:]].all()
+
+
+def test_noise_is_dreamed_about_and_never_imitated():
+    step = coded_step(3, "1. A cow.", 0, CRAFTER)
+    encoder = SegmentEncoder(ATOMIC, LAYOUT)
+    tokens = encoder.encode(basic_conversation(step, CRAFTER, Format(), imitate=False))
+    assert not targets_of(tokens, Role.THOUGHT)
+    assert not targets_of(tokens, Role.ACTION)
+    assert tokens.targets[tokens.kinds == Kind.CODE].all()
+
+
+def test_aligned_images_stand_at_a_constant_distance():
+    encoder = SegmentEncoder(ATOMIC, Layout(read_tokens=4, write_tokens=6, image_alignment=64))
+    distances = set()
+    for thought in ("", "1. A tree.", "1. A tree is near and a cow is."):
+        tokens = encoder.encode(basic_conversation(coded_step(0, thought, 0, CRAFTER), CRAFTER, Format()))
+        read = tokens.positions[tokens.kinds == Kind.READ][0]
+        written = tokens.positions[tokens.kinds == Kind.CODE][0]
+        assert read % 64 == written % 64 == 0
+        distances.add(int(written - read))
+    assert distances == {64}
+
+
+def test_generation_continues_with_the_positions_of_training():
+    step = coded_step(0, "1. A tree.", 0, CRAFTER)
+    encoder = SegmentEncoder(ATOMIC, LAYOUT)
+    whole = encoder.encode(basic_conversation(step, CRAFTER, Format()))
+    first_code = int(np.flatnonzero(whole.kinds == Kind.CODE)[0])
+    opened = encoder.open_image(int(whole.positions[first_code - 2]) + 1)
+    assert (opened.ids[0], opened.positions[0]) == (whole.ids[first_code - 1], whole.positions[first_code - 1])
+    closed = encoder.close_image(int(whole.positions[first_code + LAYOUT.write_tokens - 1]) + 1)
+    assert closed.ids.tolist() == whole.ids[-2:].tolist()
+    assert closed.positions.tolist() == whole.positions[-2:].tolist()
+
+
+def test_mistakes_are_named():
+    step = coded_step(0, "1. A tree.", 0, CRAFTER)
+    with pytest.raises(DialogueError, match="fixed phrase"):
+        basic_conversation(replace(step, thought="go. Next action: left"), CRAFTER, Format())
+    with pytest.raises(DialogueError, match="rig reason"):
+        basic_conversation(replace(step, thought=None), CRAFTER, Format())
+    with pytest.raises(DialogueError, match="tokenize the frames"):
+        basic_conversation(replace(step, next_codes=None), CRAFTER, Format())
+    with pytest.raises(DialogueError, match="no dreams"):
+        lookahead_conversation(step, CRAFTER, Format())
+    short = basic_conversation(replace(step, next_codes=np.zeros(3, np.uint16)), CRAFTER, Format())
+    with pytest.raises(DialogueError, match="6"):
+        SegmentEncoder(ATOMIC, LAYOUT).encode(short)
+    segments = basic_conversation(step, CRAFTER, Format())
+    with pytest.raises(DialogueError, match="no end"):
+        parse_conversation(segments[:-1], CRAFTER)
+    with pytest.raises(RigError, match="too small"):
+        train_bpe(CORPUS, vocabulary_size=200)
+
+
+def test_tokenizer_files(tmp_path):
+    ATOMIC.save(tmp_path)
+    again = type(ATOMIC).load(tmp_path)
+    assert again.encode(prompt.SYSTEM + "x", literal=True) == ATOMIC.encode(prompt.SYSTEM + "x", literal=True)
+    with pytest.raises(CheckpointError, match="missing"):
+        type(ATOMIC).load(tmp_path / "nowhere")
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        type(ATOMIC).load(tmp_path)
