@@ -58,6 +58,7 @@ class Dream:
         codes: the imagined frame as VQ codes, or None.
         real_frame: what the engine really showed after replaying the actions up to here, or None before alignment.
         real_codes: `real_frame` as VQ codes, or None where no tokenizer has seen it yet.
+        privileged: the engine's facts at `real_frame`; empty before alignment.
     """
 
     thought: str | None
@@ -66,6 +67,7 @@ class Dream:
     codes: Codes | None = None
     real_frame: Frame | None = None
     real_codes: Codes | None = None
+    privileged: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +186,7 @@ def fake_dream(random: np.random.Generator, space: ActionSpace = CRAFTER, size: 
         action=fake_action(random, space),
         frame=fake_frame(random, size),
         real_frame=fake_frame(random, size),
+        privileged={"facing": "water"},
     )
 
 

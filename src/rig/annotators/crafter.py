@@ -1,0 +1,194 @@
+"""A Reasoner and a Reviewer for Crafter by rule, over the facts of the view.
+
+They read `rig.envs.crafter.facts` only, which hold what the frame shows, so no thought can tell what lies out of view.
+The wording varies with the frame, and the same frame is always worded the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from zlib import crc32
+
+from rig.actions import Action
+from rig.annotators.base import ReviewCase, prompt_hash
+from rig.annotators.claims import WORDINGS, Claim, place_of, say
+from rig.envs.crafter.facts import DIRECTIONS, VITALS, Offset, View, distance
+from rig.records import Frame, Step
+from rig.teachers.crafter_needs import Need, next_need
+
+FOES = ("zombie", "skeleton")
+_VERSION = "1"
+_RULES = prompt_hash(_VERSION + repr(sorted(WORDINGS.items())))
+_MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
+
+
+class CrafterReasoner:
+    """Writes two to four clauses: what is in view, what is missing, what follows."""
+
+    name = f"crafter-rules-{_VERSION}"
+    prompt = _RULES
+
+    def reason(self, steps: Sequence[Step]) -> list[str]:
+        """Return a thought for each step; its `privileged` facts and its action are read."""
+        return [_word(explain(step.privileged, step.action), step.frame) for step in steps]
+
+
+class CrafterReviewer:
+    """Writes what the dream led to, whether to keep the plan, and why the better action is better."""
+
+    name = f"crafter-rules-{_VERSION}"
+    prompt = _RULES
+
+    def review(self, cases: Sequence[ReviewCase]) -> list[str]:
+        """Return a review for each case; the facts of the step and of its dreams are read."""
+        return [_word(self._claims(case), case.step.frame) for case in cases]
+
+    def _claims(self, case: ReviewCase) -> list[Claim]:
+        facts, proposal = case.step.privileged, case.step.proposal
+        judgement = Claim.of("keep" if case.better == proposal else "change")
+        reasons = [claim for claim in explain(facts, case.better) if claim.kind not in ("count", "have")]
+        dreamed = [dream.privileged for dream in case.step.dreams if dream.privileged]
+        outcome = [describe_dream(facts, dreamed[-1])] if dreamed else []
+        return [*outcome, judgement, *reasons[-2:]]
+
+
+def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
+    """Return the claims that lead from the view's facts to `action`: seen, missing, concluded."""
+    view = View(facts)
+    key = next(iter(action.keys), "")
+    foe = _foe_at_hand(view, key)
+    if foe is not None:
+        return [_near(view, foe), _conclusion(view, key, None)]
+    need = need_of(facts)
+    if need.verb == "explore":
+        return [*_way_ahead(view, key), _conclusion(view, key, None)]
+    if need.verb in ("make", "place", "wall"):
+        ahead = [] if key.startswith((_MAKE, _PLACE)) else _way_ahead(view, key)
+        return [*_ready(view, need), *ahead, _conclusion(view, key, None)]
+    target = _target(view, need.thing, key)
+    claims = [_near(view, target) if target else Claim.of("none", thing=need.thing)]
+    if need.item:
+        claims.append(Claim.of("count", item=need.item, n=view.count(need.item), m=need.want))
+    claims += _obstacle(view, target, key)
+    return [*claims, _conclusion(view, key, target)]
+
+
+def need_of(facts: Mapping[str, Any]) -> Need:
+    """Return what the recipes ask for next, as far as the view's facts tell."""
+    return next_need(facts["task"], View(facts), remaining=facts["target"] - facts["samples"])
+
+
+def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any]) -> Claim:
+    """Return the one claim that says most about what a dream led to."""
+    then, now = View(before), View(after)
+    if now.count("health") < then.count("health"):
+        return Claim.of("dream_hurt")
+    for item, count in now.inventory.items():
+        if item not in VITALS and count > then.count(item):
+            return Claim.of("dream_gain", item=item)
+    still = all(before[name] == after[name] for name in ("position", "facing"))
+    if still and {**then.inventory} == {**now.inventory}:
+        return Claim.of("dream_still")
+    need = need_of(before)
+    if need.verb in ("gather", "reach"):
+        old, new = then.find(need.thing), now.find(need.thing)
+        if old:
+            closer = bool(new) and distance(new[0]) < distance(old[0])
+            return Claim.of("dream_closer" if closer else "dream_no_closer", thing=need.thing)
+    return Claim.of("dream_walks")
+
+
+def _word(claims: Sequence[Claim], frame: Frame) -> str:
+    seed = crc32(frame.tobytes())
+    return say(claims, [crc32(b"%d/%d" % (seed, number)) for number in range(len(claims))])
+
+
+def _near(view: View, offset: Offset) -> Claim:
+    thing = view.thing(offset)
+    if offset == view.facing:
+        return Claim.of("front", thing=thing)
+    return Claim.of("near", thing=thing, place=place_of(offset))
+
+
+def _ready(view: View, need: Need) -> list[Claim]:
+    """Return what makes it time to make or place something."""
+    if need.verb == "make":
+        return [Claim.of("beside", thing="table"), Claim.of("have", item="wood", n=view.count("wood"))]
+    item = "stone" if need.verb == "wall" else "wood"
+    return [Claim.of("have", item=item, n=view.count(item))]
+
+
+def _foe_at_hand(view: View, key: str) -> Offset | None:
+    """Return where the foe stands that `key` deals with, or None."""
+    towards = view.facing if key == "use" else _direction(key)
+    return towards if towards is not None and view.creatures.get(towards) in FOES else None
+
+
+def _target(view: View, thing: str, key: str) -> Offset | None:
+    """Return which `thing` in view the action goes for: the nearest that it faces or gets closer to, or the nearest."""
+    found = view.find(thing)
+    step = _direction(key)
+    if key == "use" and view.thing(view.facing) == thing:
+        return view.facing
+    if step is not None:
+        for offset in found:
+            if offset == step or distance((offset[0] - step[0], offset[1] - step[1])) < distance(offset):
+                return offset
+    return found[0] if found else None
+
+
+def _obstacle(view: View, target: Offset | None, key: str) -> list[Claim]:
+    """Return what keeps the player from going straight to the target, where the action goes another way."""
+    step = _direction(key)
+    if target is None or step is None or distance((target[0] - step[0], target[1] - step[1])) < distance(target):
+        return []
+    for way, direct in DIRECTIONS.items():
+        nearer = distance((target[0] - direct[0], target[1] - direct[1])) < distance(target)
+        if nearer and not view.is_free(direct):
+            return [Claim.of("blocked", thing=view.thing(direct), way=way)]
+    return []
+
+
+def _way_ahead(view: View, key: str) -> list[Claim]:
+    """Return whether the way that the action takes is open, and what blocks the way faced where it turns off.
+
+    A key that stays in place says what is faced.
+    """
+    step = _direction(key)
+    if step is None:
+        return [_near(view, view.facing)]
+    claims = []
+    if step != view.facing and not view.is_free(view.facing):
+        claims.append(Claim.of("blocked", thing=view.thing(view.facing), way=_way(view.facing)))
+    claims.append(Claim.of("open", way=_way(step)) if view.is_free(step) else _near(view, step))
+    return claims
+
+
+def _conclusion(view: View, key: str, target: Offset | None) -> Claim:
+    step = _direction(key)
+    if step is not None:
+        if view.is_free(step):
+            need = need_of(view.facts)
+            searches = target is None and need.verb in ("gather", "reach")
+            return Claim.of("search" if searches else "go", way=_way(step))
+        return Claim.of("turn", way=_way(step))
+    if key == "use":
+        ahead = view.thing(view.facing)
+        if view.facing in view.creatures:
+            return Claim.of("attack", thing=ahead)
+        need = need_of(view.facts)
+        return Claim.of("collect" if ahead == need.thing else "dig", thing=ahead)
+    if key.startswith(_PLACE):
+        return Claim.of("place", thing=key.removeprefix(_PLACE))
+    if key.startswith(_MAKE):
+        return Claim.of("make", thing=key.removeprefix(_MAKE))
+    return Claim.of("wait")
+
+
+def _direction(key: str) -> Offset | None:
+    return DIRECTIONS.get(key.removeprefix(_MOVE)) if key.startswith(_MOVE) else None
+
+
+def _way(direction: Offset) -> str:
+    return next(way for way, offset in DIRECTIONS.items() if offset == direction)

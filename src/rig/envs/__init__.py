@@ -1,0 +1,7 @@
+"""Worlds behind one Gymnasium interface, their tasks, and the split of seeds."""
+
+from rig.envs.base import WORLDS, World, make_world
+from rig.envs.seeds import Split, split_of
+from rig.envs.tasks import MANUAL, TOOL, Start, Task, TaskTable
+
+__all__ = ["MANUAL", "TOOL", "WORLDS", "Split", "Start", "Task", "TaskTable", "World", "make_world", "split_of"]

@@ -1,0 +1,89 @@
+"""The one interface of every world: Gymnasium's, plus what RIG needs to think, replay and teach."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+
+from rig.actions import Action, ActionSpace
+from rig.envs.seeds import Split
+from rig.envs.tasks import Task, TaskTable
+from rig.records import Frame
+from rig.registry import Registry
+
+
+class World(gym.Env):
+    """A Gymnasium environment whose observation is one RGB frame, uint8 [H, W, 3].
+
+    `reset(seed=…, options={"task": name, "setting": name})` starts an episode of a task; `info["privileged"]` holds
+    facts for teachers and annotators that the policy never sees. `save` and `load` make replays and forks exact.
+
+    Attributes:
+        name: the registry's name of this world.
+        actions: the keys and camera of this world.
+        tasks: what can be asked for.
+    """
+
+    name: str
+    actions: ActionSpace
+    tasks: TaskTable
+    task: Task
+    setting: str
+    seed: int
+
+    @abstractmethod
+    def to_native(self, action: Action) -> Any:
+        """Return `action` as an element of `action_space`."""
+
+    @abstractmethod
+    def solvable(self, task: Task, setting: str, seed: int) -> bool:
+        """Return whether the world of `seed` has a start for the task."""
+
+    @abstractmethod
+    def privileged(self) -> dict[str, Any]:
+        """Return JSON-like facts about the current state."""
+
+    @abstractmethod
+    def save(self) -> bytes:
+        """Return the whole state, random stream included; valid in this process only."""
+
+    @abstractmethod
+    def load(self, state: bytes) -> Frame:
+        """Go back to a saved state, and return its frame."""
+
+    @property
+    @abstractmethod
+    def samples(self) -> int:
+        """The samples obtained so far in this episode."""
+
+    def act(self, action: Action) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
+        """Step with a key-and-camera action; the same as `step(to_native(action))`."""
+        frame, reward, terminated, truncated, info = self.step(self.to_native(action))
+        return frame, float(reward), terminated, truncated, info
+
+    def episode_seeds(self, task: Task, setting: str, split: Split, count: int, *, skip: int = 0) -> list[int]:
+        """Return the first `count` seeds of `split`, after `skip` solvable ones, in which the task can be started."""
+        found: list[int] = []
+        for seed in split.seeds():
+            if self.solvable(task, setting, seed):
+                found.append(seed)
+                if len(found) == skip + count:
+                    break
+        return found[skip:]
+
+
+WORLDS: Registry[Callable[[], World]] = Registry("environment", "rig.envs")
+WORLDS.add("crafter", "rig.envs.crafter.world:CrafterWorld")
+
+
+def make_world(name: str) -> World:
+    """Build the registered world `name`.
+
+    Raises:
+        UnknownNameError: nobody registered it.
+        MissingDependencyError: its engine is not installed.
+    """
+    return WORLDS.get(name)()

@@ -1,0 +1,1 @@
+"""Crafter (Hafner 2021, MIT) as a world of RIG."""

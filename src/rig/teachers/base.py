@@ -1,0 +1,45 @@
+"""What a teacher is: something that plays well, by whatever means, and is never asked how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from rig.actions import NOOP, Action
+from rig.envs import World
+from rig.registry import Registry
+
+
+class Teacher(Protocol):
+    """Chooses actions in a world, privileged state included.
+
+    Attributes:
+        name: name and version, kept in the lineage of every trajectory.
+    """
+
+    name: str
+
+    def act(self, world: World) -> Action:
+        """Return the action to take in the world's current state, without changing it."""
+        ...
+
+
+class RandomTeacher:
+    """Presses uniformly random single keys: the floor of every table."""
+
+    name = "random-1"
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = np.random.default_rng(seed)
+
+    def act(self, world: World) -> Action:
+        """Return `noop` or one key, all equally likely."""
+        key = self._random.integers(len(world.actions.keys) + 1)
+        return NOOP if key == len(world.actions.keys) else Action.press(world.actions.keys[key])
+
+
+TEACHERS: Registry[Callable[[], Teacher]] = Registry("teacher", "rig.teachers")
+TEACHERS.add("random", RandomTeacher)
+TEACHERS.add("crafter", "rig.teachers.crafter:CrafterExpert")

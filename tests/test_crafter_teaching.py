@@ -1,0 +1,139 @@
+"""The expert solves tasks; rule-based thoughts are varied, readable back, true, and blind to what is not in view."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rig.actions import NOOP, Action
+from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase
+from rig.annotators.claims import (
+    WORDINGS,
+    Claim,
+    offset_of,
+    place_of,
+    read_clause,
+    say,
+    split_clauses,
+)
+from rig.dialogue import prompt
+from rig.envs import Split
+from rig.envs.crafter.facts import MATERIALS, longest_line
+from rig.envs.crafter.world import CrafterWorld
+from rig.records import Dream, Step
+from rig.teachers import TEACHERS
+
+THINGS = ["tree", "stone", "water", "wood_pickaxe"]
+SLOTS = {
+    "thing": st.sampled_from(THINGS),
+    "item": st.sampled_from(["wood", "stone", "wood_pickaxe"]),
+    "place": st.tuples(st.integers(-4, 4), st.integers(-3, 3)).filter(any).map(place_of),
+    "way": st.sampled_from(["left", "right", "up", "down"]),
+    "n": st.integers(0, 12),
+    "m": st.integers(1, 12),
+}
+
+
+def claims_of(kind):
+    slots = {slot for slot in SLOTS if "{" + slot + "}" in WORDINGS[kind][0]}
+    return st.fixed_dictionaries({slot: SLOTS[slot] for slot in slots}).map(lambda values: Claim.of(kind, **values))
+
+
+any_claim = st.sampled_from(sorted(WORDINGS)).flatmap(claims_of)
+
+
+@given(st.lists(any_claim, min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=4, max_size=4))
+def test_every_wording_reads_back_as_its_claim(claims, choices):
+    thought = say(claims, choices[: len(claims)])
+    assert [read_clause(clause) for clause in split_clauses(thought)] == claims
+    assert not any(phrase.strip() in thought for phrase in prompt.LITERALS)
+
+
+@given(SLOTS["place"])
+def test_places_in_words(place):
+    assert place_of(offset_of(place)) == place
+
+
+def test_what_is_not_a_claim_reads_as_none():
+    assert read_clause("The weather is fine.") is None
+    assert read_clause("I see tree 2 sideways.") is None
+
+
+@pytest.fixture(scope="module")
+def episodes():
+    """A few taught steps of every task and setting."""
+    world, teacher = CrafterWorld(), TEACHERS.get("crafter")()
+    steps, successes = [], []
+    for task, setting in world.tasks.cells():
+        for seed in world.episode_seeds(task, setting, Split.VALIDATION, 2):
+            frame, _ = world.reset(seed=seed, options={"task": task.name, "setting": setting})
+            done = False
+            while not done:
+                action, facts = teacher.act(world), world.privileged()
+                steps.append(Step(index=0, frame=frame, instruction="", action=action, privileged=facts))
+                frame, _, terminated, truncated, info = world.act(action)
+                done = terminated or truncated
+            successes.append(info["success"])
+    return steps, successes
+
+
+def test_the_expert_solves_the_tasks(episodes):
+    assert np.mean(episodes[1]) >= 0.95
+
+
+def test_every_clause_of_the_reasoner_holds(episodes):
+    steps, _ = episodes
+    thoughts = REASONERS.get("crafter")().reason(steps)
+    checker = CHECKERS.get("crafter")()
+    for step, thought in zip(steps, thoughts, strict=True):
+        verdicts = checker.check(thought, step.privileged, step.action)
+        assert 2 <= len(verdicts) <= 4, thought
+        assert all(verdict.holds is True for verdict in verdicts), (thought, step.privileged, step.action)
+    assert len(set(thoughts)) > len(thoughts) / 4, "wording and content vary"
+
+
+def test_the_checker_finds_false_claims(episodes):
+    step = episodes[0][0]
+    thought = "1. Diamond is right in front. 2. I hold 9 of 9 iron. 3. The moon is full. 4. So wait."
+    verdicts = CHECKERS.get("crafter")().check(thought, step.privileged, step.action)
+    assert [verdict.holds for verdict in verdicts] == [False, False, None, False]
+
+
+def test_thoughts_read_nothing_that_the_frame_does_not_show(episodes):
+    """Facts hold the view, what stands in it, the inventory and the task: changing anything else changes no thought."""
+    reasoner = REASONERS.get("crafter")()
+    steps = episodes[0][::17]
+    hidden = [
+        replace(step, privileged=step.privileged | {"position": [0, 0], "time": 9, "daylight": 0.1}) for step in steps
+    ]
+    assert reasoner.reason(steps) == reasoner.reason(hidden)
+    for step in steps:
+        assert {letter for row in step.privileged["view"] for letter in row} <= set(MATERIALS.values())
+        assert all(abs(c["at"][0]) <= 4 and abs(c["at"][1]) <= 3 for c in step.privileged["creatures"])
+
+
+def review(step, dreamed, proposal, better):
+    dreams = (Dream(thought="", action=proposal, privileged=dreamed),)
+    return REVIEWERS.get("crafter")().review([ReviewCase(step=replace(step, dreams=dreams), better=better)])[0]
+
+
+def test_the_reviewer_says_what_the_dream_shows_and_whether_to_keep_the_plan(episodes):
+    step = next(s for s in episodes[0] if s.action == Action.press("use") and s.privileged["task"] == "collect_wood")
+    idle = review(step, step.privileged, NOOP, step.action)
+    kinds = [read_clause(clause).kind for clause in split_clauses(idle)]
+    assert kinds[:2] == ["dream_still", "change"]
+    assert kinds[-1] == "collect"
+    held = dict(step.privileged["inventory"])
+    gained = step.privileged | {"inventory": held | {"wood": held.get("wood", 0) + 1}}
+    kept = review(step, gained, step.action, step.action)
+    assert [read_clause(clause).kind for clause in split_clauses(kept)][:2] == ["dream_gain", "keep"]
+    hurt = review(step, step.privileged | {"inventory": held | {"health": 1}}, NOOP, step.action)
+    assert read_clause(split_clauses(hurt)[0]).kind == "dream_hurt"
+
+
+def test_lines_of_stones():
+    assert longest_line(set()) == 0
+    assert longest_line({(0, 0), (1, 0), (2, 0), (2, 1), (5, 0)}) == 3
+    assert longest_line({(0, 0), (0, 1), (0, 2), (0, 3), (1, 3)}) == 4
