@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rig.actions import NOOP, Action
-from rig.envs import WORLDS, Split, make_world, split_of
+from rig.envs import CELL_READERS, WORLDS, Split, make_world, split_of
 from rig.envs.crafter.facts import View, read_facts
 from rig.envs.crafter.world import CrafterWorld
 from rig.errors import RigError, UnknownNameError
@@ -190,3 +190,21 @@ def test_a_broken_world_cache_is_made_again(world, tmp_path, monkeypatch):
     again, _ = start(world, "place_table", "tool", seed)
     assert np.array_equal(first, again)
     engine._generated.cache_clear()
+
+
+def test_cells_are_read_from_real_frames_without_error_by_day(world):
+    reader, random = CELL_READERS.get("crafter")(), RandomTeacher(1)
+    frames, facts = [], []
+    for seed, (task, setting) in enumerate(world.tasks.cells()):
+        world.reset(
+            seed=world.episode_seeds(task, setting, Split.VALIDATION, 1, skip=seed % 3)[0],
+            options={"task": task.name, "setting": setting},
+        )
+        for _ in range(8):
+            frames.append(world.act(random.act(world))[0])
+            facts.append(world.privileged())
+    truth = np.stack([reader.truth(fact) for fact in facts])
+    assert (truth >= 0).all()
+    assert np.array_equal(reader.read(frames, facts), truth)
+    shifted = np.roll(np.stack(frames), 16, axis=1)
+    assert (reader.read(shifted, facts) == truth).mean() < 0.9

@@ -1,7 +1,20 @@
 """Worlds behind one Gymnasium interface, their tasks, and the split of seeds."""
 
-from rig.envs.base import WORLDS, World, make_world
+from rig.envs.base import CELL_READERS, WORLDS, CellReader, World, make_world
 from rig.envs.seeds import Split, split_of
 from rig.envs.tasks import MANUAL, TOOL, Start, Task, TaskTable
 
-__all__ = ["MANUAL", "TOOL", "WORLDS", "Split", "Start", "Task", "TaskTable", "World", "make_world", "split_of"]
+__all__ = [
+    "CELL_READERS",
+    "MANUAL",
+    "CellReader",
+    "TOOL",
+    "WORLDS",
+    "Split",
+    "Start",
+    "Task",
+    "TaskTable",
+    "World",
+    "make_world",
+    "split_of",
+]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
 
 from rig.actions import Action, ActionSpace
 from rig.envs.seeds import Split
@@ -75,8 +77,26 @@ class World(gym.Env):
         return found[skip:]
 
 
+class CellReader(Protocol):
+    """Reads frames of a world made of grid cells back into labels, so that dreams can be scored cell by cell."""
+
+    rows: int
+    columns: int
+
+    def truth(self, facts: Mapping[str, Any]) -> NDArray[np.int16]:
+        """Return the labels that the engine's facts give, int16 [rows, columns]."""
+        ...
+
+    def read(self, frames: Sequence[Frame], facts: Sequence[Mapping[str, Any]]) -> NDArray[np.int16]:
+        """Return the labels read from `frames`, int16 [N, rows, columns], given the facts of the states they show."""
+        ...
+
+
 WORLDS: Registry[Callable[[], World]] = Registry("environment", "rig.envs")
 WORLDS.add("crafter", "rig.envs.crafter.world:CrafterWorld")
+
+CELL_READERS: Registry[Callable[[], CellReader]] = Registry("cell reader", "rig.cell_readers")
+CELL_READERS.add("crafter", "rig.envs.crafter.cells:CrafterCells")
 
 
 def make_world(name: str) -> World:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from rig.records import Frame
 from rig.registry import require
+from rig.storage import atomic_file
 
 require("crafter", "crafter")
 
@@ -140,10 +141,8 @@ def _generated(seed: int) -> dict[str, NDArray]:
         except (OSError, ValueError, EOFError, BadZipFile):
             path.unlink(missing_ok=True)  # a file cut short by a kill: generate it again
     state = _generate(seed)
-    beside = path.with_suffix(f".{os.getpid()}.npz.tmp")
-    with open(beside, "wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **state)  # type: ignore[arg-type]
-    os.replace(beside, path)
     return state
 
 

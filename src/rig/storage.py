@@ -1,0 +1,219 @@
+"""Files that are either whole or absent: written beside their place, flushed to the disk, then renamed.
+
+A process that is killed while it writes leaves the old file (or none) and a `*.tmp` beside it; it never leaves half a
+file under the final name. A full disk is a `RigError` that names the path and the free space, and takes nothing away.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from rig.errors import RigError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no fcntl: there the lock file is written, and not enforced.
+    fcntl = None  # type: ignore[assignment]
+
+TEMPORARY = ".tmp"
+"""What the name of every unfinished file ends with."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def full_disk_named(path: Path) -> Iterator[None]:
+    """Turn "no space left" while writing `path` into a RigError with the path and the free space."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise RigError(
+            f"no space left to write {path}: {_free(path) / 1e6:.1f} MB are free on its disk. What was there before "
+            f"is intact; free some space there, or choose another folder, and run again"
+        ) from error
+
+
+class AtomicFile:
+    """A file in the making: write to `temporary`, then `commit` it to `path` or `discard` it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.temporary = _beside(self.path)
+
+    def commit(self) -> None:
+        """Flush the temporary file to the disk and rename it to `path`, replacing what was there."""
+        with full_disk_named(self.path):
+            _flush(self.temporary)
+            os.replace(self.temporary, self.path)
+            _flush(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove the temporary file, if there is one."""
+        self.temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; it becomes `path` where the block ends well, and is removed where it raises.
+
+    Raises:
+        RigError: the disk is full.
+    """
+    file = AtomicFile(path)
+    try:
+        with full_disk_named(file.path):
+            file.path.parent.mkdir(parents=True, exist_ok=True)
+            yield file.temporary
+        file.commit()
+    except BaseException:
+        file.discard()
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` to `path` atomically, as indented JSON; NaN and infinity are refused, for they are not JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty folder to fill; it becomes `path` where the block ends well, and is removed where it raises.
+
+    Args:
+        path: the final folder.
+        overwrite: replace a folder that is already there, once the new one is complete.
+
+    Raises:
+        RigError: `path` exists and `overwrite` is false, or the disk is full.
+    """
+    path = Path(path)
+    if not overwrite:
+        refuse_existing(path)
+    temporary, old = _beside(path), _beside(path, "old")
+    try:
+        with full_disk_named(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for part in temporary.rglob("*"):
+                _flush(part)
+            _flush(temporary)
+            if path.exists():
+                os.replace(path, old)
+            os.replace(temporary, path)
+            _flush(path.parent)
+    except BaseException:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse_existing(path: Path, fix: str = "choose another path, or allow overwriting") -> None:
+    """Raise RigError where `path` is taken; an empty folder is not.
+
+    Args:
+        path: where something is about to be written.
+        fix: what the user can do about it.
+    """
+    path = Path(path)
+    taken = any(path.iterdir()) if path.is_dir() else path.exists()
+    if taken:
+        raise RigError(f"{path} already exists; {fix}")
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the `*.tmp` files that a killed writer left in `folder`; call it only while holding the folder's lock."""
+    for path in Path(folder).glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+
+
+class Lock:
+    """One process at a time: a lock on a file, which the system itself lets go of when its holder dies.
+
+    Raises:
+        RigError: another process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or raise RigError at once."""
+        with full_disk_named(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+")
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise RigError(
+                f"{self.path.parent} is being written by another process (it holds {self.path.name}); wait for it to "
+                f"end, or stop it"
+            ) from error
+        self._file = file
+
+    def release(self) -> None:
+        """Let go of the lock; a second call does nothing."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Lock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _beside(path: Path, mark: str = "new") -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{mark}{TEMPORARY}")
+
+
+def _flush(path: Path) -> None:
+    """Ask the system to put a file, or a folder's list of names, on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _free(path: Path) -> int:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    return shutil.disk_usage(folder).free

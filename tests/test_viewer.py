@@ -1,0 +1,238 @@
+"""What the page is given: every field of a step, each frame once, and text that stays text."""
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rig.actions import Action
+from rig.dialogue import prompt
+from rig.errors import RigError, UnknownNameError
+from rig.records import Review, fake_frame, fake_step, fake_trajectory
+from rig.viewer import render_trace
+from rig.viewer.page import fill
+from rig.viewer.payload import build_payload, clauses, progress
+
+HOSTILE = "</script><script>alert(1)</script> <!-- {{title}} & \u2028 \ud800 ]]>"
+
+
+class Scripts(HTMLParser):
+    """Collects a page's scripts, and every tag with its attributes."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.scripts, self.tags = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data):
+        if self.tags and self.lasttag == "script" and self.cdata_elem == "script":
+            self.scripts[-1] += data
+
+
+def payload_of(*trajectories, **options):
+    return build_payload(trajectories, **{"title": "trace", "meta": {}, **options})
+
+
+def one_step(step):
+    return payload_of(fake_trajectory().with_steps((step,)))["episodes"][0]["steps"][0]
+
+
+def pixels(payload, number):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(payload["frames"][number]))))
+
+
+def test_the_payload_holds_the_episode():
+    trajectory = fake_trajectory(3, length=4, num_dreams=2)
+    payload = payload_of(trajectory, meta={"seeds": 10, "commit": "abc"})
+    episode = payload["episodes"][0]
+    assert payload["meta"] == [["seeds", "10"], ["commit", "abc"]]
+    assert payload["phrase"] == prompt.REVIEW.strip()
+    assert (episode["task"], episode["setting"], episode["seed"]) == ("collect_wood", "manual", 3)
+    assert (episode["success"], episode["length"]) == (True, 4)
+    step, shown = trajectory.steps[2], episode["steps"][2]
+    assert (shown["instruction"], shown["actor"]) == (step.instruction, "policy")
+    assert " ".join(shown["thought"]) == step.thought
+    assert shown["previous"] == episode["steps"][1]["action"]
+    assert np.array_equal(pixels(payload, shown["frame"]), step.frame)
+    assert np.array_equal(pixels(payload, shown["next"]), step.next_frame)
+    for dream, drawn in zip(step.dreams, shown["dreams"], strict=True):
+        assert np.array_equal(pixels(payload, drawn["frame"]), dream.frame)
+        assert np.array_equal(pixels(payload, drawn["real"]), dream.real_frame)
+        assert re.fullmatch(r"PSNR \d+\.\d dB", drawn["match"])
+
+
+def test_each_frame_is_stored_once():
+    assert len(payload_of(fake_trajectory(length=6))["frames"]) == 7
+    assert len(payload_of(fake_trajectory(length=6), fake_trajectory(length=6))["frames"]) == 7
+    still = fake_step(0)
+    assert len(payload_of(fake_trajectory().with_steps((replace(still, next_frame=still.frame),)))["frames"]) == 1
+
+
+def test_frames_of_the_same_bytes_and_another_shape_are_kept_apart():
+    wide, tall = np.zeros((4, 8, 3), np.uint8), np.zeros((8, 4, 3), np.uint8)
+    payload = payload_of(fake_trajectory().with_steps((replace(fake_step(), frame=wide, next_frame=tall),)))
+    assert [pixels(payload, number).shape for number in (0, 1)] == [(4, 8, 3), (8, 4, 3)]
+
+
+def test_the_first_dream_meets_the_next_frame_only_if_its_action_was_executed():
+    step = fake_step(1, num_dreams=2)
+    dreams = tuple(
+        replace(dream, action=Action.press(key), real_frame=None)
+        for dream, key in zip(step.dreams, ["use", "sleep"], strict=True)
+    )
+    kept = replace(
+        step, dreams=dreams, action=dreams[0].action, review=Review(thought="1. Go.", action=dreams[0].action)
+    )
+    shown = one_step(kept)
+    assert shown["dreams"][0]["real"] == shown["next"]
+    assert shown["dreams"][1]["real"] is None
+    assert not shown["review"]["changed"]
+    turned = replace(kept, action=Action.press("move_up"), review=Review(thought=None, action=Action.press("move_up")))
+    shown = one_step(turned)
+    assert shown["dreams"][0]["real"] is None
+    assert shown["review"] == {"thought": [], "proposal": "use", "action": "move_up", "changed": True}
+
+
+def test_dreams_without_pixels_and_equal_dreams_are_told():
+    step = fake_step(2, num_dreams=2)
+    frame = fake_frame(np.random.default_rng(0))
+    dreams = (replace(step.dreams[0], frame=None), replace(step.dreams[1], frame=frame, real_frame=frame))
+    shown = one_step(replace(step, dreams=dreams))["dreams"]
+    assert (shown[0]["frame"], shown[0]["match"]) == (None, "")
+    assert shown[1]["match"] == "identical"
+    small = replace(step.dreams[0], frame=frame[:8, :8])
+    assert one_step(replace(step, dreams=(small,)))["dreams"][0]["match"] == ""
+
+
+@pytest.mark.parametrize(
+    ("thought", "expected"),
+    [
+        ("1. A tree. 2. No wood. 3. Go.", ["1. A tree.", "2. No wood.", "3. Go."]),
+        ("I have 3. 1. Then go on", ["I have 3.", "1. Then go on"]),
+        ("1. There are 2. 5 more are far. 2. Go.", ["1. There are 2. 5 more are far.", "2. Go."]),
+        ("1. Wood is near. 2. I have 3. 3. Go on.", ["1. Wood is near.", "2. I have 3.", "3. Go on."]),
+        ("1. A tree 2. Go", ["1. A tree", "2. Go"]),
+        ("no numbers, version 1.5", ["no numbers, version 1.5"]),
+        ("1. Line\n2. line", ["1. Line", "2. line"]),
+        ("  ", []),
+        (None, []),
+    ],
+)
+def test_thoughts_fall_into_their_numbered_clauses(thought, expected):
+    assert clauses(thought) == expected
+
+
+def test_progress_is_samples_where_told_and_rewards_otherwise():
+    steps = [replace(fake_step(), reward=reward, privileged={}) for reward in (0.0, 1.0, 0.5)]
+    assert progress(steps) == ("reward", [0.0, 1.0, 1.5])
+    steps[1] = replace(steps[1], privileged={"samples": 4})
+    assert progress(steps) == ("samples", [0.0, 4.0, 4.0])
+
+
+def test_the_last_step_s_samples_count_at_the_end():
+    trajectory = replace(fake_trajectory(length=2), samples=3)
+    steps = tuple(replace(step, privileged={"samples": step.index}) for step in trajectory.steps)
+    episode = payload_of(trajectory.with_steps(steps))["episodes"][0]
+    assert (episode["progress"], episode["final"]) == ([0.0, 1.0], 3.0)
+    assert (
+        payload_of(replace(trajectory, steps=tuple(replace(step, reward=0.5) for step in trajectory.steps)))[
+            "episodes"
+        ][0]["final"]
+        == 1.0
+    )
+
+
+def test_claims_keep_their_verdicts():
+    claims = [{"text": "near", "verdict": True}, {"text": "far", "verdict": np.False_}, {"text": "tall"}]
+    shown = one_step(replace(fake_step(), privileged={"claims": claims}))["claims"]
+    assert [claim["verdict"] for claim in shown] == [True, False, None]
+    with pytest.raises(RigError, match=r"step 0: claim \{'text': 'near', 'verdict': 'yes'\}"):
+        one_step(replace(fake_step(), privileged={"claims": [{"text": "near", "verdict": "yes"}]}))
+
+
+def test_max_steps_spreads_evenly_and_keeps_the_ends():
+    episode = payload_of(fake_trajectory(length=50), max_steps=8)["episodes"][0]
+    positions = [step["position"] for step in episode["steps"]]
+    assert positions == [0, 7, 14, 21, 28, 35, 42, 49]
+    assert (episode["length"], len(episode["progress"])) == (50, 8)
+    assert len(payload_of(fake_trajectory(length=5), max_steps=8)["episodes"][0]["steps"]) == 5
+    assert len(payload_of(fake_trajectory(length=5), max_steps=1)["episodes"][0]["steps"]) == 1
+
+
+def test_hostile_text_stays_data(tmp_path):
+    step = replace(fake_step(num_dreams=1), thought=HOSTILE, instruction=HOSTILE)
+    trajectory = replace(fake_trajectory(), task=HOSTILE, id=HOSTILE, steps=(step,))
+    path = render_trace([trajectory], tmp_path / "deep" / "trace.html", title=HOSTILE, meta={HOSTILE: HOSTILE})
+    page = Scripts(path.read_text(encoding="utf-8"))
+    assert len(page.scripts) == 2
+    data = json.loads(page.scripts[0])
+    assert data["title"] == data["episodes"][0]["task"] == HOSTILE
+    assert data["episodes"][0]["steps"][0]["thought"] == [HOSTILE]
+    assert "{{" not in page.scripts[1]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_page_loads_nothing_and_its_policy_forbids_it(tmp_path):
+    text = render_trace([fake_trajectory(num_dreams=1)], tmp_path / "trace.html").read_text(encoding="utf-8")
+    page = Scripts(text)
+    policy = next(attributes["content"] for tag, attributes in page.tags if attributes.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+    for tag, attributes in page.tags:
+        assert not {"src", "style"} & set(attributes), tag
+        assert not any(name.startswith("on") for name in attributes), tag
+        assert attributes.get("href", "data:,") == "data:,"
+    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch(", "@import"):
+        assert forbidden not in text
+
+
+def test_slots_are_filled_in_one_pass():
+    template = "<title>{{title}}</title><style>a</style><script>b</script>{{payload}}"
+    assert "<title>{{payload}}</title>" in fill(template, "{{payload}}", {})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: payload_of(), "no episodes"),
+        (lambda: payload_of(fake_trajectory(length=0)), "episode 'fake-0' has no steps"),
+        (lambda: payload_of(fake_trajectory(), max_steps=0), "max_steps is 0"),
+        (lambda: one_step(replace(fake_step(), frame=np.zeros((4, 4, 3)))), "step 0: frame is float64"),
+        (
+            lambda: one_step(
+                replace(
+                    fake_step(), dreams=(replace(fake_step(num_dreams=1).dreams[0], frame=np.zeros((4, 4), np.uint8)),)
+                )
+            ),
+            r"dreams\[0\].frame is uint8 \[4, 4\]",
+        ),
+        (lambda: one_step(replace(fake_step(), reward=float("nan"))), "not finite"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    with pytest.raises(RigError, match=message):
+        call()
+
+
+def test_an_unknown_action_space_is_named(tmp_path):
+    with pytest.raises(UnknownNameError, match="Did you mean 'crafter'"):
+        render_trace([replace(fake_trajectory(), action_space="craftr")], tmp_path / "trace.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_the_viewer_imports_no_torch():
+    code = "import sys, rig.viewer; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

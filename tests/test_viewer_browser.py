@@ -1,0 +1,361 @@
+"""The trace page in a real browser: keys, marks, filter and address, without a single message in its console."""
+
+import copy
+import io
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import crafter
+import numpy as np
+import pytest
+from PIL import Image
+
+from rig.actions import CRAFTER, Action
+from rig.records import Dream, Lineage, Review, Step, Trajectory, fake_trajectory
+from rig.viewer import render_trace
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(os.environ.get("RIG_SKIP_BROWSER") == "1", reason="RIG_SKIP_BROWSER=1"),
+]
+
+CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+]
+HOSTILE = "1. </script><script>document.title='owned'</script> 2. <img src=x onerror=alert(1)> & <!-- done."
+MOVES = ["move_left", "move_right", "move_up", "move_down", "use"]
+
+
+def imagined(frame, random, blur):
+    """A dream as a small model draws it: blurred and a little off in colour."""
+    side = frame.shape[0]
+    small = Image.fromarray(frame).resize((side // blur, side // blur), Image.Resampling.BOX)
+    soft = np.asarray(small.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float64)
+    return np.clip(soft * random.uniform(0.85, 1.1, 3) + random.normal(0, 3, soft.shape), 0, 255).astype(np.uint8)
+
+
+def dream_ahead(env, actions, random):
+    """What a world would really show after `actions`, and dreams of it that grow worse."""
+    world = copy.deepcopy(env)
+    dreams = []
+    for depth, action in enumerate(actions, 2):
+        real = world.step(1 + MOVES.index(action))[0]
+        thought = f"1. After {action.replace('_', ' ')} the tree should be closer. 2. Nothing blocks the way yet."
+        frame = imagined(real, random, depth)
+        dreams.append(Dream(thought=thought, action=Action.press(action), frame=frame, real_frame=real))
+    return tuple(dreams)
+
+
+def lookahead_trajectory(seed=0, length=24, success=True):
+    """An episode in Crafter with a lookahead at every second step, reviewed with and without a change."""
+    random = np.random.default_rng(seed)
+    env = crafter.Env(size=(144, 144), seed=seed)
+    frame, previous, steps, samples = env.reset(), Action(), [], 0
+    for index in range(length):
+        actions = [MOVES[number] for number in random.integers(0, 5, 3)]
+        dreams = dream_ahead(env, actions, random) if index % 2 else ()
+        changed = index % 4 == 1
+        action = Action.press("use" if changed and actions[0] != "use" else actions[0])
+        text = f"1. A tree stands to the right, grass is below. 2. The wood count is {samples}. 3. Go on."
+        review = Review(thought=text, action=action, helped=action != dreams[0].action) if dreams else None
+        claims = [
+            {"text": "A tree stands to the right", "verdict": index % 3 != 0},
+            {"text": f"The wood count is {samples}", "verdict": True},
+            {"text": "Energy is low", "verdict": None},
+        ]
+        step = Step(
+            index=index,
+            frame=frame,
+            instruction="collect wood",
+            previous_action=previous,
+            action=action,
+            thought=text,
+            dreams=dreams,
+            review=review,
+            reward=float(index % 7 == 3),
+            privileged={"claims": claims, "samples": samples},
+        )
+        frame, _, _, _ = env.step(1 + MOVES.index(*action.keys))
+        steps.append(replace(step, next_frame=frame))
+        previous, samples = action, samples + (index % 7 == 3)
+    return Trajectory(
+        id=f"live-{seed}",
+        environment="crafter",
+        task="collect_wood",
+        setting="tool" if seed % 2 else "manual",
+        seed=seed,
+        action_space=CRAFTER.name,
+        steps=tuple(steps),
+        success=success,
+        samples=samples,
+        lineage=Lineage(stage="live", actor="rig-lookahead"),
+    )
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory):
+    """A page of four episodes: dreams and reviews, a hostile thought, and a fake one without dreams."""
+    lookahead = lookahead_trajectory()
+    hostile = tuple(replace(step, thought=HOSTILE) for step in lookahead.steps[:3])
+    episodes = [
+        lookahead,
+        replace(fake_trajectory(1, length=5), task="dig_down", success=False),
+        replace(lookahead, id="live-2", seed=2, success=False, steps=hostile),
+        replace(lookahead, id="live-3", seed=3, steps=lookahead.steps[:6]),
+    ]
+    path = tmp_path_factory.mktemp("trace") / "trace.html"
+    meta = {"checkpoint": "small <b>", "lookahead": "n = 3", "commit": "a6967f0"}
+    return render_trace(episodes, path, title="RIG-lookahead on Crafter <test>", meta=meta)
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    for program in (CHROMIUM, DRIVER):
+        if shutil.which(program) is None:
+            pytest.fail(
+                f"{program} is missing. Install it: apt-get update && apt-get install -y --no-install-recommends "
+                "chromium chromium-driver; or set RIG_SKIP_BROWSER=1 to go without the browser tests"
+            )
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "--window-size=1280,900"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield browser
+    browser.quit()
+
+
+class Page:
+    """The opened page, as a reader uses it."""
+
+    def __init__(self, driver, path: Path, address: str = "") -> None:
+        self.driver = driver
+        driver.get("about:blank")
+        driver.get(path.as_uri() + address)
+
+    def press(self, *keys):
+        from selenium.webdriver import ActionChains
+
+        for key in keys:
+            ActionChains(self.driver).send_keys(key).perform()
+
+    def text(self, selector):
+        return self.driver.execute_script("return document.querySelector(arguments[0]).innerText", selector)
+
+    def count(self, selector):
+        found = "return [...document.querySelectorAll(arguments[0])].filter((node) => node.checkVisibility()).length"
+        return self.driver.execute_script(found, selector)
+
+    def until(self, script, expected):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 5, poll_frequency=0.05).until(
+            lambda driver: driver.execute_script(f"return {script}") == expected, f"{script} never was {expected!r}"
+        )
+
+    def console(self):
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+@pytest.fixture
+def page(driver, trace):
+    opened = Page(driver, trace)
+    yield opened
+    assert opened.console() == []
+
+
+@pytest.fixture
+def keys():
+    from selenium.webdriver.common.keys import Keys
+
+    return Keys
+
+
+def test_it_opens_on_the_first_step(page, tmp_path):
+    assert page.driver.title == "RIG-lookahead on Crafter <test>"
+    assert page.text("#title") == "RIG-lookahead on Crafter <test>"
+    assert page.text("#counter") == "Step 1 of 24"
+    assert page.text("#task") == "collect_wood · manual"
+    assert page.text("#badge") == "✓ success"
+    assert page.text("#moment .thought").splitlines()[0].startswith("1. A tree stands to the right")
+    assert page.count("#lookahead") == 0
+    assert page.count("#list li") == 4
+    widths = page.driver.execute_script("return [...document.images].map((image) => image.naturalWidth)")
+    assert widths == [144, 144]
+    page.driver.save_screenshot(str(tmp_path / "first.png"))
+    assert (tmp_path / "first.png").stat().st_size > 10_000
+
+
+def test_keys_scrub_and_the_review_is_marked(page, keys):
+    page.press(keys.ARROW_RIGHT)
+    assert page.text("#counter") == "Step 2 of 24"
+    assert page.count(".dream") == 3
+    assert page.count(".dream img") == 6
+    assert page.text(".dream .thought").splitlines()[1] == "2. Nothing blocks the way yet."
+    assert "PSNR" in page.text(".dream .match")
+    assert page.text("#review .phrase") == "Wait! Let's re-observe..."
+    assert "changed by the review" in page.text("#review")
+    assert "changed by the review" in page.text("#action")
+    page.press(keys.ARROW_RIGHT, keys.ARROW_RIGHT)
+    assert "kept by the review" in page.text("#review")
+    assert "changed" not in page.text("#action")
+    page.press(keys.END)
+    assert page.text("#counter") == "Step 24 of 24"
+    page.press(keys.ARROW_RIGHT, keys.HOME, keys.ARROW_LEFT)
+    assert page.text("#counter") == "Step 1 of 24"
+    page.press("r", "r")
+    assert page.count("#review.turned") == 1
+    assert page.driver.execute_script("return document.querySelectorAll('#chart line').length") >= 3
+
+
+def test_d_swaps_reality_for_the_difference(page, keys):
+    page.press(keys.ARROW_RIGHT)
+    assert page.count(".difference") == 0
+    page.press("d")
+    assert page.count(".difference") == 3
+    assert page.text("#lookahead").count("Really came") == 0
+    page.press(keys.ARROW_RIGHT, keys.ARROW_RIGHT)
+    assert page.count(".difference") == 3
+    page.driver.find_element("id", "difference").click()
+    assert page.count(".difference") == 0
+
+
+def test_the_difference_is_the_difference(driver, tmp_path):
+    step = fake_trajectory(length=1, num_dreams=1).steps[0]
+    flat = np.full((8, 8, 3), 100, np.uint8)
+    dream = replace(step.dreams[0], frame=flat, real_frame=flat + np.array([20, 0, 40], np.uint8))
+    trajectory = fake_trajectory(length=1).with_steps((replace(step, dreams=(dream,)),))
+    page = Page(driver, render_trace([trajectory], tmp_path / "flat.html"))
+    page.press("d")
+    shown = Image.open(io.BytesIO(driver.find_element("css selector", ".overlay").screenshot_as_png)).convert("RGB")
+    assert shown.getpixel((shown.width // 2, shown.height // 2)) == pytest.approx((60, 0, 120), abs=2)
+
+
+def test_claims_are_marked_true_false_and_unchecked(page):
+    lines = page.text("#moment .thought").splitlines()
+    assert "A tree stands to the right✗ false" in lines[0]
+    assert "The wood count is 0✓ true" in lines[1]
+    assert lines[-1] == "Energy is low? unchecked"
+
+
+def test_the_address_keeps_episode_and_step(driver, trace, keys):
+    page = Page(driver, trace, "#4/5")
+    assert page.text("#counter") == "Step 5 of 6"
+    page.press(keys.ARROW_RIGHT)
+    page.until("location.hash", "#4/6")
+    driver.execute_script("location.hash = '#1/3'")
+    page.until("document.querySelector('#counter').innerText", "Step 3 of 24")
+    for nonsense in ("#99/99", "#0/0", "#<img>"):
+        page = Page(driver, trace, nonsense)
+        assert page.text("#counter").startswith("Step ")
+    assert page.console() == []
+
+
+def test_episodes_change_and_filter(page):
+    page.press("]")
+    assert page.text("#badge") == "✗ failed"
+    assert page.text("#task") == "dig_down · manual"
+    page.press("[", "[")
+    assert page.text("#task") == "collect_wood · manual"
+    page.driver.find_element("id", "search").send_keys("collect")
+    assert page.count("#list li") == 3
+    assert page.text("#tally") == "(3 of 4)"
+    assert page.text("#counter") == "Step 1 of 24"
+    page.driver.execute_script("document.activeElement.blur()")
+    page.press("]")
+    assert page.text("#list [aria-current=true] strong") == "3. collect_wood"
+    page.driver.find_element("css selector", "#outcome option[value=success]").click()
+    assert page.count("#list li") == 2
+    page.driver.find_element("id", "search").send_keys(" nothing")
+    assert page.count("#none") == 1
+
+
+def test_a_hostile_thought_is_only_text(driver, trace):
+    page = Page(driver, trace, "#3/2")
+    assert page.text("#moment .thought").splitlines()[:2] == [
+        HOSTILE[: HOSTILE.index(" 2. ")],
+        HOSTILE[HOSTILE.index("2. ") :],
+    ]
+    assert driver.title == "RIG-lookahead on Crafter <test>"
+    assert page.console() == []
+    blocked = driver.execute_script(
+        "const script = document.createElement('script'); script.textContent = 'window.owned = true';"
+        "document.body.append(script); return window.owned === undefined"
+    )
+    assert blocked
+    assert "Content Security Policy" in page.console()[0]
+
+
+def test_it_plays_and_pauses(page, keys):
+    page.press(keys.END, keys.ARROW_LEFT, keys.ARROW_LEFT, " ")
+    assert page.text("#play") == "Pause"
+    page.until("document.querySelector('#counter').innerText", "Step 24 of 24")
+    page.until("document.querySelector('#play').innerText", "Play")
+    assert page.text("#live").startswith("Step 24 of 24, action ")
+    page.press(" ", " ")
+    assert page.text("#play") == "Play"
+
+
+def test_help_opens_and_closes_and_everything_has_a_name(page, keys):
+    page.press("?")
+    assert page.count("#help") == 1
+    page.press(keys.ARROW_RIGHT)
+    assert page.text("#counter") == "Step 1 of 24"
+    page.press(keys.ESCAPE)
+    assert page.count("#help") == 0
+    unnamed = page.driver.execute_script(
+        "return [...document.querySelectorAll('button, select, input')].filter((node) =>"
+        " !(node.ariaLabel || node.textContent.trim())).map((node) => node.id)"
+    )
+    assert unnamed == []
+    assert page.driver.execute_script("return [...document.images].every((image) => image.alt)")
+
+
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_nothing_sticks_out(driver, trace, width):
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    try:
+        page = Page(driver, trace, "#1/2")
+        page.press("d")
+        assert driver.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_large_trace_stays_responsive(driver, tmp_path):
+    random = np.random.default_rng(0)
+    pool = random.integers(0, 255, (40, 64, 64, 3), dtype=np.uint8)
+    base = fake_trajectory(0, length=150, num_dreams=2)
+    steps = tuple(
+        replace(step, frame=pool[step.index % 40], next_frame=pool[(step.index + 1) % 40], dreams=step.dreams[:1])
+        for step in base.steps
+    )
+    episodes = [replace(base, id=f"e{number}", steps=steps) for number in range(20)]
+    path = render_trace(episodes, tmp_path / "large.html", title="large")
+    page = Page(driver, path)
+    took = driver.execute_script(
+        "const start = performance.now(); for (let i = 0; i < 100; i++) "
+        "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));"
+        "return performance.now() - start"
+    )
+    assert page.text("#counter") == "Step 101 of 150"
+    assert took / 100 < 50, f"a step took {took / 100:.0f} ms"
+    assert path.stat().st_size < 12_000_000
+    assert page.console() == []
