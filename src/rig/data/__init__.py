@@ -1,0 +1,30 @@
+"""The on-disk dataset: written shard by shard, read lazily, with lineage; importers of other formats (stage S0)."""
+
+from rig.data.bank import FrameBank, load_frames
+from rig.data.codes import CodesCache, Encode
+from rig.data.dataset import Dataset
+from rig.data.importers import IMPORTERS, Importer
+from rig.data.manifest import DatasetInfo, Manifest, Parent
+from rig.data.problems import Skipped
+from rig.data.rows import SCHEMA
+from rig.data.shards import Entry
+from rig.data.summary import summary
+from rig.data.writer import DatasetWriter
+
+__all__ = [
+    "IMPORTERS",
+    "SCHEMA",
+    "CodesCache",
+    "Dataset",
+    "DatasetInfo",
+    "DatasetWriter",
+    "Encode",
+    "Entry",
+    "FrameBank",
+    "Importer",
+    "Manifest",
+    "Parent",
+    "Skipped",
+    "load_frames",
+    "summary",
+]

@@ -1,0 +1,197 @@
+"""Frames on disk: each distinct frame of a shard once, losslessly.
+
+A frames file is Parquet with one row per frame: `key`, a hash of the pixels, and `pixels`, the raw RGB bytes, in row
+groups of a few megabytes, compressed by Parquet with zstd. Raw pixels under zstd rather than PNG files in a column:
+on 2,270 distinct Crafter frames of 144x144 PNG takes 8.7 kB a frame, and this 6.2 kB, because zstd also sees the
+frames before; it is written 3 times and read 2 to 5 times as fast (one core of a 2.5 GHz Xeon, Pillow 13, Arrow 26).
+On screenshots of a voxel world the two are equally small. Any Parquet reader gives the pixels back without an image
+library.
+
+The same frame is stored once per shard: the frame after a step is the frame of the next step, and a world that did
+not move shows the same frame again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from rig.data.problems import reading
+from rig.errors import DatasetError
+from rig.records import Frame
+
+GROUP_BYTES = 4 << 20
+"""The pixels of one row group: the least that is read from disk for one frame."""
+
+_KEY_BYTES = 16
+_CACHED_GROUPS = 4
+
+
+class FrameWriter:
+    """Writes one frames file; frames that are already in it are not written again.
+
+    Args:
+        path: the file; the caller makes it final.
+        size: (height, width) of every frame.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        self.size = size
+        self._schema = _schema(size)
+        self._numbers: dict[bytes, int] = {}
+        self._pending: list[tuple[bytes, Frame]] = []
+        self._group = max(1, GROUP_BYTES // _frame_bytes(size))
+        self._writer = pq.ParquetWriter(
+            path,
+            self._schema,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=False,
+            write_statistics=False,
+        )
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def known(self, key: bytes) -> int | None:
+        """Return the number of the frame with this key, or None where it is new."""
+        return self._numbers.get(key)
+
+    def add(self, frames: Iterable[tuple[bytes, Frame]]) -> None:
+        """Append new frames with their keys, and write out every full row group."""
+        for key, frame in frames:
+            self._numbers[key] = len(self._numbers)
+            self._pending.append((key, frame.copy()))
+        while len(self._pending) >= self._group:
+            self._write(self._pending[: self._group])
+            del self._pending[: self._group]
+
+    def close(self) -> None:
+        """Write what is pending, and the file's footer."""
+        if self._pending:
+            self._write(self._pending)
+            self._pending = []
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Close the file without caring whether it is whole: it is about to be removed."""
+        self._pending = []
+        with suppress(OSError, pa.ArrowException):
+            self._writer.close()
+
+    def _write(self, pending: Sequence[tuple[bytes, Frame]]) -> None:
+        block = np.stack([frame for _, frame in pending])
+        kind = self._schema.field("pixels").type
+        pixels = pa.FixedSizeBinaryArray.from_buffers(kind, len(block), [None, pa.py_buffer(block)])
+        keys = pa.array([key for key, _ in pending], self._schema.field("key").type)
+        self._writer.write_table(pa.Table.from_arrays([keys, pixels], schema=self._schema), row_group_size=len(block))
+
+
+class FramePlan:
+    """Numbers the frames of one trajectory as `writer` will, and adds them only once all of it proved good."""
+
+    def __init__(self, writer: FrameWriter) -> None:
+        self._writer = writer
+        self._new: dict[bytes, Frame] = {}
+        self._numbers: dict[bytes, int] = {}
+        self._by_identity: dict[int, int] = {}
+
+    def number(self, frame: Frame) -> int:
+        """Return the frame's number.
+
+        Raises:
+            DatasetError: it is not a uint8 RGB image of the dataset's size.
+        """
+        if id(frame) not in self._by_identity:
+            self._by_identity[id(frame)] = self._number(frame)
+        return self._by_identity[id(frame)]
+
+    def commit(self) -> None:
+        """Add the new frames to the writer."""
+        self._writer.add(self._new.items())
+
+    def _number(self, frame: Frame) -> int:
+        height, width = self._writer.size
+        if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+            raise DatasetError(
+                f"a frame is {frame.dtype} {list(frame.shape)} and the dataset holds uint8 {[height, width, 3]}; "
+                f"resize it first, or give the dataset another frame_size"
+            )
+        key = hashlib.blake2b(np.ascontiguousarray(frame).data, digest_size=_KEY_BYTES).digest()
+        known = self._writer.known(key)
+        if known is not None:
+            return known
+        self._new.setdefault(key, frame)
+        return self._numbers.setdefault(key, len(self._writer) + len(self._numbers))
+
+
+class FrameReader:
+    """Reads one frames file by number, a row group at a time.
+
+    Raises:
+        DatasetError: the file cannot be read, or holds frames of another size.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        self.path = path
+        self.size = size
+        with reading(path):
+            self._file = pq.ParquetFile(path)
+        if self._file.schema_arrow != _schema(size):
+            raise DatasetError(f"{path} does not hold frames of {size[0]}x{size[1]}; it is not this dataset's file")
+        rows = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
+        self._starts = np.cumsum([0, *rows])
+        self._blocks: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def keys(self) -> list[bytes]:
+        """Return the key of every frame, by number; frames with the same pixels have the same key."""
+        with reading(self.path):
+            return self._file.read(columns=["key"]).column("key").to_pylist()
+
+    def read(self, numbers: Sequence[int], into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Return the frames with these ascending numbers, uint8 [len(numbers), H, W, 3], in `into` where given."""
+        wanted = np.asarray(numbers, dtype=np.int64)
+        assert (np.diff(wanted) > 0).all()
+        frames = np.empty((len(wanted), *self.size, 3), np.uint8) if into is None else into
+        groups = np.searchsorted(self._starts, wanted, side="right") - 1
+        for group in np.unique(groups):
+            chosen = np.flatnonzero(groups == group)
+            places = wanted[chosen] - self._starts[group]
+            np.take(self._block(int(group)), places, axis=0, out=frames[chosen[0] : chosen[-1] + 1], mode="clip")
+        return frames
+
+    def _block(self, group: int) -> NDArray[np.uint8]:
+        """Return the frames of one row group; the last few are kept, for neighbours often share one."""
+        if group not in self._blocks:
+            if len(self._blocks) == _CACHED_GROUPS:
+                del self._blocks[next(iter(self._blocks))]
+            self._blocks[group] = self._read_block(group)
+        return self._blocks[group]
+
+    def _read_block(self, group: int) -> NDArray[np.uint8]:
+        with reading(self.path):
+            table = self._file.read_row_group(group, columns=["pixels"], use_threads=False)
+        pixels = table.column("pixels").combine_chunks()
+        flat = np.frombuffer(pixels.buffers()[1], np.uint8)
+        return flat[pixels.offset * pixels.type.byte_width :].reshape(-1, *self.size, 3)[: len(pixels)]
+
+
+def _schema(size: tuple[int, int]) -> pa.Schema:
+    return pa.schema(
+        [pa.field("key", pa.binary(_KEY_BYTES), False), pa.field("pixels", pa.binary(_frame_bytes(size)), False)],
+        metadata={"shape": f"{size[0]}x{size[1]}x3"},
+    )
+
+
+def _frame_bytes(size: tuple[int, int]) -> int:
+    return size[0] * size[1] * 3

@@ -1,0 +1,161 @@
+"""Reading one shard: its index of trajectories, its columns, and its rows with their images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rig.data.bank import FrameBank
+from rig.data.frames import FrameReader
+from rig.data.manifest import SHARD_FOLDER, DatasetInfo, Shard, ShardFile
+from rig.data.problems import altered, damaged, reading
+from rig.data.rows import SCHEMA, Images, Row, coded_numbers, decode_rows, frame_numbers, rows_of
+from rig.errors import DatasetError
+from rig.records import Codes, Frame, Trajectory
+from rig.storage import sha256_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One trajectory of a dataset, as its index knows it.
+
+    Attributes:
+        id: the trajectory's id.
+        shard: number of its shard in the manifest.
+        start: its first row in the shard.
+        stop: the row after its last.
+        task: its task.
+        setting: its setting.
+        stage: the stage in its lineage.
+        success: whether its task's test was met.
+    """
+
+    id: str
+    shard: int
+    start: int
+    stop: int
+    task: str
+    setting: str
+    stage: str
+    success: bool
+
+
+class CodeSource(Protocol):
+    """Where VQ codes of stored frames come from: a `CodesCache`."""
+
+    tokenizer_hash: str
+
+    def lookup(self, shard: Shard, numbers: Sequence[int]) -> Mapping[int, Codes]:
+        """Return the codes of the frames with these numbers, or raise DatasetError where one is not there."""
+
+
+class ShardReader:
+    """One shard of a dataset.
+
+    Args:
+        folder: the dataset's folder.
+        number: the shard's number in the manifest.
+        shard: its entry there.
+        info: what the dataset is.
+        intact: whether each file that was read before had its hash; shared by the readers of a dataset.
+    """
+
+    def __init__(self, folder: Path, number: int, shard: Shard, info: DatasetInfo, intact: dict[Path, bool]) -> None:
+        self.shard = shard
+        self.number = number
+        self.info = info
+        self.steps_path = folder / SHARD_FOLDER / shard.steps_file.name
+        self.frames_path = folder / SHARD_FOLDER / shard.frames_file.name
+        self._intact = intact
+
+    def open_frames(self) -> FrameReader:
+        """Return a reader of the frames file, after comparing the file with its hash.
+
+        Raises:
+            DatasetError: the file cannot be read, or is altered.
+        """
+        self._check(self.frames_path, self.shard.frames_file)
+        reader = FrameReader(self.frames_path, self.info.frame_size)
+        if len(reader) != self.shard.frames:
+            raise DatasetError(damaged([altered(self.frames_path)]))
+        return reader
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """All rows with all columns."""
+        return rows_of(self.table(SCHEMA.names))
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """Return some columns of all rows, read from disk, after comparing the file with its hash.
+
+        Raises:
+            DatasetError: the file cannot be read, is altered, or lacks a column.
+        """
+        self._check(self.steps_path, self.shard.steps_file)
+        with reading(self.steps_path), pq.ParquetFile(self.steps_path) as file:
+            missing = [name for name in columns if name not in file.schema_arrow.names]
+            if missing:
+                raise DatasetError(f"{self.steps_path} lacks the columns {', '.join(missing)}; it is not a steps file")
+            return file.read(columns=list(columns), use_threads=False)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the shard's trajectories in order."""
+        names = {
+            "id": "trajectory",
+            "task": "task",
+            "setting": "setting",
+            "stage": "lineage_stage",
+            "success": "success",
+        }
+        table = self.table(list(names.values()))
+        columns = {name: table.column(column).to_pylist() for name, column in names.items()}
+        for _, group in groupby(range(table.num_rows), key=columns["id"].__getitem__):
+            rows = list(group)
+            fields = {name: column[rows[0]] for name, column in columns.items()}
+            yield Entry(shard=self.number, start=rows[0], stop=rows[-1] + 1, **fields)
+
+    def read(self, entry: Entry, bank: FrameBank | None, codes: CodeSource | None) -> Trajectory:
+        """Return one trajectory, its frames from `bank` and its codes from `codes` where they are given.
+
+        Raises:
+            DatasetError: a row, a frame or a code is missing or malformed.
+        """
+        rows = self.rows[entry.start : entry.stop]
+        keep = codes is not None and codes.tokenizer_hash == self.info.tokenizer
+        coded = self.stored(coded_numbers(rows, keep_dreamed=keep))
+        images = Images(
+            frames=self._pixels(self.stored(frame_numbers(rows)), bank),
+            codes=None if codes is None else codes.lookup(self.shard, coded),
+            keep_dreamed=keep,
+        )
+        return decode_rows(rows, self.info.action_space, images, file=str(self.steps_path), first_row=entry.start)
+
+    def stored(self, numbers: Sequence[int]) -> list[int]:
+        """Return those of some frame numbers that the frames file has."""
+        return [number for number in numbers if 0 <= number < self.shard.frames]
+
+    def _pixels(self, numbers: Sequence[int], bank: FrameBank | None) -> dict[int, Frame]:
+        if bank is not None:
+            rows = bank.rows(self.shard.frames_file.name, numbers)
+            return {number: bank.frames[row] for number, row in zip(numbers, rows, strict=True)}
+        block = self._frames.read(numbers)
+        block.flags.writeable = False  # neighbouring steps share frames
+        return dict(zip(numbers, block, strict=True))
+
+    @cached_property
+    def _frames(self) -> FrameReader:
+        return self.open_frames()
+
+    def _check(self, path: Path, file: ShardFile) -> None:
+        if path not in self._intact:
+            with reading(path):
+                self._intact[path] = sha256_file(path) == file.sha256
+        if not self._intact[path]:
+            raise DatasetError(damaged([altered(path)]))

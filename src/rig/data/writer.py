@@ -1,0 +1,282 @@
+"""Writing a dataset: trajectory by trajectory, shard by shard, with nothing lost but the shard in the making.
+
+    with DatasetWriter(path, info, resume=True) as writer:
+        for task in todo:
+            if task.id not in writer.done:
+                writer.append(make(task))
+
+Frames go to disk as they come; a shard counts once both its files are renamed into place and the manifest lists it.
+After a kill, `resume=True` goes on behind the last listed shard. Leaving the block well marks the dataset complete;
+leaving it by an exception keeps what was appended and leaves the dataset unfinished.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rig.data.dataset import Dataset
+from rig.data.frames import FramePlan, FrameWriter
+from rig.data.manifest import (
+    CODES_FOLDER,
+    FILE_NAME,
+    LOCK_NAME,
+    SHARD_FOLDER,
+    DatasetInfo,
+    Manifest,
+    Shard,
+    ShardFile,
+    differences,
+)
+from rig.data.rows import encode_rows, table_of
+from rig.errors import DatasetError
+from rig.provenance import provenance
+from rig.records import Trajectory
+from rig.storage import TEMPORARY, AtomicFile, Lock, atomic_file, full_disk_named, remove_unfinished, sha256_file
+
+SHARD_STEPS = 1024
+"""Steps after which a shard is closed: the most that a kill costs."""
+
+_OURS = {LOCK_NAME, SHARD_FOLDER, CODES_FOLDER}
+"""What a killed writer may leave in a folder that has no manifest yet, beside unfinished files."""
+
+
+class DatasetWriter:
+    """Appends trajectories to a dataset on disk; a context manager.
+
+    Args:
+        path: the dataset's folder.
+        info: what the dataset is.
+        resume: go on with the dataset that is there, if one is; its info must be the same.
+        overwrite: remove the dataset that is there, if one is.
+        shard_steps: steps after which a shard is closed.
+
+    Attributes:
+        done: ids of the trajectories that are in the dataset or appended to it.
+        manifest: the manifest, complete shards only.
+
+    Raises:
+        DatasetError: a dataset is there and neither `resume` nor `overwrite` is given, or its info differs.
+        RigError: another process writes there, or the disk is full.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        info: DatasetInfo,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        shard_steps: int = SHARD_STEPS,
+    ) -> None:
+        self.path = Path(path)
+        self.info = info
+        self.shard_steps = shard_steps
+        self.done: set[str] = set()
+        self._rows: list[pa.StructArray] = []
+        self._frames: FrameWriter | None = None
+        self._frames_file: AtomicFile | None = None
+        self._closed = False
+        info.to_json()  # refuses what the manifest cannot hold, before anything is touched
+        self._refuse_foreign(resume, overwrite)
+        self._lock = Lock(self.path / LOCK_NAME)
+        self._lock.acquire()
+        try:
+            self.manifest = self._resumed() if resume and self._exists() else self._begun(overwrite)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def append(self, trajectory: Trajectory) -> None:
+        """Add a trajectory; where it raises DatasetError, the dataset is as it was before.
+
+        Raises:
+            DatasetError: the trajectory does not belong here, is there already, or cannot be given back exactly.
+            RigError: the disk is full; the complete shards are intact, and `resume` goes on behind them.
+        """
+        self._check(trajectory)
+        plan = FramePlan(self._open_frames())
+        rows = encode_rows(trajectory, self.info.action_space, plan.number)
+        with self._abandoning():
+            plan.commit()
+        self._rows.append(rows)
+        self.done.add(trajectory.id)
+        if sum(map(len, self._rows)) >= self.shard_steps:
+            self.flush()
+
+    def flush(self) -> None:
+        """Close the shard in the making; what was appended so far then survives anything."""
+        if not self._rows:
+            return
+        with self._abandoning():
+            shard = self._write_shard()
+            manifest = replace(self.manifest.with_shard(shard), complete=False)
+            manifest.save(self.path)
+        self.manifest, self._rows = manifest, []
+
+    def finalize(self) -> None:
+        """Close the last shard, mark the dataset complete, and close the writer."""
+        self._check_open()
+        self.flush()
+        if not self.manifest.complete:
+            self.manifest = replace(self.manifest, complete=True)
+            self.manifest.save(self.path)
+        self.close()
+
+    def close(self) -> None:
+        """Close the last shard and let go of the dataset, which stays unfinished unless it was finalized."""
+        if not self._closed:
+            self.flush()
+            self._let_go()
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._closed:
+            return
+        if kind is None:
+            self.finalize()
+        else:
+            self.close()
+
+    def _exists(self) -> bool:
+        return (self.path / FILE_NAME).exists()
+
+    def _refuse_foreign(self, resume: bool, overwrite: bool) -> None:
+        """Raise DatasetError before anything is touched where the folder is not ours to write to."""
+        if resume and overwrite:
+            raise DatasetError("resume and overwrite exclude each other; give one of them")
+        if self._exists() and not (resume or overwrite):
+            raise DatasetError(
+                f"{self.path} already holds a dataset; go on with it (resume=True), replace it (overwrite=True), or "
+                f"choose another path"
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise DatasetError(f"{self.path} is a file; a dataset needs a folder, choose another path")
+        parts = {part.name for part in self.path.iterdir()} if self.path.exists() else set()
+        strangers = {name for name in parts - _OURS if not name.endswith(TEMPORARY)}
+        if strangers and not self._exists():
+            raise DatasetError(
+                f"{self.path} is not a dataset, and not empty (it holds {sorted(strangers)[0]}); choose another path"
+            )
+
+    def _begun(self, overwrite: bool) -> Manifest:
+        """Start an empty dataset, in place of what `overwrite` allows to remove."""
+        if overwrite:
+            (self.path / FILE_NAME).unlink(missing_ok=True)
+        for folder in (SHARD_FOLDER, CODES_FOLDER):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
+        manifest = Manifest(info=self.info, provenance=(provenance(),))
+        with full_disk_named(self.path):
+            (self.path / SHARD_FOLDER).mkdir()
+        manifest.save(self.path)
+        return manifest
+
+    def _resumed(self) -> Manifest:
+        """Go on with the dataset that is there: learn what it holds, and clear what a killed writer left."""
+        there = Dataset(self.path, allow_incomplete=True)
+        changed = differences(there.info.to_json(), self.info.to_json())
+        if changed:
+            raise DatasetError(
+                f"{self.path} was begun with another configuration ({'; '.join(changed)}); go on with that one, or "
+                f"replace the dataset (overwrite=True)"
+            )
+        self.done = set(there.ids)
+        listed = {file.name for shard in there.manifest.shards for file in shard.files()}
+        for path in (self.path / SHARD_FOLDER).iterdir():
+            if path.name not in listed:
+                path.unlink()
+        remove_unfinished(self.path)
+        return replace(there.manifest, provenance=(*there.manifest.provenance, provenance()))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DatasetError(f"the writer of {self.path} is closed; open it again with resume=True")
+
+    def _check(self, trajectory: Trajectory) -> None:
+        self._check_open()
+        here = f"trajectory {trajectory.id!r}"
+        if trajectory.id in self.done:
+            raise DatasetError(f"{here} is already in {self.path}; skip the ids in writer.done, or give it another id")
+        if not trajectory.steps:
+            raise DatasetError(f"{here} has no steps; leave it out")
+        for name, found, wanted in (
+            ("environment", trajectory.environment, self.info.environment),
+            ("action space", trajectory.action_space, self.info.action_space.name),
+        ):
+            if found != wanted:
+                raise DatasetError(
+                    f"{here} has {name} {found!r}, and the dataset {wanted!r}; write it to another dataset"
+                )
+        if not self.info.tokenizer and _has_codes(trajectory):
+            raise DatasetError(
+                f"{here} holds VQ codes and the dataset's info names no tokenizer; give DatasetInfo(tokenizer=...) its "
+                f"hash, or drop the codes"
+            )
+
+    def _open_frames(self) -> FrameWriter:
+        """Return the frames file of the shard in the making, begun where there is none."""
+        if self._frames is None:
+            with self._abandoning():
+                self._frames_file = AtomicFile(self._shard_path("frames"))
+                self._frames = FrameWriter(self._frames_file.temporary, self.info.frame_size)
+        return self._frames
+
+    def _write_shard(self) -> Shard:
+        assert self._frames is not None
+        assert self._frames_file is not None
+        steps_path, table = self._shard_path("steps"), table_of(self._rows)
+        self._frames.close()
+        with atomic_file(steps_path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        self._frames_file.commit()
+        shard = Shard(
+            steps_file=_described(steps_path),
+            frames_file=_described(self._frames_file.path),
+            trajectories=len(self._rows),
+            steps=table.num_rows,
+            frames=len(self._frames),
+        )
+        self._frames = self._frames_file = None
+        return shard
+
+    def _shard_path(self, kind: str) -> Path:
+        return self.path / SHARD_FOLDER / f"{kind}-{len(self.manifest.shards):05d}.parquet"
+
+    @contextmanager
+    def _abandoning(self) -> Iterator[None]:
+        """Where writing fails, give up the shard in the making and close: only `resume` can tell what is on disk."""
+        try:
+            with full_disk_named(self.path):
+                yield
+        except BaseException:
+            self._rows = []
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        if self._frames is not None:
+            self._frames.abandon()
+        if self._frames_file is not None:
+            self._frames_file.discard()
+        self._closed = True
+        self._lock.release()
+
+
+def _has_codes(trajectory: Trajectory) -> bool:
+    return any(
+        codes is not None
+        for step in trajectory.steps
+        for codes in (step.next_codes, *(held for dream in step.dreams for held in (dream.codes, dream.real_codes)))
+    )
+
+
+def _described(path: Path) -> ShardFile:
+    return ShardFile(name=path.name, bytes=path.stat().st_size, sha256=sha256_file(path))

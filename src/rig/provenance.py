@@ -1,0 +1,103 @@
+"""What made an artefact: code, machine, command and date, as one JSON-able dict that is saved with it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rig import __version__
+
+UNKNOWN = "unknown"
+
+_PACKAGE = Path(__file__).resolve().parent
+_CPU_FILE = Path("/proc/cpuinfo")
+_GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
+
+
+def provenance() -> dict[str, Any]:
+    """Return where an artefact comes from.
+
+    Keys: `date` (UTC, ISO 8601), `version` of this package, `commit` (see `commit`), `hardware` (see `hardware`),
+    `command` (the command line), `python` and `platform`. It imports nothing heavy and starts no GPU.
+    """
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "commit": dict(commit()),
+        "hardware": hardware(),
+        "command": shlex.join(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+@lru_cache(maxsize=4)
+def commit(package: Path = _PACKAGE) -> dict[str, Any]:
+    """Return `hash` and `dirty` of the git commit that holds `package`, or `unknown` and None.
+
+    It is unknown where there is no git and where the package is installed, even into a folder inside some other
+    repository. `dirty` says whether a file of the package differs from that commit.
+    """
+    unknown = {"hash": UNKNOWN, "dirty": None}
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return unknown
+    head = _git(package, "rev-parse", "HEAD")
+    changes = _git(package, "status", "--porcelain", "--", ".")
+    if head is None or changes is None:
+        return unknown
+    return {"hash": head.strip(), "dirty": bool(changes.strip())}
+
+
+def hardware() -> dict[str, Any]:
+    """Return `cpu` (model), `cores` (that this process may use) and `gpu` (names joined by ", ", or "none")."""
+    return {"cpu": _cpu(), "cores": _cores(), "gpu": ", ".join(_gpus()) or "none"}
+
+
+def _cpu() -> str:
+    if _CPU_FILE.exists():
+        for line in _CPU_FILE.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or UNKNOWN
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _gpus() -> list[str]:
+    """Ask the driver's files, then torch where it already holds the GPU, then nvidia-smi: none of them starts one."""
+    if _GPU_FOLDER.is_dir():
+        files = sorted(_GPU_FOLDER.glob("*/information"))
+        lines = [line for file in files for line in file.read_text(errors="replace").splitlines()]
+        return [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if cuda is not None and cuda.is_initialized():
+        return [cuda.get_device_name(index) for index in range(cuda.device_count())]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    found = _run("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    return [line.strip() for line in (found or "").splitlines() if line.strip()]
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    return _run("git", "-C", str(folder), *arguments)
+
+
+def _run(*command: str) -> str | None:
+    """Return what a command prints, or None where it is missing, fails or takes longer than ten seconds."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
