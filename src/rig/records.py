@@ -86,8 +86,67 @@ class Review:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What a policy may know when it decides: x_IMG and x_TXT.
+
+    Attributes:
+        frame: the current frame, uint8 [H, W, 3].
+        instruction: the task as text.
+        previous_action: the last action that the world executed; NOOP at the start.
+    """
+
+    frame: Frame
+    instruction: str
+    previous_action: Action
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a decision took.
+
+    Attributes:
+        read_tokens: tokens put into the context: prompts, and features of read images.
+        text_tokens: tokens of thoughts and actions written.
+        image_tokens: VQ codes written.
+        seconds: time, shared evenly by the decisions made together.
+    """
+
+    read_tokens: int = 0
+    text_tokens: int = 0
+    image_tokens: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            read_tokens=self.read_tokens + other.read_tokens,
+            text_tokens=self.text_tokens + other.text_tokens,
+            image_tokens=self.image_tokens + other.image_tokens,
+            seconds=self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a policy or teacher decides.
+
+    Attributes:
+        action: the action to execute.
+        thought: the reasoning that led to it, or None.
+        dreams: the imagined steps before it; the first holds the first proposal.
+        review: the review that ended the lookahead, or None; its action equals `action`.
+        cost: what it took.
+    """
+
+    action: Action
+    thought: str | None = None
+    dreams: tuple[Dream, ...] = ()
+    review: Review | None = None
+    cost: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
-    """One decision.
+    """One decision, and what came of it.
 
     Attributes:
         index: position in the episode, from 0.

@@ -1,0 +1,115 @@
+"""A trained agent on disk, in one folder: network, text tokenizer, the fields it speaks, the keys it presses.
+
+folder/
+  config.json, model.safetensors   the network (rig.model)
+  tokenizer.json                   its text tokenizer
+  agent.json                       form, action space, environment, what it was trained from
+  README.md                        its card, for published ones
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rig.actions import ActionSpace, Camera
+from rig.dialogue import Format, SegmentEncoder, TextTokenizer
+from rig.errors import CheckpointError
+from rig.storage import write_json
+
+if TYPE_CHECKING:
+    from rig.model import RIG
+
+AGENT_FILE = "agent.json"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bundle:
+    """A trained agent.
+
+    Attributes:
+        model: the network.
+        tokenizer: its text tokenizer.
+        form: the fields that it was trained to speak.
+        space: the action space that it was trained in.
+        environment: registry name of the world it was trained in.
+        origin: how it was made: configuration, provenance, data; JSON-like.
+    """
+
+    model: RIG
+    tokenizer: TextTokenizer
+    form: Format
+    space: ActionSpace
+    environment: str
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def encoder(self) -> SegmentEncoder:
+        """The agent's way from segments to tokens."""
+        return SegmentEncoder(self.tokenizer, self.model.config.layout)
+
+    def save(self, folder: Path | str) -> None:
+        """Write the agent into `folder`, each file atomically, `agent.json` last."""
+        from rig.model import save
+
+        folder = Path(folder)
+        save(self.model, folder)
+        self.tokenizer.save(folder)
+        about = {
+            "form": asdict(self.form),
+            "action_space": asdict(self.space),
+            "environment": self.environment,
+            "origin": dict(self.origin),
+        }
+        write_json(folder / AGENT_FILE, about)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Bundle:
+        """Read an agent from `folder`.
+
+        Raises:
+            CheckpointError: a file is missing, truncated, or belongs to another agent.
+        """
+        from rig.model import load
+
+        folder = Path(folder)
+        about = read_agent(folder)
+        tokenizer = TextTokenizer.load(folder)
+        model = load(folder)
+        if len(tokenizer) > model.config.decoder.vocab_size:
+            raise CheckpointError(
+                f"{folder} holds a tokenizer of {len(tokenizer)} tokens and a network of "
+                f"{model.config.decoder.vocab_size}; they do not belong together"
+            )
+        space = dict(about["action_space"])
+        camera = Camera(**space.pop("camera")) if space.get("camera") else space.pop("camera", None)
+        return cls(
+            model=model,
+            tokenizer=tokenizer,
+            form=Format(**about["form"]),
+            space=ActionSpace(**{**space, "keys": tuple(space["keys"])}, camera=camera),
+            environment=about["environment"],
+            origin=about["origin"],
+        )
+
+
+def read_agent(folder: Path | str) -> dict[str, Any]:
+    """Return what `agent.json` in `folder` says, without loading the network.
+
+    Raises:
+        CheckpointError: there is none, or it is not one.
+    """
+    path = Path(folder) / AGENT_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; an agent's folder is what `rig train` writes as <run>/agent")
+    try:
+        about = json.loads(path.read_text())
+        missing = {"form", "action_space", "environment", "origin"} - set(about)
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
+    if missing:
+        raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}")
+    return about

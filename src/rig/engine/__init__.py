@@ -1,0 +1,17 @@
+"""Fast generation of interleaved text and images over a key-value cache; it speaks token ids only."""
+
+from rig.engine.constrain import ActionConstraint, Constraint, ThoughtConstraint
+from rig.engine.engine import Engine
+from rig.engine.sampling import GREEDY, Sampler
+from rig.engine.session import Session, WrittenImages
+
+__all__ = [
+    "GREEDY",
+    "ActionConstraint",
+    "Constraint",
+    "Engine",
+    "Sampler",
+    "Session",
+    "ThoughtConstraint",
+    "WrittenImages",
+]

@@ -1,0 +1,71 @@
+"""Generation over a model: sessions of interleaved text and images, and frames to codes and back.
+
+Run on its own it has no state but the model; every session holds its own cache. Token ids only: prompts are the
+dialogue's, tasks the policy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from rig.engine.session import Session
+from rig.errors import RigError
+from rig.model.rig import RIG
+from rig.model.vision import frames_to_pixels, pixels_to_frames
+
+IMAGES_AT_ONCE = 64
+
+
+class Engine:
+    """A model that generates.
+
+    Args:
+        model: the network; put into evaluation mode.
+        capacity: tokens that a row of a session can hold.
+    """
+
+    def __init__(self, model: RIG, *, capacity: int) -> None:
+        self.model = model.eval()
+        self.capacity = capacity
+
+    def session(self, seeds: Sequence[int]) -> Session:
+        """Return a session with one empty row per seed."""
+        return Session(self.model, self.capacity, seeds)
+
+    @torch.inference_mode()
+    def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """Return the VQ codes [B, write_tokens] of frames [B, H, W, 3] of the size that the model reads.
+
+        Raises:
+            RigError: the frames are of another size.
+        """
+        vq, model, size = self.model.model.vqmodel, self.model, self.model.config.vision.image_size
+        if frames.shape[1:] != (size, size, 3):
+            raise RigError(f"frames of {frames.shape[1:]} where the model takes ({size}, {size}, 3); resize them")
+        codes = []
+        for chunk in torch.from_numpy(frames).split(IMAGES_AT_ONCE):
+            pixels = _resized(frames_to_pixels(chunk.to(model.device)), vq.config.image_size)
+            codes.append(vq.encode(pixels.to(model.dtype)))
+        return torch.cat(codes).cpu().numpy().astype(np.uint16)
+
+    @torch.inference_mode()
+    def decode_images(self, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
+        """Return frames [B, H, W, 3], of the size that the model reads, of VQ codes [B, write_tokens]."""
+        vq, size = self.model.model.vqmodel, self.model.config.vision.image_size
+        frames = []
+        for chunk in torch.from_numpy(codes.astype(np.int64)).split(IMAGES_AT_ONCE):
+            pixels = vq.decode_codes(chunk.to(self.model.device)).float()
+            frames.append(pixels_to_frames(_resized(pixels, size)))
+        return torch.cat(frames).cpu().numpy()
+
+
+def _resized(pixels: Tensor, size: int) -> Tensor:
+    if pixels.shape[-1] == size:
+        return pixels
+    return F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)

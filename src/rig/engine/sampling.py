@@ -1,0 +1,77 @@
+"""How the next token is drawn from logits.
+
+A draw inverts the cumulative distribution at one uniform number per row, so that a row's tokens follow from its own
+logits and its own generator, whoever shares its batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rig.errors import RigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """The distribution that tokens are drawn from.
+
+    Attributes:
+        temperature: divides the logits; 0 takes the likeliest token.
+        top_k: keep this many of the likeliest tokens (and what ties with the last of them); 0 keeps all.
+        top_p: keep the fewest of the likeliest tokens that together reach this probability; 1 keeps all.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.temperature >= 0 and self.top_k >= 0 and 0 < self.top_p <= 1):
+            raise RigError(f"{self} cannot be drawn from; temperature >= 0, top_k >= 0 and 0 < top_p <= 1")
+
+
+GREEDY = Sampler(temperature=0.0)
+
+
+def draw(logits: Tensor, sampler: Sampler, generators: list[np.random.Generator]) -> Tensor:
+    """Return one token per row, int64 [R], of logits [R, V]; each generator gives one number, or none if greedy.
+
+    A token whose logit is -inf is never drawn; each row has at least one other.
+    """
+    if sampler.temperature == 0:
+        return logits.argmax(-1)
+    uniforms = np.array([generator.random() for generator in generators])
+    return _invert(_kept(logits.float() / sampler.temperature, sampler), uniforms)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Return the entropy of each row's distribution in nats, float32 [R], of logits [R, V]."""
+    return torch.special.entr(logits.float().softmax(-1)).sum(-1)
+
+
+def _kept(logits: Tensor, sampler: Sampler) -> Tensor:
+    if 0 < sampler.top_k < logits.shape[-1]:
+        threshold = logits.topk(sampler.top_k).values[:, -1:]
+        logits = logits.masked_fill(logits < threshold, -torch.inf)
+    if sampler.top_p < 1:
+        ordered, order = logits.sort(descending=True)
+        shares = ordered.softmax(-1)
+        beyond = shares.cumsum(-1) - shares >= sampler.top_p
+        logits = logits.masked_fill(torch.zeros_like(beyond).scatter(-1, order, beyond), -torch.inf)
+    return logits
+
+
+def _invert(logits: Tensor, uniforms: NDArray[np.float64]) -> Tensor:
+    """Return the first token at which the cumulative distribution exceeds its row's number.
+
+    Scaled to end at exactly 1, it only ever exceeds a number below 1 where it jumps: at a token of some probability.
+    """
+    cumulative = logits.softmax(-1).double().cumsum(-1)
+    cumulative /= cumulative[:, -1:].clone()
+    levels = torch.from_numpy(uniforms).to(cumulative.device)
+    return torch.searchsorted(cumulative, levels[:, None], right=True)[:, 0]

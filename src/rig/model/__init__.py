@@ -1,0 +1,55 @@
+"""The network: pure PyTorch, with the parameter names of transformers' Janus. Torch is imported on first use."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rig.model.checkpoint import load, read_config, save
+from rig.model.config import DecoderConfig, RIGConfig, VisionConfig, VQConfig
+from rig.model.presets import PRESETS
+
+if TYPE_CHECKING:
+    from rig.model.batch import PackedBatch, pack
+    from rig.model.rig import RIG, RIGOutput
+    from rig.model.runtime import compute_dtype, keep_freed_memory
+    from rig.model.vision import frames_to_pixels, pixels_to_frames
+    from rig.model.vq import VQModel, VQOutput
+
+_LATE = {
+    "PackedBatch": "batch",
+    "pack": "batch",
+    "RIG": "rig",
+    "RIGOutput": "rig",
+    "compute_dtype": "runtime",
+    "keep_freed_memory": "runtime",
+    "frames_to_pixels": "vision",
+    "pixels_to_frames": "vision",
+    "VQModel": "vq",
+    "VQOutput": "vq",
+}
+
+__all__ = [
+    "PRESETS",
+    "RIG",
+    "DecoderConfig",
+    "PackedBatch",
+    "RIGConfig",
+    "RIGOutput",
+    "VQConfig",
+    "VQModel",
+    "VQOutput",
+    "VisionConfig",
+    "compute_dtype",
+    "frames_to_pixels",
+    "keep_freed_memory",
+    "load",
+    "pack",
+    "pixels_to_frames",
+    "read_config",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(f"rig.model.{_LATE[name]}"), name)
+    raise AttributeError(f"module 'rig.model' has no attribute {name!r}")

@@ -1,0 +1,107 @@
+"""A pack of documents as one row of tokens: what the network trains on.
+
+T: tokens of the pack, padding included; F: frames read in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rig.dialogue import Kind, TokenSequence
+from rig.errors import RigError
+
+PADDING_ID = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PackedBatch:
+    """Documents end to end, with the rows of hidden states that predict something.
+
+    Attributes:
+        ids: int64 [T]: text ids, VQ codes, or the placeholder of read images.
+        kinds: uint8 [T], values of `rig.dialogue.Kind`.
+        positions: int64 [T], counted per document.
+        cu_seqlens: boundaries of the documents, from 0 to T; a padding document is one of them.
+        frames: uint8 [F, H, W, 3]: the read images in the order of their tokens.
+        text_rows: int64 [n]: rows whose hidden state predicts a text token (row t - 1 predicts token t).
+        text_targets: int64 [n]: those tokens' ids.
+        text_roles: uint8 [n]: those tokens' `rig.dialogue.Role`.
+        code_rows: int64 [m]: rows whose hidden state predicts a VQ code.
+        code_targets: int64 [m]: those codes.
+    """
+
+    ids: Tensor
+    kinds: Tensor
+    positions: Tensor
+    cu_seqlens: tuple[int, ...]
+    frames: Tensor
+    text_rows: Tensor
+    text_targets: Tensor
+    text_roles: Tensor
+    code_rows: Tensor
+    code_targets: Tensor
+
+    def __len__(self) -> int:
+        return self.cu_seqlens[-1]
+
+    def to(self, device: torch.device | str) -> PackedBatch:
+        """Return the same batch with its tensors on `device`."""
+        tensors: dict[str, Any] = {
+            field.name: getattr(self, field.name).to(device, non_blocking=True)
+            for field in fields(self)
+            if field.name != "cu_seqlens"
+        }
+        return replace(self, **tensors)
+
+
+def pack(sequences: Sequence[TokenSequence], *, length: int | None = None) -> PackedBatch:
+    """Return the pack of `sequences`, in their order.
+
+    Args:
+        sequences: the documents.
+        length: T; what the documents leave of it becomes one padding document that predicts nothing.
+
+    Raises:
+        RigError: the documents are longer than `length`, or one asks to predict its first token.
+    """
+    lengths = [len(sequence) for sequence in sequences]
+    padding = 0 if length is None else length - sum(lengths)
+    if padding < 0:
+        raise RigError(f"{len(lengths)} documents of {sum(lengths)} tokens do not fit a pack of {length}")
+    for number, sequence in enumerate(sequences):
+        if len(sequence) and sequence.targets[0]:
+            raise RigError(f"document {number} asks to predict its first token, before which there is nothing")
+    ids = _join([sequence.ids for sequence in sequences], np.full(padding, PADDING_ID))
+    kinds = _join([sequence.kinds for sequence in sequences], np.full(padding, Kind.TEXT)).astype(np.uint8)
+    roles = _join([sequence.roles for sequence in sequences], np.zeros(padding)).astype(np.uint8)
+    targets = _join([sequence.targets for sequence in sequences], np.zeros(padding)).astype(bool)
+    text = np.flatnonzero(targets & (kinds == Kind.TEXT))
+    codes = np.flatnonzero(targets & (kinds == Kind.CODE))
+    frames = [frame for sequence in sequences for frame in sequence.frames]
+    return PackedBatch(
+        ids=_int64(ids),
+        kinds=torch.from_numpy(kinds),
+        positions=_int64(_join([sequence.positions for sequence in sequences], np.arange(padding))),
+        cu_seqlens=tuple(np.cumsum([0, *(count for count in [*lengths, padding] if count)]).tolist()),
+        frames=torch.from_numpy(np.stack(frames)) if frames else torch.zeros(0, 0, 0, 3, dtype=torch.uint8),
+        text_rows=_int64(text - 1),
+        text_targets=_int64(ids[text]),
+        text_roles=torch.from_numpy(roles[text]),
+        code_rows=_int64(codes - 1),
+        code_targets=_int64(ids[codes]),
+    )
+
+
+def _join(parts: list[NDArray], padding: NDArray) -> NDArray:
+    return np.concatenate([*parts, padding])
+
+
+def _int64(values: NDArray) -> Tensor:
+    return torch.from_numpy(values.astype(np.int64))

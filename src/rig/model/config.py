@@ -1,0 +1,336 @@
+"""The sizes of the network, one frozen dataclass per component, and their form in `config.json`.
+
+`config.json` is transformers' `JanusConfig` with one more section, `"rig"`, for what Janus has no field for. No torch
+is imported here, so that reading a checkpoint's sizes does not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rig.dialogue import Layout
+from rig.errors import CheckpointError, RigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """The LLaMA-style decoder that models the sequence.
+
+    Attributes:
+        vocab_size: text tokens; the tokenizer's size overrides a preset's.
+        hidden_size: width D of the residual stream.
+        num_layers: decoder layers.
+        num_heads: query heads.
+        num_kv_heads: key and value heads; each serves `num_heads // num_kv_heads` query heads.
+        head_dim: width of one head.
+        intermediate_size: width of the SwiGLU.
+        max_positions: positions the model is meant for; kept for transformers, not enforced.
+        rope_theta: base of the rotary frequencies.
+        rms_norm_eps: epsilon of every RMSNorm.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    max_positions: int = 16384
+    rope_theta: float = 10_000.0
+    rms_norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if self.num_heads % self.num_kv_heads:
+            raise RigError(f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}")
+        if self.head_dim % 2:
+            raise RigError(f"head_dim {self.head_dim} is odd; rotary positions turn its halves")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionConfig:
+    """The SigLIP tower that reads images, and the MLP that brings its features to the decoder's width.
+
+    Attributes:
+        image_size: side of the square frames it reads, in pixels.
+        patch_size: side of a patch, in pixels.
+        hidden_size: width of the tower.
+        num_layers: encoder layers.
+        num_heads: attention heads.
+        mlp_ratio: width of the MLP over the tower's width.
+        layer_norm_eps: epsilon of every LayerNorm.
+        aligner_layers: linear layers of the aligner.
+    """
+
+    image_size: int
+    patch_size: int = 16
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    mlp_ratio: float = 4.0
+    layer_norm_eps: float = 1e-6
+    aligner_layers: int = 2
+
+    def __post_init__(self) -> None:
+        if self.image_size % self.patch_size:
+            raise RigError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
+        if self.hidden_size % self.num_heads:
+            raise RigError(f"vision hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+
+    @property
+    def num_tokens(self) -> int:
+        """Features of one image."""
+        return (self.image_size // self.patch_size) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class VQConfig:
+    """The VQ tokenizer through which images are written, and the MLP that embeds its codes for the decoder.
+
+    Attributes:
+        image_size: side of the square frames, in pixels.
+        codebook_size: number of codes.
+        code_dim: width of a code.
+        latent_channels: channels between the convolutions and the code.
+        base_channels: channels of the first level.
+        channel_multiplier: channels of every level over `base_channels`; each level after the first halves the side.
+        num_res_blocks: residual blocks of a level in the encoder; the decoder has one more.
+        aligner_layers: linear layers of the MLP that embeds codes.
+        space_to_depth: side of the pixel blocks that are folded into channels before the first convolution (Janus: 1).
+        kernel_size: 3, or 1 for a patch-local tokenizer: every cell is coded from its own pixels alone, without
+            attention and with normalisation over each cell's own channels.
+        norm_groups: groups of every GroupNorm (Janus: 32); a patch-local tokenizer has none.
+        commitment: weight of the commitment loss.
+    """
+
+    image_size: int
+    codebook_size: int
+    code_dim: int = 8
+    latent_channels: int = 256
+    base_channels: int = 128
+    channel_multiplier: tuple[int, ...] = (1, 1, 2, 2, 4)
+    num_res_blocks: int = 2
+    aligner_layers: int = 2
+    space_to_depth: int = 1
+    kernel_size: int = 3
+    norm_groups: int = 32
+    commitment: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.kernel_size not in (1, 3) or (self.kernel_size == 1 and len(self.channel_multiplier) > 1):
+            raise RigError(
+                f"kernel_size {self.kernel_size} with {len(self.channel_multiplier)} levels; it is 3, or 1 with a "
+                "single level (resizing needs neighbours)"
+            )
+        if self.image_size % self.downsampling:
+            raise RigError(f"image_size {self.image_size} is not a multiple of the downsampling {self.downsampling}")
+        if self.base_channels % self.norm_groups:
+            raise RigError(f"base_channels {self.base_channels} is not a multiple of norm_groups {self.norm_groups}")
+        if self.codebook_size > 2**16:
+            raise RigError(f"codebook_size {self.codebook_size} does not fit the uint16 in which codes are stored")
+
+    @property
+    def patch_local(self) -> bool:
+        """True where a code depends on its own cell's pixels only."""
+        return self.kernel_size == 1
+
+    @property
+    def downsampling(self) -> int:
+        """Side of the pixel block that one code stands for."""
+        return self.space_to_depth * 2 ** (len(self.channel_multiplier) - 1)
+
+    @property
+    def grid(self) -> int:
+        """Codes along one side of an image."""
+        return self.image_size // self.downsampling
+
+    @property
+    def num_tokens(self) -> int:
+        """Codes of one image."""
+        return self.grid**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RIGConfig:
+    """The whole network.
+
+    Attributes:
+        decoder: the sequence model.
+        vision: the tower that reads images.
+        vq: the tokenizer that writes them; its grid need not equal the tower's.
+        image_alignment: positions at whose multiples images start; see `rig.dialogue.Layout`.
+    """
+
+    decoder: DecoderConfig
+    vision: VisionConfig
+    vq: VQConfig
+    image_alignment: int = 1
+
+    @property
+    def layout(self) -> Layout:
+        """The sizes of images in tokens, as the dialogue needs them."""
+        return Layout(
+            read_tokens=self.vision.num_tokens,
+            write_tokens=self.vq.num_tokens,
+            image_alignment=self.image_alignment,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `config.json`."""
+        width = self.decoder.hidden_size
+        return {
+            "architectures": ["JanusForConditionalGeneration"],
+            "model_type": "janus",
+            "tie_word_embeddings": False,
+            "text_config": {"model_type": "llama", **_write(self.decoder, _DECODER_KEYS), "tie_word_embeddings": False},
+            "vision_config": {
+                "model_type": "janus_vision_model",
+                **_write(self.vision, _VISION_KEYS),
+                "num_image_tokens": self.vision.num_tokens,
+                "projection_dim": width,
+            },
+            "vq_config": {
+                "model_type": "janus_vqgan",
+                **_write(self.vq, _VQ_KEYS),
+                "num_patches": self.vq.grid,
+                "projection_dim": width,
+                "image_token_embed_dim": width,
+            },
+            "rig": {"image_alignment": self.image_alignment, "vq": _write(self.vq, _RIG_VQ_KEYS)},
+        }
+
+    @staticmethod
+    def from_json(data: Any, where: str = "config.json") -> RIGConfig:
+        """Return the configuration that `config.json` holds, ours or transformers'; `where` names it in errors.
+
+        Raises:
+            CheckpointError: it is not a Janus configuration, or asks for something that this network does not have.
+        """
+        if not isinstance(data, Mapping) or data.get("model_type") != "janus":
+            found = data.get("model_type") if isinstance(data, Mapping) else type(data).__name__
+            raise CheckpointError(f"{where} describes {found!r}, not a 'janus' model; is this a RIG checkpoint?")
+        text, vision, vq, rig = (
+            _section(data, name, where) for name in ("text_config", "vision_config", "vq_config", "rig")
+        )
+        rope = _section(text, "rope_parameters", where)
+        text = _llama_defaults({**text, **{key: rope[key] for key in ("rope_theta", "rope_type") if key in rope}})
+        _refuse_other(text, _DECODER_FIXED, f"{where}: text_config")
+        _refuse_other(vision, _VISION_FIXED, f"{where}: vision_config")
+        _refuse_other(vq, _VQ_FIXED, f"{where}: vq_config")
+        vision_values = _read(VisionConfig, _JANUS_VISION | vision, _VISION_KEYS, f"{where}: vision_config")
+        ours = {"image_size": vision_values["image_size"], **_section(rig, "vq", where)}
+        vq_values = _read(VQConfig, _JANUS_VQ | vq, _VQ_KEYS, f"{where}: vq_config")
+        try:
+            return RIGConfig(
+                decoder=DecoderConfig(**_read(DecoderConfig, text, _DECODER_KEYS, f"{where}: text_config")),
+                vision=VisionConfig(**vision_values),
+                vq=VQConfig(**vq_values, **_read(VQConfig, ours, _RIG_VQ_KEYS, f"{where}: rig")),
+                image_alignment=int(rig.get("image_alignment", 1)),
+            )
+        except CheckpointError:
+            raise
+        except (RigError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{where}: {error}") from error
+
+
+_DECODER_KEYS = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "num_kv_heads": "num_key_value_heads",
+    "head_dim": "head_dim",
+    "intermediate_size": "intermediate_size",
+    "max_positions": "max_position_embeddings",
+    "rope_theta": "rope_theta",
+    "rms_norm_eps": "rms_norm_eps",
+}
+_VISION_KEYS = {
+    "image_size": "image_size",
+    "patch_size": "patch_size",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "mlp_ratio": "mlp_ratio",
+    "layer_norm_eps": "layer_norm_eps",
+    "aligner_layers": "depth",
+}
+_VQ_KEYS = {
+    "codebook_size": "num_embeddings",
+    "code_dim": "embed_dim",
+    "latent_channels": "latent_channels",
+    "base_channels": "base_channels",
+    "channel_multiplier": "channel_multiplier",
+    "num_res_blocks": "num_res_blocks",
+    "aligner_layers": "num_hidden_layers",
+}
+_RIG_VQ_KEYS = {name: name for name in ("image_size", "space_to_depth", "kernel_size", "norm_groups", "commitment")}
+"""Our field names to transformers' keys; what Janus has no key for stands under `"rig"`."""
+
+_JANUS_VISION = {"image_size": 384, "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
+_JANUS_VQ = {"num_embeddings": 16384}
+"""Transformers' defaults where ours has none: it leaves out of `config.json` what equals its own default."""
+
+_DECODER_FIXED = {
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "rope_type": "default",
+    "rope_scaling": None,
+}
+_VISION_FIXED = {"hidden_act": "gelu", "attention_bias": True, "use_qk_norm": False, "num_channels": 3}
+_VQ_FIXED = {"hidden_act": "gelu", "double_latent": False, "in_channels": 3, "out_channels": 3}
+"""Switches of transformers' classes that no Janus sets; ours has the value given here built in."""
+
+
+def _llama_defaults(text: Mapping[str, Any]) -> dict[str, Any]:
+    heads = text.get("num_attention_heads", 32)
+    width = text.get("hidden_size", 4096)
+    filled = {
+        "vocab_size": 32000,
+        "hidden_size": width,
+        "num_hidden_layers": 32,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "intermediate_size": 11008,
+        "max_position_embeddings": 2048,
+        **{key: value for key, value in text.items() if value is not None},
+    }
+    return {"head_dim": width // heads, **filled}
+
+
+def _write(config: Any, keys: Mapping[str, str]) -> dict[str, Any]:
+    values = {key: getattr(config, name) for name, key in keys.items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _read(kind: type, section: Mapping[str, Any], keys: Mapping[str, str], where: str) -> dict[str, Any]:
+    types = {field.name: str(field.type) for field in fields(kind)}
+    return {name: _typed(section[key], types[name], f"{where}.{key}") for name, key in keys.items() if key in section}
+
+
+def _typed(value: Any, kind: str, where: str) -> Any:
+    if kind.startswith("tuple") and isinstance(value, list) and all(isinstance(item, int) for item in value):
+        return tuple(value)
+    if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise CheckpointError(
+        f"{where} is {value!r}, where {'a list of int' if kind.startswith('tuple') else kind} belongs"
+    )
+
+
+def _section(data: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
+    section = data.get(name) or {}
+    if not isinstance(section, Mapping):
+        raise CheckpointError(f"{where}: {name} is {section!r}, where an object belongs")
+    return dict(section)
+
+
+def _refuse_other(section: Mapping[str, Any], fixed: Mapping[str, Any], where: str) -> None:
+    for key, built_in in fixed.items():
+        if section.get(key, built_in) != built_in:
+            raise CheckpointError(f"{where}.{key} is {section[key]!r}; this network has {built_in!r} built in")

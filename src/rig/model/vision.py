@@ -1,0 +1,129 @@
+"""The SigLIP tower that reads images, and the MLP that brings features to the decoder's width.
+
+B: images, N: patches of an image, C: the tower's width, D: the decoder's width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rig.model.config import VisionConfig
+
+
+class PatchEmbedding(nn.Module):
+    """Pixels to patch vectors with a learned place each."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.patch_embedding = nn.Conv2d(3, config.hidden_size, config.patch_size, stride=config.patch_size)
+        self.position_embedding = nn.Embedding(config.num_tokens, config.hidden_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return patch vectors [B, N, C] of pixels [B, 3, H, W]."""
+        patches = self.patch_embedding(pixels.to(self.patch_embedding.weight.dtype))
+        return patches.flatten(2).transpose(1, 2) + self.position_embedding.weight
+
+
+class VisionAttention(nn.Module):
+    """Attention of every patch to every patch of the same image."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.head_dim = width // config.num_heads
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.projection_layer = nn.Linear(width, width)
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        """Return what each patch attended to, [B, N, C]."""
+        q, k, v = (
+            linear(x_BNC).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+            for linear in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        return self.projection_layer(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(-2))
+
+
+class VisionMLP(nn.Module):
+    """The tower's MLP."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        width = int(config.hidden_size * config.mlp_ratio)
+        self.fc1 = nn.Linear(config.hidden_size, width)
+        self.fc2 = nn.Linear(width, config.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the MLP's output, [..., C]."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class VisionLayer(nn.Module):
+    """One pre-norm encoder layer."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.self_attn = VisionAttention(config)
+        self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = VisionMLP(config)
+
+    def forward(self, x_BNC: Tensor) -> Tensor:
+        """Return the layer's output, [B, N, C]."""
+        x_BNC = x_BNC + self.self_attn(self.layer_norm1(x_BNC))
+        return x_BNC + self.mlp(self.layer_norm2(x_BNC))
+
+
+class VisionEncoder(nn.Module):
+    """The stack of layers."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([VisionLayer(config) for _ in range(config.num_layers)])
+
+
+class VisionModel(nn.Module):
+    """The tower without a pooling head, as Janus uses it."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.embeddings = PatchEmbedding(config)
+        self.encoder = VisionEncoder(config)
+        self.post_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return features [B, N, C] of pixels [B, 3, H, W] in [-1, 1]."""
+        x_BNC = self.embeddings(pixels)
+        for layer in self.encoder.layers:
+            x_BNC = layer(x_BNC)
+        return self.post_layernorm(x_BNC)
+
+
+class AlignerMLP(nn.Module):
+    """Linear layers with GELU between them: brings image features, or code vectors, to the decoder's width."""
+
+    def __init__(self, inputs: int, outputs: int, layers: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(inputs, outputs)
+        self.hidden_layers = nn.ModuleList([nn.Linear(outputs, outputs) for _ in range(1, layers)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [..., outputs] of [..., inputs]."""
+        x = self.fc1(x)
+        for layer in self.hidden_layers:
+            x = layer(F.gelu(x))
+        return x
+
+
+def frames_to_pixels(frames: Tensor) -> Tensor:
+    """Return float32 [B, 3, H, W] in [-1, 1] of uint8 frames [B, H, W, 3]."""
+    return frames.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
+
+
+def pixels_to_frames(pixels: Tensor) -> Tensor:
+    """Return uint8 frames [B, H, W, 3] of pixels [B, 3, H, W], clipped; the inverse of `frames_to_pixels`."""
+    levels = pixels.float().clamp(-1.0, 1.0).add(1.0).mul(127.5).round()
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous()

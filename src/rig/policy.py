@@ -1,0 +1,172 @@
+"""Think, act, dream, review: RIG-basic and RIG-lookahead over the dialogue and the engine.
+
+    policy = Policy(engine, encoder, space, PolicyConfig(dreams=3))
+    decisions = policy.decide(observations, seeds)
+
+Every decision is a conversation of its own, built by the same functions as the training items; all decisions of a call
+run side by side. RIG-basic (`dreams=0`) acts at once. RIG-lookahead dreams `dreams` steps ahead, reads each dream back,
+and after "Wait! Let's re-observe..." decides anew; only that action is for the world. A model that was trained without
+dreams (`Format(dream=False)`) can still review its first proposal once: the control.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rig.actions import ActionGrammar, ActionSpace
+from rig.dialogue import Format, Layout, Segment, SegmentEncoder, answer_prefix, ask, parse_answer, prompt
+from rig.engine import ActionConstraint, Constraint, Engine, Sampler, Session, ThoughtConstraint
+from rig.errors import RigError
+from rig.records import Action, Cost, Decision, Dream, Observation, Review
+
+_PROMPT_TOKENS = 160
+_ACTION_TOKENS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """How a policy decides.
+
+    Attributes:
+        form: the fields that the model was trained to speak, and how it reads its dreams back.
+        dreams: n, the steps imagined before the review; 0 is RIG-basic.
+        thought_tokens: the longest thought.
+        text: how thoughts and actions are drawn.
+        image: how dreams are drawn.
+        imagine: at `dreams=0`, also dream the frame after the chosen action; for displays and scores.
+    """
+
+    form: Format = field(default_factory=Format)
+    dreams: int = 0
+    thought_tokens: int = 64
+    text: Sampler = field(default_factory=lambda: Sampler(temperature=0.0))
+    image: Sampler = field(default_factory=lambda: Sampler(temperature=0.0))
+    imagine: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dreams < 0 or self.thought_tokens < 1:
+            raise RigError(f"dreams={self.dreams} and thought_tokens={self.thought_tokens}: at least 0 and 1")
+        if not self.form.dream and (self.dreams > 1 or self.imagine):
+            raise RigError("a model without dreams reviews its first proposal once: dreams is 0 or 1, imagine is off")
+
+    def capacity(self, layout: Layout) -> int:
+        """Return the tokens that the longest conversation of this policy can take."""
+        turn = layout.read_tokens + layout.write_tokens + _PROMPT_TOKENS + self.thought_tokens + _ACTION_TOKENS
+        return (self.dreams + 1) * turn
+
+
+@dataclass
+class _Talk:
+    """One conversation in the making."""
+
+    observation: Observation
+    thought: str | None = None
+    action: Action = field(default_factory=Action)
+    dreams: list[Dream] = field(default_factory=list)
+    cost: Cost = field(default_factory=Cost)
+
+
+class Policy:
+    """A model that decides.
+
+    Args:
+        engine: the model; its capacity must hold `config.capacity(encoder.layout)` tokens.
+        encoder: the model's tokenizer and layout.
+        space: the world's action space; nothing outside it can be decided.
+        config: how to decide.
+    """
+
+    def __init__(self, engine: Engine, encoder: SegmentEncoder, space: ActionSpace, config: PolicyConfig) -> None:
+        self.engine, self.encoder, self.space, self.config = engine, encoder, space, config
+        tokenizer = encoder.tokenizer
+        self._end = tokenizer.eos
+        end = tokenizer.encode(prompt.NEXT_FRAME, literal=True) if config.form.dream else [tokenizer.eos]
+        self._action = ActionConstraint(tokenizer, ActionGrammar(space), end)
+        stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
+        self._thought = ThoughtConstraint(tokenizer, stop, config.thought_tokens)
+
+    def decide(self, observations: Sequence[Observation], seeds: Sequence[int]) -> list[Decision]:
+        """Return a decision for each observation.
+
+        Args:
+            observations: what is seen now, one per world.
+            seeds: one per observation; a decision follows from its observation and its seed alone.
+        """
+        started = time.perf_counter()
+        talks = [_Talk(observation) for observation in observations]
+        session = self.engine.session(seeds)
+        first = [ask(talk.observation.frame, *self._question(talk.observation), self.config.form) for talk in talks]
+        self._answer(session, talks, first, review=False)
+        for number in range(1, self.config.dreams + 1):
+            self._dream(session, talks)
+            questions = [self._reread(talk) for talk in talks]
+            self._answer(session, talks, questions, review=number == self.config.dreams)
+        if self.config.imagine and not self.config.dreams:
+            self._dream(session, talks)
+        shared = Cost(seconds=(time.perf_counter() - started) / max(1, len(talks)))
+        return [self._decision(talk, shared) for talk in talks]
+
+    def _question(self, observation: Observation) -> tuple[str, str]:
+        return observation.instruction, self.space.format(observation.previous_action)
+
+    def _reread(self, talk: _Talk) -> list[Segment]:
+        pixels = self.config.form.dream and self.config.form.read_back == "pixels"
+        frame = talk.dreams[-1].frame if pixels else None
+        return ask(frame, talk.observation.instruction, self.space.format(talk.action), self.config.form, imagined=True)
+
+    def _answer(self, session: Session, talks: list[_Talk], questions: list[list[Segment]], *, review: bool) -> None:
+        """Put the questions, and let the model write its thoughts and actions."""
+        rows = range(len(talks))
+        prefix = answer_prefix(self.config.form, review=review)
+        texts = [""] * len(talks)
+        self._append(session, talks, [[*question, *prefix] for question in questions])
+        constraints: list[Constraint] = [self._thought, self._action] if self.config.form.thought else [self._action]
+        for constraint in constraints:
+            written = session.write_text(rows, [constraint] * len(talks), self.config.text)
+            for talk, row, ids in zip(talks, rows, written, strict=True):
+                texts[row] += self.encoder.tokenizer.decode([index for index in ids if index != self._end])
+                talk.cost += Cost(text_tokens=len(ids))
+        opening = "".join(segment.text for segment in answer_prefix(self.config.form))  # type: ignore[union-attr]
+        for talk, text in zip(talks, texts, strict=True):
+            talk.thought, talk.action = parse_answer(opening + text, self.space)
+
+    def _dream(self, session: Session, talks: list[_Talk]) -> None:
+        """Let the model imagine the frame after its action, and keep it as a dream."""
+        if not self.config.form.dream:
+            for talk in talks:
+                talk.dreams.append(Dream(thought=talk.thought, action=talk.action))
+            return
+        rows = range(len(talks))
+        session.append(rows, [self.encoder.open_image(session.next_position(row)) for row in rows])
+        images = session.write_image(rows, self.config.image)
+        session.append(rows, [self.encoder.close_image(session.next_position(row)) for row in rows])
+        frames = self.engine.decode_images(images.codes)
+        for talk, codes, frame in zip(talks, images.codes, frames, strict=True):
+            talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=codes, frame=frame))
+            talk.cost += Cost(image_tokens=len(codes), read_tokens=3)
+
+    def _append(self, session: Session, talks: list[_Talk], segments: list[list[Segment]]) -> None:
+        rows = range(len(talks))
+        sequences = [
+            self.encoder.encode(part, start=session.next_position(row), begin=session.length(row) == 0)
+            for row, part in zip(rows, segments, strict=True)
+        ]
+        session.append(rows, sequences)
+        for talk, sequence in zip(talks, sequences, strict=True):
+            talk.cost += Cost(read_tokens=len(sequence))
+
+    def _decision(self, talk: _Talk, shared: Cost) -> Decision:
+        reviewed = self.config.dreams > 0
+        review = None
+        if reviewed:
+            helped = talk.action != talk.dreams[0].action
+            review = Review(thought=talk.thought, action=talk.action, helped=helped)
+        return Decision(
+            action=talk.action,
+            thought=talk.thought,
+            dreams=tuple(talk.dreams),
+            review=review,
+            cost=talk.cost + shared,
+        )

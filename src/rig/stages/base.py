@@ -1,0 +1,82 @@
+"""What every stage shares: it walks through pieces of work, writes what comes of each, and goes on after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from rig.data import Dataset, DatasetInfo, DatasetWriter
+from rig.envs import Task, World
+from rig.envs.rollout import Episode
+from rig.envs.seeds import Split
+from rig.errors import RigError
+from rig.records import Trajectory
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How a stage treats what is already in its output folder.
+
+    Attributes:
+        resume: go on with an unfinished dataset of the same configuration.
+        overwrite: replace what is there.
+    """
+
+    resume: bool = False
+    overwrite: bool = False
+
+
+def run_stage(
+    out: Path | str,
+    info: DatasetInfo,
+    work: Sequence[T],
+    name_of: Callable[[T], str],
+    make: Callable[[Sequence[T]], Iterable[Trajectory | None]],
+    opening: Opening,
+) -> Dataset:
+    """Write what `make` makes of each piece of `work` to a dataset, and return it.
+
+    A piece that is already written is not made again. A piece that comes to nothing (a filtered trajectory) is looked
+    at again on resume, which costs time and changes nothing.
+
+    Args:
+        out: the dataset's folder.
+        info: what the dataset says of itself; on resume it must be the same.
+        work: the pieces, in order.
+        name_of: the id of the trajectory that a piece becomes.
+        make: yields what becomes of each piece, in any order: a trajectory, or None where it comes to nothing.
+        opening: see `Opening`.
+    """
+    with DatasetWriter(out, info, resume=opening.resume, overwrite=opening.overwrite) as writer:
+        left = [piece for piece in work if name_of(piece) not in writer.done]
+        with tqdm(total=len(work), initial=len(work) - len(left), desc=info.stage, unit="episode") as bar:
+            for trajectory in make(left):
+                if trajectory is not None:
+                    writer.append(trajectory)
+                bar.update()
+        writer.finalize()
+    return Dataset(out)
+
+
+def training_episodes(
+    world: World, cells: Sequence[tuple[Task, str]], *, episodes: int, skip: int = 0
+) -> list[Episode]:
+    """Return `episodes` episodes per cell in training worlds, cell after cell in turn, after `skip` of each.
+
+    Raises:
+        RigError: no episode is asked for.
+    """
+    if episodes < 1 or not cells:
+        raise RigError(f"{episodes} episodes of {len(cells)} tasks: at least one of each")
+    seeds = [world.episode_seeds(task, setting, Split.TRAIN, episodes, skip=skip) for task, setting in cells]
+    return [
+        Episode(task=task.name, setting=setting, seed=seeds[cell][number])
+        for number in range(episodes)
+        for cell, (task, setting) in enumerate(cells)
+    ]

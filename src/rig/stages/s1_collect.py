@@ -1,0 +1,120 @@
+"""S1: frame-action pairs from a capable teacher.
+
+Now and then a burst of random keys pushes the episode off the teacher's path, and the teacher finds back: the dataset
+then shows how to recover, and what wrong actions lead to. Noise is marked (`Step.actor`): it is dreamed about in
+training, never imitated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from rig.actions import NOOP, Action
+from rig.data import Dataset, DatasetInfo
+from rig.envs import World, make_world
+from rig.envs.rollout import Episode
+from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
+from rig.stages.base import Opening, run_stage, training_episodes
+from rig.teachers import TEACHERS, Teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """What to collect.
+
+    Attributes:
+        environment: name of the world.
+        teacher: name of the teacher.
+        tasks: "task" or "task/setting"; empty for all.
+        episodes: episodes per task and setting.
+        skip: episodes per task and setting to leave out first, because another dataset has them.
+        noise: chance that a burst of random keys begins at a step.
+        burst: the longest burst.
+        seed: of the noise.
+    """
+
+    environment: str = "crafter"
+    teacher: str = "crafter"
+    tasks: tuple[str, ...] = ()
+    episodes: int = 100
+    skip: int = 0
+    noise: float = 0.08
+    burst: int = 3
+    seed: int = 0
+
+
+def collect(config: CollectConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+    """Let the teacher play, and write its episodes to the dataset `out`.
+
+    Raises:
+        UnknownNameError: no such world, teacher, task or setting.
+        DatasetError: `out` holds a dataset and `opening` does not allow to touch it.
+    """
+    world = make_world(config.environment)
+    teacher = TEACHERS.get(config.teacher)()
+    episodes = training_episodes(world, world.tasks.cells(config.tasks), episodes=config.episodes, skip=config.skip)
+    info = DatasetInfo(
+        name=Path(out).name,
+        stage="s1",
+        environment=config.environment,
+        action_space=world.actions,
+        frame_size=world.observation_space.shape[:2],  # type: ignore[index, arg-type]
+        config={**asdict(config), "tasks": list(config.tasks)},
+    )
+
+    def make(pieces: Iterable[Episode]) -> Iterator[Trajectory]:
+        for episode in pieces:
+            yield teach(world, teacher, episode, config)
+
+    return run_stage(out, info, episodes, lambda episode: episode.id, make, opening or Opening())
+
+
+def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfig) -> Trajectory:
+    """Return one episode of the teacher, with the configured noise."""
+    frame, info = world.reset(seed=episode.seed, options={"task": episode.task, "setting": episode.setting})
+    random = np.random.default_rng([config.seed, crc32(episode.id.encode())])
+    steps: list[Step] = []
+    left, ended = 0, False
+    while not ended:
+        facts = info["privileged"]
+        if not left and random.random() < config.noise:
+            left = int(random.integers(1, config.burst + 1))
+        action = _random_action(world, random) if left else teacher.act(world)
+        following, reward, terminated, truncated, info = world.act(action)
+        steps.append(
+            Step(
+                index=len(steps),
+                frame=frame,
+                instruction=world.task.instruction,
+                previous_action=steps[-1].action if steps else NOOP,
+                action=action,
+                next_frame=following,
+                actor=NOISE if left else TEACHER,
+                reward=reward,
+                privileged=facts,
+            )
+        )
+        frame, ended, left = following, terminated or truncated, max(0, left - 1)
+    return Trajectory(
+        id=episode.id,
+        environment=world.name,
+        task=episode.task,
+        setting=episode.setting,
+        seed=episode.seed,
+        action_space=world.actions.name,
+        steps=tuple(steps),
+        success=world.samples >= world.task.target,
+        samples=world.samples,
+        lineage=Lineage(stage="s1", actor=teacher.name),
+    )
+
+
+def _random_action(world: World, random: np.random.Generator) -> Action:
+    keys: Sequence[str] = world.actions.keys
+    index = int(random.integers(len(keys) + 1))
+    return NOOP if index == len(keys) else Action.press(keys[index])

@@ -1,0 +1,102 @@
+"""S2: thoughts. Y = Reasoner(x, A), for successful, diverse and validated trajectories only.
+
+Successful: the task's test was met. Diverse: of episodes with the very same actions in the same task and setting only a
+few are kept. Validated: every claim of every thought was checked against the engine's facts, where a checker for the
+world exists; a thought with a false claim is left out, and its step is then dreamed about only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from rig.annotators import CHECKERS, REASONERS, ClaimChecker, Reasoner
+from rig.data import Dataset, DatasetInfo
+from rig.records import NOISE, Step, Trajectory
+from rig.stages.base import Opening, run_stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReasonConfig:
+    """How to annotate.
+
+    Attributes:
+        reasoner: name of the Reasoner.
+        same_actions: how many episodes with the same actions are kept per task and setting.
+        validate: whether claims are checked.
+    """
+
+    reasoner: str = "crafter"
+    same_actions: int = 20
+    validate: bool = True
+
+
+def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+    """Annotate the dataset `source`, and write the kept trajectories to the dataset `out`.
+
+    Raises:
+        UnknownNameError: no such Reasoner.
+        DatasetError: `source` cannot be read, or `out` may not be touched.
+    """
+    dataset = Dataset(source)
+    reasoner = REASONERS.get(config.reasoner)()
+    checks = config.validate and dataset.info.environment in CHECKERS.names()
+    checker = CHECKERS.get(dataset.info.environment)() if checks else None
+    info = DatasetInfo(
+        name=Path(out).name,
+        stage="s2",
+        environment=dataset.info.environment,
+        action_space=dataset.info.action_space,
+        frame_size=dataset.info.frame_size,
+        config=asdict(config),
+        parent=dataset.as_parent(),
+    )
+    kept = set(diverse_successes(dataset, config.same_actions))
+
+    def make(pieces: Iterable[str]) -> Iterator[Trajectory]:
+        for piece in pieces:
+            yield annotate(dataset[piece], reasoner, checker)
+
+    work = [name for name in dataset.ids if name in kept]
+    return run_stage(out, info, work, lambda name: name, make, opening or Opening())
+
+
+def annotate(trajectory: Trajectory, reasoner: Reasoner, checker: ClaimChecker | None) -> Trajectory:
+    """Return `trajectory` with a thought for each step that was not noise."""
+    chosen = [step for step in trajectory.steps if step.actor != NOISE]
+    thoughts = dict(zip((step.index for step in chosen), reasoner.reason(chosen), strict=True))
+    steps = tuple(
+        replace(step, thought=_validated(thoughts.get(step.index), step, checker)) for step in trajectory.steps
+    )
+    lineage = replace(
+        trajectory.lineage, stage="s2", annotator=reasoner.name, prompt=reasoner.prompt, parent=trajectory.id
+    )
+    return replace(trajectory, steps=steps, lineage=lineage)
+
+
+def diverse_successes(dataset: Dataset, same_actions: int) -> list[str]:
+    """Return the ids of successful trajectories, at most `same_actions` of those with the very same actions."""
+    columns = dataset.table(["trajectory", "task", "setting", "success", "action"])
+    actions: dict[str, list[str]] = {}
+    cells: dict[str, tuple[str, str]] = {}
+    for name, task, setting, success, action in zip(*(column.to_pylist() for column in columns.columns), strict=True):
+        if success:
+            actions.setdefault(name, []).append(action)
+            cells[name] = (task, setting)
+    seen: Counter[tuple[tuple[str, str], tuple[str, ...]]] = Counter()
+    kept = []
+    for name, sequence in actions.items():
+        key = (cells[name], tuple(sequence))
+        seen[key] += 1
+        if seen[key] <= same_actions:
+            kept.append(name)
+    return kept
+
+
+def _validated(thought: str | None, step: Step, checker: ClaimChecker | None) -> str | None:
+    if thought is None or checker is None:
+        return thought
+    verdicts = checker.check(thought, step.privileged, step.action)
+    return thought if all(verdict.holds is not False for verdict in verdicts) else None

@@ -1,0 +1,217 @@
+"""From datasets and tokenizers to a trained agent: what `rig train` does.
+
+    train_agent(AgentTraining(preset="small", tokenizers="runs/tok", parts=(DataPart(data="runs/s2"),)), "runs/basic")
+
+One episode in 64 is held out (by its id, the same for every run) for previews and the held-out loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+from zlib import crc32
+
+import torch
+
+from rig.bundle import Bundle
+from rig.data import CodesCache, Dataset, load_frames
+from rig.dialogue import Format, SegmentEncoder
+from rig.errors import RigError
+from rig.model import PRESETS, RIG, pack
+from rig.provenance import provenance
+from rig.records import TEACHER, Step
+from rig.train.conversations import Conversations, Source, Style
+from rig.train.loop import Trainer, TrainingConfig
+from rig.train.loss import means, token_losses
+from rig.train.previews import DreamPreview
+from rig.train.runs import Run
+from rig.train.tokenizers import Tokenizers, encode_frames
+
+HELD_OUT = 64
+_PREVIEWS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPart:
+    """One dataset's part in training.
+
+    Attributes:
+        data: folder of the dataset.
+        style: "basic", or "lookahead" for datasets with dreams and reviews.
+        share: its share of the conversations, relative to the other parts'.
+        fraction: how much of its trajectories to use.
+    """
+
+    data: str
+    style: Style = "basic"
+    share: float = 1.0
+    fraction: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentTraining:
+    """What to train, from what, how.
+
+    Attributes:
+        preset: name of the network's sizes.
+        tokenizers: folder that `rig train-tokenizer` wrote.
+        parts: the data.
+        form: the fields that the agent speaks.
+        read_backs: how lookahead parts read dreams back; each way gets an equal share.
+        start: folder of an agent whose weights to begin with; empty for fresh ones.
+        training: see `TrainingConfig`.
+        model_seed: of fresh weights.
+    """
+
+    preset: str
+    tokenizers: str
+    parts: tuple[DataPart, ...]
+    form: Format = field(default_factory=Format)
+    read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
+    start: str = ""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    model_seed: int = 0
+
+
+def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = False) -> Path:
+    """Train an agent in `folder`, and return where it lies: `<folder>/agent`.
+
+    Raises:
+        RigError: the data do not belong together, or `Run` refuses the folder.
+        CheckpointError: the tokenizers or the agent to start from cannot be used.
+    """
+    tokenizers = Tokenizers.load(config.tokenizers)
+    model = _build_model(config, tokenizers)
+    datasets = [_open(part, tokenizers) for part in config.parts]
+    info = datasets[0].info
+    for dataset in datasets[1:]:
+        if dataset.info.action_space != info.action_space:
+            raise RigError(f"{config.parts[0].data} and {config.parts[-1].data} have different action spaces")
+    encoder = SegmentEncoder(tokenizers.text, model.config.layout)
+    chosen, held_out = _split(datasets)
+    sources = [
+        source for part, steps in zip(config.parts, chosen, strict=True) for source in _sources(part, steps, config)
+    ]
+    conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
+    with Run(folder, config, resume=resume) as run:
+        shown = _shown(held_out)
+        preview = _Watch(run.folder, shown, held_out, encoder, info.action_space, config)
+        totals = Trainer(model, conversations, config.training, run, preview).fit()
+        origin = {
+            "training": run.config,
+            "data": [_described(dataset) for dataset in datasets],
+            "tokenizers": {"hash": tokenizers.hash, **tokenizers.scores},
+            "totals": totals,
+            "conversations": len(conversations),
+            "provenance": provenance(),
+        }
+        Bundle(
+            model=model,
+            tokenizer=tokenizers.text,
+            form=config.form,
+            space=info.action_space,
+            environment=info.environment,
+            origin=origin,
+        ).save(run.folder / "agent")
+        return run.folder / "agent"
+
+
+class _Watch:
+    """Looks at a model in training: its loss on held-out steps, and pictures of its dreams where it dreams."""
+
+    def __init__(
+        self,
+        folder: Path,
+        shown: list[Step],
+        held_out: list[Step],
+        encoder: SegmentEncoder,
+        space: Any,
+        config: AgentTraining,
+    ) -> None:
+        self._draw = DreamPreview(folder, shown, encoder, space, config.form) if config.form.dream and shown else None
+        source = Source(steps=held_out, style="basic", form=config.form)
+        self._packs = []
+        if held_out:
+            conversations = Conversations([source], encoder, space, seed=0)
+            count = min(256, len(conversations))
+            sequences = [conversations.draw(number) for number in range(count)]
+            self._packs = [pack(sequences[start : start + 32]) for start in range(0, count, 32)]
+        self._weights = config.training.weights
+
+    def __call__(self, model: RIG, step: int) -> Mapping[str, float]:
+        values = dict(self._draw(model, step)) if self._draw else {}
+        totals: dict[str, torch.Tensor] = {}
+        model.eval()
+        with torch.no_grad():
+            for batch in self._packs:
+                moved = batch.to(model.device)
+                losses = token_losses(model(moved), moved, self._weights)
+                totals = {role: totals.get(role, 0) + entry for role, entry in losses.sums.items()}
+        return values | {f"held_out/{name}": value for name, value in means(totals).items()}
+
+
+def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if config.start:
+        bundle = Bundle.load(config.start)
+        if len(bundle.tokenizer) != len(tokenizers.text):
+            raise RigError(f"{config.start} was trained with other tokenizers than {config.tokenizers}")
+        return bundle.model.to(device)
+    preset = PRESETS.get(config.preset)
+    decoder = replace(preset.decoder, vocab_size=len(tokenizers.text))
+    model = RIG(replace(preset, decoder=decoder, vq=tokenizers.vq.config), seed=config.model_seed)
+    model.model.vqmodel.load_state_dict(tokenizers.vq.state_dict())
+    return model.to(device)
+
+
+def _open(part: DataPart, tokenizers: Tokenizers) -> Dataset:
+    dataset = Dataset(part.data)
+    if part.fraction < 1:
+        dataset = dataset.fraction(part.fraction)
+    cache = CodesCache(dataset, tokenizers.hash)
+    cache.fill(lambda frames: encode_frames(tokenizers.vq, frames))
+    return dataset.with_codes(cache).with_frames(load_frames(dataset))
+
+
+def _split(datasets: list[Dataset]) -> tuple[list[list[Step]], list[Step]]:
+    """Return the steps to learn from, per dataset, and the held-out steps of all."""
+    chosen: list[list[Step]] = []
+    held_out: list[Step] = []
+    for dataset in datasets:
+        steps: list[Step] = []
+        for trajectory in dataset:
+            kept = held_out if crc32(trajectory.id.encode()) % HELD_OUT == 0 else steps
+            kept.extend(trajectory.steps)
+        chosen.append(steps)
+    return chosen, [step for step in held_out if not step.dreams]
+
+
+def _sources(part: DataPart, steps: list[Step], config: AgentTraining) -> list[Source]:
+    if part.style == "basic" or not config.form.dream:
+        return [Source(steps=steps, style=part.style, form=config.form, share=part.share)]
+    share = part.share / len(config.read_backs)
+    return [
+        Source(steps=steps, style="lookahead", form=replace(config.form, read_back=way), share=share)
+        for way in config.read_backs
+    ]
+
+
+def _shown(held_out: list[Step]) -> list[Step]:
+    """Return a few taught held-out steps for previews, spread over all."""
+    taught = [step for step in held_out if step.actor == TEACHER and step.thought is not None]
+    return taught[:: max(1, len(taught) // _PREVIEWS)][:_PREVIEWS]
+
+
+def _described(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.info.name,
+        "stage": dataset.info.stage,
+        "content_hash": dataset.content_hash,
+        "trajectories": len(dataset),
+        "steps": dataset.num_steps,
+    }
+
+
+__all__ = ["AgentTraining", "DataPart", "train_agent"]

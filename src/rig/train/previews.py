@@ -1,0 +1,72 @@
+"""Pictures of dreams beside the truth, drawn while a run trains.
+
+Each row of a preview is one held-out step: the frame it starts from, the frame that really came, that frame through the
+tokenizer (the best a dream could be), and the dream of the step's own action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rig.actions import ActionSpace
+from rig.dialogue import Format, SegmentEncoder, Text, WriteImage, basic_conversation
+from rig.engine import Engine, Sampler
+from rig.model import RIG
+from rig.records import Codes, Frame, Step
+from rig.storage import atomic_file
+
+
+def dream_of(engine: Engine, encoder: SegmentEncoder, steps: Sequence[Step], space: ActionSpace, form: Format) -> Codes:
+    """Return the codes [B, write_tokens] that the model dreams for steps whose thought and action are given."""
+    session = engine.session([0] * len(steps))
+    openings = []
+    for step in steps:
+        segments = basic_conversation(step, space, form)
+        image = next(index for index, segment in enumerate(segments) if isinstance(segment, WriteImage))
+        openings.append(encoder.encode(segments[:image]))
+        assert isinstance(segments[image - 1], Text)
+    session.append(range(len(steps)), openings)
+    rows = range(len(steps))
+    session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
+    return session.write_image(rows, Sampler(temperature=0.0)).codes
+
+
+class DreamPreview:
+    """Draws `previews/step-<n>.png` in a run's folder.
+
+    Args:
+        folder: the run's folder.
+        steps: held-out steps with thoughts, next frames and their codes.
+        encoder: the model's.
+        space: the steps' action space.
+        form: the fields that the model speaks; it must dream.
+    """
+
+    def __init__(
+        self, folder: Path, steps: Sequence[Step], encoder: SegmentEncoder, space: ActionSpace, form: Format
+    ) -> None:
+        self.folder, self.steps, self.encoder, self.space, self.form = folder, list(steps), encoder, space, form
+
+    def __call__(self, model: RIG, step: int) -> dict[str, float]:
+        """Draw the preview of `step`; return `preview/codes_right`, the share of codes dreamed as they came."""
+        engine = Engine(model, capacity=1024)
+        codes = dream_of(engine, self.encoder, self.steps, self.space, self.form)
+        truth = np.stack([shown.next_codes for shown in self.steps if shown.next_codes is not None])
+        frames, ceiling = engine.decode_images(codes), engine.decode_images(truth)
+        rows = [
+            [shown.frame, shown.next_frame, best, dream]
+            for shown, best, dream in zip(self.steps, ceiling, frames, strict=True)
+            if shown.next_frame is not None
+        ]
+        _draw(self.folder / "previews" / f"step-{step:06d}.png", rows)
+        return {"preview/codes_right": float((codes == truth).mean())}
+
+
+def _draw(path: Path, rows: Sequence[Sequence[Frame]]) -> None:
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+    with atomic_file(path) as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG")

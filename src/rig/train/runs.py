@@ -1,0 +1,128 @@
+"""A training run on disk: its configuration, its metrics, and a state from which it goes on bit by bit.
+
+run/
+  run.json        resolved configuration, provenance
+  metrics.jsonl   one JSON object a line; TensorBoard events beside it where the extra is installed
+  state.pt        weights, optimiser and step, replaced atomically
+  …               what the run makes: model files, previews
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rig.data.manifest import differences
+from rig.errors import CheckpointError, RigError
+from rig.provenance import provenance
+from rig.storage import Lock, atomic_file, refuse_existing, write_json, write_text
+
+STATE_FILE = "state.pt"
+RUN_FILE = "run.json"
+METRICS_FILE = "metrics.jsonl"
+
+
+class Run:
+    """A run's folder, opened for training by one process at a time.
+
+    Args:
+        folder: where the run lives.
+        config: the resolved configuration, a dataclass or a mapping; saved, and compared on resume.
+        resume: go on from the state in the folder, or begin where there is none.
+
+    Raises:
+        RigError: the folder holds a run and `resume` is false, another process trains in it, or (on resume) it was
+            begun with another configuration.
+    """
+
+    def __init__(self, folder: Path | str, config: Any, *, resume: bool = False) -> None:
+        self.folder = Path(folder)
+        self.config = json.loads(json.dumps(asdict(config) if is_dataclass(config) else dict(config), default=str))  # type: ignore[arg-type]
+        self.lock = Lock(self.folder.parent / f".{self.folder.name}.lock")
+        self.lock.acquire()
+        try:
+            self._open(resume)
+        except BaseException:
+            self.lock.release()
+            raise
+        self._events: Any = None
+
+    def _open(self, resume: bool) -> None:
+        path = self.folder / RUN_FILE
+        if not resume:
+            refuse_existing(self.folder, "continue it with --resume, or choose another folder with --out")
+        if path.is_file():
+            begun = json.loads(path.read_text())["config"]
+            changed = differences(begun, self.config)
+            if changed:
+                raise RigError(f"{self.folder} was begun with another configuration: {'; '.join(changed[:5])}")
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, {"config": self.config, "provenance": provenance()})
+
+    def load_state(self) -> dict[str, Any] | None:
+        """Return the saved state, with the metrics cut back to its step; None where there is none.
+
+        Raises:
+            CheckpointError: the state cannot be read.
+        """
+        path = self.folder / STATE_FILE
+        if not path.is_file():
+            write_text(self.folder / METRICS_FILE, "")
+            return None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise CheckpointError(f"{path} cannot be read ({error}); remove it to begin this run again") from error
+        self._cut_metrics(int(state["step"]))
+        return state
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """Save `state`, which holds "step", in place of the last one."""
+        with atomic_file(self.folder / STATE_FILE) as temporary:
+            torch.save(dict(state), temporary)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a line to the metrics, and to TensorBoard where it is installed."""
+        line = json.dumps({"step": step, **{name: float(value) for name, value in values.items()}})
+        with (self.folder / METRICS_FILE).open("a") as file:
+            file.write(line + "\n")
+        events = self._tensorboard()
+        for name, value in values.items() if events else ():
+            events.add_scalar(name, float(value), step)
+
+    def metrics(self) -> list[dict[str, float]]:
+        """Return every line of the metrics."""
+        path = self.folder / METRICS_FILE
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+    def close(self) -> None:
+        """Close the run's files and let another process have it."""
+        if self._events:
+            self._events.close()
+        self.lock.release()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cut_metrics(self, step: int) -> None:
+        kept = [json.dumps(line) for line in self.metrics() if line["step"] <= step]
+        write_text(self.folder / METRICS_FILE, "".join(line + "\n" for line in kept))
+
+    def _tensorboard(self) -> Any:
+        if self._events is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                self._events = False
+            else:
+                self._events = SummaryWriter(str(self.folder))
+        return self._events

@@ -1,0 +1,214 @@
+"""Trains the VQ tokenizer on frames.
+
+Loss: L1 on pixels, L1 on their differences to the right and below (edges; a feature loss that needs no download), more
+weight on the worst cells of each batch (a world of grass otherwise never learns its rare pictures), and the quantizer's
+codebook and commitment losses. Codes that nothing chose for a while are moved onto latents of the current batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from rig.errors import RigError
+from rig.model import VQConfig, VQModel, compute_dtype, frames_to_pixels
+from rig.train.collages import Collages
+from rig.train.optimise import OptimiserConfig, build_optimiser, learning_rate, take_step
+from rig.train.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTraining:
+    """How the tokenizer is trained.
+
+    Attributes:
+        model: the tokenizer's sizes.
+        steps: optimiser steps.
+        batch_size: frames a step.
+        edge_weight: weight of the loss on differences between neighbouring pixels.
+        hard_weight: weight of the loss on the worst `hard_share` of the cells.
+        hard_share: see `hard_weight`.
+        revive_every: steps after which unused codes are moved; 0 never.
+        collages: share of each batch that is put together from distinct cells (see `rig.train.collages`); used where
+            the model codes every cell by itself, and 0 elsewhere.
+        held_out: frames kept aside for PSNR and codebook use.
+        seed: of weights and batches.
+        log_every: steps between log lines.
+        save_every: steps between saved states.
+        optimiser: see `OptimiserConfig`.
+    """
+
+    model: VQConfig
+    steps: int = 4000
+    batch_size: int = 16
+    edge_weight: float = 0.5
+    hard_weight: float = 0.5
+    hard_share: float = 0.05
+    revive_every: int = 100
+    collages: float = 0.5
+    held_out: int = 256
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 500
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(learning_rate=2e-3, weight_decay=0.0, betas=(0.9, 0.99))
+    )
+
+
+def train_tokenizer(
+    frames: NDArray[np.uint8], config: TokenizerTraining, folder: Path | str, *, resume: bool = False
+) -> tuple[VQModel, dict[str, Any]]:
+    """Train a tokenizer on `frames`, uint8 [N, H, W, 3]; return it with its scores on held-out frames.
+
+    The scores: `psnr` (dB, over all held-out pixels), `codebook_use` (share of codes chosen at least once),
+    `perplexity` (of the codes' distribution), `frames`.
+
+    Raises:
+        RigError: there are fewer frames than are held out, or `Run` refuses the folder.
+    """
+    if len(frames) <= config.held_out:
+        raise RigError(
+            f"{len(frames)} frames are too few: {config.held_out} are held out; collect more, or hold out fewer"
+        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    order = np.random.default_rng(config.seed).permutation(len(frames))
+    held_out, train = frames[order[: config.held_out]], order[config.held_out :]
+    with Run(folder, config, resume=resume) as run:
+        trainer = _TokenizerTrainer(config, device, run)
+        trainer.fit(_batches(frames, train, config))
+        scores = score_tokenizer(trainer.model, held_out)
+        run.log(config.steps, {f"held_out/{name}": value for name, value in scores.items()})
+    return trainer.model, scores
+
+
+def score_tokenizer(model: VQModel, frames: NDArray[np.uint8], *, batch_size: int = 32) -> dict[str, float]:
+    """Return PSNR over all pixels, codebook use and perplexity of `model` on frames, uint8 [N, H, W, 3]."""
+    device = next(model.parameters()).device
+    error, counts = 0.0, torch.zeros(model.config.codebook_size, dtype=torch.float64)
+    model.eval()
+    with torch.no_grad():
+        for start in range(0, len(frames), batch_size):
+            pixels = frames_to_pixels(torch.from_numpy(frames[start : start + batch_size]).to(device))
+            codes = model.encode(pixels)
+            rebuilt = model.decode_codes(codes).clamp(-1, 1)
+            error += float(F.mse_loss(rebuilt, pixels, reduction="sum"))
+            counts += torch.bincount(codes.flatten().cpu(), minlength=len(counts))
+    shares = counts / counts.sum()
+    entropy = -(shares[shares > 0] * shares[shares > 0].log()).sum()
+    mean_error = error / (frames.size * 4)  # pixels run over [-1, 1]: a range of 2
+    return {
+        "psnr": float(-10 * np.log10(max(mean_error, 1e-12))),
+        "codebook_use": float((counts > 0).double().mean()),
+        "perplexity": float(entropy.exp()),
+        "frames": float(len(frames)),
+    }
+
+
+class _TokenizerTrainer:
+    def __init__(self, config: TokenizerTraining, device: torch.device, run: Run) -> None:
+        self.config, self.device, self.run = config, device, run
+        self.model = VQModel(config.model, seed=config.seed).to(device)
+        self.parameters = dict(self.model.named_parameters())
+        self.optimiser = build_optimiser(self.parameters, config.optimiser)
+        self.used = torch.zeros(config.model.codebook_size, dtype=torch.int64)
+        self.step = 0
+        state = run.load_state()
+        if state is not None:
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.used, self.step = state["used"], int(state["step"])
+
+    def fit(self, batch: Callable[[int], NDArray[np.uint8]]) -> None:
+        """Train to the last step, whatever step the run has reached."""
+        config = self.config
+        self.model.train()
+        with tqdm(total=config.steps, initial=self.step, desc="train-tokenizer", unit="step") as bar:
+            while self.step < config.steps:
+                values = self._train_on(batch(self.step))
+                self.step += 1
+                bar.update()
+                if self.step % config.log_every == 0 or self.step == config.steps:
+                    self.run.log(self.step, values)
+                    bar.set_postfix(l1=f"{values['l1']:.4f}", used=f"{values['used']:.0%}")
+                if self.step % config.save_every == 0 or self.step == config.steps:
+                    self._save()
+
+    def _train_on(self, frames: NDArray[np.uint8]) -> dict[str, float]:
+        config = self.config
+        pixels = frames_to_pixels(torch.from_numpy(frames).to(self.device))
+        dtype = compute_dtype(self.device)
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            output = self.model(pixels)
+        error = (output.reconstruction.float() - pixels).abs()
+        edges = sum(_differences(output.reconstruction.float(), pixels))
+        cells = F.avg_pool2d(error.mean(1), config.model.downsampling).flatten()
+        hard = cells.topk(max(1, int(config.hard_share * len(cells)))).values.mean()
+        reconstruction = error.mean() + config.edge_weight * edges + config.hard_weight * hard
+        loss = reconstruction + output.codebook_loss + output.commitment_loss
+        loss.backward()
+        rate = learning_rate(self.step, config.steps, config.optimiser)
+        take_step(self.optimiser, self.parameters.values(), rate, config.optimiser.clip)
+        self.used += torch.bincount(output.codes.flatten().cpu(), minlength=len(self.used))
+        used = float((self.used > 0).float().mean())
+        if config.revive_every and (self.step + 1) % config.revive_every == 0 and self.step < 0.8 * config.steps:
+            self._revive(pixels)
+        return {"loss": float(loss), "l1": float(error.mean()), "hard": float(hard), "used": used, "rate": rate}
+
+    def _revive(self, pixels: Tensor) -> None:
+        """Move codes that nothing chose since the last time onto latents of the batch; those of hard cells first."""
+        dead = (self.used == 0).nonzero()[:, 0]
+        self.used.zero_()
+        if not len(dead):
+            return
+        with torch.no_grad():
+            latents = F.normalize(self.model.latents(pixels), dim=-1).flatten(0, 2)
+            vectors = F.normalize(self.model.quantize.embedding.weight, dim=-1)
+            far = 1 - (latents @ vectors.T).max(-1).values
+            random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
+            chosen = torch.multinomial(far.cpu().clamp_min(1e-6), min(len(dead), len(latents)), generator=random)
+            self.model.quantize.embedding.weight[dead[: len(chosen)]] = latents[chosen]
+
+    def _save(self) -> None:
+        self.run.save_state(
+            {
+                "step": self.step,
+                "model": self.model.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "used": self.used,
+                "config": asdict(self.config.model),
+            }
+        )
+
+
+def _differences(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean absolute error of the differences to the right and below of images [B, 3, H, W]."""
+    return tuple(F.l1_loss(a.diff(dim=axis), b.diff(dim=axis)) for axis in (2, 3))  # type: ignore[return-value]
+
+
+def _batches(
+    frames: NDArray[np.uint8], train: NDArray[np.int64], config: TokenizerTraining
+) -> Callable[[int], NDArray[np.uint8]]:
+    """Return what makes batch `step`: a new random order each epoch, the same for the same seed."""
+    drawn = round(config.collages * config.batch_size) if config.model.patch_local else 0
+    collages = Collages(frames[train], config.model.downsampling, seed=config.seed) if drawn else None
+    whole = config.batch_size - drawn
+    per_epoch = max(1, len(train) // max(1, whole))
+
+    def batch(step: int) -> NDArray[np.uint8]:
+        epoch, index = divmod(step, per_epoch)
+        order = np.random.default_rng([config.seed, 1, epoch]).permutation(len(train))
+        chosen = frames[train[order[index * whole : (index + 1) * whole]]]
+        if collages is None:
+            return chosen
+        return np.concatenate([chosen, collages.draw(drawn, np.random.default_rng([config.seed, 2, step]))])
+
+    return batch

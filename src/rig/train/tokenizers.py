@@ -1,0 +1,135 @@
+"""The two tokenizers of a small model, trained on a dataset: byte-pair merges for its texts, VQ codes for its frames.
+
+folder/
+  tokenizer.json             text
+  vq.json, vq.safetensors    frames
+  scores.json                PSNR and codebook use on held-out frames
+  …                          the VQ run itself (see rig.train.runs)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from rig.actions import ActionSpace
+from rig.actions.text import NOOP_TEXT
+from rig.data import Dataset, load_frames
+from rig.dialogue import TextTokenizer, prompt, train_bpe
+from rig.errors import CheckpointError
+from rig.model import VQConfig, VQModel
+from rig.storage import atomic_file, write_json
+from rig.train.tokenizer import TokenizerTraining, train_tokenizer
+
+VQ_CONFIG, VQ_WEIGHTS, SCORES = "vq.json", "vq.safetensors", "scores.json"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tokenizers:
+    """A text tokenizer and a VQ tokenizer.
+
+    Attributes:
+        text: for thoughts, actions and prompts.
+        vq: for frames.
+        scores: what the VQ tokenizer reached on held-out frames.
+    """
+
+    text: TextTokenizer
+    vq: VQModel
+    scores: Mapping[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """Name of the codes that `vq` gives: equal weights give equal codes."""
+        return vq_hash(self.vq)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Tokenizers:
+        """Read the tokenizers that `train_tokenizers` wrote.
+
+        Raises:
+            CheckpointError: a file is missing, truncated or of another shape.
+        """
+        folder = Path(folder)
+        text = TextTokenizer.load(folder)
+        try:
+            values = json.loads((folder / VQ_CONFIG).read_text())
+            scores = json.loads((folder / SCORES).read_text())
+            vq = VQModel(VQConfig(**{**values, "channel_multiplier": tuple(values["channel_multiplier"])}), seed=None)
+            vq.load_state_dict(load_file(folder / VQ_WEIGHTS))
+        except Exception as error:
+            raise CheckpointError(
+                f"{folder} does not hold whole tokenizers ({error}); make them with `rig train-tokenizer`"
+            ) from error
+        return cls(text=text, vq=vq.eval(), scores=scores)
+
+
+def vq_hash(vq: VQModel) -> str:
+    """Return a hash of a VQ tokenizer's configuration and weights."""
+    digest = hashlib.sha256(repr(vq.config).encode())
+    for name, value in sorted(vq.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def train_tokenizers(
+    dataset: Dataset,
+    config: TokenizerTraining,
+    folder: Path | str,
+    *,
+    vocabulary_size: int,
+    sentences: Iterable[str] = (),
+    resume: bool = False,
+) -> Tokenizers:
+    """Train both tokenizers on `dataset`, and save them in `folder`.
+
+    Args:
+        dataset: its frames and thoughts.
+        config: how to train the VQ tokenizer.
+        folder: where to.
+        vocabulary_size: of the text tokenizer, atoms and special tokens included.
+        sentences: further text that models will read or write: an annotator's wordings, for example.
+        resume: go on with a run that was cut.
+    """
+    folder = Path(folder)
+    vq, scores = train_tokenizer(load_frames(dataset).frames, config, folder, resume=resume)
+    text = train_bpe(
+        [*_texts(dataset), *sentences],
+        vocabulary_size=vocabulary_size,
+        atoms=text_atoms(dataset.info.action_space),
+    )
+    text.save(folder)
+    with atomic_file(folder / VQ_WEIGHTS) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in vq.state_dict().items()}, temporary)
+    write_json(folder / VQ_CONFIG, asdict(config.model))
+    write_json(folder / SCORES, scores)
+    return Tokenizers(text=text, vq=vq.eval(), scores=scores)
+
+
+def text_atoms(space: ActionSpace) -> list[str]:
+    """Return what a small text tokenizer writes as single tokens: the prompt's phrases, and the space's keys."""
+    return [*prompt.LITERALS, *space.keys, NOOP_TEXT]
+
+
+def encode_frames(vq: VQModel, frames: Any) -> Any:
+    """Return VQ codes uint16 [B, N] of frames uint8 [B, H, W, 3]; what `CodesCache.fill` calls."""
+    from rig.model import frames_to_pixels
+
+    device = next(vq.parameters()).device
+    with torch.inference_mode():
+        codes = vq.encode(frames_to_pixels(torch.from_numpy(frames).to(device)))
+    return codes.cpu().numpy().astype("uint16")
+
+
+def _texts(dataset: Dataset) -> list[str]:
+    """Return every thought and instruction of a dataset; no frame is read."""
+    table = dataset.table(["thought", "instruction"])
+    return [text for name in ("thought", "instruction") for text in table.column(name).to_pylist() if text]

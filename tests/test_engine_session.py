@@ -1,0 +1,411 @@
+"""A session's cache gives what one pass over the whole sequence gives, whatever was forked, rewound or batched."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rig.actions import CRAFTER
+from rig.dialogue import Format, Kind, SegmentEncoder, TokenSequence, lookahead_conversation, prompt, train_bpe
+from rig.engine import GREEDY, Engine, Sampler, ThoughtConstraint
+from rig.errors import RigError
+from rig.model import RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, pack
+from rig.records import fake_step
+
+torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
+
+TOKENIZER = train_bpe([], vocabulary_size=310, atoms=prompt.LITERALS)
+CONFIG = RIGConfig(
+    decoder=DecoderConfig(
+        vocab_size=len(TOKENIZER) + 3,
+        hidden_size=32,
+        num_layers=3,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=8,
+        intermediate_size=48,
+    ),
+    vision=VisionConfig(image_size=32, hidden_size=16, num_layers=1, num_heads=2),
+    vq=VQConfig(
+        image_size=32,
+        codebook_size=40,
+        latent_channels=8,
+        base_channels=32,
+        channel_multiplier=(1,),
+        num_res_blocks=1,
+        space_to_depth=8,
+    ),
+    image_alignment=64,
+)
+ENCODER = SegmentEncoder(TOKENIZER, CONFIG.layout)
+STOP = TOKENIZER.encode(prompt.NEXT_ACTION, literal=True)
+WARM = Sampler(temperature=1.3)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """Over weights large enough that what stands in the context shows in the logits."""
+    model = RIG(CONFIG, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.trainable_parameters().values():
+            parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
+    return Engine(model, capacity=480)
+
+
+def conversation(seed, dreams=1):
+    """Text, read images and written images, with gaps between their positions."""
+    random = np.random.default_rng(seed)
+
+    def codes():
+        return random.integers(0, 40, 16).astype(np.uint16)
+
+    step = fake_step(seed, size=32, num_dreams=dreams)
+    dreamed = tuple(replace(dream, codes=codes()) for dream in step.dreams)
+    thought = "1. Go." * int(random.integers(1, 4))
+    step = replace(step, next_codes=codes(), dreams=dreamed, review=replace(step.review, thought=thought))
+    return ENCODER.encode(lookahead_conversation(step, CRAFTER, Format()))
+
+
+def part(tokens, start, stop):
+    """The tokens of a sequence from `start` to `stop`, with the frames whose images lie there."""
+    opens = np.flatnonzero(tokens.kinds == Kind.READ)[:: CONFIG.vision.num_tokens]
+    frames = [frame for at, frame in zip(opens, tokens.frames, strict=True) if start <= at < stop]
+    fields = {name: getattr(tokens, name)[start:stop] for name in ("ids", "kinds", "roles", "targets", "positions")}
+    return TokenSequence(**fields, frames=tuple(frames))
+
+
+def uncached(engine, tokens):
+    """The logits of every row that predicts text, and of every row that predicts a code, by one whole pass."""
+    everything = replace(tokens, targets=np.arange(len(tokens)) > 0)
+    with torch.inference_mode():
+        batch = pack([everything])
+        out = engine.model(batch)
+    rows = {Kind.TEXT: batch.text_rows.tolist(), Kind.CODE: batch.code_rows.tolist()}
+    logits = {Kind.TEXT: out.text_logits, Kind.CODE: out.code_logits}
+    return {(kind, row): logits[kind][index] for kind in rows for index, row in enumerate(rows[kind])}
+
+
+def close(found, expected):
+    assert expected.std() > 0.1, "logits this flat would hide a difference"
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
+def cuts(tokens, random):
+    """Places to cut a sequence at, never inside a read image, neighbours included."""
+    legal = [at for at in range(1, len(tokens)) if tokens.kinds[at] != Kind.READ]
+    chosen = set(random.choice(legal, 12, replace=False).tolist())
+    return sorted(chosen | {at + 1 for at in list(chosen)[:4] if at + 1 in legal} | {len(tokens)})
+
+
+def test_cached_logits_equal_uncached_logits(engine):
+    random = np.random.default_rng(0)
+    conversations = [conversation(seed, dreams) for seed, dreams in ((0, 1), (1, 2), (2, 1))]
+    assert any((np.diff(tokens.positions) > 1).any() for tokens in conversations)
+    expected = [uncached(engine, tokens) for tokens in conversations]
+    session = engine.session([0, 0, 0])
+    places = [cuts(tokens, random) for tokens in conversations]
+    done = [0, 0, 0]
+    for turn in range(max(map(len, places))):
+        rows = [row for row in range(3) if turn < len(places[row])]
+        ends = {row: places[row][turn] for row in rows}
+        session.append(rows, [part(conversations[row], done[row], ends[row]) for row in rows])
+        for row in rows:
+            done[row] = ends[row]
+            assert session.length(row) == done[row]
+            assert session.next_position(row) == conversations[row].positions[done[row] - 1] + 1
+        for row in rows:
+            if done[row] < len(conversations[row]):
+                kind = Kind(conversations[row].kinds[done[row]])
+                close(session.next_token_logits([row], kind)[0], expected[row][kind, done[row] - 1])
+    assert done == [len(tokens) for tokens in conversations]
+
+
+def thought(max_tokens):
+    return ThoughtConstraint(TOKENIZER, STOP, max_tokens)
+
+
+def text_sequence(ids, start):
+    return sequence_of(ids, Kind.TEXT, start)
+
+
+def sequence_of(ids, kind, start):
+    length = len(ids)
+    return TokenSequence(
+        ids=np.asarray(ids, np.int32),
+        kinds=np.full(length, kind, np.uint8),
+        roles=np.zeros(length, np.uint8),
+        targets=np.zeros(length, bool),
+        positions=np.arange(start, start + length, dtype=np.int32),
+        frames=(),
+    )
+
+
+def play(session, rows, limits, sampler=WARM):
+    """A thought, a dream behind its begin mark, the end of the turn, a second thought further on."""
+    first = session.write_text(rows, [thought(limit) for limit in limits], sampler)
+    session.append(rows, [ENCODER.open_image(session.next_position(row)) for row in rows])
+    images = session.write_image(rows, sampler)
+    session.append(rows, [ENCODER.close_image(session.next_position(row)) for row in rows])
+    starts = [session.next_position(row) + 5 for row in rows]
+    second = session.write_text(rows, [thought(limit) for limit in reversed(limits)], sampler, starts)
+    return [(a, codes.tolist(), b) for a, codes, b in zip(first, images.codes, second, strict=True)]
+
+
+def prefix(tokens):
+    return part(tokens, 0, len(tokens) - 40)
+
+
+def replayed(engine, tokens, story):
+    """A fresh session that is given as context what another one wrote."""
+    session = engine.session([99])
+    first, codes, second = story
+    session.append([0], [prefix(tokens)])
+    session.append([0], [text_sequence(first, session.next_position(0))])
+    session.append([0], [ENCODER.open_image(session.next_position(0))])
+    session.append([0], [sequence_of(codes, Kind.CODE, session.next_position(0))])
+    session.append([0], [ENCODER.close_image(session.next_position(0))])
+    session.append([0], [text_sequence(second, session.next_position(0) + 5)])
+    return session
+
+
+def test_what_is_written_stands_in_the_context(engine):
+    conversations = [conversation(seed) for seed in range(3)]
+    session = engine.session([5, 6, 7])
+    session.append([0, 1, 2], [prefix(tokens) for tokens in conversations])
+    stories = play(session, [0, 1, 2], [4, 9, 2])
+    for row, tokens in enumerate(conversations):
+        again = replayed(engine, tokens, stories[row])
+        assert again.length(0) == session.length(row)
+        assert again.next_position(0) == session.next_position(row)
+        for kind in (Kind.TEXT, Kind.CODE):
+            close(session.next_token_logits([row], kind), again.next_token_logits([0], kind))
+
+
+def test_a_row_writes_the_same_alone_and_in_any_company(engine):
+    """Twelve rows whose thoughts end at different times, so that finished rows are dropped on the way."""
+    conversations = [conversation(seed % 5) for seed in range(12)]
+    limits = [3, 25, 1, 8, 30, 2, 2, 5, 40, 3, 1, 6]
+    seeds = list(range(100, 112))
+    together = engine.session(seeds)
+    together.append(range(12), [prefix(tokens) for tokens in conversations])
+    stories = play(together, list(range(12)), limits)
+    assert len({len(first) for first, _, _ in stories}) > 4
+    for row in range(12):
+        alone = engine.session([seeds[row]])
+        alone.append([0], [prefix(conversations[row])])
+        first = alone.write_text([0], [thought(limits[row])], WARM)
+        assert first[0] == stories[row][0]
+        close(alone.next_token_logits([0]), uncut(together, conversations, stories, row, engine))
+
+    scattered = engine.session(seeds)
+    scattered.append(range(12), [prefix(tokens) for tokens in conversations])
+    rows = [9, 0, 4, 7, 11, 2, 8, 1, 3, 10]
+    other = play(scattered, rows, [limits[row] for row in rows])
+    assert [first for first, _, _ in other] == [stories[row][0] for row in rows]
+    assert [codes for _, codes, _ in other] == [stories[row][1] for row in rows]
+    for index, row in enumerate(rows):
+        again = replayed(engine, conversations[row], other[index])
+        close(scattered.next_token_logits([row]), again.next_token_logits([0]))
+    assert scattered.length(5) == len(prefix(conversations[5]))
+
+
+def uncut(session, conversations, stories, row, engine):
+    fresh = engine.session([0])
+    fresh.append([0], [prefix(conversations[row])])
+    fresh.append([0], [text_sequence(stories[row][0], fresh.next_position(0))])
+    return fresh.next_token_logits([0])
+
+
+def test_fork_and_rewind_leave_what_a_fresh_session_has(engine):
+    tokens = conversation(3)
+    session = engine.session([1, 2])
+    session.append([0, 1], [prefix(tokens), prefix(conversation(4))])
+    before = session.next_token_logits([0, 1])
+    length = session.length(0)
+    forks = session.fork([0, 0, 1])
+    assert forks == [2, 3, 4]
+    assert len(session) == 5
+    stories = play(session, [0, 3, 2], [6, 6, 6])
+    assert len({str(story) for story in stories}) == 3, "forks draw from generators of their own"
+    close(session.next_token_logits([4, 1]), before[[1, 1]])
+    for row, story in zip([0, 3, 2], stories, strict=True):
+        close(session.next_token_logits([row]), replayed(engine, tokens, story).next_token_logits([0]))
+        session.rewind(row, length)
+        close(session.next_token_logits([row]), before[:1])
+        assert session.next_position(row) == prefix(tokens).next_position
+    assert play(session, [0], [6], GREEDY) == play(session, [3], [6], GREEDY)
+
+
+def test_forks_follow_from_their_parents_seeds(engine):
+    def forked(seed):
+        session = engine.session([seed])
+        session.append([0], [prefix(conversation(0))])
+        return play(session, session.fork([0, 0]), [12, 12])
+
+    assert forked(1) == forked(1)
+    assert forked(1) != forked(2)
+
+
+def test_a_fork_takes_nothing_from_its_parents_generator(engine):
+    def played(forks):
+        session = engine.session([4])
+        session.append([0], [prefix(conversation(0))])
+        for row in session.fork([0] * forks):
+            play(session, [row], [12])
+        return play(session, [0], [12])
+
+    assert played(0) == played(2)
+
+
+def test_memory_that_was_never_written_is_never_read(engine):
+    """Deterministic mode fills fresh memory with NaN, which one careless read would spread."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        session = engine.session(range(9))
+        session.append(range(9), [part(conversation(seed), 0, 60 + 7 * seed) for seed in range(9)])
+        play(session, [0, 2, 4, 5], [2, 9, 1, 30])
+        session.fork([3, 1])
+        play(session, list(range(11)), [1, 40, 2, 2, 3, 50, 1, 1, 2, 60, 3])
+        session.fork([8])
+        play(session, [11, 10, 0], [2, 3, 4])
+        assert torch.isfinite(session.next_token_logits(range(12))).all()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_rewinding_into_an_image_and_to_nothing(engine):
+    tokens = conversation(0)
+    middle = int(np.flatnonzero(tokens.kinds == Kind.READ)[2])
+    session = engine.session([0])
+    session.append([0], [tokens])
+    session.rewind(0, middle)
+    fresh = engine.session([0])
+    fresh.append([0], [tokens])
+    fresh.rewind(0, middle + 3)
+    fresh.rewind(0, middle)
+    close(session.next_token_logits([0]), fresh.next_token_logits([0]))
+    session.rewind(0, 0)
+    assert session.next_position(0) == 0
+    session.append([0], [tokens])
+    whole = engine.session([0])
+    whole.append([0], [tokens])
+    close(session.next_token_logits([0]), whole.next_token_logits([0]))
+
+
+def test_greedy_is_deterministic_and_draws_no_numbers(engine):
+    def played(seed):
+        session = engine.session([seed, seed])
+        session.append([0, 1], [prefix(conversation(0)), prefix(conversation(1))])
+        return play(session, [0, 1], [9, 9], GREEDY)
+
+    assert played(0) == played(1)
+
+
+def test_entropy_is_that_of_the_models_own_distribution(engine):
+    session = engine.session([0, 1])
+    session.append([0, 1], [prefix(conversation(0)), prefix(conversation(1))])
+    session.append([0, 1], [ENCODER.open_image(session.next_position(row)) for row in (0, 1)])
+    lengths, doubts = [session.length(row) for row in (0, 1)], []
+    images = session.write_image([0, 1], Sampler(temperature=0.5, top_k=3))
+    assert images.codes.dtype == np.uint16
+    assert images.codes.shape == (2, 16)
+    for row in (0, 1):
+        session.rewind(row, lengths[row])
+    for step in range(16):
+        shares = session.next_token_logits([0, 1], Kind.CODE).softmax(-1)
+        doubts.append(-(shares * shares.log()).sum(-1))
+        nexts = [sequence_of([images.codes[row, step]], Kind.CODE, session.next_position(row)) for row in (0, 1)]
+        session.append([0, 1], nexts)
+    np.testing.assert_allclose(images.entropy, torch.stack(doubts).mean(0).numpy(), rtol=1e-4)
+
+
+def test_an_overflow_is_named_before_anything_is_written(engine):
+    tokens = conversation(0)
+    small = Engine(engine.model, capacity=len(tokens) + 4)
+    session = small.session([0, 1])
+    session.append([0, 1], [tokens, part(tokens, 0, 20)])
+    before = session.next_token_logits([0, 1])
+    for overflow in (
+        lambda: session.append([1, 0], [text_sequence([1], 900), text_sequence([1] * 5, 900)]),
+        lambda: session.write_text([1, 0], [thought(1), thought(8)], WARM),
+        lambda: session.write_image([1, 0], WARM),
+    ):
+        with pytest.raises(RigError, match=rf"row 0 holds {len(tokens)} tokens.*capacity of {len(tokens) + 4}"):
+            overflow()
+    assert [session.length(row) for row in (0, 1)] == [len(tokens), 20]
+    assert torch.equal(session.next_token_logits([0, 1]), before)
+    session.append([0], [text_sequence([1] * 4, 900)])
+    assert session.length(0) == small.capacity
+
+
+def test_mistakes_are_named(engine):
+    session = engine.session([0, 1])
+    with pytest.raises(RigError, match="row 0 is empty"):
+        session.write_text([0], [thought(3)], WARM)
+    session.append([0], [text_sequence([1, 2, 3], 0)])
+    with pytest.raises(RigError, match=r"goes on at position 3, not 0; .*start=session.next_position"):
+        session.append([0], [text_sequence([1], 0)])
+    with pytest.raises(RigError, match="or later"):
+        session.write_text([0], [thought(3)], WARM, [1])
+    with pytest.raises(RigError, match="name each row once"):
+        session.append([0, 0], [text_sequence([1], 3), text_sequence([1], 3)])
+    with pytest.raises(RigError, match="rows 0 to 1"):
+        session.length(2)
+    with pytest.raises(RigError, match="cannot be rewound to 4"):
+        session.rewind(0, 4)
+    with pytest.raises(RigError, match="resize them"):
+        session.append(
+            [0],
+            [
+                replace(
+                    conversation(0),
+                    positions=conversation(0).positions + 9,
+                    frames=(np.zeros((8, 8, 3), np.uint8),) * 2,
+                )
+            ],
+        )
+    large = ThoughtConstraint(train_bpe([], vocabulary_size=400, atoms=map(str, range(120))), [1], 3)
+    with pytest.raises(RigError, match="do not belong together"):
+        session.write_text([0], [large], WARM)
+    assert session.length(0) == 3
+
+
+def test_no_rows_write_nothing(engine):
+    session = engine.session([0])
+    session.append([], [])
+    assert session.write_text([], [], WARM) == []
+    assert session.write_image([], WARM).codes.shape == (0, 16)
+    assert session.fork([]) == []
+
+
+def test_half_precision_plays_too(engine):
+    model = RIG(CONFIG, seed=0).to(torch.bfloat16)
+    session = Engine(model, capacity=480).session([1, 2])
+    session.append([0, 1], [prefix(conversation(0)), prefix(conversation(1))])
+    assert len(play(session, [0, 1], [4, 9])) == 2
+    assert Engine(model, capacity=1).decode_images(np.zeros((1, 16), np.uint16)).shape == (1, 32, 32, 3)
+
+
+def test_frames_to_codes_and_back(engine):
+    frames = np.random.default_rng(0).integers(0, 256, (70, 32, 32, 3), dtype=np.uint8)
+    codes = engine.encode_images(frames)
+    assert codes.dtype == np.uint16
+    assert codes.shape == (70, 16)
+    decoded = engine.decode_images(codes)
+    assert decoded.dtype == np.uint8
+    assert decoded.shape == frames.shape
+    np.testing.assert_array_equal(engine.encode_images(frames[66:]), codes[66:])
+    np.testing.assert_array_equal(engine.decode_images(codes[:2]), decoded[:2])
+    with pytest.raises(RigError, match="resize them"):
+        engine.encode_images(frames[:, :16])
+
+
+def test_a_tokenizer_of_another_resolution_is_resized_to_and_from():
+    config = replace(CONFIG, vq=replace(CONFIG.vq, image_size=64))
+    other = Engine(RIG(config, seed=0), capacity=8)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    codes = other.encode_images(frames)
+    assert codes.shape == (2, 64)
+    assert other.decode_images(codes).shape == frames.shape
