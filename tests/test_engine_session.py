@@ -378,6 +378,8 @@ def test_no_rows_write_nothing(engine):
     assert session.write_text([], [], WARM) == []
     assert session.write_image([], WARM).codes.shape == (0, 16)
     assert session.fork([]) == []
+    assert engine.encode_images(np.zeros((0, 32, 32, 3), np.uint8)).shape == (0, 16)
+    assert engine.decode_images(np.zeros((0, 16), np.uint16)).shape == (0, 32, 32, 3)
 
 
 def test_half_precision_plays_too(engine):

@@ -95,10 +95,7 @@ class Policy:
             seeds: one per observation; a decision follows from its observation and its seed alone.
         """
         started = time.perf_counter()
-        talks = [_Talk(observation) for observation in observations]
-        session = self.engine.session(seeds)
-        first = [ask(talk.observation.frame, *self._question(talk.observation), self.config.form) for talk in talks]
-        self._answer(session, talks, first, review=False)
+        session, talks = self._begin(observations, seeds)
         for number in range(1, self.config.dreams + 1):
             self._dream(session, talks)
             questions = [self._reread(talk) for talk in talks]
@@ -107,6 +104,23 @@ class Policy:
             self._dream(session, talks)
         shared = Cost(seconds=(time.perf_counter() - started) / max(1, len(talks)))
         return [self._decision(talk, shared) for talk in talks]
+
+    def dream_ahead(self, observations: Sequence[Observation], seeds: Sequence[int], steps: int) -> list[list[Dream]]:
+        """Return `steps` dreams from each observation, without a review: what stage S4 aligns with the engine."""
+        session, talks = self._begin(observations, seeds)
+        for number in range(steps):
+            if number:
+                self._answer(session, talks, [self._reread(talk) for talk in talks], review=False)
+            self._dream(session, talks)
+        return [talk.dreams for talk in talks]
+
+    def _begin(self, observations: Sequence[Observation], seeds: Sequence[int]) -> tuple[Session, list[_Talk]]:
+        """Put what is observed, and let the model answer."""
+        talks = [_Talk(observation) for observation in observations]
+        session = self.engine.session(seeds)
+        first = [ask(talk.observation.frame, *self._question(talk.observation), self.config.form) for talk in talks]
+        self._answer(session, talks, first, review=False)
+        return session, talks
 
     def _question(self, observation: Observation) -> tuple[str, str]:
         return observation.instruction, self.space.format(observation.previous_action)

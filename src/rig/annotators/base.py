@@ -65,11 +65,13 @@ class Verdict:
         text: the clause.
         kind: the kind of claim, or "" where it is not a sentence of the claims' language.
         holds: True or False for a claim about the world, None for one that cannot be checked.
+        concludes: True where the clause says what to do; `holds` then says whether that was done.
     """
 
     text: str
     kind: str
     holds: bool | None
+    concludes: bool = False
 
 
 class ClaimChecker(Protocol):

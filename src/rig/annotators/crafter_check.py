@@ -7,7 +7,7 @@ from typing import Any
 
 from rig.actions import Action
 from rig.annotators.base import Verdict
-from rig.annotators.claims import JUDGEMENTS, Claim, offset_of, read_clause, split_clauses
+from rig.annotators.claims import CONCLUSIONS, JUDGEMENTS, Claim, offset_of, read_clause, split_clauses
 from rig.envs.crafter.facts import DIRECTIONS, View
 
 _KEYS = {
@@ -33,7 +33,8 @@ class CrafterChecker:
         for clause in split_clauses(thought):
             claim = read_clause(clause)
             holds = None if claim is None else _holds(claim, view, action)
-            verdicts.append(Verdict(text=clause, kind=claim.kind if claim else "", holds=holds))
+            kind = claim.kind if claim else ""
+            verdicts.append(Verdict(text=clause, kind=kind, holds=holds, concludes=kind in CONCLUSIONS))
         return verdicts
 
 

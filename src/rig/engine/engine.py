@@ -6,7 +6,7 @@ dialogue's, tasks the policy's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ class Engine:
 
     Args:
         model: the network; put into evaluation mode.
-        capacity: tokens that a row of a session can hold.
+        capacity: tokens that a row of a session can hold, with room for the longest that is still to be written
+            (`Constraint.limit`), whether or not it gets that long.
     """
 
     def __init__(self, model: RIG, *, capacity: int) -> None:
@@ -48,21 +49,26 @@ class Engine:
         vq, model, size = self.model.model.vqmodel, self.model, self.model.config.vision.image_size
         if frames.shape[1:] != (size, size, 3):
             raise RigError(f"frames of {frames.shape[1:]} where the model takes ({size}, {size}, 3); resize them")
-        codes = []
-        for chunk in torch.from_numpy(frames).split(IMAGES_AT_ONCE):
-            pixels = _resized(frames_to_pixels(chunk.to(model.device)), vq.config.image_size)
-            codes.append(vq.encode(pixels.to(model.dtype)))
-        return torch.cat(codes).cpu().numpy().astype(np.uint16)
+        codes = [np.zeros((0, vq.config.num_tokens), np.uint16)]
+        for chunk in _chunks(frames, model.device):
+            pixels = _resized(frames_to_pixels(chunk), vq.config.image_size)
+            codes.append(vq.encode(pixels.to(model.dtype)).cpu().numpy().astype(np.uint16))
+        return np.concatenate(codes)
 
     @torch.inference_mode()
     def decode_images(self, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """Return frames [B, H, W, 3], of the size that the model reads, of VQ codes [B, write_tokens]."""
         vq, size = self.model.model.vqmodel, self.model.config.vision.image_size
-        frames = []
-        for chunk in torch.from_numpy(codes.astype(np.int64)).split(IMAGES_AT_ONCE):
-            pixels = vq.decode_codes(chunk.to(self.model.device)).float()
-            frames.append(pixels_to_frames(_resized(pixels, size)))
-        return torch.cat(frames).cpu().numpy()
+        frames = [np.zeros((0, size, size, 3), np.uint8)]
+        for chunk in _chunks(codes.astype(np.int64), self.model.device):
+            pixels = _resized(vq.decode_codes(chunk).float(), size)
+            frames.append(pixels_to_frames(pixels).cpu().numpy())
+        return np.concatenate(frames)
+
+
+def _chunks(values: NDArray, device: torch.device) -> Iterator[Tensor]:
+    for start in range(0, len(values), IMAGES_AT_ONCE):
+        yield torch.tensor(np.ascontiguousarray(values[start : start + IMAGES_AT_ONCE]), device=device)
 
 
 def _resized(pixels: Tensor, size: int) -> Tensor:

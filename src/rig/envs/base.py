@@ -66,6 +66,10 @@ class World(gym.Env):
         frame, reward, terminated, truncated, info = self.step(self.to_native(action))
         return frame, float(reward), terminated, truncated, info
 
+    def glide(self, action: Action) -> tuple[float, bool, bool]:
+        """Step without looking: (reward, terminated, truncated); worlds that can skip drawing do it here."""
+        return self.act(action)[1:4]
+
     def episode_seeds(self, task: Task, setting: str, split: Split, count: int, *, skip: int = 0) -> list[int]:
         """Return the first `count` seeds of `split`, after `skip` solvable ones, in which the task can be started."""
         found: list[int] = []

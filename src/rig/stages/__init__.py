@@ -1,7 +1,43 @@
-"""The data, stage by stage: each stage reads a dataset and writes the next, with progress, resume and lineage."""
+"""The data, stage by stage: each stage reads a dataset or plays, and writes the next, with progress and lineage.
 
-from rig.stages.base import Opening
-from rig.stages.s1_collect import CollectConfig, collect
-from rig.stages.s2_reason import ReasonConfig, reason
+S0 imports other people's data (`rig.data.importers`); S1 collects from a teacher; S2 adds thoughts; S3 reviews an
+agent's mistakes; S4 aligns its dreams with the engine. What a stage needs is imported on first use.
+"""
 
-__all__ = ["CollectConfig", "Opening", "ReasonConfig", "collect", "reason"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rig.stages.config import CollectConfig, LookaheadConfig, Opening, ReasonConfig
+
+if TYPE_CHECKING:
+    from rig.stages.s0_import import import_dataset
+    from rig.stages.s1_collect import collect
+    from rig.stages.s2_reason import reason
+    from rig.stages.s3_review import review
+    from rig.stages.s4_align import align
+
+_LATE = {
+    "import_dataset": "s0_import",
+    "collect": "s1_collect",
+    "reason": "s2_reason",
+    "review": "s3_review",
+    "align": "s4_align",
+}
+
+__all__ = [
+    "CollectConfig",
+    "LookaheadConfig",
+    "Opening",
+    "ReasonConfig",
+    "align",
+    "collect",
+    "import_dataset",
+    "reason",
+    "review",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(f"rig.stages.{_LATE[name]}"), name)
+    raise AttributeError(f"module 'rig.stages' has no attribute {name!r}")

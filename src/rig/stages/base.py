@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,21 +14,9 @@ from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
 from rig.errors import RigError
 from rig.records import Trajectory
+from rig.stages.config import Opening
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opening:
-    """How a stage treats what is already in its output folder.
-
-    Attributes:
-        resume: go on with an unfinished dataset of the same configuration.
-        overwrite: replace what is there.
-    """
-
-    resume: bool = False
-    overwrite: bool = False
 
 
 def run_stage(

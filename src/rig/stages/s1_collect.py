@@ -8,7 +8,7 @@ training, never imitated.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from zlib import crc32
 
@@ -20,32 +20,8 @@ from rig.envs import World, make_world
 from rig.envs.rollout import Episode
 from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
 from rig.stages.base import Opening, run_stage, training_episodes
+from rig.stages.config import CollectConfig
 from rig.teachers import TEACHERS, Teacher
-
-
-@dataclass(frozen=True, kw_only=True)
-class CollectConfig:
-    """What to collect.
-
-    Attributes:
-        environment: name of the world.
-        teacher: name of the teacher.
-        tasks: "task" or "task/setting"; empty for all.
-        episodes: episodes per task and setting.
-        skip: episodes per task and setting to leave out first, because another dataset has them.
-        noise: chance that a burst of random keys begins at a step.
-        burst: the longest burst.
-        seed: of the noise.
-    """
-
-    environment: str = "crafter"
-    teacher: str = "crafter"
-    tasks: tuple[str, ...] = ()
-    episodes: int = 100
-    skip: int = 0
-    noise: float = 0.08
-    burst: int = 3
-    seed: int = 0
 
 
 def collect(config: CollectConfig, out: Path | str, opening: Opening | None = None) -> Dataset:

@@ -2,35 +2,21 @@
 
 Successful: the task's test was met. Diverse: of episodes with the very same actions in the same task and setting only a
 few are kept. Validated: every claim of every thought was checked against the engine's facts, where a checker for the
-world exists; a thought with a false claim is left out, and its step is then dreamed about only.
+world exists; a thought with a false claim is left out, and its step with it wherever thoughts are learned.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rig.annotators import CHECKERS, REASONERS, ClaimChecker, Reasoner
 from rig.data import Dataset, DatasetInfo
-from rig.records import NOISE, Step, Trajectory
+from rig.records import Step, Trajectory
 from rig.stages.base import Opening, run_stage
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReasonConfig:
-    """How to annotate.
-
-    Attributes:
-        reasoner: name of the Reasoner.
-        same_actions: how many episodes with the same actions are kept per task and setting.
-        validate: whether claims are checked.
-    """
-
-    reasoner: str = "crafter"
-    same_actions: int = 20
-    validate: bool = True
+from rig.stages.config import ReasonConfig
 
 
 def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
@@ -64,11 +50,14 @@ def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: O
 
 
 def annotate(trajectory: Trajectory, reasoner: Reasoner, checker: ClaimChecker | None) -> Trajectory:
-    """Return `trajectory` with a thought for each step that was not noise."""
-    chosen = [step for step in trajectory.steps if step.actor != NOISE]
-    thoughts = dict(zip((step.index for step in chosen), reasoner.reason(chosen), strict=True))
+    """Return `trajectory` with a thought for each step.
+
+    Noise gets one too: in training it is context for the dream of what the action leads to, and is never learned.
+    """
+    thoughts = reasoner.reason(trajectory.steps)
     steps = tuple(
-        replace(step, thought=_validated(thoughts.get(step.index), step, checker)) for step in trajectory.steps
+        replace(step, thought=thought if _is_valid(thought, step, checker) else None)
+        for step, thought in zip(trajectory.steps, thoughts, strict=True)
     )
     lineage = replace(
         trajectory.lineage, stage="s2", annotator=reasoner.name, prompt=reasoner.prompt, parent=trajectory.id
@@ -95,8 +84,7 @@ def diverse_successes(dataset: Dataset, same_actions: int) -> list[str]:
     return kept
 
 
-def _validated(thought: str | None, step: Step, checker: ClaimChecker | None) -> str | None:
-    if thought is None or checker is None:
-        return thought
-    verdicts = checker.check(thought, step.privileged, step.action)
-    return thought if all(verdict.holds is not False for verdict in verdicts) else None
+def _is_valid(thought: str, step: Step, checker: ClaimChecker | None) -> bool:
+    if checker is None:
+        return True
+    return all(verdict.holds is not False for verdict in checker.check(thought, step.privileged, step.action))

@@ -8,22 +8,23 @@ One episode in 64 is held out (by its id, the same for every run) for previews a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zlib import crc32
 
 import torch
 
 from rig.bundle import Bundle
 from rig.data import CodesCache, Dataset, load_frames
-from rig.dialogue import Format, SegmentEncoder
+from rig.dialogue import SegmentEncoder
 from rig.errors import RigError
 from rig.model import PRESETS, RIG, pack
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
-from rig.train.conversations import Conversations, Source, Style
-from rig.train.loop import Trainer, TrainingConfig
+from rig.train.config import AgentTraining, DataPart
+from rig.train.conversations import Conversations, Source
+from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
 from rig.train.previews import DreamPreview
 from rig.train.runs import Run
@@ -31,48 +32,6 @@ from rig.train.tokenizers import Tokenizers, encode_frames
 
 HELD_OUT = 64
 _PREVIEWS = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataPart:
-    """One dataset's part in training.
-
-    Attributes:
-        data: folder of the dataset.
-        style: "basic", or "lookahead" for datasets with dreams and reviews.
-        share: its share of the conversations, relative to the other parts'.
-        fraction: how much of its trajectories to use.
-    """
-
-    data: str
-    style: Style = "basic"
-    share: float = 1.0
-    fraction: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgentTraining:
-    """What to train, from what, how.
-
-    Attributes:
-        preset: name of the network's sizes.
-        tokenizers: folder that `rig train-tokenizer` wrote.
-        parts: the data.
-        form: the fields that the agent speaks.
-        read_backs: how lookahead parts read dreams back; each way gets an equal share.
-        start: folder of an agent whose weights to begin with; empty for fresh ones.
-        training: see `TrainingConfig`.
-        model_seed: of fresh weights.
-    """
-
-    preset: str
-    tokenizers: str
-    parts: tuple[DataPart, ...]
-    form: Format = field(default_factory=Format)
-    read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
-    start: str = ""
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    model_seed: int = 0
 
 
 def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = False) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,8 @@ from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, TokenSequence, basic_conversation, lookahead_conversation
 from rig.errors import RigError
 from rig.records import NOISE, Step
+from rig.train.config import Style
 
-Style = Literal["basic", "lookahead"]
 _PATTERN = 100
 
 
@@ -107,13 +106,13 @@ def _pattern(shares: Sequence[float]) -> NDArray[np.int64]:
 
 
 def _learnable(source: Source) -> Source:
-    """Leave out what the form cannot learn from: noise without dreams, steps without a thought or a review."""
+    """Leave out what the form cannot learn from: noise where nothing is dreamed, steps without thought or review."""
 
     def keep(step: Step) -> bool:
         if source.style == "lookahead":
             return bool(step.dreams) and step.review is not None
-        if step.actor == NOISE:
-            return source.form.dream
+        if step.actor == NOISE and not source.form.dream:
+            return False
         return step.thought is not None or not source.form.thought
 
     return replace(source, steps=[step for step in source.steps if keep(step)])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,47 +17,14 @@ from tqdm import tqdm
 from rig.dialogue import TokenSequence
 from rig.errors import RigError
 from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory, pack
+from rig.train.config import TrainingConfig
 from rig.train.conversations import Conversations
-from rig.train.loss import RoleWeights, means, token_losses
-from rig.train.optimise import OptimiserConfig, build_optimiser, learning_rate, take_step
+from rig.train.loss import means, token_losses
+from rig.train.optimise import build_optimiser, learning_rate, take_step
 from rig.train.runs import Run
 
 _PROBE = 512
 _ROUNDING = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """How the network is trained.
-
-    Attributes:
-        steps: optimiser steps.
-        batch_size: conversations a step, on average.
-        seed: of the order of conversations.
-        optimiser: see `OptimiserConfig`.
-        weights: what each kind of token weighs in the loss.
-        compile: compile the blocks; pays from a few hundred steps on.
-        log_every: steps between log lines (each the mean since the last).
-        save_every: steps between saved states; a multiple of `log_every`, so that a resumed log is the same log.
-        preview_every: steps between previews; 0 for none.
-    """
-
-    steps: int = 3000
-    batch_size: int = 32
-    seed: int = 0
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    weights: RoleWeights = field(default_factory=RoleWeights)
-    compile: bool = True
-    log_every: int = 25
-    save_every: int = 250
-    preview_every: int = 500
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or self.log_every < 1 or self.save_every % self.log_every:
-            raise RigError(
-                f"steps={self.steps}, batch_size={self.batch_size}, log_every={self.log_every}: at least 1 each; "
-                f"save_every={self.save_every}: a multiple of log_every"
-            )
 
 
 class Packer:

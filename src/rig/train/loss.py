@@ -14,15 +14,7 @@ from torch.nn import functional as F
 
 from rig.dialogue import Role
 from rig.model import PackedBatch, RIGOutput
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoleWeights:
-    """Weight of each predicted token by what it stands for."""
-
-    thought: float = 1.0
-    action: float = 1.0
-    image: float = 1.0
+from rig.train.config import RoleWeights
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,31 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True, kw_only=True)
-class OptimiserConfig:
-    """How weights move.
-
-    Attributes:
-        learning_rate: the peak.
-        final_fraction: the share of the peak at which the cosine ends.
-        warmup: steps of linear warm-up.
-        weight_decay: on matrices; vectors (norms, biases) never decay.
-        betas: AdamW's.
-        clip: largest norm of the gradient.
-    """
-
-    learning_rate: float = 1e-3
-    final_fraction: float = 0.05
-    warmup: int = 100
-    weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.95)
-    clip: float = 1.0
+from rig.train.config import OptimiserConfig
 
 
 def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:

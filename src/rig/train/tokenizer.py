@@ -8,7 +8,7 @@ codebook and commitment losses. Codes that nothing chose for a while are moved o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +20,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rig.errors import RigError
-from rig.model import VQConfig, VQModel, compute_dtype, frames_to_pixels
+from rig.model import VQModel, compute_dtype, frames_to_pixels
 from rig.train.collages import Collages
-from rig.train.optimise import OptimiserConfig, build_optimiser, learning_rate, take_step
+from rig.train.config import TokenizerTraining
+from rig.train.optimise import build_optimiser, learning_rate, take_step
 from rig.train.runs import Run
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenizerTraining:
-    """How the tokenizer is trained.
-
-    Attributes:
-        model: the tokenizer's sizes.
-        steps: optimiser steps.
-        batch_size: frames a step.
-        edge_weight: weight of the loss on differences between neighbouring pixels.
-        hard_weight: weight of the loss on the worst `hard_share` of the cells.
-        hard_share: see `hard_weight`.
-        revive_every: steps after which unused codes are moved; 0 never.
-        collages: share of each batch that is put together from distinct cells (see `rig.train.collages`); used where
-            the model codes every cell by itself, and 0 elsewhere.
-        held_out: frames kept aside for PSNR and codebook use.
-        seed: of weights and batches.
-        log_every: steps between log lines.
-        save_every: steps between saved states.
-        optimiser: see `OptimiserConfig`.
-    """
-
-    model: VQConfig
-    steps: int = 4000
-    batch_size: int = 16
-    edge_weight: float = 0.5
-    hard_weight: float = 0.5
-    hard_share: float = 0.05
-    revive_every: int = 100
-    collages: float = 0.5
-    held_out: int = 256
-    seed: int = 0
-    log_every: int = 50
-    save_every: int = 500
-    optimiser: OptimiserConfig = field(
-        default_factory=lambda: OptimiserConfig(learning_rate=2e-3, weight_decay=0.0, betas=(0.9, 0.99))
-    )
 
 
 def train_tokenizer(

@@ -1,0 +1,67 @@
+"""Every configuration of the evaluations, free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbodiedConfig:
+    """What to evaluate, where, how often.
+
+    Attributes:
+        agent: folder of a trained agent, or "teacher:<name>" for a teacher, "teacher:random" included.
+        environment: name of the world; an agent's own where empty.
+        tasks: "task" or "task/setting"; empty for all.
+        episodes: episodes per task and setting.
+        skip: episodes per task and setting to leave out first.
+        split: "evaluation" for numbers; "validation" for tuning.
+        dreams: n of the lookahead.
+        read_back: how dreams are read: "pixels" or "codes".
+        thought_tokens: the longest thought.
+        temperature: of thoughts, actions and dreams; 0 is greedy.
+        batch_size: worlds side by side.
+    """
+
+    agent: str
+    environment: str = ""
+    tasks: tuple[str, ...] = ()
+    episodes: int = 50
+    skip: int = 0
+    split: Literal["evaluation", "validation"] = "evaluation"
+    dreams: int = 0
+    read_back: Literal["pixels", "codes"] = "pixels"
+    thought_tokens: int = 64
+    temperature: float = 0.0
+    batch_size: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImaginationConfig:
+    """What to dream about.
+
+    Attributes:
+        agent: folder of a trained agent that dreams.
+        tasks: "task" or "task/setting"; empty for all.
+        chains: chains of actions in all.
+        depth: k, the longest dream.
+        context: "fresh": each dream begins a new conversation with the last dream as what is observed; "lookahead":
+            all dreams of a chain stand in one conversation, as in a lookahead.
+        read_back: how dreams are read back inside a lookahead conversation.
+        split: "evaluation" for numbers; "validation" for tuning.
+        teacher: who plays the episodes.
+        reasoner: who writes the given thoughts.
+        batch_size: chains side by side.
+    """
+
+    agent: str
+    tasks: tuple[str, ...] = ()
+    chains: int = 512
+    depth: int = 5
+    context: Literal["fresh", "lookahead"] = "fresh"
+    read_back: Literal["pixels", "codes"] = "pixels"
+    split: Literal["evaluation", "validation"] = "evaluation"
+    teacher: str = "crafter"
+    reasoner: str = "crafter"
+    batch_size: int = 64

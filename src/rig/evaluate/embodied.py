@@ -1,0 +1,232 @@
+"""Success and samples per task and setting, on seeds that no training has seen.
+
+    evaluate_embodied(EmbodiedConfig(agent="runs/basic/agent", dreams=3), "results/lookahead-3")
+
+Every finished episode is a line in `episodes.jsonl`, so that a run that was cut goes on where it was; `summary.json`
+holds the scores with 95 % intervals, costs per decision, and what the thoughts claimed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rig.actors import PolicyActor, TeacherActor, build_policy
+from rig.annotators import CHECKERS, ClaimChecker
+from rig.bundle import Bundle
+from rig.data.manifest import differences
+from rig.engine import Sampler
+from rig.envs import Split, World, make_world
+from rig.envs.rollout import Actor, Episode, Played, play
+from rig.errors import RigError
+from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
+from rig.policy import PolicyConfig
+from rig.provenance import provenance
+from rig.records import Lineage, Trajectory
+from rig.storage import refuse_existing, write_json
+from rig.teachers import TEACHERS
+
+EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
+
+
+def evaluate_embodied(
+    config: EmbodiedConfig, out: Path | str, *, resume: bool = False, keep: list[Trajectory] | None = None
+) -> dict[str, Any]:
+    """Play every episode that is not yet in `out`, and return (and write) the summary.
+
+    Args:
+        config: see `EmbodiedConfig`.
+        out: folder of the results.
+        resume: go on with results of the same configuration.
+        keep: where given, the trajectories played now are added to it.
+
+    Raises:
+        RigError: `out` holds other results, or `resume` is false and it holds any.
+        CheckpointError: the agent cannot be loaded.
+    """
+    out = Path(out)
+    done = _open(out, config, resume)
+    make, actor, name = _actor(config)
+    world = make()
+    wanted = [episode for episode in evaluation_episodes(world, config) if episode.id not in done]
+    checker = CHECKERS.get(world.name)() if world.name in CHECKERS.names() else None
+    lineage = Lineage(stage="live", actor=name)
+    with (out / EPISODES).open("a") as file, tqdm(total=len(wanted), desc=f"eval {name}", unit="episode") as bar:
+        for played in play(make, actor, wanted, batch_size=config.batch_size, lineage=lineage):
+            file.write(json.dumps(_row(played, checker)) + "\n")
+            file.flush()
+            bar.update()
+            if keep is not None:
+                keep.append(played.trajectory)
+    summary = summarise(_rows(out), config)
+    write_json(out / SUMMARY, summary)
+    return summary
+
+
+def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
+    """Return the episodes to play: for each task and setting, the first seeds of the split that can start it."""
+    split = Split[config.split.upper()]
+    episodes = [
+        Episode(task=task.name, setting=setting, seed=seed)
+        for task, setting in world.tasks.cells(config.tasks)
+        for seed in world.episode_seeds(task, setting, split, config.episodes, skip=config.skip)
+    ]
+    # Long ones first, so that the last worlds to end do not run alone.
+    limit = {(task.name, setting): task.start(setting).limit for task, setting in world.tasks.cells(config.tasks)}
+    return sorted(episodes, key=lambda episode: (-limit[episode.task, episode.setting], episode.seed))
+
+
+def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict[str, Any]:
+    """Return scores per task and setting and in the mean, costs per decision and claims, as a JSON-able dict."""
+    cells = by_cell(rows)
+    decisions = sum(row["steps"] for row in rows)
+    totals = {name: sum(row["cost"][name] for row in rows) for name in rows[0]["cost"]} if rows else {}
+    return {
+        "config": asdict(config),
+        "provenance": provenance(),
+        "episodes": len(rows),
+        "seeds": [min((row["seed"] for row in rows), default=0), max((row["seed"] for row in rows), default=0)],
+        "success": _plain(_mean_success(cells.values())),
+        "by_setting": {
+            setting: _plain(_mean_success([part for name, part in cells.items() if name.endswith(f"/{setting}")]))
+            for setting in sorted({row["setting"] for row in rows})
+        },
+        "cells": {name: _cell(part) for name, part in cells.items()},
+        "cost_per_decision": {name: value / max(1, decisions) for name, value in totals.items()}
+        | {"decisions": decisions},
+        "thoughts": _claims(rows),
+        "reviews": _reviews(rows),
+    }
+
+
+def by_cell(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the episodes' rows per "task/setting", by seed."""
+    cells: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        cells[f"{row['task']}/{row['setting']}"].append(row)
+    return dict(sorted(cells.items()))
+
+
+def _cell(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "success": _plain(wilson(sum(row["success"] for row in rows), len(rows))),
+        "samples": _plain(bootstrap_mean([row["samples"] for row in rows])),
+        "steps": _plain(bootstrap_mean([row["steps"] for row in rows])),
+    }
+
+
+def _mean_success(cells: Iterable[Sequence[Mapping[str, Any]]]) -> Estimate:
+    counts = {str(number): (sum(row["success"] for row in rows), len(rows)) for number, rows in enumerate(cells)}
+    return mean_of_rates(counts)
+
+
+def _claims(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the share of checked claims that hold, of conclusions acted upon, and of clauses that could be read."""
+    seen = [row["claims"] for row in rows if row["claims"]["clauses"]]
+    if not seen:
+        return {}
+    totals = {name: sum(claims[name] for claims in seen) for name in seen[0]}
+    shares = [claims["true"] / claims["checked"] for claims in seen if claims["checked"]]
+    return {
+        "true": _plain(bootstrap_mean(shares)) if shares else None,
+        "followed": totals["followed"] / max(1, totals["conclusions"]),
+        "readable": totals["readable"] / max(1, totals["clauses"]),
+        **totals,
+    }
+
+
+def _reviews(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    reviews = sum(row["reviews"] for row in rows)
+    changed = sum(row["changed"] for row in rows)
+    return {"reviews": reviews, "changed": changed / reviews} if reviews else {}
+
+
+def _row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:
+    trajectory = played.trajectory
+    return {
+        "task": trajectory.task,
+        "setting": trajectory.setting,
+        "seed": trajectory.seed,
+        "success": trajectory.success,
+        "samples": trajectory.samples,
+        "steps": len(trajectory.steps),
+        "cost": asdict(played.cost),
+        "claims": count_claims(trajectory, checker),
+        "reviews": sum(step.review is not None for step in trajectory.steps),
+        "changed": sum(step.review is not None and step.review.helped for step in trajectory.steps),
+    }
+
+
+def count_claims(trajectory: Trajectory, checker: ClaimChecker | None) -> dict[str, int]:
+    """Count the clauses of an episode's thoughts: readable, checked and true ones, conclusions and those followed."""
+    counts = dict.fromkeys(("clauses", "readable", "checked", "true", "conclusions", "followed"), 0)
+    for step in trajectory.steps if checker else ():
+        if step.thought is None or checker is None:
+            continue
+        for verdict in checker.check(step.thought, step.privileged, step.action):
+            counts["clauses"] += 1
+            counts["readable"] += bool(verdict.kind)
+            if verdict.holds is None:
+                continue
+            first, second = ("conclusions", "followed") if verdict.concludes else ("checked", "true")
+            counts[first] += 1
+            counts[second] += verdict.holds
+    return counts
+
+
+def _open(out: Path, config: EmbodiedConfig, resume: bool) -> set[str]:
+    """Return the ids of the episodes that `out` holds already, cutting off a half-written line."""
+    path = out / "config.json"
+    if not resume:
+        refuse_existing(out, "continue it with --resume, or choose another folder with --out")
+    wanted = json.loads(json.dumps(asdict(config)))
+    if path.is_file():
+        changed = differences(json.loads(path.read_text()), wanted)
+        if changed:
+            raise RigError(f"{out} holds results of another configuration: {'; '.join(changed[:5])}")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, wanted)
+    rows = _rows(out)
+    (out / EPISODES).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {Episode(task=row["task"], setting=row["setting"], seed=row["seed"]).id for row in rows}
+
+
+def _rows(out: Path) -> list[dict[str, Any]]:
+    path = out / EPISODES
+    rows = []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break  # the line that a kill cut short: its episode is played again
+    return rows
+
+
+def _actor(config: EmbodiedConfig) -> tuple[Any, Actor, str]:
+    kind, _, name = config.agent.partition(":")
+    if kind == "teacher":
+        environment = config.environment or "crafter"
+        return (lambda: make_world(environment)), TeacherActor(TEACHERS.get(name)()), name
+    bundle = Bundle.load(config.agent)
+    environment = config.environment or bundle.environment
+    sampler = Sampler(temperature=config.temperature)
+    policy = PolicyConfig(
+        form=replace(bundle.form, read_back=config.read_back),
+        dreams=config.dreams,
+        thought_tokens=config.thought_tokens,
+        text=sampler,
+        image=sampler,
+    )
+    return (lambda: make_world(environment)), PolicyActor(build_policy(bundle, policy)), Path(config.agent).parent.name
+
+
+def _plain(estimate: Estimate) -> dict[str, Any]:
+    return asdict(estimate)

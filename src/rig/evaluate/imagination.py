@@ -1,0 +1,213 @@
+"""How true dreams are: frames dreamed 1 … k steps ahead beside the frames that really came.
+
+Taught episodes of evaluation worlds (with the noise of stage S1, so that wrong actions are dreamed about too) give
+chains of k actions. The model dreams the first, reads its own dream back, dreams the second, and so on, with the
+actions, and thoughts where it has them, given. Two references stand beside it: the tokenizer's own round trip of the
+real frames (no dream can be better), and a copy of the frame the chain began with (a dream must be better than that).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from rig.actions import ActionSpace
+from rig.annotators import REASONERS
+from rig.bundle import Bundle
+from rig.dialogue import Format, SegmentEncoder, answer, ask
+from rig.engine import GREEDY, Engine, Session
+from rig.envs import CELL_READERS, Split, make_world
+from rig.envs.rollout import Episode
+from rig.errors import RigError
+from rig.evaluate.config import ImaginationConfig
+from rig.evaluate.images import frechet_score, pair_scores
+from rig.evaluate.stats import bootstrap_mean
+from rig.policy import PolicyConfig
+from rig.provenance import provenance
+from rig.records import NOISE, Frame, Step
+from rig.stages.config import CollectConfig
+from rig.stages.s1_collect import teach
+from rig.storage import refuse_existing, write_json
+from rig.teachers import TEACHERS
+
+Chain = Sequence[Step]
+"""`depth` steps to dream, and one more that tells what came of the last."""
+
+_PER_EPISODE = 3
+
+
+def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str, Any]:
+    """Dream, compare, and return (and write to `out`/imagination.json) the scores.
+
+    Raises:
+        RigError: the agent does not dream, or `out` holds scores already.
+        CheckpointError: the agent cannot be loaded.
+    """
+    out = Path(out)
+    refuse_existing(out / "imagination.json", "choose another folder with --out")
+    bundle = Bundle.load(config.agent)
+    if not bundle.form.dream:
+        raise RigError(f"{config.agent} was trained without dreams; there is nothing to score")
+    chains = list(real_chains(bundle.environment, config))
+    dreams = dream_chains(bundle, chains, config)
+    scores = score_chains(bundle, chains, dreams, config)
+    write_json(out / "imagination.json", scores)
+    return scores
+
+
+def real_chains(environment: str, config: ImaginationConfig) -> Iterator[Chain]:
+    """Yield `chains` runs of `depth` + 1 consecutive steps, a few per episode, cell after cell in turn.
+
+    Raises:
+        RigError: the tasks' episodes are too short for that.
+    """
+    world, teacher = make_world(environment), TEACHERS.get(config.teacher)()
+    reasoner = REASONERS.get(config.reasoner)()
+    noisy = CollectConfig(environment=environment, teacher=config.teacher, seed=1)
+    cells, split, made = world.tasks.cells(config.tasks), Split[config.split.upper()], 0
+    for number in range(config.chains):
+        for task, setting in cells:
+            seed = world.episode_seeds(task, setting, split, 1, skip=number)[0]
+            steps = teach(world, teacher, Episode(task=task.name, setting=setting, seed=seed), noisy).steps
+            starts = list(range(0, len(steps) - config.depth, config.depth))[:_PER_EPISODE]
+            for start in starts[: config.chains - made]:
+                chain = steps[start : start + config.depth + 1]
+                thoughts = reasoner.reason(chain)
+                yield [replace(step, thought=thought) for step, thought in zip(chain, thoughts, strict=True)]
+                made += 1
+            if made == config.chains:
+                return
+    raise RigError(f"these episodes hold {made} chains of {config.depth} steps; choose longer tasks or fewer chains")
+
+
+def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationConfig) -> NDArray[np.uint8]:
+    """Return the dreamed frames, uint8 [chains, depth, H, W, 3]."""
+    form = replace(bundle.form, read_back=config.read_back)
+    encoder, space = bundle.encoder, bundle.space
+    capacity = PolicyConfig(form=form, dreams=config.depth).capacity(encoder.layout)
+    engine = Engine(bundle.model, capacity=capacity)
+    dream = _dream_fresh if config.context == "fresh" else _dream_in_one
+    parts = [
+        dream(engine, encoder, space, form, chains[start : start + config.batch_size])
+        for start in tqdm(range(0, len(chains), config.batch_size), desc="dream", unit="batch")
+    ]
+    return np.concatenate(parts)
+
+
+def score_chains(
+    bundle: Bundle, chains: Sequence[Chain], dreams: NDArray[np.uint8], config: ImaginationConfig
+) -> dict[str, Any]:
+    """Return the scores of dreams beside those of the tokenizer's round trip and of a plain copy."""
+    engine = Engine(bundle.model, capacity=1)
+    truth = np.stack([np.stack([step.frame for step in chain[1:]]) for chain in chains])
+    rebuilt = engine.decode_images(engine.encode_images(truth.reshape(-1, *truth.shape[2:]))).reshape(truth.shape)
+    copies = np.stack([[chain[0].frame] * config.depth for chain in chains])
+    judge = _Judge(bundle.environment, chains)
+    return {
+        "config": asdict(config),
+        "provenance": provenance(),
+        "chains": len(chains),
+        "noise_actions": float(np.mean([step.actor == NOISE for chain in chains for step in chain[:-1]])),
+        "dream": [judge.scores(dreams[:, k], truth[:, k], k) for k in range(config.depth)],
+        "tokenizer": [judge.scores(rebuilt[:, k], truth[:, k], k) for k in range(config.depth)],
+        "copy": [judge.scores(copies[:, k], truth[:, k], k) for k in range(config.depth)],
+    }
+
+
+class _Judge:
+    """Scores frames of one depth: pixels for every world, cells where the world is made of them."""
+
+    def __init__(self, environment: str, chains: Sequence[Chain]) -> None:
+        self._chains = chains
+        has_cells = environment in CELL_READERS.names()
+        self._reader = CELL_READERS.get(environment)() if has_cells else None
+
+    def scores(self, frames: NDArray[np.uint8], truth: NDArray[np.uint8], depth: int) -> dict[str, Any]:
+        """Return PSNR, SSIM, Fréchet distance, and the share of cells right after `depth` + 1 steps."""
+        pairs = pair_scores(frames, truth)
+        frechet = frechet_score(frames, truth)
+        values: dict[str, Any] = {
+            "steps": depth + 1,
+            "psnr": asdict(pairs.psnr),
+            "ssim": asdict(pairs.ssim),
+            "identical": pairs.identical,
+            "frechet": asdict(frechet),
+        }
+        return values | (self._cells(frames, depth) if self._reader else {})
+
+    def _cells(self, frames: NDArray[np.uint8], depth: int) -> dict[str, Any]:
+        """Return the share of all cells read as the engine has them, and of the cells that changed since the start."""
+        assert self._reader is not None
+        after = [chain[depth + 1].privileged for chain in self._chains]
+        start = np.stack([self._reader.truth(chain[0].privileged) for chain in self._chains])
+        real = np.stack([self._reader.truth(facts) for facts in after])
+        read = self._reader.read(list(frames), after)
+        right, changed = read == real, real != start
+        shares = [float(r[c].mean()) for r, c in zip(right, changed, strict=True) if c.any()]
+        return {
+            "cells_right": asdict(bootstrap_mean(right.mean(axis=(1, 2)))),
+            "changed_cells_right": asdict(bootstrap_mean(shares)) if shares else None,
+        }
+
+
+def _dream_fresh(
+    engine: Engine, encoder: SegmentEncoder, space: ActionSpace, form: Format, chains: Sequence[Chain]
+) -> NDArray[np.uint8]:
+    frames: list[Frame] = [chain[0].frame for chain in chains]
+    dreamed = []
+    for depth in range(len(chains[0]) - 1):
+        session = engine.session([0] * len(chains))
+        shown = [replace(chain[depth], frame=frame) for chain, frame in zip(chains, frames, strict=True)]
+        questions = [
+            [*ask(step.frame, step.instruction, space.format(step.previous_action), form), *_given(step, space, form)]
+            for step in shown
+        ]
+        session.append(range(len(chains)), [encoder.encode(question) for question in questions])
+        frames = list(_write(engine, encoder, session))
+        dreamed.append(np.stack(frames))
+    return np.stack(dreamed, axis=1)
+
+
+def _dream_in_one(
+    engine: Engine, encoder: SegmentEncoder, space: ActionSpace, form: Format, chains: Sequence[Chain]
+) -> NDArray[np.uint8]:
+    session = engine.session([0] * len(chains))
+    rows = range(len(chains))
+    dreamed: list[NDArray[np.uint8]] = []
+    for depth in range(len(chains[0]) - 1):
+        sequences = []
+        for row, chain in zip(rows, chains, strict=True):
+            step = chain[depth]
+            frame = step.frame if not depth else dreamed[-1][row] if form.read_back == "pixels" else None
+            previous = space.format(step.previous_action)
+            segments = [*ask(frame, step.instruction, previous, form, imagined=depth > 0), *_given(step, space, form)]
+            sequences.append(encoder.encode(segments, start=session.next_position(row), begin=not depth))
+        session.append(rows, sequences)
+        dreamed.append(_write(engine, encoder, session))
+    return np.stack(dreamed, axis=1)
+
+
+def _given(step: Step, space: ActionSpace, form: Format) -> list[Any]:
+    """Return the model's turn up to the image that it is to write."""
+    codes = np.zeros(0, np.uint16)
+    return answer(step.thought, space.format(step.action), codes, form)[:-2]
+
+
+def _write(engine: Engine, encoder: SegmentEncoder, session: Session) -> NDArray[np.uint8]:
+    rows = range(len(session))
+    session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
+    codes = session.write_image(rows, GREEDY).codes
+    session.append(rows, [encoder.close_image(session.next_position(row)) for row in rows])
+    return engine.decode_images(codes)
+
+
+def load_scores(folder: Path | str) -> dict[str, Any]:
+    """Return the scores in `folder`."""
+    return json.loads((Path(folder) / "imagination.json").read_text())

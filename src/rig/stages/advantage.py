@@ -1,0 +1,49 @@
+"""How much better the teacher's action is than the policy's, by playing both out in the engine.
+
+The value of a state is how soon the teacher, starting there, finishes the task. The advantage of a state is the steps
+lost by following the policy for a while before the teacher takes over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rig.actions import Action
+from rig.envs import World
+from rig.teachers import Teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Plays the teacher out from saved states.
+
+    Attributes:
+        world: the world to play in; its state is lost.
+        teacher: who plays.
+        patience: steps after which a state counts as hopeless.
+    """
+
+    world: World
+    teacher: Teacher
+    patience: int = 80
+
+    def cost_to_go(self, state: bytes) -> int:
+        """Return the teacher's steps from `state` to success; `patience` where it dies or takes longer."""
+        world = self.world
+        world.load(state)
+        for step in range(self.patience):
+            if world.samples >= world.task.target:
+                return step
+            _, terminated, _ = world.glide(self.teacher.act(world))
+            if terminated:
+                return step + 1 if world.samples >= world.task.target else self.patience
+        return self.patience
+
+    def action_at(self, state: bytes) -> Action:
+        """Return the teacher's action in `state`."""
+        self.world.load(state)
+        return self.teacher.act(self.world)
+
+    def advantage(self, before: bytes, after: bytes, steps: int) -> int:
+        """Return the steps lost by the policy's `steps` steps from `before` to `after`."""
+        return steps + self.cost_to_go(after) - self.cost_to_go(before)

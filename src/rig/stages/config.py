@@ -1,0 +1,97 @@
+"""Every configuration of the stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rig.errors import RigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How a stage treats what is already in its output folder.
+
+    Attributes:
+        resume: go on with an unfinished dataset of the same configuration.
+        overwrite: replace what is there.
+    """
+
+    resume: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectConfig:
+    """What to collect.
+
+    Attributes:
+        environment: name of the world.
+        teacher: name of the teacher.
+        tasks: "task" or "task/setting"; empty for all.
+        episodes: episodes per task and setting.
+        skip: episodes per task and setting to leave out first, because another dataset has them.
+        noise: chance that a burst of random keys begins at a step.
+        burst: the longest burst.
+        seed: of the noise.
+    """
+
+    environment: str = "crafter"
+    teacher: str = "crafter"
+    tasks: tuple[str, ...] = ()
+    episodes: int = 100
+    skip: int = 0
+    noise: float = 0.08
+    burst: int = 3
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReasonConfig:
+    """How to annotate.
+
+    Attributes:
+        reasoner: name of the Reasoner.
+        same_actions: how many episodes with the same actions are kept per task and setting.
+        validate: whether claims are checked.
+    """
+
+    reasoner: str = "crafter"
+    same_actions: int = 20
+    validate: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookaheadConfig:
+    """What S3 and S4 have in common.
+
+    Attributes:
+        agent: folder of the trained agent (RIG-basic).
+        teacher: name of the teacher.
+        reviewer: name of the Reviewer.
+        reasoner: name of the Reasoner.
+        tasks: "task" or "task/setting"; empty for all.
+        episodes: episodes per task and setting.
+        skip: episodes per task and setting to leave out first: the agent learned from them.
+        states: the most states taken from one episode.
+        horizons: how often n = 1, 2, 3 … dreams are made, relative to each other.
+        margin: the least advantage, in steps, that makes the teacher's action the better one.
+        batch_size: worlds side by side.
+        seed: of the choice of states and horizons.
+    """
+
+    agent: str
+    teacher: str = "crafter"
+    reviewer: str = "crafter"
+    reasoner: str = "crafter"
+    tasks: tuple[str, ...] = ()
+    episodes: int = 12
+    skip: int = 0
+    states: int = 8
+    horizons: tuple[float, ...] = (4, 3, 2, 1, 1)
+    margin: int = 1
+    batch_size: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.horizons or min(self.horizons) < 0 or sum(self.horizons) <= 0:
+            raise RigError(f"horizons {self.horizons}: weights of n = 1, 2, 3 …, at least one of them positive")

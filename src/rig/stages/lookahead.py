@@ -1,0 +1,117 @@
+"""What S3 and S4 share: episodes of an agent with every state kept, and the making of one lookahead step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rig.actions import Action
+from rig.actors import PolicyActor, agent_name, build_policy
+from rig.annotators import REVIEWERS, ReviewCase, Reviewer
+from rig.bundle import Bundle
+from rig.data import DatasetInfo
+from rig.envs import World, make_world
+from rig.envs.rollout import Episode, play
+from rig.policy import Policy, PolicyConfig
+from rig.records import POLICY, Dream, Frame, Lineage, Review, Step, Trajectory
+from rig.stages.advantage import Judge
+from rig.stages.base import training_episodes
+from rig.stages.config import LookaheadConfig
+from rig.teachers import TEACHERS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Visited:
+    """An episode of the agent.
+
+    Attributes:
+        episode: what was played.
+        trajectory: what happened.
+        states: the world's state before each step.
+    """
+
+    episode: Episode
+    trajectory: Trajectory
+    states: Sequence[bytes]
+
+
+class Workshop:
+    """The agent, the teacher and the annotators at work in one environment.
+
+    Args:
+        config: see `LookaheadConfig`.
+    """
+
+    def __init__(self, config: LookaheadConfig) -> None:
+        self.config = config
+        self.bundle = Bundle.load(config.agent)
+        self.world: World = make_world(self.bundle.environment)
+        self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)())
+        self.reviewer: Reviewer = REVIEWERS.get(config.reviewer)()
+        self.policy: Policy = build_policy(
+            self.bundle, PolicyConfig(form=self.bundle.form), dreams_ahead=len(config.horizons)
+        )
+
+    def info(self, stage: str, out: Path | str, config: dict) -> DatasetInfo:
+        """Return what the stage's dataset says of itself."""
+        return DatasetInfo(
+            name=Path(out).name,
+            stage=stage,
+            environment=self.bundle.environment,
+            action_space=self.bundle.space,
+            frame_size=self.world.observation_space.shape[:2],  # type: ignore[index, arg-type]
+            config=config,
+        )
+
+    def episodes(self) -> list[Episode]:
+        """Return the episodes to play, in worlds that the agent has not learned from."""
+        cells = self.world.tasks.cells(self.config.tasks)
+        return training_episodes(self.world, cells, episodes=self.config.episodes, skip=self.config.skip)
+
+    def visit(self, episodes: Sequence[Episode]) -> Iterator[Visited]:
+        """Play `episodes` as RIG-basic, and yield each with its states."""
+        kept: dict[str, list[bytes]] = {}
+
+        def keep(episode: Episode, world: World, index: int) -> None:
+            kept.setdefault(episode.id, []).append(world.save())
+
+        environment, actor = self.bundle.environment, PolicyActor(self.policy)
+        lineage = Lineage(stage="live", actor=agent_name(self.config.agent))
+        batch, before = self.config.batch_size, keep
+        for played in play(
+            lambda: make_world(environment), actor, episodes, batch_size=batch, lineage=lineage, before=before
+        ):
+            states = kept.pop(played.episode.id)
+            yield Visited(episode=played.episode, trajectory=played.trajectory, states=states)
+
+    def horizon(self, random: np.random.Generator) -> int:
+        """Return a number of dreams, drawn by the configured weights."""
+        weights = np.array(self.config.horizons, float)
+        return int(random.choice(len(weights), p=weights / weights.sum())) + 1
+
+    def frame_after(self, state: bytes, action: Action) -> Frame:
+        """Return the frame that `action` leads to from `state`."""
+        self.world.load(state)
+        return self.world.act(action)[0]
+
+    def reviewed(self, step: Step, dreams: Sequence[Dream], better: Action, after: Frame) -> Step:
+        """Return `step` as a lookahead that ends with `better`, which leads to the frame `after`."""
+        dreamed = replace(step, dreams=tuple(dreams))
+        thought = self.reviewer.review([ReviewCase(step=dreamed, better=better)])[0]
+        review = Review(thought=thought, action=better, helped=better != dreams[0].action)
+        return replace(
+            dreamed, action=better, thought=thought, review=review, next_frame=after, next_codes=None, actor=POLICY
+        )
+
+    def lineage(self, stage: str, parent: str) -> Lineage:
+        """Return the lineage of what a stage makes of the episode `parent`."""
+        return Lineage(
+            stage=stage,
+            actor=f"{agent_name(self.config.agent)} beside {self.judge.teacher.name}",
+            annotator=self.reviewer.name,
+            prompt=self.reviewer.prompt,
+            parent=parent,
+        )

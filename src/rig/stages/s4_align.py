@@ -1,0 +1,103 @@
+"""S4: dreams aligned with the engine. The actions of a dream are replayed for real from the state it began in.
+
+Each dreamed frame is kept as the model saw it and given the real frame as what it should have been; each dreamed
+thought is written anew for the real state; and the review, which knows what really came, keeps a proposal that was good
+and corrects one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from rig.annotators import REASONERS, Reasoner
+from rig.data import Dataset
+from rig.envs.rollout import Episode
+from rig.records import Dream, Observation, Step, Trajectory
+from rig.stages.base import Opening, run_stage
+from rig.stages.config import LookaheadConfig
+from rig.stages.lookahead import Visited, Workshop
+
+
+def align(config: LookaheadConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+    """Let the agent dream in states it visits, replay the dreams, and write the aligned steps to the dataset `out`.
+
+    Raises:
+        CheckpointError: the agent cannot be loaded.
+        DatasetError: `out` may not be touched.
+    """
+    shop = Workshop(config)
+    reasoner = REASONERS.get(config.reasoner)()
+
+    def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
+        for visited in shop.visit(pieces):
+            yield align_episode(shop, reasoner, visited)
+
+    info = shop.info("s4", out, asdict(config))
+    return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
+
+
+def align_episode(shop: Workshop, reasoner: Reasoner, visited: Visited) -> Trajectory | None:
+    """Return the aligned dreams of an episode, or None where every one of them ended at once."""
+    random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
+    count = min(shop.config.states, len(visited.states))
+    chosen = sorted(int(index) for index in random.choice(len(visited.states), count, replace=False))
+    horizons = [shop.horizon(random) for _ in chosen]
+    dreamed = _dream(shop, visited, chosen, max(horizons))
+    kept: list[Step] = []
+    for index, horizon, dreams in zip(chosen, horizons, dreamed, strict=True):
+        step = _aligned_step(shop, reasoner, visited, index, dreams[:horizon])
+        if step is not None:
+            kept.append(step)
+    if not kept:
+        return None
+    return replace(visited.trajectory, steps=tuple(kept), lineage=shop.lineage("s4", visited.trajectory.id))
+
+
+def _dream(shop: Workshop, visited: Visited, chosen: Sequence[int], horizon: int) -> list[list[Dream]]:
+    steps = [visited.trajectory.steps[index] for index in chosen]
+    observations = [
+        Observation(frame=step.frame, instruction=step.instruction, previous_action=step.previous_action)
+        for step in steps
+    ]
+    seeds = [visited.episode.decision_seed(step.index) for step in steps]
+    return shop.policy.dream_ahead(observations, seeds, horizon)
+
+
+def _aligned_step(
+    shop: Workshop, reasoner: Reasoner, visited: Visited, index: int, dreams: Sequence[Dream]
+) -> Step | None:
+    step, state = visited.trajectory.steps[index], visited.states[index]
+    aligned, after = _replay(shop, reasoner, step, state, dreams)
+    if not aligned:
+        return None
+    proposal, better = aligned[0].action, shop.judge.action_at(state)
+    if better != proposal:
+        lost = shop.judge.advantage(state, after, len(aligned))
+        better = better if lost >= shop.config.margin else proposal
+    kept = better == proposal and aligned[0].real_frame is not None
+    following = aligned[0].real_frame if kept else shop.frame_after(state, better)
+    assert following is not None
+    return shop.reviewed(step, aligned, better, following)
+
+
+def _replay(
+    shop: Workshop, reasoner: Reasoner, step: Step, state: bytes, dreams: Sequence[Dream]
+) -> tuple[list[Dream], bytes]:
+    """Return `dreams` with what really came of them, up to the end of the episode, and the state they lead to."""
+    world = shop.world
+    frame = world.load(state)
+    facts, aligned = step.privileged, []
+    for dream in dreams:
+        shown = replace(step, frame=frame, action=dream.action, privileged=facts)
+        thought = reasoner.reason([shown])[0] if dream.thought is not None else None
+        frame, _, terminated, _, info = world.act(dream.action)
+        facts = info["privileged"]
+        aligned.append(replace(dream, thought=thought, codes=None, real_frame=frame, privileged=facts))
+        if terminated:
+            break
+    return aligned, world.save()

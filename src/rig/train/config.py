@@ -1,0 +1,156 @@
+"""Every configuration of the trainers, free of torch, so that a command line can read them in no time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rig.dialogue import Format
+from rig.errors import RigError
+from rig.model.config import VQConfig
+
+Style = Literal["basic", "lookahead"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """How weights move.
+
+    Attributes:
+        learning_rate: the peak.
+        final_fraction: the share of the peak at which the cosine ends.
+        warmup: steps of linear warm-up.
+        weight_decay: on matrices; vectors (norms, biases) never decay.
+        betas: AdamW's.
+        clip: largest norm of the gradient.
+    """
+
+    learning_rate: float = 1e-3
+    final_fraction: float = 0.05
+    warmup: int = 100
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleWeights:
+    """Weight of each predicted token by what it stands for."""
+
+    thought: float = 1.0
+    action: float = 1.0
+    image: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the network is trained.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: conversations a step, on average.
+        seed: of the order of conversations.
+        optimiser: see `OptimiserConfig`.
+        weights: what each kind of token weighs in the loss.
+        compile: compile the blocks; pays from a few hundred steps on.
+        log_every: steps between log lines (each the mean since the last).
+        save_every: steps between saved states; a multiple of `log_every`, so that a resumed log is the same log.
+        preview_every: steps between previews; 0 for none.
+    """
+
+    steps: int = 3000
+    batch_size: int = 32
+    seed: int = 0
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    weights: RoleWeights = field(default_factory=RoleWeights)
+    compile: bool = True
+    log_every: int = 25
+    save_every: int = 250
+    preview_every: int = 500
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1 or self.log_every < 1 or self.save_every % self.log_every:
+            raise RigError(
+                f"steps={self.steps}, batch_size={self.batch_size}, log_every={self.log_every}: at least 1 each; "
+                f"save_every={self.save_every}: a multiple of log_every"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTraining:
+    """How the tokenizer is trained.
+
+    Attributes:
+        model: the tokenizer's sizes.
+        steps: optimiser steps.
+        batch_size: frames a step.
+        edge_weight: weight of the loss on differences between neighbouring pixels.
+        hard_weight: weight of the loss on the worst `hard_share` of the cells.
+        hard_share: see `hard_weight`.
+        revive_every: steps after which unused codes are moved; 0 never.
+        collages: share of each batch that is put together from distinct cells (see `rig.train.collages`); used where
+            the model codes every cell by itself, and 0 elsewhere.
+        held_out: frames kept aside for PSNR and codebook use.
+        seed: of weights and batches.
+        log_every: steps between log lines.
+        save_every: steps between saved states.
+        optimiser: see `OptimiserConfig`.
+    """
+
+    model: VQConfig
+    steps: int = 4000
+    batch_size: int = 16
+    edge_weight: float = 0.5
+    hard_weight: float = 0.5
+    hard_share: float = 0.05
+    revive_every: int = 100
+    collages: float = 0.5
+    held_out: int = 256
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 500
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(learning_rate=2e-3, weight_decay=0.0, betas=(0.9, 0.99))
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPart:
+    """One dataset's part in training.
+
+    Attributes:
+        data: folder of the dataset.
+        style: "basic", or "lookahead" for datasets with dreams and reviews.
+        share: its share of the conversations, relative to the other parts'.
+        fraction: how much of its trajectories to use.
+    """
+
+    data: str
+    style: Style = "basic"
+    share: float = 1.0
+    fraction: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentTraining:
+    """What to train, from what, how.
+
+    Attributes:
+        preset: name of the network's sizes.
+        tokenizers: folder that `rig train-tokenizer` wrote.
+        parts: the data.
+        form: the fields that the agent speaks.
+        read_backs: how lookahead parts read dreams back; each way gets an equal share.
+        start: folder of an agent whose weights to begin with; empty for fresh ones.
+        training: see `TrainingConfig`.
+        model_seed: of fresh weights.
+    """
+
+    preset: str
+    tokenizers: str
+    parts: tuple[DataPart, ...]
+    form: Format = field(default_factory=Format)
+    read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
+    start: str = ""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    model_seed: int = 0
