@@ -9,6 +9,17 @@ from rig.annotators.base import (
     ReviewCase,
     Reviewer,
     Verdict,
+    wordings_of,
 )
 
-__all__ = ["CHECKERS", "REASONERS", "REVIEWERS", "ClaimChecker", "ReviewCase", "Reasoner", "Reviewer", "Verdict"]
+__all__ = [
+    "CHECKERS",
+    "REASONERS",
+    "REVIEWERS",
+    "ClaimChecker",
+    "ReviewCase",
+    "Reasoner",
+    "Reviewer",
+    "Verdict",
+    "wordings_of",
+]

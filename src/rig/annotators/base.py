@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +39,14 @@ class ReviewCase:
 
     step: Step
     better: Action
+
+
+class HasWordings(Protocol):
+    """An annotator that can say in advance how it words things, so that a tokenizer can learn it."""
+
+    def wordings(self) -> Iterable[str]:
+        """Yield sentences of every kind that it writes."""
+        ...
 
 
 class Reviewer(Protocol):
@@ -80,6 +88,13 @@ class ClaimChecker(Protocol):
     def check(self, thought: str, facts: Mapping[str, Any], action: Action) -> list[Verdict]:
         """Return a verdict for every clause of `thought`, given the state's facts and the action that followed."""
         ...
+
+
+def wordings_of(name: str) -> list[str]:
+    """Return the wordings of the Reviewer called `name`, as far as it tells them; none for an empty name."""
+    reviewer = REVIEWERS.get(name)() if name else None
+    tell = getattr(reviewer, "wordings", None)
+    return list(tell()) if tell else []
 
 
 def prompt_hash(text: str) -> str:

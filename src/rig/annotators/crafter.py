@@ -6,7 +6,7 @@ The wording varies with the frame, and the same frame is always worded the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -43,6 +43,12 @@ class CrafterReviewer:
     def review(self, cases: Sequence[ReviewCase]) -> list[str]:
         """Return a review for each case; the facts of the step and of its dreams are read."""
         return [_word(self._claims(case), case.step.frame) for case in cases]
+
+    def wordings(self) -> Iterator[str]:
+        """Yield every wording with some values filled in, so that each of its words is there."""
+        values = {"thing": "tree", "item": "wood", "place": "2 left and 1 up", "way": "right", "n": "1", "m": "4"}
+        for forms in WORDINGS.values():
+            yield from (form.format(**values) for form in forms)
 
     def _claims(self, case: ReviewCase) -> list[Claim]:
         facts, proposal = case.step.privileged, case.step.proposal

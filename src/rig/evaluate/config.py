@@ -22,6 +22,7 @@ class EmbodiedConfig:
         thought_tokens: the longest thought.
         temperature: of thoughts, actions and dreams; 0 is greedy.
         batch_size: worlds side by side.
+        imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
     """
 
     agent: str
@@ -35,6 +36,7 @@ class EmbodiedConfig:
     thought_tokens: int = 64
     temperature: float = 0.0
     batch_size: int = 64
+    imagine: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,11 @@ def evaluate_embodied(
     make, actor, name = _actor(config)
     world = make()
     wanted = [episode for episode in evaluation_episodes(world, config) if episode.id not in done]
-    checker = CHECKERS.get(world.name)() if world.name in CHECKERS.names() else None
+    checker = _checker(world.name)
     lineage = Lineage(stage="live", actor=name)
     with (out / EPISODES).open("a") as file, tqdm(total=len(wanted), desc=f"eval {name}", unit="episode") as bar:
         for played in play(make, actor, wanted, batch_size=config.batch_size, lineage=lineage):
-            file.write(json.dumps(_row(played, checker)) + "\n")
+            file.write(json.dumps(summary_row(played, checker)) + "\n")
             file.flush()
             bar.update()
             if keep is not None:
@@ -68,6 +68,33 @@ def evaluate_embodied(
     summary = summarise(_rows(out), config)
     write_json(out / SUMMARY, summary)
     return summary
+
+
+def play_config(config: EmbodiedConfig) -> Iterator[Played]:
+    """Play the episodes of `config`, their thoughts' claims checked, and write nothing."""
+    make, actor, name = _actor(config)
+    world = make()
+    lineage = Lineage(stage="live", actor=name)
+    checker = _checker(world.name)
+    episodes = evaluation_episodes(world, config)
+    for played in play(make, actor, episodes, batch_size=config.batch_size, lineage=lineage):
+        yield replace(played, trajectory=with_verdicts(played.trajectory, checker))
+
+
+def with_verdicts(trajectory: Trajectory, checker: ClaimChecker | None) -> Trajectory:
+    """Return `trajectory` with each thought's verdicts in its steps' facts, as the viewer shows them."""
+    if checker is None:
+        return trajectory
+    steps = []
+    for step in trajectory.steps:
+        verdicts = checker.check(step.thought, step.privileged, step.action) if step.thought else []
+        claims = [{"text": verdict.text, "verdict": verdict.holds} for verdict in verdicts]
+        steps.append(replace(step, privileged={**step.privileged, "claims": claims}))
+    return trajectory.with_steps(tuple(steps))
+
+
+def _checker(environment: str) -> ClaimChecker | None:
+    return CHECKERS.get(environment)() if environment in CHECKERS.names() else None
 
 
 def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
@@ -148,7 +175,8 @@ def _reviews(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {"reviews": reviews, "changed": changed / reviews} if reviews else {}
 
 
-def _row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:
+def summary_row(played: Played, checker: ClaimChecker | None = None) -> dict[str, Any]:
+    """Return what the summary needs of an episode; claims are counted where a checker is given."""
     trajectory = played.trajectory
     return {
         "task": trajectory.task,
@@ -224,6 +252,7 @@ def _actor(config: EmbodiedConfig) -> tuple[Any, Actor, str]:
         thought_tokens=config.thought_tokens,
         text=sampler,
         image=sampler,
+        imagine=config.imagine and bundle.form.dream and not config.dreams,
     )
     return (lambda: make_world(environment)), PolicyActor(build_policy(bundle, policy)), Path(config.agent).parent.name
 

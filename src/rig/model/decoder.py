@@ -112,8 +112,7 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList([DecoderLayer(config) for _ in range(config.num_layers)])
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.project: Project = project
-        self.finish: Finish = finish
+        self._training_blocks: tuple[Project, Finish] = (project, finish)
 
     @property
     def blocks(self) -> list[DecoderLayer]:
@@ -121,13 +120,16 @@ class Decoder(nn.Module):
         return cast("list[DecoderLayer]", list(self.layers))
 
     def compile_blocks(self, backend: str) -> None:
-        """Compile what stands between the attentions, for one constant T."""
-        self.project = torch.compile(project, dynamic=False, backend=backend)
-        self.finish = torch.compile(finish, dynamic=False, backend=backend)
+        """Compile what stands between the attentions, for training: there T is constant."""
+        self._training_blocks = (
+            torch.compile(project, dynamic=False, backend=backend),
+            torch.compile(finish, dynamic=False, backend=backend),
+        )
 
     def forward(self, x_TD: Tensor, positions_T: Tensor, attend: Attend) -> Tensor:
         """Return the normed hidden states [T, D] of embedded tokens [T, D]."""
         cos, sin = rotary(positions_T, self.config)
+        before, after = self._training_blocks if self.training else (project, finish)
         for layer in self.blocks:
-            x_TD = self.finish(layer, x_TD, attend(*self.project(layer, x_TD, cos, sin)))
+            x_TD = after(layer, x_TD, attend(*before(layer, x_TD, cos, sin)))
         return self.norm(x_TD)

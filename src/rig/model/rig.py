@@ -107,7 +107,7 @@ class RIG(nn.Module):
         return {name: value for name, value in self.named_parameters() if not name.startswith("model.vqmodel.")}
 
     def compile_blocks(self, backend: str = "inductor") -> None:
-        """Compile the decoder's blocks for packs of one constant T; worth it for training runs of minutes and more."""
+        """Compile the decoder's blocks for training on packs of one constant T; evaluation mode goes on without."""
         self.model.language_model.compile_blocks(backend)
 
     def forward(self, batch: PackedBatch) -> RIGOutput:

@@ -280,10 +280,17 @@ class VQModel(nn.Module):
             raise RigError(f"images of {codes.shape[1]} codes where the tokenizer writes {grid}×{grid} = {grid**2}")
         return self._render(self.quantize.vectors(codes.long()).unflatten(1, (grid, grid)))
 
-    def forward(self, pixels: Tensor) -> VQOutput:
-        """Return the reconstruction of pixels [B, 3, H, W] and the quantizer's losses."""
+    def forward(self, pixels: Tensor, *, quantize: bool = True) -> VQOutput:
+        """Return the reconstruction of pixels [B, 3, H, W] and the quantizer's losses.
+
+        With `quantize` false the latents pass as they are, and the losses are zero: how training begins.
+        """
         latents = F.normalize(self.latents(pixels), dim=-1)
         codes = self.quantize.nearest(latents)
+        if not quantize:
+            none = latents.new_zeros(())
+            rendered = self._render(latents)
+            return VQOutput(reconstruction=rendered, codebook_loss=none, commitment_loss=none, codes=codes.flatten(1))
         vectors = self.quantize.vectors(codes)
         return VQOutput(
             reconstruction=self._render(latents + (vectors - latents).detach()),

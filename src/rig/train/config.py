@@ -87,6 +87,8 @@ class TokenizerTraining:
         edge_weight: weight of the loss on differences between neighbouring pixels.
         hard_weight: weight of the loss on the worst `hard_share` of the cells.
         hard_share: see `hard_weight`.
+        continuous: share of the steps before the codebook comes in. Until then latents pass unquantized; then the
+            codebook is set to their clusters. A codebook that is there from the start merges rare pictures for good.
         revive_every: steps after which unused codes are moved; 0 never.
         collages: share of each batch that is put together from distinct cells (see `rig.train.collages`); used where
             the model codes every cell by itself, and 0 elsewhere.
@@ -103,6 +105,7 @@ class TokenizerTraining:
     edge_weight: float = 0.5
     hard_weight: float = 0.5
     hard_share: float = 0.05
+    continuous: float = 0.4
     revive_every: int = 100
     collages: float = 0.5
     held_out: int = 256

@@ -2,7 +2,8 @@
 
 Loss: L1 on pixels, L1 on their differences to the right and below (edges; a feature loss that needs no download), more
 weight on the worst cells of each batch (a world of grass otherwise never learns its rare pictures), and the quantizer's
-codebook and commitment losses. Codes that nothing chose for a while are moved onto latents of the current batch.
+codebook and commitment losses. The codebook comes in late, as the clusters of what an unquantized autoencoder has
+learned; codes that nothing chose for a while are then moved onto latents of the current batch.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from rig.train.collages import Collages
 from rig.train.config import TokenizerTraining
 from rig.train.optimise import build_optimiser, learning_rate, take_step
 from rig.train.runs import Run
+
+_CLUSTER_BATCHES = 24
 
 
 def train_tokenizer(
@@ -84,6 +87,7 @@ class _TokenizerTrainer:
         self.optimiser = build_optimiser(self.parameters, config.optimiser)
         self.used = torch.zeros(config.model.codebook_size, dtype=torch.int64)
         self.step = 0
+        self.first_quantized = int(config.continuous * config.steps)
         state = run.load_state()
         if state is not None:
             self.model.load_state_dict(state["model"])
@@ -96,6 +100,8 @@ class _TokenizerTrainer:
         self.model.train()
         with tqdm(total=config.steps, initial=self.step, desc="train-tokenizer", unit="step") as bar:
             while self.step < config.steps:
+                if self.step == self.first_quantized:
+                    self._set_codebook(batch)
                 values = self._train_on(batch(self.step))
                 self.step += 1
                 bar.update()
@@ -110,7 +116,7 @@ class _TokenizerTrainer:
         pixels = frames_to_pixels(torch.from_numpy(frames).to(self.device))
         dtype = compute_dtype(self.device)
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            output = self.model(pixels)
+            output = self.model(pixels, quantize=self.step >= self.first_quantized)
         error = (output.reconstruction.float() - pixels).abs()
         edges = sum(_differences(output.reconstruction.float(), pixels))
         cells = F.avg_pool2d(error.mean(1), config.model.downsampling).flatten()
@@ -122,9 +128,22 @@ class _TokenizerTrainer:
         take_step(self.optimiser, self.parameters.values(), rate, config.optimiser.clip)
         self.used += torch.bincount(output.codes.flatten().cpu(), minlength=len(self.used))
         used = float((self.used > 0).float().mean())
-        if config.revive_every and (self.step + 1) % config.revive_every == 0 and self.step < 0.8 * config.steps:
+        due = config.revive_every and (self.step + 1) % config.revive_every == 0
+        if due and self.first_quantized <= self.step < 0.9 * config.steps:
             self._revive(pixels)
-        return {"loss": float(loss), "l1": float(error.mean()), "hard": float(hard), "used": used, "rate": rate}
+        means = {"loss": loss, "l1": error.mean(), "hard": hard}
+        return {**{name: float(value.detach()) for name, value in means.items()}, "used": used, "rate": rate}
+
+    def _set_codebook(self, batch: Callable[[int], NDArray[np.uint8]]) -> None:
+        """Put the codes onto the clusters of what the model makes of some batches."""
+        latents = []
+        with torch.no_grad():
+            for number in range(_CLUSTER_BATCHES):
+                pixels = frames_to_pixels(torch.from_numpy(batch(number)).to(self.device))
+                latents.append(F.normalize(self.model.latents(pixels), dim=-1).flatten(0, 2))
+            centres = spherical_kmeans(torch.cat(latents), len(self.used), seed=self.config.seed)
+            self.model.quantize.embedding.weight.copy_(centres)
+        self.used.zero_()
 
     def _revive(self, pixels: Tensor) -> None:
         """Move codes that nothing chose since the last time onto latents of the batch; those of hard cells first."""
@@ -150,6 +169,28 @@ class _TokenizerTrainer:
                 "config": asdict(self.config.model),
             }
         )
+
+
+def spherical_kmeans(points: Tensor, count: int, *, seed: int, rounds: int = 20) -> Tensor:
+    """Return `count` centres [count, c] of unit vectors [n, c] by cosine, each the unit mean of its points.
+
+    The first centres are points far from those chosen before; a centre that loses its points goes to the worst served.
+    """
+    random = torch.Generator().manual_seed(seed)
+    first = int(torch.randint(len(points), (1,), generator=random))
+    centres = [points[first]]
+    nearest = points @ points[first]
+    for _ in range(count - 1):
+        centres.append(points[int(nearest.argmin())])
+        nearest = torch.maximum(nearest, points @ centres[-1])
+    found = torch.stack(centres)
+    for _ in range(rounds):
+        similarity, owner = (points @ found.T).max(-1)
+        sums = torch.zeros_like(found).index_add_(0, owner, points)
+        empty = (torch.bincount(owner, minlength=count) == 0).nonzero()[:, 0]
+        sums[empty] = points[similarity.argsort()[: len(empty)]]
+        found = F.normalize(sums, dim=-1)
+    return found
 
 
 def _differences(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,1 @@
+"""One `rig` command, a verb per room."""

@@ -1,0 +1,68 @@
+"""The demonstration behind `rig demo`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rig.cli.tables import table
+from rig.envs.rollout import Played
+from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.embodied import by_cell, play_config, summarise, summary_row
+from rig.storage import write_json
+from rig.viewer import render_trace
+
+
+def run_demo(agent: str, out: Path, episodes: int, dreams: int, batch_size: int) -> dict[str, Any]:
+    """Play every task with `agent`, write `trace.html` and `summary.json` into `out`, and return the summary."""
+    started = time.perf_counter()
+    config = EmbodiedConfig(agent=agent, episodes=episodes, batch_size=batch_size)
+    kinds = {"RIG-basic": config, f"RIG-lookahead, n = {dreams}": replace(config, dreams=dreams)}
+    played = {name: list(play_config(kind)) for name, kind in kinds.items()}
+    shown = [episode.trajectory for name in played for episode in _shown(played[name])]
+    page = render_trace(
+        shown,
+        out / "trace.html",
+        title="RIG plays Crafter",
+        meta={"agent": agent, "episodes": "RIG-lookahead first, then RIG-basic"},
+    )
+    rows = {name: [summary_row(episode) for episode in episodes_] for name, episodes_ in played.items()}
+    summary: dict[str, Any] = {
+        "agent": agent,
+        "trace": str(page),
+        "seconds": round(time.perf_counter() - started, 1),
+        **{name: _scores(rows[name], kinds[name]) for name in rows},
+    }
+    write_json(out / "summary.json", summary)
+    return {"text": f"{_table(rows)}\n\nopen {page}", **summary}
+
+
+def _shown(played: Sequence[Played]) -> list[Played]:
+    """Return one episode per task, a success where there is one."""
+    best: dict[str, Played] = {}
+    for episode in played:
+        task = episode.trajectory.task
+        if task not in best or (episode.trajectory.success and not best[task].trajectory.success):
+            best[task] = episode
+    return list(best.values())
+
+
+def _scores(rows: Sequence[dict[str, Any]], config: EmbodiedConfig) -> dict[str, Any]:
+    summary = summarise(rows, config)
+    kept = ("success", "episodes", "decisions", "cost_per_decision", "thoughts", "reviews", "provenance")
+    cells = {name: cell["success"]["value"] for name, cell in summary["cells"].items()}
+    return {**{name: summary[name] for name in kept}, "cells": cells}
+
+
+def _table(rows: dict[str, list[dict[str, Any]]]) -> str:
+    cells = {name: by_cell(found) for name, found in rows.items()}
+    names = sorted({cell for found in cells.values() for cell in found})
+
+    def score(name: str, cell: str) -> str:
+        found = cells[name].get(cell, [])
+        return f"{sum(row['success'] for row in found)} of {len(found)}"
+
+    return table(["task/setting", *cells], [[cell, *(score(name, cell) for name in cells)] for cell in names])

@@ -1,0 +1,96 @@
+"""The examination behind `rig doctor`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rig.errors import RigError
+from rig.provenance import hardware
+
+PACKAGES = {
+    "torch": ("torch", ""),
+    "pyarrow": ("pyarrow", ""),
+    "tokenizers": ("tokenizers", ""),
+    "crafter": ("crafter", "crafter"),
+    "torchmetrics": ("torchmetrics", "eval"),
+    "matplotlib": ("matplotlib", "eval"),
+    "tensorboard": ("tensorboard", "logging"),
+}
+"""Module -> (distribution, extra that installs it)."""
+
+LEAST_FREE = 2e9
+
+
+def examine(agent: str = "") -> list[dict[str, Any]]:
+    """Return one entry per check: name, ok, found, and mend where it is not ok."""
+    return [*_packages(), *_compute(), *_machine(), *(_agent(agent) if agent else ())]
+
+
+def _packages() -> Iterator[dict[str, Any]]:
+    for module, (distribution, extra) in PACKAGES.items():
+        wanted = f"rig-agent[{extra}]" if extra else "rig-agent"
+        try:
+            found = version(distribution)
+        except PackageNotFoundError:
+            yield _check(f"package {module}", False, "not installed", f"pip install '{wanted}'")
+            continue
+        yield _try(f"package {module}", partial(import_module, module), found, f"pip install '{wanted}'")
+
+
+def _compute() -> Iterator[dict[str, Any]]:
+    import torch
+
+    from rig.model import compute_dtype
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = str(compute_dtype(device)).removeprefix("torch.")
+    yield _check("compute", True, f"{device}, {torch.get_num_threads()} threads, trains in {kind}", "")
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    mend = "apt-get install g++, or train with --no-compile"
+    yield _check("C++ compiler for torch.compile", compiler is not None, compiler or "none", mend)
+
+
+def _machine() -> Iterator[dict[str, Any]]:
+    found = hardware()
+    yield _check("processor", True, f"{found['cores']} cores, {found['cpu']}; GPU: {found['gpu']}", "")
+    free = shutil.disk_usage(".").free
+    yield _check(
+        "disk", free > LEAST_FREE, f"{free / 1e9:.1f} GB free here", "free some space; a ladder takes about 2 GB"
+    )
+    cache = Path(os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "rig")
+    place = next(parent for parent in (cache, *cache.parents) if parent.exists())
+    yield _check("cache of worlds", os.access(place, os.W_OK), str(cache), "set RIG_CACHE to a folder you can write to")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    mend = "apt-get install chromium chromium-driver (only the viewer's own tests need it)"
+    yield _check("browser for the viewer's tests", browser is not None, browser or "none", mend)
+
+
+def _agent(folder: str) -> Iterator[dict[str, Any]]:
+    from rig.bundle import Bundle
+
+    try:
+        bundle = Bundle.load(folder)
+    except RigError as error:
+        yield _check(f"agent {folder}", False, str(error), "train one with `rig train`, or give another folder")
+        return
+    count = sum(value.numel() for value in bundle.model.parameters())
+    yield _check(f"agent {folder}", True, f"{count / 1e6:.1f} M parameters, loads", "")
+
+
+def _try(name: str, attempt: Callable[[], object], found: str, mend: str) -> dict[str, Any]:
+    try:
+        attempt()
+    except Exception as error:  # whatever a broken installation raises is the finding
+        return _check(name, False, f"{found}, but it does not import: {error}", mend)
+    return _check(name, True, found, mend)
+
+
+def _check(name: str, ok: bool, found: str, mend: str) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "found": found, **({} if ok else {"mend": mend})}

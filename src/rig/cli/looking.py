@@ -1,0 +1,165 @@
+"""Verbs that look around: what is in a folder, what the machine has, and the two that show the whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rig.errors import RigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect:
+    """Say what a folder holds: a dataset, an agent, a training run or results.
+
+    Example: rig inspect --path runs/s2
+
+    Attributes:
+        path: the folder.
+        verify: of a dataset, check every file's hash as well.
+    """
+
+    path: str
+    verify: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Look."""
+        folder = Path(self.path)
+        if (folder / "manifest.json").is_file():
+            return self._dataset(folder)
+        if (folder / "agent.json").is_file():
+            return self._agent(folder)
+        for name in ("summary.json", "imagination.json", "scores.json", "run.json"):
+            if (folder / name).is_file():
+                found = json.loads((folder / name).read_text())
+                return {"text": json.dumps(found, indent=2), "kind": name, **found}
+        raise RigError(
+            f"{folder} holds none of manifest.json (a dataset), agent.json (an agent), run.json (a training run), "
+            "summary.json or imagination.json (results)"
+        )
+
+    def _dataset(self, folder: Path) -> dict[str, Any]:
+        from rig.cli.tables import dataset_text
+        from rig.data import Dataset, summary
+
+        dataset = Dataset(folder, allow_incomplete=True)
+        if self.verify:
+            dataset.verify()
+        found = summary(dataset)
+        return {"text": dataset_text(found), "kind": "dataset", "verified": self.verify, **found}
+
+    def _agent(self, folder: Path) -> dict[str, Any]:
+        from rig.bundle import read_agent
+        from rig.model import read_config
+
+        about, config = read_agent(folder), read_config(folder)
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        text = (
+            f"{folder}: an agent for {about['environment']} ({len(about['action_space']['keys'])} keys), form "
+            f"{about['form']}, decoder {config.decoder.num_layers}×{config.decoder.hidden_size}, {size / 1e6:.1f} MB"
+        )
+        return {"text": text, "kind": "agent", "bytes": size, **about}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduce:
+    """Run a whole ladder: data, tokenizers, every row's training, evaluation, and the report with its figures.
+
+    Example: rig reproduce --ladder crafter --preset small --workers 2
+
+    Attributes:
+        ladder: which ladder.
+        preset: its budgets.
+        root: folder of everything it makes; runs/<ladder>-<preset> where empty.
+        report: the page to write; docs/results/<ladder>.md where empty.
+        workers: commands side by side, sharing the cores; 0 runs all inside this process.
+        only: names of jobs to run, with all that they need; all where none is given.
+        plan: print the commands, and run nothing.
+        resume: go on with what is in the root; a fresh root needs no flag.
+    """
+
+    ladder: str = "crafter"
+    preset: str = "small"
+    root: str = ""
+    report: str = ""
+    workers: int = 1
+    only: tuple[str, ...] = ()
+    plan: bool = False
+    resume: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Reproduce."""
+        from rig.recipes.config import LADDERS, RECIPES
+        from rig.recipes.jobs import in_order, needed, run_plan
+        from rig.recipes.ladder import Ladder
+
+        title = RECIPES.get(self.ladder)
+        config = LADDERS.get(self.preset)
+        root = Path(self.root or f"runs/{self.ladder}-{self.preset}")
+        ladder = Ladder(config, root)
+        jobs = needed(ladder.jobs(), self.only) if self.only else ladder.jobs()
+        if self.plan:
+            commands = [job.command for job in in_order(jobs)]
+            return {"text": "\n".join(commands), "jobs": len(commands)}
+        if root.exists() and any(root.iterdir()) and not self.resume:
+            raise RigError(f"{root} already holds a ladder; go on with it by --resume, or choose another --root")
+        started = time.time()
+        run_plan(jobs, root / "logs", workers=self.workers)
+        page = ""
+        if not self.only:
+            from rig.recipes.report import write_report
+
+            page = str(write_report(ladder, Path(self.report or f"docs/results/{self.ladder}.md"), title))
+        return {"text": page, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Play every task with the shipped agent, as RIG-basic and as RIG-lookahead, and show it.
+
+    Example: rig demo --out runs/demo
+
+    Attributes:
+        agent: folder of the agent.
+        out: folder of trace.html and summary.json.
+        episodes: episodes per task and setting, of each kind.
+        dreams: n of RIG-lookahead.
+        batch_size: worlds side by side.
+    """
+
+    agent: str = "checkpoints/rig-crafter-small"
+    out: str = "runs/demo"
+    episodes: int = 2
+    dreams: int = 1
+    batch_size: int = 32
+
+    def run(self) -> dict[str, Any]:
+        """Play and show."""
+        from rig.cli.demo import run_demo
+
+        return run_demo(self.agent, Path(self.out), self.episodes, self.dreams, self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Say what this machine has for RIG and what it lacks, with the command that mends it.
+
+    Example: rig doctor
+
+    Attributes:
+        agent: an agent to check as well.
+    """
+
+    agent: str = ""
+
+    def run(self) -> dict[str, Any]:
+        """Examine."""
+        from rig.cli.doctor import examine
+
+        checks = examine(self.agent)
+        lines = [f"{'ok  ' if check['ok'] else 'MISS'}  {check['name']}: {check['found']}" for check in checks]
+        lines += [f"      mend: {check['mend']}" for check in checks if not check["ok"]]
+        return {"text": "\n".join(lines), "checks": checks, "ok": all(check["ok"] for check in checks)}

@@ -1,0 +1,108 @@
+"""The `rig` command: finds the verb, reads its flags, runs it, and says what came of it.
+
+Verbs are frozen dataclasses with a `run` method; only the module of the chosen one is imported, and none of them
+imports torch before `run`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from rig import __version__
+from rig.errors import RigError
+from rig.registry import suggestion
+
+VERBS = {
+    "collect": ("rig.cli.data:Collect", "S1: let a teacher play, and keep what it does"),
+    "import": ("rig.cli.data:Import", "S0: read other people's data"),
+    "reason": ("rig.cli.data:Reason", "S2: add thoughts to a dataset"),
+    "review": ("rig.cli.data:ReviewVerb", "S3: play an agent beside the teacher, and review its mistakes"),
+    "align": ("rig.cli.data:Align", "S4: replay an agent's dreams in the engine"),
+    "train-tokenizer": ("rig.cli.training:TrainTokenizer", "train the frame and text tokenizers on a dataset"),
+    "train": ("rig.cli.training:Train", "train an agent on datasets"),
+    "play": ("rig.cli.playing:Play", "play episodes, print them and write a trace"),
+    "eval": ("rig.cli.playing:Eval", "score an agent or a teacher on unseen seeds"),
+    "imagine": ("rig.cli.playing:Imagine", "score an agent's dreams against what really comes"),
+    "view": ("rig.cli.playing:View", "turn a dataset's episodes into a page to look at"),
+    "inspect": ("rig.cli.looking:Inspect", "say what a dataset, agent, run or result holds"),
+    "reproduce": ("rig.cli.looking:Reproduce", "run a whole ladder: data, training, evaluation, report"),
+    "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
+    "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
+}
+"""Verb -> (dataclass, one line of help)."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; return the exit status: 0, 2 for a user's mistake, 130 when interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if given[0] == "--version":
+        print(__version__)
+        return 0
+    name = given.pop(0)
+    if name not in VERBS:
+        print(f"rig: unknown verb {name!r}.{suggestion(name, VERBS)} `rig --help` lists them.", file=sys.stderr)
+        return 2
+    as_json = "--json" in given
+    verb = read_verb(name, [word for word in given if word != "--json"])
+    try:
+        result = verb.run()
+    except RigError as error:
+        print(f"rig {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nrig {name}: interrupted; what is finished is kept. Run it again with --resume.", file=sys.stderr)
+        return 130
+    _show(result, as_json)
+    return 0
+
+
+def overview() -> str:
+    """Return the help of the whole command."""
+    width = max(map(len, VERBS))
+    lines = [f"  {name:<{width}}  {line}" for name, (_, line) in VERBS.items()]
+    return "\n".join(
+        [
+            "rig: one transformer that reasons, acts, imagines and reviews (arXiv 2503.24388)",
+            "",
+            "usage: rig VERB [flags] [--json]",
+            "",
+            *lines,
+            "",
+            "`rig VERB --help` shows a verb's flags and an example. --json prints the result as JSON and nothing else.",
+            "example: rig play --agent runs/rig/agent --task collect_wood --dreams 3 --out runs/trace.html",
+        ]
+    )
+
+
+def read_verb(name: str, given: Sequence[str]) -> Any:
+    """Return the verb with its flags filled in; `--help` prints and exits, wrong flags exit with status 2."""
+    import tyro
+
+    module, _, attribute = VERBS[name][0].partition(":")
+    kind = getattr(import_module(module), attribute)
+    return tyro.cli(kind, prog=f"rig {name}", args=list(given), description=describe(kind))
+
+
+def describe(kind: type) -> str:
+    """Return a verb's description and example, from its docstring up to its attributes."""
+    text = (kind.__doc__ or "").partition("Attributes:")[0]
+    return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+def _show(result: dict[str, Any], as_json: bool) -> None:
+    """Print the verb's own text, then its result as one line of JSON."""
+    text = result.pop("text", "")
+    if text and not as_json:
+        print(text)
+    print(json.dumps(result, ensure_ascii=False, default=str))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""Verbs that play, score and show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play:
+    """Play a few episodes, print what was thought and done, and write them as a page to look at.
+
+    Example: rig play --agent runs/rig/agent --task collect_wood/manual --dreams 3 --out runs/trace.html
+
+    Attributes:
+        agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
+        out: the page.
+        task: "task" or "task/setting".
+        episodes: episodes per task and setting.
+        skip: seeds to leave out first.
+        dreams: n of the lookahead; 0 acts at once.
+        read_back: how dreams are read.
+        temperature: of all that is drawn.
+        quiet: print the outcomes only.
+    """
+
+    agent: str
+    out: str
+    task: tuple[str, ...] = ("collect_wood",)
+    episodes: int = 1
+    skip: int = 0
+    dreams: int = 0
+    read_back: Literal["pixels", "codes"] = "pixels"
+    temperature: float = 0.0
+    quiet: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Play."""
+        from rig.cli.tables import episode_text
+        from rig.evaluate.embodied import play_config
+        from rig.viewer import render_trace
+
+        config = EmbodiedConfig(
+            agent=self.agent,
+            tasks=self.task,
+            episodes=self.episodes,
+            skip=self.skip,
+            split="validation",
+            dreams=self.dreams,
+            read_back=self.read_back,
+            temperature=self.temperature,
+            imagine=self.dreams == 0,
+        )
+        played = list(play_config(config))
+        trajectories = [episode.trajectory for episode in played]
+        page = render_trace(trajectories, self.out, title="RIG", meta={"agent": self.agent, "dreams": self.dreams})
+        text = "\n\n".join(episode_text(trajectory, steps=not self.quiet) for trajectory in trajectories)
+        outcomes = [
+            {"task": t.task, "setting": t.setting, "seed": t.seed, "success": t.success, "steps": len(t.steps)}
+            for t in trajectories
+        ]
+        return {"text": text, "page": str(page), "episodes": outcomes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval:
+    """Score an agent or a teacher: success and samples per task and setting on seeds that no training has seen.
+
+    Example: rig eval --agent runs/rig/agent --dreams 3 --episodes 50 --out runs/eval-rig-3
+
+    Attributes:
+        agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
+        out: folder of the results.
+        environment: the world; an agent's own where empty.
+        tasks: "task" or "task/setting"; all where none is given.
+        episodes: episodes per task and setting.
+        skip: episodes per task and setting to leave out first.
+        split: "evaluation" for numbers, "validation" for tuning.
+        dreams: n of the lookahead; 0 acts at once.
+        read_back: how dreams are read.
+        thought_tokens: the longest thought.
+        temperature: of all that is drawn; 0 is greedy.
+        batch_size: worlds side by side.
+        resume: go on with a run that was cut.
+    """
+
+    agent: str
+    out: str
+    environment: str = ""
+    tasks: tuple[str, ...] = ()
+    episodes: int = 50
+    skip: int = 0
+    split: Literal["evaluation", "validation"] = "evaluation"
+    dreams: int = 0
+    read_back: Literal["pixels", "codes"] = "pixels"
+    thought_tokens: int = 64
+    temperature: float = 0.0
+    batch_size: int = 64
+    resume: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate."""
+        from rig.cli.tables import scores_text
+        from rig.evaluate.embodied import evaluate_embodied
+
+        config = EmbodiedConfig(
+            agent=self.agent,
+            environment=self.environment,
+            tasks=self.tasks,
+            episodes=self.episodes,
+            skip=self.skip,
+            split=self.split,
+            dreams=self.dreams,
+            read_back=self.read_back,
+            thought_tokens=self.thought_tokens,
+            temperature=self.temperature,
+            batch_size=self.batch_size,
+        )
+        summary = evaluate_embodied(config, self.out, resume=self.resume)
+        return {"text": scores_text(summary), "out": self.out, **summary}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imagine:
+    """Score dreams: pixels, structure, distribution, and grid cells dreamed right, 1 to k steps ahead.
+
+    Example: rig imagine --agent runs/rig/agent --chains 512 --out runs/imagine-rig
+
+    Attributes:
+        agent: folder of a trained agent that dreams.
+        out: folder of the results.
+        tasks: "task" or "task/setting"; all where none is given.
+        chains: chains of actions to dream about.
+        depth: k, the longest dream.
+        context: "fresh" begins each dream anew from the last one, "lookahead" keeps all in one conversation.
+        read_back: how dreams are read inside a lookahead.
+        split: "evaluation" for numbers, "validation" for tuning.
+    """
+
+    agent: str
+    out: str
+    tasks: tuple[str, ...] = ()
+    chains: int = 512
+    depth: int = 5
+    context: Literal["fresh", "lookahead"] = "fresh"
+    read_back: Literal["pixels", "codes"] = "pixels"
+    split: Literal["evaluation", "validation"] = "evaluation"
+
+    def run(self) -> dict[str, Any]:
+        """Dream and score."""
+        from rig.cli.tables import imagination_text
+        from rig.evaluate.imagination import evaluate_imagination
+
+        config = ImaginationConfig(
+            agent=self.agent,
+            tasks=self.tasks,
+            chains=self.chains,
+            depth=self.depth,
+            context=self.context,
+            read_back=self.read_back,
+            split=self.split,
+        )
+        scores = evaluate_imagination(config, self.out)
+        return {"text": imagination_text(scores), "out": self.out, **scores}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Turn episodes of a dataset into one self-contained page: frames, thoughts, actions, dreams and reviews.
+
+    Example: rig view --data runs/s4 --out runs/s4.html --episodes 8
+
+    Attributes:
+        data: folder of the dataset.
+        out: the page.
+        task: "task" or "task/setting" to choose from; all where none is given.
+        episodes: the most episodes to show, spread over the dataset.
+    """
+
+    data: str
+    out: str
+    task: tuple[str, ...] = ()
+    episodes: int = 12
+
+    def run(self) -> dict[str, Any]:
+        """Write the page."""
+        from rig.data import Dataset
+        from rig.viewer import render_trace
+
+        dataset = Dataset(self.data)
+        wanted = {name.partition("/")[0] for name in self.task}
+        if wanted:
+            dataset = dataset.filter(task=sorted(wanted))
+        settings = {name for name in self.task if "/" in name}
+        entries = [e for e in dataset.entries if not settings or f"{e.task}/{e.setting}" in settings]
+        chosen = entries[:: max(1, len(entries) // self.episodes)][: self.episodes]
+        page = render_trace(
+            [dataset[entry.id] for entry in chosen],
+            Path(self.out),
+            title=dataset.info.name,
+            meta={"stage": dataset.info.stage, "content": dataset.content_hash[:12]},
+        )
+        return {"text": f"{page}: {len(chosen)} episodes", "page": str(page), "episodes": len(chosen)}

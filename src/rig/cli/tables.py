@@ -1,0 +1,106 @@
+"""Results as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rig.records import Trajectory
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return rows in aligned columns under a header."""
+    cells = [list(map(str, row)) for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def interval(estimate: Mapping[str, Any], digits: int = 2) -> str:
+    """Return an estimate with its 95 % interval, for example "0.62 [0.55, 0.69]"."""
+    value, low, high = (f"{estimate[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def scores_text(summary: Mapping[str, Any]) -> str:
+    """Return the table of an embodied evaluation."""
+    rows = [
+        [*name.split("/"), interval(cell["success"]), interval(cell["samples"]), f"{cell['steps']['value']:.1f}"]
+        for name, cell in summary["cells"].items()
+    ]
+    cost = summary["cost_per_decision"]
+    lines = [
+        table(["task", "setting", "success [95 %]", "samples [95 %]", "steps"], rows),
+        "",
+        f"mean success {interval(summary['success'])} over {summary['episodes']} episodes",
+    ]
+    if cost.get("text_tokens"):
+        lines.append(
+            f"per decision: {cost['read_tokens']:.0f} tokens read, {cost['text_tokens']:.0f} written, "
+            f"{cost['image_tokens']:.0f} of images, {cost['seconds'] * 1000:.0f} ms"
+        )
+    claims = summary["thoughts"]
+    if claims.get("true"):
+        lines.append(f"claims that hold {interval(claims['true'])}; conclusions followed {claims['followed']:.2f}")
+    if summary["reviews"]:
+        lines.append(f"reviews that changed the action {summary['reviews']['changed']:.2f}")
+    return "\n".join(lines)
+
+
+def imagination_text(scores: Mapping[str, Any]) -> str:
+    """Return the table of an evaluation of dreams."""
+    rows = []
+    for kind in ("dream", "tokenizer", "copy"):
+        for entry in scores[kind]:
+            cells = [
+                interval(entry[name], 3) if entry.get(name) else "-" for name in ("cells_right", "changed_cells_right")
+            ]
+            rows.append(
+                [
+                    kind,
+                    entry["steps"],
+                    *cells,
+                    interval(entry["psnr"], 1),
+                    interval(entry["ssim"], 3),
+                    f"{entry['frechet']['value']:.3f}",
+                ]
+            )
+    header = ["frames", "steps", "cells right", "changed cells right", "PSNR", "SSIM", "Fréchet"]
+    extractor = scores["dream"][0]["frechet"]["extractor"]
+    return f"{table(header, rows)}\n\n{scores['chains']} chains; features of the Fréchet distance: {extractor}"
+
+
+def dataset_text(found: Mapping[str, Any]) -> str:
+    """Return what a dataset holds."""
+    success = found["success_by_task"]
+    rows = [
+        [
+            task,
+            count,
+            found["steps_by"]["task"].get(task, 0),
+            f"{success[task]:.2f}" if success.get(task) is not None else "-",
+        ]
+        for task, count in found["trajectories_by"]["task"].items()
+    ]
+    lines = [
+        f"{found['name']}: stage {found['stage']}, {found['environment']}, {found['trajectories']} trajectories, "
+        f"{found['steps']} steps{'' if found['complete'] else ' (unfinished)'}",
+        "",
+        table(["task", "trajectories", "steps", "success"], rows),
+    ]
+    return "\n".join(lines)
+
+
+def episode_text(trajectory: Trajectory, *, steps: bool = True) -> str:
+    """Return an episode step by step."""
+    outcome = "success" if trajectory.success else "failed"
+    lines = [
+        f"{trajectory.task}/{trajectory.setting}, seed {trajectory.seed}: {outcome} after {len(trajectory.steps)} steps"
+    ]
+    for step in trajectory.steps if steps else ():
+        keys = ", ".join(sorted(step.action.keys)) or "noop"
+        lines.append(f"  {step.index:3d}  {step.thought or ''}  -> {keys}".rstrip())
+        if step.review is not None and step.review.helped:
+            proposed = ", ".join(sorted(step.proposal.keys)) or "noop"
+            lines.append(f"       (proposed {proposed}; changed after {len(step.dreams)} dreams)")
+    return "\n".join(lines)

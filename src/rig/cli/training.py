@@ -1,0 +1,167 @@
+"""Verbs that train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from rig.train.config import AgentTraining, DataPart, OptimiserConfig, RoleWeights, TokenizerTraining, TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTokenizer:
+    """Train the VQ tokenizer on a dataset's frames, and the text tokenizer on its thoughts.
+
+    Example: rig train-tokenizer --data runs/s2 --preset small --out runs/tokenizers
+
+    Attributes:
+        data: folder of the dataset.
+        out: folder of the tokenizers.
+        preset: whose sizes the VQ tokenizer has.
+        vocabulary: size of the text tokenizer; the preset's where 0.
+        reviewer: an annotator whose wordings the text tokenizer learns too; none where empty.
+        steps: optimiser steps.
+        batch_size: frames a step.
+        learning_rate: the peak.
+        seed: of weights and batches.
+        resume: go on with a run that was cut.
+    """
+
+    data: str
+    out: str
+    preset: str = "small"
+    vocabulary: int = 0
+    reviewer: str = "crafter"
+    steps: int = 4000
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    seed: int = 0
+    resume: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Train."""
+        from rig.annotators import wordings_of
+        from rig.data import Dataset
+        from rig.model import PRESETS
+        from rig.provenance import provenance
+        from rig.train import train_tokenizers
+
+        preset = PRESETS.get(self.preset)
+        default = TokenizerTraining(model=preset.vq)
+        config = replace(
+            default,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            optimiser=replace(default.optimiser, learning_rate=self.learning_rate),
+        )
+        tokenizers = train_tokenizers(
+            Dataset(self.data),
+            config,
+            self.out,
+            vocabulary_size=self.vocabulary or preset.decoder.vocab_size,
+            sentences=wordings_of(self.reviewer),
+            resume=self.resume,
+        )
+        scores = tokenizers.scores
+        text = (
+            f"{self.out}: PSNR {scores['psnr']:.1f} dB on {scores['frames']:.0f} held-out frames, "
+            f"{scores['codebook_use']:.0%} of {preset.vq.codebook_size} codes used (perplexity "
+            f"{scores['perplexity']:.0f}); {len(tokenizers.text)} text tokens"
+        )
+        return {"text": text, "out": self.out, "hash": tokenizers.hash, **scores, "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train an agent: RIG-basic on thoughts and next frames, RIG-lookahead on reviews and aligned dreams besides.
+
+    Example: rig train --preset small --data runs/s2 --tokenizers runs/tokenizers --out runs/basic --steps 3000
+
+    Attributes:
+        out: folder of the run; the agent is written to <out>/agent.
+        tokenizers: folder that `rig train-tokenizer` wrote.
+        data: datasets of single steps (S1, S2).
+        lookahead: datasets of lookahead steps (S3, S4).
+        lookahead_share: share of the conversations that come from the lookahead datasets.
+        preset: the network's sizes.
+        thought: whether the agent reasons.
+        dream: whether the agent imagines the next frame.
+        read_back: how dreams are read in lookahead conversations; each way gets an equal share.
+        start: an agent whose weights to begin with.
+        fraction: how much of the trajectories to use.
+        steps: optimiser steps.
+        batch_size: conversations a step.
+        learning_rate: the peak.
+        warmup: steps of linear warm-up.
+        action_weight: weight of action tokens in the loss.
+        image_weight: weight of image tokens in the loss.
+        compile: compile the network's blocks.
+        seed: of weights and order.
+        resume: go on with a run that was cut.
+    """
+
+    out: str
+    tokenizers: str
+    data: tuple[str, ...]
+    lookahead: tuple[str, ...] = ()
+    lookahead_share: float = 0.5
+    preset: str = "small"
+    thought: bool = True
+    dream: bool = True
+    read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
+    start: str = ""
+    fraction: float = 1.0
+    steps: int = 3000
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    action_weight: float = 1.0
+    image_weight: float = 1.0
+    compile: bool = True
+    seed: int = 0
+    resume: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Train."""
+        from rig.bundle import read_agent
+        from rig.dialogue import Format
+        from rig.train import train_agent
+
+        config = AgentTraining(
+            preset=self.preset,
+            tokenizers=self.tokenizers,
+            parts=self._parts(),
+            form=Format(thought=self.thought, dream=self.dream),
+            read_backs=self.read_back,
+            start=self.start,
+            model_seed=self.seed,
+            training=TrainingConfig(
+                steps=self.steps,
+                batch_size=self.batch_size,
+                seed=self.seed,
+                optimiser=OptimiserConfig(learning_rate=self.learning_rate, warmup=self.warmup),
+                weights=RoleWeights(action=self.action_weight, image=self.image_weight),
+                compile=self.compile,
+            ),
+        )
+        agent = train_agent(config, self.out, resume=self.resume)
+        origin = read_agent(agent)["origin"]
+        totals = origin["totals"]
+        text = (
+            f"{agent}: {totals['steps']:.0f} steps, {totals['conversations']:.0f} conversations, "
+            f"{totals['tokens'] / 1e6:.1f} M tokens in {totals['seconds'] / 60:.1f} min"
+        )
+        return {"text": text, "agent": str(agent), "totals": totals, "provenance": origin["provenance"]}
+
+    def _parts(self) -> tuple[DataPart, ...]:
+        """Return the parts, each style's share spread evenly over its datasets."""
+        share = self.lookahead_share if self.lookahead else 0.0
+        basic = [
+            DataPart(data=folder, share=(1 - share) / len(self.data), fraction=self.fraction) for folder in self.data
+        ]
+        ahead = [
+            DataPart(data=folder, style="lookahead", share=share / len(self.lookahead), fraction=self.fraction)
+            for folder in self.lookahead
+        ]
+        return (*basic, *ahead)

@@ -1,0 +1,106 @@
+"""The budgets of a ladder, as complete named presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rig.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderConfig:
+    """What a ladder spends.
+
+    Every row sees the same taught episodes and takes the same optimiser steps, in two parts: `steps` on the first
+    episodes; then, since S3 and S4 need an agent to play, `second_steps` more on those and on the teacher's side of S3.
+    The lookahead and the control learn their reviews in the second part.
+
+    Attributes:
+        preset: the network's sizes.
+        environment: the world.
+        tasks: "task" or "task/setting"; all where empty.
+        episodes: S1 episodes per task and setting.
+        review_episodes: S3 and S4 episodes per task and setting and round.
+        review_states: the most states taken from one of them.
+        rounds: rounds of S3 and S4, each with the agent that the one before made.
+        tokenizer_steps: optimiser steps of the VQ tokenizer.
+        steps: optimiser steps of the first part.
+        second_steps: optimiser steps of the second part, and of every further round.
+        batch_size: conversations a step.
+        learning_rate: peak of the first part.
+        second_rate: peak of the second part.
+        fractions: shares of the first part's episodes for the curve of success against data.
+        epochs: a share's training stops at `steps`, or after so many passes over it if that is sooner.
+        evaluation_episodes: per task, setting and row.
+        evaluation_tasks: what rows are scored on; all of `tasks` where empty.
+        dreams: numbers of dreams scored on everything.
+        sweep: numbers of dreams scored on `sweep_tasks`.
+        sweep_tasks: the subset for the sweep.
+        chains: chains of actions dreamed about, per row that dreams.
+        compile: compile the network's blocks.
+    """
+
+    preset: str
+    environment: str = "crafter"
+    tasks: tuple[str, ...] = ()
+    episodes: int
+    review_episodes: int
+    review_states: int = 8
+    rounds: int = 1
+    tokenizer_steps: int
+    steps: int
+    second_steps: int
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    second_rate: float = 5e-4
+    fractions: tuple[float, ...] = ()
+    epochs: int = 12
+    evaluation_episodes: int = 50
+    evaluation_tasks: tuple[str, ...] = ()
+    dreams: tuple[int, ...] = (1,)
+    sweep: tuple[int, ...] = ()
+    sweep_tasks: tuple[str, ...] = ()
+    chains: int = 512
+    compile: bool = True
+
+
+RECIPES: Registry[str] = Registry("ladder", "rig.recipes")
+RECIPES.add("crafter", "Crafter, from nothing to RIG-lookahead")
+
+LADDERS: Registry[LadderConfig] = Registry("ladder preset", "rig.ladders")
+LADDERS.add(
+    "debug",
+    LadderConfig(
+        preset="debug",
+        tasks=("collect_wood/manual", "place_table/tool"),
+        episodes=6,
+        review_episodes=2,
+        review_states=4,
+        tokenizer_steps=30,
+        steps=20,
+        second_steps=10,
+        batch_size=8,
+        fractions=(0.5,),
+        evaluation_episodes=2,
+        dreams=(1,),
+        sweep=(2,),
+        sweep_tasks=("place_table/tool",),
+        chains=4,
+        compile=False,
+    ),
+)
+LADDERS.add(
+    "small",
+    LadderConfig(
+        preset="small",
+        episodes=100,
+        review_episodes=20,
+        tokenizer_steps=3000,
+        steps=1500,
+        second_steps=600,
+        fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
+        dreams=(1, 3),
+        sweep=(2, 4, 5),
+        sweep_tasks=("collect_wood/manual", "collect_stone/tool", "explore/tool", "build_wall/tool"),
+    ),
+)

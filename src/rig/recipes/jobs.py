@@ -1,0 +1,203 @@
+"""Runs many `rig` commands in the order of their needs, several at a time, each once.
+
+A job is a command line anyone can run by hand. It is done when its result exists, so a plan that was interrupted goes
+on with the jobs that are missing, each of which resumes by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rig.data.manifest import FILE_NAME as MANIFEST_FILE
+from rig.errors import RigError
+from rig.registry import unknown_name
+
+_TAIL = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One command.
+
+    Attributes:
+        name: unique in its plan.
+        arguments: the words after `rig`.
+        result: the file whose existence says that it is done; a dataset's manifest must say so itself.
+        needs: names of jobs that come first.
+        threads: how many of the workers' cores it takes: 1, or 0 for all of them (it then runs alone).
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    result: Path
+    needs: tuple[str, ...] = ()
+    threads: int = 1
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the job's result is there, whole."""
+        if not self.result.is_file():
+            return False
+        if self.result.name != MANIFEST_FILE:
+            return True
+        return bool(json.loads(self.result.read_text()).get("complete"))
+
+    @property
+    def command(self) -> str:
+        """The command as one types it."""
+        return "rig " + " ".join(self.arguments)
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: subprocess.Popen
+    log: Path
+    started: float = field(default_factory=time.time)
+
+
+def run_plan(jobs: Sequence[Job], logs: Path, *, workers: int = 1) -> None:
+    """Run every job that is not done.
+
+    Args:
+        jobs: the plan; needs name other jobs of it.
+        logs: folder of what the commands print, one file each.
+        workers: commands at a time; the machine's cores are shared evenly among them. 0 runs them one after the other
+            inside this process, which spares their start-up and suits tests.
+
+    Raises:
+        RigError: a job failed, with the end of its log; what is done stays done. Or the needs go in a circle.
+    """
+    order = in_order(jobs)
+    logs.mkdir(parents=True, exist_ok=True)
+    left = [job for job in order if not job.is_done]
+    with tqdm(total=len(order), initial=len(order) - len(left), desc="reproduce", unit="job") as bar:
+        if not workers:
+            for job in left:
+                bar.set_postfix_str(job.name)
+                _run_here(job)
+                bar.update()
+        else:
+            _run_beside(left, logs, workers, bar)
+
+
+def in_order(jobs: Sequence[Job]) -> list[Job]:
+    """Return `jobs` such that each comes after what it needs.
+
+    Raises:
+        RigError: a need is unknown, or the needs go in a circle.
+    """
+    by_name = {job.name: job for job in jobs}
+    done: dict[str, Job] = {}
+    waiting = list(jobs)
+    while waiting:
+        ready = [job for job in waiting if all(need in done for need in job.needs)]
+        if not ready:
+            missing = sorted({need for job in waiting for need in job.needs if need not in by_name})
+            raise RigError(f"these jobs cannot be ordered: {[job.name for job in waiting]}; unknown needs: {missing}")
+        done |= {job.name: job for job in ready}
+        waiting = [job for job in waiting if job.name not in done]
+    return list(done.values())
+
+
+def needed(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:
+    """Return the jobs called `names`, and all that they need.
+
+    Raises:
+        UnknownNameError: no job has that name.
+    """
+    by_name = {job.name: job for job in jobs}
+    kept: dict[str, Job] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in by_name:
+            raise unknown_name("job", name, by_name)
+        if name not in kept:
+            kept[name] = by_name[name]
+            waiting.extend(by_name[name].needs)
+    return [job for job in jobs if job.name in kept]
+
+
+def _run_here(job: Job) -> None:
+    from rig.cli.main import main
+
+    status = main([*job.arguments, "--json"])
+    if status or not job.is_done:
+        raise RigError(f"the job {job.name} failed: {job.command}")
+
+
+def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
+    running: list[_Running] = []
+    waiting = list(left)
+    unfinished = {job.name for job in left}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        while waiting or running:
+            for entry in [entry for entry in running if entry.process.poll() is not None]:
+                running.remove(entry)
+                _check(entry)
+                unfinished.discard(entry.job.name)
+                bar.update()
+            job = _next(waiting, running, unfinished, workers)
+            if job is not None:
+                waiting.remove(job)
+                share = max(1, cores // workers) if job.threads else cores
+                running.append(_start(job, logs / f"{job.name}.log", share))
+                bar.set_postfix_str(", ".join(entry.job.name for entry in running))
+            else:
+                time.sleep(0.2)
+    finally:
+        for entry in running:
+            entry.process.terminate()
+        for entry in running:
+            entry.process.wait()
+
+
+def _next(waiting: Sequence[Job], running: Sequence[_Running], unfinished: set[str], workers: int) -> Job | None:
+    """Return a job that may start now, or None."""
+    if len(running) >= workers or any(entry.job.threads == 0 for entry in running):
+        return None
+    ready = [job for job in waiting if not any(need in unfinished for need in job.needs)]
+    if running:
+        ready = [job for job in ready if job.threads]
+    return ready[0] if ready else None
+
+
+def _start(job: Job, log: Path, threads: int) -> _Running:
+    environment: Mapping[str, str] = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with log.open("w") as file:
+        file.write(f"$ {job.command}\n")
+        file.flush()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rig.cli.main", *job.arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+        )
+    return _Running(job, process, log)
+
+
+def _check(entry: _Running) -> None:
+    if entry.process.returncode == 0 and entry.job.is_done:
+        return
+    lines = entry.log.read_text(errors="replace").replace("\r", "\n").splitlines()[-_TAIL:]
+    raise RigError(
+        f"the job {entry.job.name} failed (status {entry.process.returncode}); its log is {entry.log}:\n"
+        + "\n".join(lines)
+        + "\nMend the cause and run the same command with --resume: what is done is not done again."
+    )

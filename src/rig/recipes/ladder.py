@@ -1,0 +1,234 @@
+"""The ladder: from nothing to a table of every row, as a plan of `rig` commands.
+
+    S1 ─► S2 ─► tokenizers ─► first part of each row ─► S3, S4 (with RIG-basic) ─► second part of each row ─► scores
+
+Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (S3's corrections without dreams) ·
+the teacher · random; and action only and RIG-basic on shares of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig.recipes.config import LadderConfig
+from rig.recipes.jobs import Job
+
+ROWS = {"action": ("--no-thought", "--no-dream"), "imagine": ("--no-thought",), "reason": ("--no-dream",), "basic": ()}
+"""Row -> the flags that take its fields away."""
+
+SCALED = ("action", "basic")
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The plan of one ladder.
+
+    Args:
+        config: its budgets.
+        root: folder of everything it makes.
+    """
+
+    config: LadderConfig
+    root: Path
+
+    def jobs(self) -> list[Job]:
+        """Return every job of the ladder."""
+        return [*self._data(), *self._training(), *self._scores()]
+
+    # Where things lie.
+
+    def path(self, name: str) -> str:
+        """Return the folder of what is called `name`."""
+        return str(self.root / name)
+
+    def agent(self, run: str) -> str:
+        """Return the folder of the agent that a run made."""
+        return str(self.root / "train" / run / "agent")
+
+    @property
+    def last_round(self) -> int:
+        """The number of the last round of S3 and S4."""
+        return self.config.rounds
+
+    def lookahead_run(self, round_: int) -> str:
+        """Return the name of the run that a round of S3 and S4 leads to."""
+        return f"lookahead-{round_}"
+
+    # The jobs.
+
+    def _data(self) -> Iterator[Job]:
+        config = self.config
+        reviewed = config.rounds * config.review_episodes
+        yield self._collect("s1", config.episodes, 0)
+        yield self._reason("s1", "s2")
+        yield self._collect("s1-beside", reviewed, config.episodes)
+        yield self._reason("s1-beside", "s2-beside")
+        yield Job(
+            name="tokenizers",
+            arguments=(
+                "train-tokenizer",
+                *("--data", self.path("s2"), "--out", self.path("tokenizers"), "--preset", config.preset),
+                *("--steps", str(config.tokenizer_steps), "--resume"),
+            ),
+            result=self.root / "tokenizers" / "scores.json",
+            needs=("s2",),
+            threads=0,
+        )
+        for number in range(1, config.rounds + 1):
+            yield from self._review(number)
+
+    def _collect(self, name: str, episodes: int, skip: int) -> Job:
+        words = ("collect", "--out", self.path(name), "--environment", self.config.environment)
+        counts = ("--episodes", str(episodes), "--skip", str(skip), "--resume")
+        return Job(name=name, arguments=(*words, *counts, *self._tasks()), result=self._marker(name))
+
+    def _reason(self, source: str, name: str) -> Job:
+        words = ("reason", "--source", self.path(source), "--out", self.path(name), "--resume")
+        return Job(name=name, arguments=words, result=self._marker(name), needs=(source,))
+
+    def _review(self, number: int) -> Iterator[Job]:
+        """Yield S3 and S4 of a round, played by the agent of the one before."""
+        config = self.config
+        player = "basic-1" if number == 1 else self.lookahead_run(number - 1)
+        for stage, verb in (("s3", "review"), ("s4", "align")):
+            name = f"{stage}-{number}"
+            yield Job(
+                name=name,
+                arguments=(
+                    *(verb, "--agent", self.agent(player), "--out", self.path(name)),
+                    *("--episodes", str(config.review_episodes), "--states", str(config.review_states)),
+                    *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
+                    *("--seed", str(number), "--resume"),
+                    *self._tasks(),
+                ),
+                result=self._marker(name),
+                needs=(player,),
+            )
+
+    def _training(self) -> Iterator[Job]:
+        config = self.config
+        for row, flags in ROWS.items():
+            yield self._train(f"{row}-1", flags, ("s2",), config.steps)
+            yield self._train(f"{row}-2", flags, ("s2", "s2-beside"), config.second_steps, start=f"{row}-1")
+        yield self._train(
+            "control-2",
+            ("--no-dream",),
+            ("s2", "s2-beside"),
+            config.second_steps,
+            start="basic-1",
+            lookahead=self._stages("s3", 1),
+        )
+        for number in range(1, config.rounds + 1):
+            yield self._train(
+                self.lookahead_run(number),
+                (),
+                ("s2", "s2-beside"),
+                config.second_steps,
+                start="basic-1" if number == 1 else self.lookahead_run(number - 1),
+                lookahead=(*self._stages("s3", number), *self._stages("s4", number)),
+            )
+        for row in SCALED:
+            for fraction in config.fractions:
+                flags = (*ROWS[row], "--fraction", str(fraction))
+                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), self._steps_for(fraction))
+
+    def _steps_for(self, fraction: float) -> int:
+        """Return the steps of a share of the data: all of them, or `epochs` passes if that is sooner.
+
+        The number of taught steps in an episode is not known before it is played; 20 is what tasks of two dozen steps
+        leave on average, and all that matters is that every row of a share takes the same.
+        """
+        config = self.config
+        cells = len(config.tasks) or 14
+        conversations = 20 * cells * config.episodes * fraction * config.epochs
+        return max(1, min(config.steps, round(conversations / config.batch_size)))
+
+    def _train(
+        self,
+        run: str,
+        flags: Sequence[str],
+        data: Sequence[str],
+        steps: int,
+        *,
+        start: str = "",
+        lookahead: Sequence[str] = (),
+    ) -> Job:
+        config = self.config
+        rate = config.second_rate if start else config.learning_rate
+        words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
+        words += [
+            "--out",
+            str(self.root / "train" / run),
+            "--steps",
+            str(steps),
+            "--batch-size",
+            str(config.batch_size),
+        ]
+        words += ["--learning-rate", str(rate), "--resume", *flags]
+        words += ["--data", *(self.path(name) for name in data)]
+        words += ["--lookahead", *(self.path(name) for name in lookahead)] if lookahead else []
+        words += ["--start", self.agent(start)] if start else []
+        words += [] if config.compile else ["--no-compile"]
+        needs = ("tokenizers", *data, *lookahead, *((start,) if start else ()))
+        return Job(name=run, arguments=tuple(words), result=Path(self.agent(run)) / "agent.json", needs=needs)
+
+    def _scores(self) -> Iterator[Job]:
+        config, last = self.config, self.lookahead_run(self.last_round)
+        yield self._eval("teacher", "teacher:crafter")
+        yield self._eval("random", "teacher:random")
+        for row in ROWS:
+            yield self._eval(row, f"{row}-2")
+        yield self._eval("control", "control-2", dreams=1)
+        yield self._eval("control-0", "control-2")
+        for dreams in (0, *config.dreams):
+            yield self._eval(f"lookahead-{dreams}", last, dreams=dreams)
+        for dreams in config.sweep:
+            yield self._eval(f"sweep-{dreams}", last, dreams=dreams, tasks=config.sweep_tasks)
+        for dreams in config.dreams[:1]:
+            yield self._eval(f"codes-{dreams}", last, dreams=dreams, tasks=config.sweep_tasks, read_back="codes")
+        for row in SCALED:
+            yield self._eval(f"{row}-all", f"{row}-1")
+            for fraction in config.fractions:
+                yield self._eval(f"{row}-{fraction:g}", f"{row}-{fraction:g}")
+        for row in ("imagine", "basic"):
+            yield self._imagine(row, f"{row}-2")
+        yield self._imagine("lookahead", last)
+        yield self._imagine("lookahead-chain", last, "--context", "lookahead")
+
+    def _eval(
+        self, name: str, run: str, *, dreams: int = 0, tasks: Sequence[str] = (), read_back: str = "pixels"
+    ) -> Job:
+        is_teacher = run.startswith("teacher:")
+        out = self.root / "eval" / name
+        words = ["eval", "--agent", run if is_teacher else self.agent(run), "--out", str(out)]
+        words += ["--episodes", str(self.config.evaluation_episodes), "--resume"]
+        words += ["--dreams", str(dreams)] if dreams else []
+        words += ["--read-back", read_back] if read_back != "pixels" else []
+        wanted = tasks or self.config.evaluation_tasks or self.config.tasks
+        words += ["--tasks", *wanted] if wanted else []
+        needs = () if is_teacher else (run,)
+        return Job(name=f"eval-{name}", arguments=tuple(words), result=out / "summary.json", needs=needs)
+
+    def _imagine(self, name: str, run: str, *flags: str) -> Job:
+        out = self.root / "imagine" / name
+        words = ("imagine", "--agent", self.agent(run), "--out", str(out), "--chains", str(self.config.chains))
+        tasks = tuple(task for task in self.config.tasks if not task.startswith("place_table"))
+        chosen = ("--tasks", *tasks) if tasks else ()
+        return Job(
+            name=f"imagine-{name}",
+            arguments=(*words, *flags, *chosen),
+            result=out / "imagination.json",
+            needs=(run,),
+        )
+
+    def _tasks(self) -> tuple[str, ...]:
+        return ("--tasks", *self.config.tasks) if self.config.tasks else ()
+
+    def _stages(self, stage: str, until: int) -> tuple[str, ...]:
+        """Return the names of a stage's datasets of all rounds up to `until`."""
+        return tuple(f"{stage}-{number}" for number in range(1, until + 1))
+
+    def _marker(self, name: str) -> Path:
+        return self.root / name / "manifest.json"

@@ -1,0 +1,363 @@
+"""What a ladder showed, as a page: tables with intervals, figures, costs, and the commands behind every number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rig.evaluate.stats import Difference, data_efficiency, paired_difference
+from rig.provenance import provenance
+from rig.recipes.figures import draw_lines
+from rig.recipes.ladder import SCALED, Ladder
+from rig.storage import write_text
+
+NAMES = {
+    "action": "action only",
+    "imagine": "+ imagine",
+    "reason": "+ reason",
+    "basic": "RIG-basic",
+    "control-0": "control, no review",
+    "control": "control: corrections without dreams",
+    "teacher": "teacher",
+    "random": "random",
+}
+
+
+class Results:
+    """The scores in a ladder's folder, read once."""
+
+    def __init__(self, ladder: Ladder) -> None:
+        self.ladder = ladder
+        self.embodied = self._read("eval", "summary.json")
+        self.imagined = self._read("imagine", "imagination.json")
+        self.agents = {
+            path.parent.parent.name: json.loads(path.read_text())["origin"]
+            for path in sorted((ladder.root / "train").glob("*/agent/agent.json"))
+        }
+
+    def episodes(self, name: str) -> dict[str, float]:
+        """Return success by episode of the row `name`."""
+        path = self.ladder.root / "eval" / name / "episodes.jsonl"
+        rows = map(json.loads, path.read_text().splitlines())
+        return {f"{row['task']}/{row['setting']}/{row['seed']}": float(row["success"]) for row in rows}
+
+    def difference(self, ours: str, theirs: str) -> Difference | None:
+        """Return the paired difference in success over the episodes that both rows played, or None."""
+        if not {ours, theirs} <= set(self.embodied):
+            return None
+        mine, others = self.episodes(ours), self.episodes(theirs)
+        shared = mine.keys() & others.keys()
+        return paired_difference({key: mine[key] for key in shared}, {key: others[key] for key in shared})
+
+    def _read(self, folder: str, file: str) -> dict[str, dict[str, Any]]:
+        found = sorted((self.ladder.root / folder).glob(f"*/{file}"))
+        return {path.parent.name: json.loads(path.read_text()) for path in found}
+
+
+def write_report(ladder: Ladder, page: Path, title: str) -> Path:
+    """Write the page and its figures beside it; return the page."""
+    results = Results(ladder)
+    figures = page.parent / "figures"
+    parts = [
+        f"# {title}",
+        _head(results),
+        "## The ladder",
+        _ladder_table(results),
+        _differences_table(results),
+        "## Success by task and setting",
+        _cells_table(results),
+        "## Dreams ahead",
+        _sweep_table(results, figures, page),
+        "## Success against data",
+        _data_table(results, figures, page),
+        "## Imagination",
+        _imagination_table(results, figures, page),
+        "## Reasoning",
+        _reasoning_table(results),
+        "## What was spent",
+        _costs_table(results),
+        "## Commands",
+        _commands(ladder),
+    ]
+    write_text(page, "\n\n".join(part for part in parts if part) + "\n")
+    return page
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def shown(estimate: Mapping[str, Any] | None, digits: int = 2) -> str:
+    """Return an estimate with its interval, or a dash."""
+    if not estimate:
+        return "–"
+    value, low, high = (f"{estimate[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def row_name(name: str) -> str:
+    """Return what a row is called in tables."""
+    if name.startswith(("lookahead-", "sweep-")):
+        return f"RIG-lookahead, n = {name.rpartition('-')[2]}"
+    if name.startswith("codes-"):
+        return f"RIG-lookahead, n = {name.rpartition('-')[2]}, dreams left as codes"
+    return NAMES.get(name, name)
+
+
+def main_rows(results: Results) -> list[str]:
+    """Return the rows that were scored on everything, in the order of the ladder."""
+    ahead = sorted(name for name in results.embodied if name.startswith("lookahead-"))
+    order = ["action", "imagine", "reason", "basic", *ahead, "control-0", "control", "teacher", "random"]
+    return [name for name in order if name in results.embodied]
+
+
+def _head(results: Results) -> str:
+    made = provenance()
+    rows = [results.embodied[name] for name in main_rows(results)]
+    commits = sorted({row["provenance"]["commit"]["hash"][:10] for row in rows})
+    machines = sorted(
+        {f"{row['provenance']['hardware']['cores']} × {row['provenance']['hardware']['cpu']}" for row in rows}
+    )
+    episodes = {row["episodes"] for row in rows}
+    seeds = [min(row["seeds"][0] for row in rows), max(row["seeds"][1] for row in rows)] if rows else [0, 0]
+    config = results.ladder.config
+    count, each = "/".join(map(str, sorted(episodes))), config.evaluation_episodes
+    return (
+        f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
+        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}), greedy decoding. "
+        f"Machine: {'; '.join(machines)}; GPU: none. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
+        "Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and setting "
+        "weighing the same; bootstrap over episodes elsewhere."
+    )
+
+
+def _ladder_table(results: Results) -> str:
+    rows = []
+    for name in main_rows(results):
+        summary = results.embodied[name]
+        cost = summary["cost_per_decision"]
+        written = cost.get("text_tokens", 0) + cost.get("image_tokens", 0)
+        settings = summary["by_setting"]
+        rows.append(
+            [
+                row_name(name),
+                shown(summary["success"]),
+                shown(settings.get("manual")),
+                shown(settings.get("tool")),
+                f"{cost.get('read_tokens', 0):.0f} + {written:.0f}" if written else "–",
+                f"{cost.get('seconds', 0) * 1000:.0f}" if written else "–",
+            ]
+        )
+    header = ["row", "mean success", "manual", "tool", "tokens read + written a decision", "ms a decision (64 worlds)"]
+    return markdown(header, rows)
+
+
+def _differences_table(results: Results) -> str:
+    ahead = [name for name in main_rows(results) if name.startswith("lookahead-")]
+    pairs = [("basic", "action"), ("basic", "reason"), ("basic", "imagine"), ("control", "basic")]
+    pairs += [(name, other) for name in ahead for other in ("basic", "control")]
+    rows = []
+    for ours, theirs in pairs:
+        found = results.difference(ours, theirs)
+        if found is not None:
+            estimate = found.estimate
+            rows.append(
+                [
+                    f"{row_name(ours)} − {row_name(theirs)}",
+                    f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]",
+                    f"{found.p_value:.3f}",
+                    f"{found.wins} / {found.losses}",
+                ]
+            )
+    if not rows:
+        return ""
+    text = "Paired over the same episodes (bootstrap interval, sign-flip test):\n\n"
+    return text + markdown(["difference in success", "mean", "p", "wins / losses"], rows)
+
+
+def _cells_table(results: Results) -> str:
+    rows = main_rows(results)
+    cells = sorted({cell for name in rows for cell in results.embodied[name]["cells"]})
+    body = [
+        [cell, *(shown(results.embodied[name]["cells"].get(cell, {}).get("success")) for name in rows)]
+        for cell in cells
+    ]
+    samples = [
+        [cell, *(shown(results.embodied[name]["cells"].get(cell, {}).get("samples"), 1) for name in rows)]
+        for cell in cells
+    ]
+    header = ["task/setting", *(row_name(name) for name in rows)]
+    return (
+        markdown(header, body) + "\n\nSamples (items, cells walked, stones in a line):\n\n" + markdown(header, samples)
+    )
+
+
+def _sweep_table(results: Results, figures: Path, page: Path) -> str:
+    config, points, rows = results.ladder.config, {}, []
+    tasks = config.sweep_tasks
+    names = [name for name in results.embodied if name.startswith(("lookahead-", "sweep-", "codes-"))]
+    for name in sorted(names, key=lambda name: (name.startswith("codes-"), int(name.rpartition("-")[2]))):
+        cells = results.embodied[name]["cells"]
+        kept = [cells[task]["success"] for task in tasks if task in cells]
+        if not kept:
+            continue
+        mean = sum(cell["value"] for cell in kept) / len(kept)
+        cost = results.embodied[name]["cost_per_decision"]
+        changed = results.embodied[name]["reviews"].get("changed")
+        rows.append(
+            [
+                row_name(name),
+                f"{mean:.3f}",
+                *(shown(cell) for cell in kept),
+                f"{changed:.2f}" if changed is not None else "–",
+                f"{cost['text_tokens'] + cost['image_tokens']:.0f}",
+            ]
+        )
+        if not name.startswith("codes-"):
+            points[int(name.rpartition("-")[2])] = mean
+    if not rows:
+        return ""
+    lines = {"RIG-lookahead": sorted(points.items())}
+    figure = draw_lines(figures / "dreams.svg", lines, x="dreams before acting (n)", y="mean success on the subset")
+    header = ["row", "mean", *tasks, "reviews that changed the action", "tokens written a decision"]
+    return f"On a subset of tasks and settings.\n\n{markdown(header, rows)}\n\n{_image(figure, page)}"
+
+
+def _data_table(results: Results, figures: Path, page: Path) -> str:
+    fractions = results.ladder.config.fractions
+    if not fractions:
+        return ""
+    curves: dict[str, dict[float, float]] = {}
+    rows = []
+    for row in SCALED:
+        for fraction, name in [*((f, f"{row}-{f:g}") for f in fractions), (1.0, f"{row}-all")]:
+            if name not in results.embodied:
+                continue
+            success = results.embodied[name]["success"]
+            curves.setdefault(row, {})[fraction] = success["value"]
+            run = f"{row}-1" if fraction == 1 else name
+            origin = results.agents.get(run, {})
+            data = (origin.get("data") or [{}])[0]
+            steps = origin.get("totals", {}).get("steps", 0)
+            rows.append(
+                [
+                    NAMES[row],
+                    f"{fraction:g}",
+                    data.get("trajectories", "–"),
+                    data.get("steps", "–"),
+                    f"{steps:.0f}",
+                    shown(success),
+                ]
+            )
+    if set(curves) != set(SCALED):
+        return ""
+    found = data_efficiency(curves["action"], curves["basic"])
+    verdict = f"{found.ratio:.1f} times less data" if found.ratio else "no answer"
+    lines = {NAMES[row]: sorted(curve.items()) for row, curve in curves.items()}
+    figure = draw_lines(figures / "data.svg", lines, x="share of the taught episodes", y="mean success", log_x=True)
+    header = ["row", "share", "episodes", "steps of play", "optimiser steps", "mean success"]
+    return (
+        f"First part only (S1 and S2, no second part), each share nested in the next.\n\n{markdown(header, rows)}\n\n"
+        f"For the score {found.score:.2f}, RIG-basic needs {verdict} (log-linear interpolation). {found.note}\n\n"
+        f"{_image(figure, page)}"
+    )
+
+
+def _imagination_table(results: Results, figures: Path, page: Path) -> str:
+    rows: list[list[object]] = []
+    curves: dict[str, list[tuple[float, float]]] = {}
+    kinds = [(NAMES.get(name, name), scores["dream"]) for name, scores in results.imagined.items()]
+    if results.imagined:
+        some = next(iter(results.imagined.values()))
+        kinds += [
+            ("tokenizer's round trip (ceiling)", some["tokenizer"]),
+            ("copy of the first frame (floor)", some["copy"]),
+        ]
+    for name, entries in kinds:
+        for entry in entries:
+            cells, frechet = entry.get("cells_right"), entry["frechet"]
+            rows.append(
+                [
+                    name,
+                    entry["steps"],
+                    shown(cells, 3),
+                    shown(entry.get("changed_cells_right"), 3),
+                    shown(entry["psnr"], 1),
+                    shown(entry["ssim"], 3),
+                    f"{frechet['value']:.3f}",
+                ]
+            )
+            if cells:
+                curves.setdefault(name, []).append((entry["steps"], cells["value"]))
+    if not rows:
+        return ""
+    some_scores = next(iter(results.imagined.values()))
+    frechet = some_scores["dream"][0]["frechet"]
+    figure = draw_lines(figures / "dream-depth.svg", curves, x="steps ahead", y="share of grid cells right")
+    header = ["frames", "steps ahead", "cells right", "changed cells right", "PSNR", "SSIM", "FID"]
+    return (
+        f"{some_scores['chains']} chains of actions from taught episodes in evaluation worlds "
+        f"({some_scores['noise_actions']:.0%} of the actions are noise). Changed cells are those that differ from the "
+        f"frame the chain begins with. FID: Fréchet distance over `{frechet['extractor']}` features "
+        f"({frechet['dims']} dims, {frechet['n']} frames), not Inception's, so not comparable with other papers.\n\n"
+        f"{markdown(header, rows)}\n\n{_image(figure, page)}"
+    )
+
+
+def _reasoning_table(results: Results) -> str:
+    rows = []
+    for name in main_rows(results):
+        claims = results.embodied[name]["thoughts"]
+        if claims.get("true"):
+            rows.append(
+                [
+                    row_name(name),
+                    claims["checked"],
+                    shown(claims["true"], 3),
+                    f"{claims['followed']:.3f}",
+                    f"{claims['readable']:.3f}",
+                ]
+            )
+    header = ["row", "claims checked", "true", "conclusions acted upon", "clauses that could be read"]
+    return markdown(header, rows) if rows else ""
+
+
+def _costs_table(results: Results) -> str:
+    rows = []
+    for run, origin in results.agents.items():
+        totals = origin["totals"]
+        data = "; ".join(
+            f"{part['name']}: {part['trajectories']} episodes, {part['steps']} steps" for part in origin["data"]
+        )
+        rows.append(
+            [
+                run,
+                data,
+                f"{totals['steps']:.0f}",
+                f"{totals['conversations']:.0f}",
+                f"{totals['tokens'] / 1e6:.1f}",
+                f"{totals['seconds'] / 60:.0f}",
+            ]
+        )
+    if not rows:
+        return ""
+    scores = next(iter(results.agents.values()))["tokenizers"]
+    text = (
+        f"Tokenizer: PSNR {scores['psnr']:.1f} dB on {scores['frames']:.0f} held-out frames, "
+        f"{scores['codebook_use']:.0%} of its codes used there.\n\n"
+    )
+    return text + markdown(["run", "data", "steps", "conversations", "M tokens", "minutes"], rows)
+
+
+def _commands(ladder: Ladder) -> str:
+    lines = "\n".join(job.command for job in ladder.jobs())
+    return f"<details><summary>every command, in order</summary>\n\n```\n{lines}\n```\n\n</details>"
+
+
+def _image(figure: Path, page: Path) -> str:
+    return f"![{figure.stem}]({figure.relative_to(page.parent)})"
