@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rig.actions import ActionGrammar, ActionSpace
-from rig.dialogue import Format, Layout, Segment, SegmentEncoder, answer_prefix, ask, parse_answer, prompt
+from rig.dialogue import Format, Layout, Segment, SegmentEncoder, answer_prefix, ask, prompt
 from rig.engine import ActionConstraint, Constraint, Engine, Sampler, Session, ThoughtConstraint
 from rig.errors import RigError
 from rig.records import Action, Cost, Decision, Dream, Observation, Review
@@ -81,7 +81,6 @@ class Policy:
     def __init__(self, engine: Engine, encoder: SegmentEncoder, space: ActionSpace, config: PolicyConfig) -> None:
         self.engine, self.encoder, self.space, self.config = engine, encoder, space, config
         tokenizer = encoder.tokenizer
-        self._end = tokenizer.eos
         end = tokenizer.encode(prompt.NEXT_FRAME, literal=True) if config.form.dream else [tokenizer.eos]
         self._action = ActionConstraint(tokenizer, ActionGrammar(space), end)
         stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
@@ -134,17 +133,23 @@ class Policy:
         """Put the questions, and let the model write its thoughts and actions."""
         rows = range(len(talks))
         prefix = answer_prefix(self.config.form, review=review)
-        texts = [""] * len(talks)
         self._append(session, talks, [[*question, *prefix] for question in questions])
-        constraints: list[Constraint] = [self._thought, self._action] if self.config.form.thought else [self._action]
-        for constraint in constraints:
-            written = session.write_text(rows, [constraint] * len(talks), self.config.text)
-            for talk, row, ids in zip(talks, rows, written, strict=True):
-                texts[row] += self.encoder.tokenizer.decode([index for index in ids if index != self._end])
-                talk.cost += Cost(text_tokens=len(ids))
-        opening = "".join(segment.text for segment in answer_prefix(self.config.form))  # type: ignore[union-attr]
-        for talk, text in zip(talks, texts, strict=True):
-            talk.thought, talk.action = parse_answer(opening + text, self.space)
+        thoughts = (
+            self._write(session, talks, self._thought, len(self._thought.stop_ids))
+            if self.config.form.thought
+            else None
+        )
+        actions = self._write(session, talks, self._action, len(self._action.terminator_ids))
+        for row in rows:
+            talks[row].thought = thoughts[row] if thoughts else None
+            talks[row].action = self.space.parse(actions[row])
+
+    def _write(self, session: Session, talks: list[_Talk], constraint: Constraint, ending: int) -> list[str]:
+        """Let the model write under `constraint`, and return the texts without their last `ending` tokens."""
+        written = session.write_text(range(len(talks)), [constraint] * len(talks), self.config.text)
+        for talk, ids in zip(talks, written, strict=True):
+            talk.cost += Cost(text_tokens=len(ids))
+        return [self.encoder.tokenizer.decode(ids[: len(ids) - ending]) for ids in written]
 
     def _dream(self, session: Session, talks: list[_Talk]) -> None:
         """Let the model imagine the frame after its action, and keep it as a dream."""

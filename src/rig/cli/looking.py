@@ -6,7 +6,9 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from rig.errors import RigError
 
@@ -15,14 +17,14 @@ from rig.errors import RigError
 class Inspect:
     """Say what a folder holds: a dataset, an agent, a training run or results.
 
-    Example: rig inspect --path runs/s2
+    Example: rig inspect runs/s2
 
     Attributes:
         path: the folder.
         verify: of a dataset, check every file's hash as well.
     """
 
-    path: str
+    path: Annotated[str, tyro.conf.Positional]
     verify: bool = False
 
     def run(self) -> dict[str, Any]:
@@ -68,7 +70,7 @@ class Inspect:
 class Reproduce:
     """Run a whole ladder: data, tokenizers, every row's training, evaluation, and the report with its figures.
 
-    Example: rig reproduce --ladder crafter --preset small --workers 2
+    Example: rig reproduce crafter --preset small --workers 2
 
     Attributes:
         ladder: which ladder.
@@ -81,7 +83,7 @@ class Reproduce:
         resume: go on with what is in the root; a fresh root needs no flag.
     """
 
-    ladder: str = "crafter"
+    ladder: Annotated[str, tyro.conf.Positional] = "crafter"
     preset: str = "small"
     root: str = ""
     report: str = ""
@@ -92,12 +94,11 @@ class Reproduce:
 
     def run(self) -> dict[str, Any]:
         """Reproduce."""
-        from rig.recipes.config import LADDERS, RECIPES
+        from rig.recipes.config import LADDERS
         from rig.recipes.jobs import in_order, needed, run_plan
         from rig.recipes.ladder import Ladder
 
-        title = RECIPES.get(self.ladder)
-        config = LADDERS.get(self.preset)
+        config = LADDERS.get(f"{self.ladder}/{self.preset}")
         root = Path(self.root or f"runs/{self.ladder}-{self.preset}")
         ladder = Ladder(config, root)
         jobs = needed(ladder.jobs(), self.only) if self.only else ladder.jobs()
@@ -112,7 +113,7 @@ class Reproduce:
         if not self.only:
             from rig.recipes.report import write_report
 
-            page = str(write_report(ladder, Path(self.report or f"docs/results/{self.ladder}.md"), title))
+            page = str(write_report(ladder, Path(self.report or f"docs/results/{self.ladder}.md"), config.title))
         return {"text": page, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
 
 

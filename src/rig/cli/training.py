@@ -32,8 +32,8 @@ class TrainTokenizer:
     preset: str = "small"
     vocabulary: int = 0
     reviewer: str = "crafter"
-    steps: int = 4000
-    batch_size: int = 16
+    steps: int = 6000
+    batch_size: int = 4
     learning_rate: float = 2e-3
     seed: int = 0
     resume: bool = False

@@ -2,7 +2,16 @@
 
 from rig.dialogue.encoding import Kind, Layout, SegmentEncoder, TokenSequence
 from rig.dialogue.parse import parse_answer, parse_conversation
-from rig.dialogue.prompt import Format, answer, answer_prefix, ask, basic_conversation, lookahead_conversation, reread
+from rig.dialogue.prompt import (
+    Format,
+    answer,
+    answer_prefix,
+    ask,
+    basic_conversation,
+    is_speakable,
+    lookahead_conversation,
+    reread,
+)
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.dialogue.tokenizer import TextTokenizer, train_bpe
 
@@ -23,6 +32,7 @@ __all__ = [
     "answer_prefix",
     "ask",
     "basic_conversation",
+    "is_speakable",
     "lookahead_conversation",
     "parse_answer",
     "parse_conversation",

@@ -215,7 +215,12 @@ def _phrase(text: str) -> Text:
     return Text(text=text, literal=True)
 
 
+def is_speakable(text: str | None) -> bool:
+    """Return whether `text` can stand in a conversation: it holds none of the fixed phrases."""
+    return text is None or not any(phrase.strip() in text for phrase in LITERALS)
+
+
 def _reject_phrases(name: str, text: str) -> None:
-    for phrase in LITERALS:
-        if phrase.strip() in text:
-            raise DialogueError(f"the {name} {text!r} holds the fixed phrase {phrase.strip()!r}; reword it")
+    if not is_speakable(text):
+        held = next(phrase.strip() for phrase in LITERALS if phrase.strip() in text)
+        raise DialogueError(f"the {name} {text!r} holds the fixed phrase {held!r}; reword it")

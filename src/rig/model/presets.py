@@ -46,15 +46,17 @@ SMALL = RIGConfig(
     vq=VQConfig(
         image_size=144,
         codebook_size=1024,
-        latent_channels=96,
-        base_channels=96,
+        code_dim=64,
+        latent_channels=256,
+        base_channels=256,
         channel_multiplier=(1,),
         num_res_blocks=1,
         space_to_depth=16,
+        kernel_size=1,
     ),
     image_alignment=256,
 )
-"""What a CPU trains in an hour: 5.0 M parameters that learn, and a VQ tokenizer of 2.9 M."""
+"""What a CPU trains in an hour: 5.1 M parameters that learn, and a VQ tokenizer of 1.6 M, cell by cell."""
 
 JANUS_1B = RIGConfig(
     decoder=DecoderConfig(

@@ -17,6 +17,7 @@ class LadderConfig:
 
     Attributes:
         preset: the network's sizes.
+        title: of the report.
         environment: the world.
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
@@ -41,6 +42,7 @@ class LadderConfig:
     """
 
     preset: str
+    title: str
     environment: str = "crafter"
     tasks: tuple[str, ...] = ()
     episodes: int
@@ -64,14 +66,14 @@ class LadderConfig:
     compile: bool = True
 
 
-RECIPES: Registry[str] = Registry("ladder", "rig.recipes")
-RECIPES.add("crafter", "Crafter, from nothing to RIG-lookahead")
+LADDERS: Registry[LadderConfig] = Registry("ladder", "rig.ladders")
+"""Named `<ladder>/<preset>`."""
 
-LADDERS: Registry[LadderConfig] = Registry("ladder preset", "rig.ladders")
 LADDERS.add(
-    "debug",
+    "crafter/debug",
     LadderConfig(
         preset="debug",
+        title="Crafter: the ladder in miniature",
         tasks=("collect_wood/manual", "place_table/tool"),
         episodes=6,
         review_episodes=2,
@@ -90,12 +92,13 @@ LADDERS.add(
     ),
 )
 LADDERS.add(
-    "small",
+    "crafter/small",
     LadderConfig(
         preset="small",
+        title="Crafter: from nothing to RIG-lookahead",
         episodes=100,
         review_episodes=20,
-        tokenizer_steps=3000,
+        tokenizer_steps=6000,
         steps=1500,
         second_steps=600,
         fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),

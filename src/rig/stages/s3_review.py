@@ -15,6 +15,7 @@ from zlib import crc32
 import numpy as np
 
 from rig.data import Dataset
+from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
 from rig.records import Dream, Step, Trajectory
 from rig.stages.base import Opening, run_stage
@@ -60,7 +61,8 @@ def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -
     """Return the review of step `index` after `horizon` more steps, or None where the teacher does no better."""
     steps, state = visited.trajectory.steps, visited.states[index]
     better = shop.judge.action_at(state)
-    if better == steps[index].action:
+    taken = steps[index : index + horizon]
+    if better == steps[index].action or not all(is_speakable(step.thought) for step in taken):
         return None
     if shop.judge.advantage(state, visited.states[index + horizon], horizon) < shop.config.margin:
         return None
@@ -72,6 +74,6 @@ def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -
             real_frame=step.next_frame,
             privileged=steps[step.index + 1].privileged,
         )
-        for step in steps[index : index + horizon]
+        for step in taken
     ]
     return shop.reviewed(steps[index], dreams, better, shop.frame_after(state, better))

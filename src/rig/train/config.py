@@ -100,14 +100,14 @@ class TokenizerTraining:
     """
 
     model: VQConfig
-    steps: int = 4000
-    batch_size: int = 16
+    steps: int = 6000
+    batch_size: int = 4
     edge_weight: float = 0.5
     hard_weight: float = 0.5
     hard_share: float = 0.05
     continuous: float = 0.4
     revive_every: int = 100
-    collages: float = 0.5
+    collages: float = 0.75
     held_out: int = 256
     seed: int = 0
     log_every: int = 50
