@@ -1,9 +1,22 @@
 """What every test shares."""
 
 import os
+from types import SimpleNamespace
+
+import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
+from makers import make_agent, make_data, make_tokenizers
 
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other, and tests run side by side
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A real dataset, tokenizers and agent at the debug preset: `made.data`, `made.tokenizers`, `made.agent`."""
+    root = tmp_path_factory.mktemp("made")
+    data = make_data(root)
+    tokenizers = make_tokenizers(root, data)
+    return SimpleNamespace(root=root, data=data, tokenizers=tokenizers, agent=make_agent(root, data, tokenizers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rig.bundle import Bundle
@@ -42,8 +43,8 @@ class TeacherActor:
 def build_policy(bundle: Bundle, config: PolicyConfig, *, dreams_ahead: int = 0) -> Policy:
     """Return the policy of a trained agent, with room for `dreams_ahead` dreams beside those of `config`."""
     encoder = bundle.encoder
-    turns = PolicyConfig(form=config.form, dreams=max(config.dreams, dreams_ahead, int(config.imagine)))
-    capacity = turns.capacity(encoder.layout) if config.form.dream else config.capacity(encoder.layout)
+    dreams = max(config.dreams, dreams_ahead, int(config.imagine)) if config.form.dream else config.dreams
+    capacity = replace(config, dreams=dreams).capacity(encoder.layout)
     return Policy(Engine(bundle.model, capacity=capacity), encoder, bundle.space, config)
 
 

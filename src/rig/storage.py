@@ -159,22 +159,27 @@ def remove_unfinished(folder: Path) -> None:
 class Lock:
     """One process at a time: a lock on a file, which the system itself lets go of when its holder dies.
 
+    Args:
+        path: the file.
+        wait: wait for another holder to let go, instead of giving up at once.
+
     Raises:
-        RigError: another process holds it.
+        RigError: another process holds it, and `wait` is false.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, wait: bool = False) -> None:
         self.path = Path(path)
+        self.wait = wait
         self._file: IO[str] | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or raise RigError at once."""
+        """Take the lock; where another process has it, wait for it or raise RigError."""
         with full_disk_named(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = self.path.open("a+")
         try:
             if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if self.wait else fcntl.LOCK_NB))
         except OSError as error:
             file.close()
             if error.errno not in (errno.EAGAIN, errno.EACCES):

@@ -68,7 +68,8 @@ class CodesCache:
         """Compute the codes that the dataset's steps need and the cache lacks; return how many frames were encoded.
 
         Needed are the codes of next frames, of dreamed frames, and of the real frames beside them. Each shard's codes
-        are kept as soon as they are complete, so a killed run goes on from there.
+        are kept as soon as they are complete, so a killed run goes on from there. Where another process is filling the
+        same cache, this one waits and then computes what is still missing.
 
         Args:
             encode: called with uint8 [B, H, W, 3], B up to `batch_size`; returns uint16 [B, N].
@@ -77,13 +78,15 @@ class CodesCache:
 
         Raises:
             DatasetError: `encode` returns something else.
-            RigError: another process fills the same cache, or the disk is full.
+            RigError: the disk is full.
         """
-        todo = self._missing()
-        if todo:
-            with Lock(self.folder / LOCK_NAME):
-                remove_unfinished(self.folder)
-                self._fill(todo, encode, batch_size, progress)
+        if not self._missing():
+            return 0
+        with Lock(self.folder / LOCK_NAME, wait=True):
+            self._loaded.clear()
+            remove_unfinished(self.folder)
+            todo = self._missing()
+            self._fill(todo, encode, batch_size, progress)
         return sum(len(numbers) for _, numbers in todo)
 
     def lookup(self, shard: Shard, numbers: Sequence[int]) -> Mapping[int, Codes]:

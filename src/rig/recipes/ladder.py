@@ -109,8 +109,9 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
+        for row in ("basic", *(row for row in ROWS if row != "basic")):  # S3 waits for RIG-basic
+            yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps)
         for row, flags in ROWS.items():
-            yield self._train(f"{row}-1", flags, ("s2",), config.steps)
             yield self._train(f"{row}-2", flags, ("s2", "s2-beside"), config.second_steps, start=f"{row}-1")
         yield self._train(
             "control-2",

@@ -2,7 +2,7 @@
 
     train_agent(AgentTraining(preset="small", tokenizers="runs/tok", parts=(DataPart(data="runs/s2"),)), "runs/basic")
 
-One episode in 64 is held out (by its id, the same for every run) for previews and the held-out loss.
+One episode in 64, and never none, is held out for previews and the held-out loss: by its id, so the same in every run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
     """
     tokenizers = Tokenizers.load(config.tokenizers)
     model = _build_model(config, tokenizers)
-    datasets = [_open(part, tokenizers) for part in config.parts]
+    datasets = [_open(part, tokenizers if config.form.dream else None) for part in config.parts]
     info = datasets[0].info
     for dataset in datasets[1:]:
         if dataset.info.action_space != info.action_space:
@@ -125,23 +125,30 @@ def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
     return model.to(device)
 
 
-def _open(part: DataPart, tokenizers: Tokenizers) -> Dataset:
+def _open(part: DataPart, tokenizers: Tokenizers | None) -> Dataset:
+    """Return a part with its frames in memory, and with their codes where tokenizers are given."""
     dataset = Dataset(part.data)
     if part.fraction < 1:
         dataset = dataset.fraction(part.fraction)
-    cache = CodesCache(dataset, tokenizers.hash)
-    cache.fill(lambda frames: encode_frames(tokenizers.vq, frames))
-    return dataset.with_codes(cache).with_frames(load_frames(dataset))
+    bank = load_frames(dataset)
+    if tokenizers is not None:
+        vq, cache = tokenizers.vq, CodesCache(dataset, tokenizers.hash)
+        cache.fill(lambda frames: encode_frames(vq, frames))
+        dataset = dataset.with_codes(cache)
+    return dataset.with_frames(bank)
 
 
 def _split(datasets: list[Dataset]) -> tuple[list[list[Step]], list[Step]]:
-    """Return the steps to learn from, per dataset, and the held-out steps of all."""
+    """Return the steps to learn from, per dataset, and the held-out steps of all that have no dreams."""
+    hashes = [{name: crc32(name.encode()) for name in dataset.ids} for dataset in datasets]
+    first = min((value for found in hashes for value in found.values()), default=0)
     chosen: list[list[Step]] = []
     held_out: list[Step] = []
-    for dataset in datasets:
+    for dataset, found in zip(datasets, hashes, strict=True):
         steps: list[Step] = []
         for trajectory in dataset:
-            kept = held_out if crc32(trajectory.id.encode()) % HELD_OUT == 0 else steps
+            value = found[trajectory.id]
+            kept = held_out if value % HELD_OUT == 0 or value == first else steps
             kept.extend(trajectory.steps)
         chosen.append(steps)
     return chosen, [step for step in held_out if not step.dreams]

@@ -161,11 +161,11 @@ class Trainer:
 
     def _keep(self) -> None:
         config, last = self.config, self.step == self.config.steps
-        if self.step % config.save_every == 0 or last:
-            self.run.save_state(self._state())
         if self.preview is not None and config.preview_every and (self.step % config.preview_every == 0 or last):
             self.run.log(self.step, self.preview(self.model, self.step))
             self.model.train()
+        if self.step % config.save_every == 0 or last:
+            self.run.save_state(self._state())  # last, so that whatever a saved step logs is logged by then
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,49 @@
+# make demo   sets up and plays every Crafter task with the shipped agent
+# make test   sets up and runs every check: lint, types, tests
+# make docs-check   runs the commands that the documentation shows
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# Threads that spin while they wait make everything slower where cores are shared.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo test lint types docs-check browser clean
+
+demo: $(VENV)/.demo
+	$(BIN)/rig demo --out runs/demo
+
+test: lint types browser
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+docs-check: $(VENV)/.dev
+	$(BIN)/python scripts/docs_check.py
+
+browser:
+	sh scripts/ensure_browser.sh
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rig needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing rig and Crafter into $(VENV)"
+	$(PIP_INSTALL) --editable '.[crafter]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing rig and its development tools into $(VENV)"
+	$(PIP_INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) build *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,43 @@
+"""Small real things for tests: a taught dataset, tokenizers and an agent, made once per test session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rig.data import Dataset
+from rig.model import PRESETS
+from rig.stages import CollectConfig, ReasonConfig, collect, reason
+from rig.train import AgentTraining, DataPart, TokenizerTraining, TrainingConfig, train_agent, train_tokenizers
+
+TASKS = ("collect_wood/manual", "place_table/tool")
+QUICK = TrainingConfig(steps=4, batch_size=4, compile=False, log_every=2, save_every=2, preview_every=4)
+
+
+def make_data(root: Path, episodes: int = 4) -> Path:
+    """Collect and annotate a few episodes; return the S2 dataset's folder."""
+    collect(CollectConfig(tasks=TASKS, episodes=episodes), root / "s1")
+    reason(root / "s1", ReasonConfig(), root / "s2")
+    return root / "s2"
+
+
+def make_tokenizers(root: Path, data: Path) -> Path:
+    """Train debug tokenizers for a few steps; return their folder."""
+    config = TokenizerTraining(
+        model=PRESETS.get("debug").vq, steps=12, batch_size=2, held_out=4, save_every=6, log_every=2
+    )
+    train_tokenizers(Dataset(data), config, root / "tokenizers", vocabulary_size=512)
+    return root / "tokenizers"
+
+
+def agent_training(data: Path, tokenizers: Path, **changes: object) -> AgentTraining:
+    """Return a configuration that trains a debug agent in seconds."""
+    config = AgentTraining(
+        preset="debug", tokenizers=str(tokenizers), parts=(DataPart(data=str(data)),), training=QUICK
+    )
+    return replace(config, **changes)
+
+
+def make_agent(root: Path, data: Path, tokenizers: Path) -> Path:
+    """Train a debug agent; return its folder."""
+    return train_agent(agent_training(data, tokenizers), root / "basic")

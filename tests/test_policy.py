@@ -1,0 +1,221 @@
+"""The policy: legal actions only, a golden lookahead, decisions that do not depend on who shares their batch."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from rig.actions import CRAFTER, NOOP, Action
+from rig.actors import PolicyActor, TeacherActor, build_policy
+from rig.bundle import Bundle
+from rig.dialogue import Format, Kind, Role, basic_conversation, lookahead_conversation
+from rig.engine import Sampler
+from rig.envs import Split, make_world
+from rig.envs.rollout import Episode, play
+from rig.errors import RigError
+from rig.policy import PolicyConfig
+from rig.records import Cost, Lineage, Observation, fake_frame
+from rig.teachers import TEACHERS
+
+WARM = Sampler(temperature=1.0)
+
+
+@pytest.fixture(scope="module")
+def bundle(made):
+    return Bundle.load(made.agent)
+
+
+def observations(count, seed=0):
+    random = np.random.default_rng(seed)
+    return [
+        Observation(frame=fake_frame(random, 144), instruction="collect wood", previous_action=NOOP)
+        for _ in range(count)
+    ]
+
+
+def policy_of(bundle, **changes):
+    settings = {"form": bundle.form, "thought_tokens": 8, "text": WARM, "image": WARM, **changes}
+    return build_policy(bundle, PolicyConfig(**settings), dreams_ahead=2)
+
+
+@pytest.mark.parametrize("dreams", [0, 2])
+@pytest.mark.parametrize("read_back", ["pixels", "codes"])
+def test_a_decision_holds_what_was_thought_dreamed_and_reviewed(bundle, dreams, read_back):
+    policy = policy_of(bundle, form=replace(bundle.form, read_back=read_back), dreams=dreams)
+    for decision in policy.decide(observations(3), [1, 2, 3]):
+        CRAFTER.check(decision.action)
+        assert decision.thought is not None
+        assert len(decision.dreams) == dreams
+        for dream in decision.dreams:
+            CRAFTER.check(dream.action)
+            assert dream.frame.shape == (144, 144, 3)
+            assert dream.codes.shape == (81,)
+        assert (decision.review is not None) == (dreams > 0)
+        if decision.review:
+            assert decision.review.action == decision.action
+            assert decision.review.helped == (decision.action != decision.dreams[0].action)
+        assert decision.cost.image_tokens == 81 * dreams
+        assert decision.cost.text_tokens > 0
+
+
+def test_a_decision_follows_from_its_observation_and_seed_alone(bundle):
+    policy = policy_of(bundle, dreams=1)
+    seen = observations(4)
+    together = policy.decide(seen, [5, 6, 7, 8])
+    alone = policy.decide(seen[2:3], [7])[0]
+    assert (alone.thought, alone.action) == (together[2].thought, together[2].action)
+    assert np.array_equal(alone.dreams[0].codes, together[2].dreams[0].codes)
+
+
+class Dictated:
+    """A constraint that allows one text: an untrained model's own spelling is not the tokenizer's."""
+
+    start = 0
+
+    def __init__(self, tokenizer, ids, ending):
+        self.size = len(tokenizer)
+        self.stop_ids = self.terminator_ids = ending
+        self.ids = [*ids, *ending]
+        self.limit = len(self.ids)
+
+    def allowed(self, state):
+        mask = torch.zeros(self.size, dtype=torch.bool)
+        mask[self.ids[state]] = True
+        return mask
+
+    def advance(self, state, token):
+        return state + 1
+
+    def is_done(self, state):
+        return state == self.limit
+
+
+def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monkeypatch):
+    """Token for token and position for position, what the policy put into the cache is what training would show."""
+    from rig.engine import session as sessions
+
+    seen = observations(1)
+    policy = policy_of(bundle, dreams=2, thought_tokens=64)
+    tokenizer, thought = bundle.encoder.tokenizer, "1. We see a tree to the west."
+    policy._thought = Dictated(tokenizer, tokenizer.encode(thought), policy._thought.stop_ids)
+    policy._action = Dictated(tokenizer, tokenizer.encode("use", literal=True), policy._action.terminator_ids)
+    held = []
+    original = sessions.Session._record
+
+    def spy(self, rows, x, positions):
+        held.append([int(position) for part in positions for position in part])
+        original(self, rows, x, positions)
+
+    monkeypatch.setattr(sessions.Session, "_record", spy)
+    decision = policy.decide(seen, [0])[0]
+    assert all((dream.thought, dream.action) == (thought, Action(keys=frozenset({"use"}))) for dream in decision.dreams)
+    step = _as_step(seen[0], decision)
+    tokens = bundle.encoder.encode(lookahead_conversation(step, CRAFTER, bundle.form))
+    positions = [position for part in held for position in part]
+    assert positions == tokens.positions[: len(positions)].tolist()
+    assert int((tokens.kinds == Kind.CODE).sum()) == 3 * 81
+    assert (tokens.roles == Role.THOUGHT).any()
+
+
+def _as_step(observation, decision):
+    from rig.records import Step
+
+    return Step(
+        index=0,
+        frame=observation.frame,
+        instruction=observation.instruction,
+        previous_action=observation.previous_action,
+        action=decision.action,
+        thought=decision.thought,
+        next_codes=np.zeros(81, np.uint16),
+        dreams=decision.dreams,
+        review=decision.review,
+    )
+
+
+def test_forms_without_fields_speak_without_them(bundle):
+    for thought, dream in ((True, False), (False, True), (False, False)):
+        form = Format(thought=thought, dream=dream)
+        decision = policy_of(bundle, form=form, dreams=1).decide(observations(1), [0])[0]
+        assert (decision.thought is not None) == thought
+        assert (decision.dreams[0].codes is not None) == dream
+        assert decision.review is not None
+
+
+def test_imagining_without_a_lookahead_changes_no_decision(bundle):
+    seen = observations(2)
+    plain = policy_of(bundle).decide(seen, [1, 2])
+    shown = policy_of(bundle, imagine=True).decide(seen, [1, 2])
+    assert [d.action for d in plain] == [d.action for d in shown]
+    assert all(d.dreams[0].action == d.action and d.review is None for d in shown)
+
+
+def test_dreaming_ahead_is_the_lookahead_without_its_review(bundle):
+    seen = observations(2)
+    greedy = Sampler(temperature=0.0)
+    policy = policy_of(bundle, dreams=2, text=greedy, image=greedy)
+    ahead = policy.dream_ahead(seen, [1, 2], 2)
+    whole = policy.decide(seen, [1, 2])
+    for dreams, decision in zip(ahead, whole, strict=True):
+        assert [dream.action for dream in dreams] == [dream.action for dream in decision.dreams]
+        assert all(np.array_equal(a.codes, b.codes) for a, b in zip(dreams, decision.dreams, strict=True))
+
+
+def test_impossible_policies_are_named():
+    with pytest.raises(RigError, match="reviews its first proposal once"):
+        PolicyConfig(form=Format(dream=False), dreams=2)
+    with pytest.raises(RigError, match="at least"):
+        PolicyConfig(dreams=-1)
+
+
+def episodes(count):
+    world = make_world("crafter")
+    seeds = world.episode_seeds(world.tasks["place_table"], "tool", Split.VALIDATION, count)
+    return [Episode(task="place_table", setting="tool", seed=seed) for seed in seeds]
+
+
+def test_episodes_played_side_by_side_are_the_episodes_played_alone(bundle):
+    actor = PolicyActor(policy_of(bundle))
+    wanted = episodes(3)
+    lineage = Lineage(stage="live", actor="test")
+
+    def run(batch):
+        played = play(lambda: make_world("crafter"), actor, wanted, batch_size=batch, lineage=lineage)
+        return {
+            entry.episode.seed: [(step.action, step.thought, step.frame.tobytes()) for step in entry.trajectory.steps]
+            for entry in played
+        }
+
+    assert run(1) == run(2)
+
+
+def test_a_teacher_can_play_and_steps_chain():
+    world_of, actor = (lambda: make_world("crafter")), TeacherActor(TEACHERS.get("crafter")())
+    seen = []
+    played = list(
+        play(
+            world_of,
+            actor,
+            episodes(3),
+            batch_size=2,
+            lineage=Lineage(stage="live", actor="t"),
+            before=lambda episode, world, index: seen.append((episode.seed, index)),
+        )
+    )
+    assert all(entry.trajectory.success for entry in played)
+    assert len(seen) == sum(len(entry.trajectory.steps) for entry in played)
+    for entry in played:
+        steps = entry.trajectory.steps
+        for before, after in pairwise(steps):
+            assert np.array_equal(before.next_frame, after.frame)
+            assert after.previous_action == before.action
+    assert sum((entry.cost for entry in played), Cost()).text_tokens == 0
+
+
+def test_basic_conversations_fit_the_policy_capacity(bundle):
+    config = PolicyConfig(form=bundle.form, dreams=5)
+    step = _as_step(observations(1)[0], policy_of(bundle).decide(observations(1), [0])[0])
+    longest = len(bundle.encoder.encode(basic_conversation(step, CRAFTER, bundle.form)))
+    assert longest < config.capacity(bundle.encoder.layout) / 6

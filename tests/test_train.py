@@ -1,0 +1,267 @@
+"""Training: whole-sample packs, one loss however it is packed, exact resume, mistakes named and nothing lost."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from makers import QUICK, agent_training
+
+from rig.bundle import Bundle
+from rig.data import CodesCache, Dataset
+from rig.dialogue import Format, Role, SegmentEncoder
+from rig.errors import CheckpointError, RigError
+from rig.model import pack
+from rig.records import NOISE
+from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, train_agent
+from rig.train.collages import Collages
+from rig.train.conversations import Conversations, Source
+from rig.train.loop import Packer
+from rig.train.loss import means, token_losses
+from rig.train.optimise import OptimiserConfig, learning_rate
+from rig.train.runs import Run
+from rig.train.tokenizer import spherical_kmeans
+from rig.train.tokenizers import encode_frames
+
+
+@pytest.fixture(scope="module")
+def steps(made):
+    tokenizers = Tokenizers.load(made.tokenizers)
+    dataset = Dataset(made.data)
+    cache = CodesCache(dataset, tokenizers.hash)
+    cache.fill(lambda frames: encode_frames(tokenizers.vq, frames), progress=False)
+    return list(dataset.with_codes(cache).steps())
+
+
+@pytest.fixture(scope="module")
+def agent(made):
+    return Bundle.load(made.agent)
+
+
+def conversations(agent, steps, *, seed=0, form=None, **shares):
+    source = Source(steps=steps, style="basic", form=form or Format(), **shares)
+    return Conversations([source], agent.encoder, agent.space, seed)
+
+
+def test_packed_loss_equals_unpacked_loss(agent, steps):
+    """The same conversations in one pack, one by one, and in padded packs: the same sums, role by role."""
+    drawn = conversations(agent, steps)
+    sequences = [drawn.draw(number) for number in range(6)]
+    weights = RoleWeights(thought=0.5, action=2.0, image=1.0)
+    model = agent.model.eval()
+
+    def totals(batches):
+        losses = [token_losses(model(batch), batch, weights) for batch in batches]
+        sums = {role: sum(entry.sums[role] for entry in losses) for role in ("thought", "action", "image")}
+        return sum(entry.loss for entry in losses), sum(entry.weight for entry in losses), sums
+
+    with torch.no_grad():
+        alone = totals([pack([sequence]) for sequence in sequences])
+        together = totals([pack(sequences)])
+        padded = totals([pack(sequences[:2], length=700), pack(sequences[2:], length=1300)])
+    for other in (together, padded):
+        torch.testing.assert_close(other[0], alone[0], rtol=1e-5, atol=1e-3)
+        assert float(other[1]) == float(alone[1])
+        for role in alone[2]:
+            torch.testing.assert_close(other[2][role], alone[2][role], rtol=1e-5, atol=1e-3)
+    assert set(means(alone[2])) == {f"{role}_{what}" for role in alone[2] for what in ("loss", "right")}
+
+
+def test_packs_hold_whole_conversations_of_one_constant_length(agent, steps):
+    packer = Packer(conversations(agent, steps), batch_size=4)
+    again = Packer(conversations(agent, steps), batch_size=4)
+    lengths, held = set(), 0
+    for _ in range(6):
+        batch, count = packer.next_pack()
+        lengths.add(len(batch))
+        held += count
+        assert int(batch.ids.eq(agent.tokenizer.bos).sum()) == count
+    assert len(lengths) == 1
+    assert packer.drawn == held
+    again.skip_to(held)
+    assert torch.equal(again.next_pack()[0].ids, packer.next_pack()[0].ids)
+
+
+def test_every_conversation_comes_once_an_epoch(agent, steps):
+    some = steps[:10]
+    drawn = conversations(agent, some, form=Format(thought=False))
+    frames = [drawn.draw(number).frames[0].tobytes() for number in range(20)]
+    assert sorted(frames[:10]) == sorted(frames[10:]) == sorted(step.frame.tobytes() for step in some)
+    assert frames[:10] != frames[10:]
+    assert [drawn.draw(number).frames[0].tobytes() for number in range(20)] == frames
+
+
+def test_shares_are_kept(agent, steps):
+    sources = [
+        Source(steps=steps[:5], style="basic", form=Format(thought=False), share=3),
+        Source(steps=steps[5:], style="basic", form=Format(dream=False), share=1),
+    ]
+    drawn = Conversations(sources, agent.encoder, agent.space, seed=0)
+    dreams = [bool((drawn.draw(number).roles == Role.IMAGE).any()) for number in range(200)]
+    assert sum(dreams) == 150
+
+
+def test_noise_is_left_out_where_nothing_is_dreamed(agent, steps):
+    noisy = [replace(step, actor=NOISE) for step in steps]
+    with pytest.raises(RigError, match="nothing to train on"):
+        conversations(agent, noisy, form=Format(dream=False))
+    assert len(conversations(agent, noisy)) == len([step for step in noisy if step.thought is not None])
+
+
+def weights_of(folder):
+    state = torch.load(folder / "state.pt", weights_only=True)
+    return state["model"]
+
+
+def metrics_of(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
+
+
+def test_a_run_that_was_cut_goes_on_bit_by_bit(made, tmp_path, monkeypatch):
+    config = agent_training(made.data, made.tokenizers, training=replace(QUICK, steps=6))
+    train_agent(config, tmp_path / "whole")
+    original = Run.save_state
+
+    def save_then_die(self, state):
+        original(self, state)
+        if state["step"] == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "save_state", save_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        train_agent(config, tmp_path / "cut")
+    with (tmp_path / "cut" / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 5, "thought_loss": 0.0}) + "\n")
+    monkeypatch.undo()
+    train_agent(config, tmp_path / "cut", resume=True)
+    whole, cut = weights_of(tmp_path / "whole"), weights_of(tmp_path / "cut")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    assert metrics_of(tmp_path / "whole") == metrics_of(tmp_path / "cut")
+
+
+def test_training_learns(made, tmp_path):
+    fast = OptimiserConfig(learning_rate=3e-3, warmup=5)
+    training = replace(QUICK, steps=40, batch_size=8, log_every=10, save_every=10, optimiser=fast)
+    folder = train_agent(agent_training(made.data, made.tokenizers, training=training), tmp_path / "run").parent
+    losses = [line["thought_loss"] for line in metrics_of(folder) if "thought_loss" in line]
+    assert losses[-1] < 0.7 * losses[0]
+    held_out = [line for line in metrics_of(folder) if "held_out/image_loss" in line]
+    assert held_out
+    assert sorted(path.name for path in (folder / "previews").iterdir())[-1] == "step-000040.png"
+
+
+def test_the_frozen_tokenizer_stays_as_it_was(made):
+    agent, tokenizers = Bundle.load(made.agent), Tokenizers.load(made.tokenizers)
+    ours = agent.model.model.vqmodel.state_dict()
+    assert all(torch.equal(ours[name], value) for name, value in tokenizers.vq.state_dict().items())
+
+
+def test_bundles_come_back_whole_and_say_what_is_wrong(made, tmp_path):
+    shutil.copytree(made.agent, tmp_path / "agent")
+    again = Bundle.load(tmp_path / "agent")
+    assert again.space.name == "crafter"
+    assert again.origin["data"][0]["stage"] == "s2"
+    text = (tmp_path / "agent" / "agent.json").read_text()
+    (tmp_path / "agent" / "agent.json").write_text(text[:40])
+    with pytest.raises(CheckpointError, match="JSON"):
+        Bundle.load(tmp_path / "agent")
+    (tmp_path / "agent" / "agent.json").unlink()
+    with pytest.raises(CheckpointError, match="rig train"):
+        Bundle.load(tmp_path / "agent")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"preset": "smal"}, "Did you mean 'small'"),
+        ({"parts": (DataPart(data="nowhere"),)}, "nowhere"),
+        ({"tokenizers": "nowhere"}, "nowhere"),
+        ({"start": "nowhere"}, "nowhere"),
+    ],
+)
+def test_wrong_names_are_named(made, tmp_path, changes, message):
+    with pytest.raises(RigError, match=message):
+        train_agent(replace(agent_training(made.data, made.tokenizers), **changes), tmp_path / "run")
+
+
+def test_a_run_is_never_overwritten_or_continued_differently(made, tmp_path):
+    config = agent_training(made.data, made.tokenizers)
+    train_agent(config, tmp_path / "run")
+    before = (tmp_path / "run" / "agent" / "model.safetensors").read_bytes()
+    with pytest.raises(RigError, match="--resume"):
+        train_agent(config, tmp_path / "run")
+    other = replace(config, training=replace(QUICK, batch_size=5))
+    with pytest.raises(RigError, match="batch_size"):
+        train_agent(other, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "agent" / "model.safetensors").read_bytes() == before
+    (tmp_path / "run" / "state.pt").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="remove it"):
+        train_agent(config, tmp_path / "run", resume=True)
+
+
+def test_a_checkpoint_of_another_shape_is_refused(made, tmp_path):
+    shutil.copytree(made.agent, tmp_path / "agent")
+    path = tmp_path / "agent" / "config.json"
+    config = json.loads(path.read_text())
+    config["text_config"]["hidden_size"] *= 2
+    path.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="shape"):
+        Bundle.load(tmp_path / "agent")
+
+
+def test_a_full_disk_leaves_the_last_state(made, tmp_path, monkeypatch):
+    import errno
+
+    config = agent_training(made.data, made.tokenizers)
+    original = torch.save
+
+    def full(state, path):
+        if state["step"] == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(state, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RigError, match="no space left"):
+        train_agent(config, tmp_path / "run")
+    monkeypatch.undo()
+    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 2
+    train_agent(config, tmp_path / "run", resume=True)
+
+
+def test_schedule_and_configuration():
+    config = OptimiserConfig(learning_rate=1.0, warmup=10, final_fraction=0.1)
+    rates = [learning_rate(step, 100, config) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) <= 1.0
+    assert rates[-1] == pytest.approx(0.1, abs=0.01)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    with pytest.raises(RigError, match="multiple of log_every"):
+        TrainingConfig(save_every=10, log_every=3)
+
+
+def test_collages_hold_every_distinct_cell_evenly():
+    frames = np.zeros((3, 32, 32, 3), np.uint8)
+    frames[0, :16, :16] = 7
+    frames[2, 16:, 16:] = 9
+    collages = Collages(frames, 16)
+    assert {int(cell.max()) for cell in collages.cells} == {0, 7, 9}
+    drawn = collages.draw(300, np.random.default_rng(0))
+    assert drawn.shape == (300, 32, 32, 3)
+    shares = [float((drawn[:, ::16, ::16, 0] == value).mean()) for value in (0, 7, 9)]
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.06)
+
+
+def test_clusters_find_the_groups():
+    random = torch.Generator().manual_seed(0)
+    centres = torch.nn.functional.normalize(torch.randn(8, 16, generator=random), dim=-1)
+    points = centres.repeat_interleave(50, 0) + 0.05 * torch.randn(400, 16, generator=random)
+    found = spherical_kmeans(torch.nn.functional.normalize(points, dim=-1), 8, seed=0)
+    assert (found @ centres.T).max(0).values.min() > 0.98
+
+
+def test_encoders_agree_on_what_an_agent_reads(agent, steps):
+    assert isinstance(agent.encoder, SegmentEncoder)
+    assert agent.encoder.layout.write_tokens == len(steps[0].next_codes) == 81
