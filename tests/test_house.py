@@ -1,0 +1,55 @@
+"""The house is as its plan says: rooms use rooms above them, and the prompt is written in one place."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from rig.dialogue import prompt
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "rig"
+ROOMS = re.findall(r"^\| `(\w+)/?` \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem != "__init__")
+
+
+def room_of(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (module.split(".")[1] for module in modules if module.startswith("rig."))
+
+
+def test_the_plan_names_every_room():
+    assert {room_of(path) for path in FILES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_uses_only_rooms_above_it(room):
+    below = set(ROOMS[ROOMS.index(room) + 1 :])
+    wrong = {
+        str(path.relative_to(SOURCE)): sorted(below & set(imported_rooms(path)))
+        for path in FILES
+        if room_of(path) == room and below & set(imported_rooms(path))
+    }
+    assert not wrong
+
+
+def test_the_fixed_phrases_are_written_in_the_prompt_alone():
+    written = {
+        (str(path.relative_to(SOURCE)), node.value)
+        for path in FILES
+        if path != SOURCE / "dialogue" / "prompt.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in prompt.LITERALS
+    }
+    assert not written
+
+
+def test_a_module_can_be_held_in_the_head():
+    assert {str(path): count for path in FILES if (count := len(path.read_text().splitlines())) > 400} == {}
