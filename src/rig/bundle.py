@@ -84,13 +84,17 @@ class Bundle:
                 f"{folder} holds a tokenizer of {len(tokenizer)} tokens and a network of "
                 f"{model.config.decoder.vocab_size}; they do not belong together"
             )
-        space = dict(about["action_space"])
-        camera = Camera(**space.pop("camera")) if space.get("camera") else space.pop("camera", None)
+        try:
+            form, space = Format(**about["form"]), _space_of(about["action_space"])
+        except (TypeError, KeyError) as error:
+            raise CheckpointError(
+                f"{folder / AGENT_FILE} has a malformed field ({error}); restore it from a copy"
+            ) from error
         return cls(
             model=model,
             tokenizer=tokenizer,
-            form=Format(**about["form"]),
-            space=ActionSpace(**{**space, "keys": tuple(space["keys"])}, camera=camera),
+            form=form,
+            space=space,
             environment=about["environment"],
             origin=about["origin"],
         )
@@ -113,3 +117,8 @@ def read_agent(folder: Path | str) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}")
     return about
+
+
+def _space_of(value: Mapping[str, Any]) -> ActionSpace:
+    camera = Camera(**value["camera"]) if value["camera"] else None
+    return ActionSpace(**{**value, "keys": tuple(value["keys"]), "camera": camera})

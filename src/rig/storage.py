@@ -34,8 +34,8 @@ def full_disk_named(path: Path) -> Iterator[None]:
     """Turn "no space left" while writing `path` into a RigError with the path and the free space."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
+    except Exception as error:
+        if isinstance(error, RigError) or not _is_full(error):
             raise
         raise RigError(
             f"no space left to write {path}: {_free(path) / 1e6:.1f} MB are free on its disk. What was there before "
@@ -202,6 +202,15 @@ class Lock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Return whether a full disk is behind `error`: by its number, or in the words of a library that keeps none."""
+    while error is not None:
+        if getattr(error, "errno", None) in _FULL or any(os.strerror(number) in str(error) for number in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _beside(path: Path, mark: str = "new") -> Path:

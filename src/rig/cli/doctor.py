@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
@@ -26,6 +28,7 @@ PACKAGES = {
 """Module -> (distribution, extra that installs it)."""
 
 LEAST_FREE = 2e9
+LEAST_PYTHON = (3, 11)
 
 
 def examine(agent: str = "") -> list[dict[str, Any]]:
@@ -34,6 +37,8 @@ def examine(agent: str = "") -> list[dict[str, Any]]:
 
 
 def _packages() -> Iterator[dict[str, Any]]:
+    least = ".".join(map(str, LEAST_PYTHON))
+    yield _check("Python", sys.version_info >= LEAST_PYTHON, platform.python_version(), f"install Python {least}")
     for module, (distribution, extra) in PACKAGES.items():
         wanted = f"rig-agent[{extra}]" if extra else "rig-agent"
         try:

@@ -194,8 +194,7 @@ class View:
         wanted = {name.partition("/")[0] for name in self.task}
         if wanted:
             dataset = dataset.filter(task=sorted(wanted))
-        settings = {name for name in self.task if "/" in name}
-        entries = [e for e in dataset.entries if not settings or f"{e.task}/{e.setting}" in settings]
+        entries = [e for e in dataset.entries if not wanted or {e.task, f"{e.task}/{e.setting}"} & set(self.task)]
         chosen = entries[:: max(1, len(entries) // self.episodes)][: self.episodes]
         page = render_trace(
             [dataset[entry.id] for entry in chosen],

@@ -23,6 +23,7 @@ class TrainTokenizer:
         steps: optimiser steps.
         batch_size: frames a step.
         learning_rate: the peak.
+        held_out: frames kept aside for the scores.
         seed: of weights and batches.
         resume: go on with a run that was cut.
     """
@@ -35,6 +36,7 @@ class TrainTokenizer:
     steps: int = 6000
     batch_size: int = 4
     learning_rate: float = 2e-3
+    held_out: int = 256
     seed: int = 0
     resume: bool = False
 
@@ -52,6 +54,7 @@ class TrainTokenizer:
             default,
             steps=self.steps,
             batch_size=self.batch_size,
+            held_out=self.held_out,
             seed=self.seed,
             optimiser=replace(default.optimiser, learning_rate=self.learning_rate),
         )
@@ -84,7 +87,7 @@ class Train:
         data: datasets of single steps (S1, S2).
         lookahead: datasets of lookahead steps (S3, S4).
         lookahead_share: share of the conversations that come from the lookahead datasets.
-        preset: the network's sizes.
+        preset: the network's sizes; those of `start` where that is given.
         thought: whether the agent reasons.
         dream: whether the agent imagines the next frame.
         read_back: how dreams are read in lookahead conversations; each way gets an equal share.
@@ -93,7 +96,7 @@ class Train:
         steps: optimiser steps.
         batch_size: conversations a step.
         learning_rate: the peak.
-        warmup: steps of linear warm-up.
+        warmup: steps of linear warm-up; a tenth of all steps if that is fewer.
         action_weight: weight of action tokens in the loss.
         image_weight: weight of image tokens in the loss.
         compile: compile the network's blocks.

@@ -155,12 +155,17 @@ class DatasetWriter:
             raise DatasetError("resume and overwrite exclude each other; give one of them")
         if self._exists() and not (resume or overwrite):
             raise DatasetError(
-                f"{self.path} already holds a dataset; go on with it (resume=True), replace it (overwrite=True), or "
-                f"choose another path"
+                f"{self.path} already holds a dataset; go on with it (--resume, or resume=True), replace it "
+                f"(--overwrite, or overwrite=True), or choose another path"
             )
         if self.path.exists() and not self.path.is_dir():
             raise DatasetError(f"{self.path} is a file; a dataset needs a folder, choose another path")
         parts = {part.name for part in self.path.iterdir()} if self.path.exists() else set()
+        if not self._exists() and not overwrite and any((self.path / SHARD_FOLDER).glob("*.parquet")):
+            raise DatasetError(
+                f"{self.path} holds shards and no {FILE_NAME}; restore it from a copy, or replace the dataset "
+                f"(--overwrite, or overwrite=True)"
+            )
         strangers = {name for name in parts - _OURS if not name.endswith(TEMPORARY)}
         if strangers and not self._exists():
             raise DatasetError(
@@ -186,7 +191,7 @@ class DatasetWriter:
         if changed:
             raise DatasetError(
                 f"{self.path} was begun with another configuration ({'; '.join(changed)}); go on with that one, or "
-                f"replace the dataset (overwrite=True)"
+                f"replace the dataset (--overwrite, or overwrite=True)"
             )
         self.done = set(there.ids)
         listed = {file.name for shard in there.manifest.shards for file in shard.files()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from rig.errors import CheckpointError, RigError
+from rig.storage import write_text
 
 BOS = "<｜begin▁of▁sentence｜>"
 EOS = "<｜end▁of▁sentence｜>"
@@ -79,8 +80,8 @@ class TextTokenizer:
         return frozenset(self._literal.get_added_tokens_decoder())
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` into `folder`."""
-        self._literal.save(str(Path(folder) / FILE_NAME))
+        """Write `tokenizer.json` into `folder`, atomically."""
+        write_text(Path(folder) / FILE_NAME, self._literal.to_str(pretty=True))
 
     @classmethod
     def load(cls, folder: Path) -> TextTokenizer:

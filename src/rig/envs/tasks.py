@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rig.registry import unknown_name
@@ -21,19 +21,17 @@ class Start:
         near: what must lie near the start: material -> (count, distance in cells). A world without such a place is
             not used for the task.
         roam: a cell this far from the start (in the larger of its two coordinates) must be walkable to; 0 for none.
-        open_ground: cells around the start, on each side, that must be free; 0 for none.
     """
 
     inventory: Mapping[str, int] = field(default_factory=dict)
     limit: int
     near: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     roam: int = 0
-    open_ground: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """One task of a world.
+    """One task of a world; a task equals itself alone, so that starts can be kept by task.
 
     Attributes:
         name: identifier, for example "collect_wood".
@@ -66,7 +64,7 @@ class TaskTable:
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks = {task.name: task for task in tasks}
 
-    def __iter__(self) -> Iterable[Task]:
+    def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
 
     def __getitem__(self, name: str) -> Task:
@@ -75,7 +73,7 @@ class TaskTable:
         return self._tasks[name]
 
     def cells(self, names: Iterable[str] = ()) -> list[tuple[Task, str]]:
-        """Return every (task, setting), or those of the tasks called `names` ("task" or "task/setting")."""
+        """Return every (task, setting), or those of the tasks called `names` ("task" or "task/setting"), each once."""
         wanted = list(names)
         if not wanted:
             return [(task, setting) for task in self._tasks.values() for setting in task.starts]
@@ -83,7 +81,8 @@ class TaskTable:
         for name in wanted:
             task_name, _, setting = name.partition("/")
             task = self[task_name]
-            cells.extend((task, chosen) for chosen in ([setting] if setting else task.starts))
             if setting:
                 task.start(setting)
+            wanted_cells = [(task, chosen) for chosen in ([setting] if setting else task.starts)]
+            cells.extend(cell for cell in wanted_cells if cell not in cells)
         return cells

@@ -30,7 +30,7 @@ from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
-from rig.storage import refuse_existing, write_json
+from rig.storage import refuse_existing, write_json, write_text
 from rig.teachers import TEACHERS
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
@@ -52,10 +52,12 @@ def evaluate_embodied(
         CheckpointError: the agent cannot be loaded.
     """
     out = Path(out)
-    done = _open(out, config, resume)
+    _refuse_foreign(out, config, resume)
     make, actor, name = _actor(config)
     world = make()
-    wanted = [episode for episode in evaluation_episodes(world, config) if episode.id not in done]
+    episodes = evaluation_episodes(world, config)
+    done = _open(out, config)  # not before: a wrong name leaves no folder behind
+    wanted = [episode for episode in episodes if episode.id not in done]
     checker = _checker(world.name)
     lineage = Lineage(stage="live", actor=name)
     with (out / EPISODES).open("a") as file, tqdm(total=len(wanted), desc=f"eval {name}", unit="episode") as bar:
@@ -98,7 +100,14 @@ def _checker(environment: str) -> ClaimChecker | None:
 
 
 def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
-    """Return the episodes to play: for each task and setting, the first seeds of the split that can start it."""
+    """Return the episodes to play: for each task and setting, the first seeds of the split that can start it.
+
+    Raises:
+        RigError: no episode is asked for.
+        UnknownNameError: no such task or setting.
+    """
+    if config.episodes < 1:
+        raise RigError(f"{config.episodes} episodes: at least one per task and setting")
     split = Split[config.split.upper()]
     episodes = [
         Episode(task=task.name, setting=setting, seed=seed)
@@ -113,6 +122,7 @@ def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
 def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict[str, Any]:
     """Return scores per task and setting and in the mean, costs per decision and claims, as a JSON-able dict."""
     cells = by_cell(rows)
+    rows = [row for part in cells.values() for row in part]  # in one order, whichever episode ended first
     decisions = sum(row["steps"] for row in rows)
     totals = {name: sum(row["cost"][name] for row in rows) for name in rows[0]["cost"]} if rows else {}
     return {
@@ -162,10 +172,10 @@ def _claims(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     totals = {name: sum(claims[name] for claims in seen) for name in seen[0]}
     shares = [claims["true"] / claims["checked"] for claims in seen if claims["checked"]]
     return {
+        **totals,
         "true": _plain(bootstrap_mean(shares)) if shares else None,
         "followed": totals["followed"] / max(1, totals["conclusions"]),
         "readable": totals["readable"] / max(1, totals["clauses"]),
-        **totals,
     }
 
 
@@ -209,21 +219,23 @@ def count_claims(trajectory: Trajectory, checker: ClaimChecker | None) -> dict[s
     return counts
 
 
-def _open(out: Path, config: EmbodiedConfig, resume: bool) -> set[str]:
-    """Return the ids of the episodes that `out` holds already, cutting off a half-written line."""
-    path = out / "config.json"
+def _refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
+    """Raise RigError where `out` holds what is not to be touched."""
     if not resume:
         refuse_existing(out, "continue it with --resume, or choose another folder with --out")
-    wanted = json.loads(json.dumps(asdict(config)))
-    if path.is_file():
-        changed = differences(json.loads(path.read_text()), wanted)
-        if changed:
-            raise RigError(f"{out} holds results of another configuration: {'; '.join(changed[:5])}")
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, wanted)
+    path = out / "config.json"
+    changed = (
+        differences(json.loads(path.read_text()), json.loads(json.dumps(asdict(config)))) if path.is_file() else []
+    )
+    if changed:
+        raise RigError(f"{out} holds results of another configuration: {'; '.join(changed[:5])}")
+
+
+def _open(out: Path, config: EmbodiedConfig) -> set[str]:
+    """Return the ids of the episodes that `out` holds already, cutting off a half-written line."""
+    write_json(out / "config.json", asdict(config))
     rows = _rows(out)
-    (out / EPISODES).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_text(out / EPISODES, "".join(json.dumps(row) + "\n" for row in rows))
     return {Episode(task=row["task"], setting=row["setting"], seed=row["seed"]).id for row in rows}
 
 

@@ -40,8 +40,6 @@ from rig.teachers import TEACHERS
 Chain = Sequence[Step]
 """`depth` steps to dream, and one more that tells what came of the last."""
 
-_PER_EPISODE = 3
-
 
 def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str, Any]:
     """Dream, compare, and return (and write to `out`/imagination.json) the scores.
@@ -63,7 +61,9 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
 
 
 def real_chains(environment: str, config: ImaginationConfig) -> Iterator[Chain]:
-    """Yield `chains` runs of `depth` + 1 consecutive steps, a few per episode, cell after cell in turn.
+    """Yield `chains` runs of `depth` + 1 consecutive steps, one per episode, cell after cell in turn.
+
+    One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
 
     Raises:
         RigError: the tasks' episodes are too short for that.
@@ -76,12 +76,13 @@ def real_chains(environment: str, config: ImaginationConfig) -> Iterator[Chain]:
         for task, setting in cells:
             seed = world.episode_seeds(task, setting, split, 1, skip=number)[0]
             steps = teach(world, teacher, Episode(task=task.name, setting=setting, seed=seed), noisy).steps
-            starts = list(range(0, len(steps) - config.depth, config.depth))[:_PER_EPISODE]
-            for start in starts[: config.chains - made]:
-                chain = steps[start : start + config.depth + 1]
-                thoughts = reasoner.reason(chain)
-                yield [replace(step, thought=thought) for step, thought in zip(chain, thoughts, strict=True)]
-                made += 1
+            if len(steps) <= config.depth:
+                continue
+            start = int(np.random.default_rng([seed, number]).integers(len(steps) - config.depth))
+            chain = steps[start : start + config.depth + 1]
+            thoughts = reasoner.reason(chain)
+            yield [replace(step, thought=thought) for step, thought in zip(chain, thoughts, strict=True)]
+            made += 1
             if made == config.chains:
                 return
     raise RigError(f"these episodes hold {made} chains of {config.depth} steps; choose longer tasks or fewer chains")

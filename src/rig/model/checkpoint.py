@@ -6,13 +6,13 @@ Torch is imported only where weights are; `read_config` answers without it.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rig.errors import CheckpointError
 from rig.model.config import RIGConfig
+from rig.storage import atomic_file
 
 if TYPE_CHECKING:
     import torch
@@ -29,17 +29,10 @@ def save(model: RIG, folder: Path | str) -> None:
     from safetensors.torch import save_file
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    weights, config = _temporary(folder / WEIGHTS_FILE), _temporary(folder / CONFIG_FILE)
-    try:
-        save_file(tensors, weights, metadata={"format": "pt"})
+    with atomic_file(folder / CONFIG_FILE) as config, atomic_file(folder / WEIGHTS_FILE) as weights:
         config.write_text(json.dumps(model.config.to_json(), indent=2) + "\n")
-        os.replace(weights, folder / WEIGHTS_FILE)
-        os.replace(config, folder / CONFIG_FILE)
-    finally:
-        weights.unlink(missing_ok=True)
-        config.unlink(missing_ok=True)
+        save_file(tensors, weights, metadata={"format": "pt"})
 
 
 def read_config(folder: Path | str) -> RIGConfig:
@@ -83,10 +76,6 @@ def load(folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch
     model.load_state_dict(placed, strict=True, assign=True)
     model.model.vqmodel.requires_grad_(False)
     return model.eval()
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:

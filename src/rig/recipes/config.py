@@ -25,6 +25,7 @@ class LadderConfig:
         review_states: the most states taken from one of them.
         rounds: rounds of S3 and S4, each with the agent that the one before made.
         tokenizer_steps: optimiser steps of the VQ tokenizer.
+        tokenizer_held_out: frames kept aside to score it.
         steps: optimiser steps of the first part.
         second_steps: optimiser steps of the second part, and of every further round.
         batch_size: conversations a step.
@@ -50,6 +51,7 @@ class LadderConfig:
     review_states: int = 8
     rounds: int = 1
     tokenizer_steps: int
+    tokenizer_held_out: int = 256
     steps: int
     second_steps: int
     batch_size: int = 32
@@ -79,6 +81,7 @@ LADDERS.add(
         review_episodes=2,
         review_states=4,
         tokenizer_steps=30,
+        tokenizer_held_out=16,
         steps=20,
         second_steps=10,
         batch_size=8,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -54,7 +55,7 @@ class Job:
     @property
     def command(self) -> str:
         """The command as one types it."""
-        return "rig " + " ".join(self.arguments)
+        return shlex.join(("rig", *self.arguments))
 
 
 @dataclass

@@ -70,7 +70,7 @@ class Ladder:
             arguments=(
                 "train-tokenizer",
                 *("--data", self.path("s2"), "--out", self.path("tokenizers"), "--preset", config.preset),
-                *("--steps", str(config.tokenizer_steps), "--resume"),
+                *("--steps", str(config.tokenizer_steps), "--held-out", str(config.tokenizer_held_out), "--resume"),
             ),
             result=self.root / "tokenizers" / "scores.json",
             needs=("s2",),

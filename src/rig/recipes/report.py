@@ -10,6 +10,7 @@ from typing import Any
 from rig.evaluate.stats import Difference, data_efficiency, paired_difference
 from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
+from rig.recipes.jobs import in_order
 from rig.recipes.ladder import SCALED, Ladder
 from rig.storage import write_text
 
@@ -120,9 +121,8 @@ def _head(results: Results) -> str:
     made = provenance()
     rows = [results.embodied[name] for name in main_rows(results)]
     commits = sorted({row["provenance"]["commit"]["hash"][:10] for row in rows})
-    machines = sorted(
-        {f"{row['provenance']['hardware']['cores']} × {row['provenance']['hardware']['cpu']}" for row in rows}
-    )
+    hardware = [row["provenance"]["hardware"] for row in rows]
+    machines = sorted({f"{found['cores']} × {found['cpu']}; GPU: {found['gpu']}" for found in hardware})
     episodes = {row["episodes"] for row in rows}
     seeds = [min(row["seeds"][0] for row in rows), max(row["seeds"][1] for row in rows)] if rows else [0, 0]
     config = results.ladder.config
@@ -130,7 +130,7 @@ def _head(results: Results) -> str:
     return (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
         f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}), greedy decoding. "
-        f"Machine: {'; '.join(machines)}; GPU: none. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
+        f"Machine: {'; '.join(machines)}. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
         "Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and setting "
         "weighing the same; bootstrap over episodes elsewhere."
     )
@@ -355,7 +355,7 @@ def _costs_table(results: Results) -> str:
 
 
 def _commands(ladder: Ladder) -> str:
-    lines = "\n".join(job.command for job in ladder.jobs())
+    lines = "\n".join(job.command for job in in_order(ladder.jobs()))
     return f"<details><summary>every command, in order</summary>\n\n```\n{lines}\n```\n\n</details>"
 
 

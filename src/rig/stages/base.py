@@ -59,8 +59,8 @@ def training_episodes(
     Raises:
         RigError: no episode is asked for.
     """
-    if episodes < 1 or not cells:
-        raise RigError(f"{episodes} episodes of {len(cells)} tasks: at least one of each")
+    if episodes < 1 or not cells or skip < 0:
+        raise RigError(f"{episodes} episodes of {len(cells)} tasks after {skip}: at least 1 of each, after 0 or more")
     seeds = [world.episode_seeds(task, setting, Split.TRAIN, episodes, skip=skip) for task, setting in cells]
     return [
         Episode(task=task.name, setting=setting, seed=seeds[cell][number])

@@ -44,6 +44,10 @@ class CollectConfig:
     burst: int = 3
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise <= 1 or self.burst < 1:
+            raise RigError(f"noise={self.noise}: a chance, 0 to 1; burst={self.burst}: at least 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReasonConfig:
@@ -58,6 +62,10 @@ class ReasonConfig:
     reasoner: str = "crafter"
     same_actions: int = 20
     validate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.same_actions < 1:
+            raise RigError(f"same_actions={self.same_actions}: at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,3 +103,5 @@ class LookaheadConfig:
     def __post_init__(self) -> None:
         if not self.horizons or min(self.horizons) < 0 or sum(self.horizons) <= 0:
             raise RigError(f"horizons {self.horizons}: weights of n = 1, 2, 3 …, at least one of them positive")
+        if self.states < 1 or self.batch_size < 1:
+            raise RigError(f"states={self.states}, batch_size={self.batch_size}: at least 1 each")

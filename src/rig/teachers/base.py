@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
+from zlib import crc32
 
 import numpy as np
 
@@ -27,16 +28,23 @@ class Teacher(Protocol):
 
 
 class RandomTeacher:
-    """Presses uniformly random single keys: the floor of every table."""
+    """Presses uniformly random single keys: the floor of every table.
+
+    Every episode draws from a stream of its own, so that it is the same whatever is played beside or before it.
+    """
 
     name = "random-1"
 
     def __init__(self, seed: int = 0) -> None:
-        self._random = np.random.default_rng(seed)
+        self.seed = seed
+        self._streams: dict[str, np.random.Generator] = {}
 
     def act(self, world: World) -> Action:
         """Return `noop` or one key, all equally likely."""
-        key = self._random.integers(len(world.actions.keys) + 1)
+        episode = f"{world.task.name}-{world.setting}-{world.seed}"
+        if episode not in self._streams:
+            self._streams[episode] = np.random.default_rng([self.seed, crc32(episode.encode())])
+        key = self._streams[episode].integers(len(world.actions.keys) + 1)
         return NOOP if key == len(world.actions.keys) else Action.press(world.actions.keys[key])
 
 

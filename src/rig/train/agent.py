@@ -28,7 +28,7 @@ from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
 from rig.train.previews import DreamPreview
 from rig.train.runs import Run
-from rig.train.tokenizers import Tokenizers, encode_frames
+from rig.train.tokenizers import Tokenizers, encode_frames, vq_hash
 
 HELD_OUT = 64
 _PREVIEWS = 6
@@ -115,8 +115,11 @@ def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if config.start:
         bundle = Bundle.load(config.start)
-        if len(bundle.tokenizer) != len(tokenizers.text):
-            raise RigError(f"{config.start} was trained with other tokenizers than {config.tokenizers}")
+        if bundle.tokenizer.pieces != tokenizers.text.pieces or vq_hash(bundle.model.model.vqmodel) != tokenizers.hash:
+            raise RigError(
+                f"{config.start} was trained with other tokenizers than {config.tokenizers}; give those, or begin with "
+                f"fresh weights"
+            )
         return bundle.model.to(device)
     preset = PRESETS.get(config.preset)
     decoder = replace(preset.decoder, vocab_size=len(tokenizers.text))

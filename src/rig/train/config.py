@@ -19,7 +19,7 @@ class OptimiserConfig:
     Attributes:
         learning_rate: the peak.
         final_fraction: the share of the peak at which the cosine ends.
-        warmup: steps of linear warm-up.
+        warmup: steps of linear warm-up; a tenth of all steps if that is fewer.
         weight_decay: on matrices; vectors (norms, biases) never decay.
         betas: AdamW's.
         clip: largest norm of the gradient.

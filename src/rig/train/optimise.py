@@ -12,8 +12,8 @@ from rig.train.config import OptimiserConfig
 
 
 def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
-    """Return the rate of step `step` (from 0) of `steps`."""
-    warm = min(1.0, (step + 1) / max(1, config.warmup))
+    """Return the rate of step `step` (from 0) of `steps`; a tenth of them at the most is warm-up."""
+    warm = min(1.0, (step + 1) / max(1, min(config.warmup, steps // 10)))
     progress = min(1.0, step / max(1, steps))
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return config.learning_rate * warm * (config.final_fraction + (1 - config.final_fraction) * cosine)

@@ -20,7 +20,7 @@ import torch
 from rig.data.manifest import differences
 from rig.errors import CheckpointError, RigError
 from rig.provenance import provenance
-from rig.storage import Lock, atomic_file, refuse_existing, write_json, write_text
+from rig.storage import Lock, atomic_file, full_disk_named, refuse_existing, write_json, write_text
 
 STATE_FILE = "state.pt"
 RUN_FILE = "run.json"
@@ -57,7 +57,7 @@ class Run:
         if not resume:
             refuse_existing(self.folder, "continue it with --resume, or choose another folder with --out")
         if path.is_file():
-            begun = json.loads(path.read_text())["config"]
+            begun = _begun(path)
             changed = differences(begun, self.config)
             if changed:
                 raise RigError(f"{self.folder} was begun with another configuration: {'; '.join(changed[:5])}")
@@ -84,28 +84,34 @@ class Run:
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Save `state`, which holds "step", in place of the last one."""
-        with atomic_file(self.folder / STATE_FILE) as temporary:
-            torch.save(dict(state), temporary)
+        path = self.folder / STATE_FILE
+        with atomic_file(path) as temporary, temporary.open("wb") as file:  # by path, torch hides what the system says
+            torch.save(dict(state), file)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the metrics, and to TensorBoard where it is installed."""
         line = json.dumps({"step": step, **{name: float(value) for name, value in values.items()}})
-        with (self.folder / METRICS_FILE).open("a") as file:
-            file.write(line + "\n")
-        events = self._tensorboard()
-        for name, value in values.items() if events else ():
-            events.add_scalar(name, float(value), step)
+        with full_disk_named(self.folder / METRICS_FILE):
+            with (self.folder / METRICS_FILE).open("a") as file:
+                file.write(line + "\n")
+            events = self._tensorboard()
+            for name, value in values.items() if events else ():
+                events.add_scalar(name, float(value), step)
 
     def metrics(self) -> list[dict[str, float]]:
-        """Return every line of the metrics."""
+        """Return every whole line of the metrics; a full disk or a kill may have cut the last one."""
         path = self.folder / METRICS_FILE
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        lines = path.read_text().split("\n")[:-1] if path.is_file() else []
+        return [json.loads(line) for line in lines]
 
     def close(self) -> None:
         """Close the run's files and let another process have it."""
-        if self._events:
-            self._events.close()
-        self.lock.release()
+        try:
+            with full_disk_named(self.folder):
+                if self._events:
+                    self._events.close()
+        finally:
+            self.lock.release()
 
     def __enter__(self) -> Run:
         return self
@@ -126,3 +132,13 @@ class Run:
             else:
                 self._events = SummaryWriter(str(self.folder))
         return self._events
+
+
+def _begun(path: Path) -> Any:
+    """Return the configuration in a run's `run.json`."""
+    try:
+        return json.loads(path.read_text())["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); restore it, or begin the run in another folder"
+        ) from error

@@ -39,11 +39,17 @@ def train_tokenizer(
     `perplexity` (of the codes' distribution), `frames`.
 
     Raises:
-        RigError: there are fewer frames than are held out, or `Run` refuses the folder.
+        RigError: there are fewer frames than are held out, they have another size than the preset, or `Run` refuses
+            the folder.
     """
     if len(frames) <= config.held_out:
         raise RigError(
             f"{len(frames)} frames are too few: {config.held_out} are held out; collect more, or hold out fewer"
+        )
+    if frames.shape[1:] != (config.model.image_size, config.model.image_size, 3):
+        raise RigError(
+            f"frames of {frames.shape[1:]} where this preset reads {config.model.image_size} pixels a side; choose a "
+            f"preset for these frames"
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     order = np.random.default_rng(config.seed).permutation(len(frames))

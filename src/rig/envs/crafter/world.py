@@ -43,7 +43,7 @@ class CrafterWorld(World):
         self._native = {key: names.index(_NATIVE.get(key, key)) for key in self.actions.keys}
         self.action_space = gym.spaces.Discrete(len(names))
         self.observation_space = gym.spaces.Box(0, 255, (*SIZE, 3), np.uint8)
-        self.task: Task = TASKS["collect_wood"]
+        self.task: Task = next(iter(self.tasks))
         self.setting = MANUAL
         self.seed = 0
         self._frame: Frame = np.zeros((*SIZE, 3), np.uint8)
@@ -69,7 +69,7 @@ class CrafterWorld(World):
             self.setting = next(iter(self.task.starts))
         start = self.task.start(self.setting)
         self.seed = seed if seed is not None else self._solvable_seed()
-        place = _start_of(self.seed, self.task.name, self.setting)
+        place = _start_of(self.task, self.setting, self.seed)
         if place is None:
             raise RigError(
                 f"the world of seed {self.seed} has no start for {self.task.name}/{self.setting}; "
@@ -109,7 +109,7 @@ class CrafterWorld(World):
 
     def solvable(self, task: Task, setting: str, seed: int) -> bool:
         """Return whether the world of `seed` has a start for the task."""
-        return _start_of(seed, task.name, setting) is not None
+        return _start_of(task, setting, seed) is not None
 
     def privileged(self) -> dict[str, Any]:
         """Return the facts of the view, and the task's progress."""
@@ -183,7 +183,7 @@ def _scratch() -> Engine:
 
 
 @lru_cache(maxsize=8192)
-def _start_of(seed: int, task: str, setting: str) -> tuple[Position, Position] | None:
+def _start_of(task: Task, setting: str, seed: int) -> tuple[Position, Position] | None:
     engine = _scratch()
     engine.begin(seed)
-    return find_start(engine, TASKS[task], setting, seed)
+    return find_start(engine, task, setting, seed)

@@ -1,0 +1,299 @@
+"""The command line: quick helps, examples that parse, mistakes told in a line, results as one line of JSON."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from test_data_importers import LINES, episode
+
+from rig.cli.main import VERBS, describe, main, overview, read_verb
+from rig.data import Dataset
+from rig.teachers.crafter import CrafterExpert
+
+ASK_EVERY_VERB_FOR_HELP = """
+import contextlib, io, json, sys
+from rig.cli.main import VERBS, main
+helps = {}
+for verb in VERBS:
+    text = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(text):
+            main([verb, "--help"])
+    except SystemExit as end:
+        helps[verb] = [end.code, text.getvalue()]
+print(json.dumps({"helps": helps, "torch": "torch" in sys.modules}))
+"""
+
+
+def rig(capsys, *words):
+    """Run a command; return its status, and what it wrote to stdout and stderr."""
+    capsys.readouterr()
+    try:
+        status = main([str(word) for word in words])
+    except SystemExit as end:
+        status = end.code
+    return status, *capsys.readouterr()
+
+
+def result(capsys, *words):
+    """Run a command with --json; return its result, which is all that it printed."""
+    status, out, err = rig(capsys, *words, "--json")
+    assert status == 0, err
+    assert out.count("\n") == 1
+    return json.loads(out)
+
+
+def mistake(capsys, *words):
+    """Run a command that the user got wrong; return the one line that says so."""
+    status, out, err = rig(capsys, *words)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_helps_come_without_torch_and_with_an_example():
+    command = [sys.executable, "-c", ASK_EVERY_VERB_FOR_HELP]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert set(found["helps"]) == set(VERBS)
+    for verb, (status, text) in found["helps"].items():
+        assert status == 0
+        assert f"Example: rig {verb}" in text
+        assert "Attributes:" not in text
+    assert not found["torch"]
+
+
+def test_the_overview_lists_every_verb(capsys):
+    status, out, _ = rig(capsys, "--help")
+    assert status == 0
+    listed = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert listed == list(VERBS)
+    assert rig(capsys)[:2] == (0, out)
+
+
+def example_of(verb):
+    module, _, attribute = VERBS[verb][0].partition(":")
+    kind = getattr(__import__(module, fromlist=[attribute]), attribute)
+    (line,) = [line for line in describe(kind).splitlines() if line.startswith("Example: ")]
+    return kind, shlex.split(line.removeprefix("Example: "))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_examples_parse(verb):
+    kind, words = example_of(verb)
+    assert words[:2] == ["rig", verb]
+    assert isinstance(read_verb(verb, words[2:]), kind)
+
+
+def test_the_overviews_example_parses():
+    (line,) = [line for line in overview().splitlines() if line.startswith("example: ")]
+    words = shlex.split(line.removeprefix("example: "))
+    assert read_verb(words[1], words[2:]).dreams == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong", "right"),
+    [
+        (["evil"], "unknown verb 'evil'", "'eval'"),
+        (["reproduce", "crafter", "--preset", "smal"], "unknown ladder 'crafter/smal'", "'crafter/small'"),
+        (["reproduce", "--preset", "debug", "--plan", "--only", "s5"], "unknown job 's5'", "'s"),
+        (["train-tokenizer", "--data", "d", "--preset", "debag", "--out", "OUT"], "preset 'debag'", "'debug'"),
+        (["collect", "--tasks", "colect_wood", "--out", "OUT"], "unknown task 'colect_wood'", "'collect_wood'"),
+        (["collect", "--tasks", "collect_wood/manul", "--out", "OUT"], "task 'collect_wood' 'manul'", "'manual'"),
+        (["collect", "--teacher", "crafer", "--out", "OUT"], "unknown teacher 'crafer'", "'crafter'"),
+        (["collect", "--environment", "crafte", "--out", "OUT"], "unknown environment 'crafte'", "'crafter'"),
+        (["import", "--source", ".", "--importer", "open", "--out", "OUT"], "importer 'open'", "'open-folder'"),
+        (["eval", "--agent", "teacher:randm", "--out", "OUT"], "unknown teacher 'randm'", "'random'"),
+        (["eval", "--agent", "teacher:crafter", "--tasks", "explor", "--out", "OUT"], "task 'explor'", "'explore'"),
+    ],
+)
+def test_a_wrong_name_is_told_in_a_line_with_the_nearest_one(capsys, tmp_path, words, wrong, right):
+    out = tmp_path / "out"
+    said = mistake(capsys, *(out if word == "OUT" else word for word in words))
+    assert wrong in said
+    assert f"Did you mean {right}" in said
+    assert not out.exists(), "a mistake leaves nothing behind that stands in the way of the next try"
+
+
+def test_a_wrong_task_of_a_dataset_is_told(capsys, made, tmp_path):
+    said = mistake(capsys, "view", "--data", made.data, "--task", "colect_wood", "--out", tmp_path / "page.html")
+    assert "has no task 'colect_wood'. Did you mean 'collect_wood'?" in said
+
+
+def test_a_wrong_action_key_is_told_with_its_file_and_line(capsys, tmp_path):
+    episode(tmp_path / "in" / "ep1", lines=[LINES[0], {"keys": ["forwrd"]}, LINES[2]])
+    said = mistake(capsys, "import", "--source", tmp_path / "in", "--out", tmp_path / "out")
+    assert "ep1/episode.jsonl:2: 'forwrd' is not a key of 'minerl'" in said
+    assert "Did you mean 'forward'?" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--agent", "x", "--out", "y", "--drems", "3"], ["Unrecognized options: --drems", "meant", "--dreams"]),
+        (["--agent", "x", "--out", "y", "--dreams", "three"], ["Error parsing --dreams", "'three'"]),
+        (["--agent", "x", "--out", "y", "--split", "training"], ["--split", "'evaluation', 'validation'"]),
+        (["--out", "y"], ["Missing from rig eval", "--agent"]),
+    ],
+)
+def test_a_wrong_flag_is_told(capsys, words, told):
+    status, out, err = rig(capsys, "eval", *words)
+    assert (status, out) == (2, "")
+    assert all(part in err for part in told)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["inspect", "nowhere"], "nowhere holds none of manifest.json"),
+        (["view", "--data", "nowhere", "--out", "page.html"], "nowhere/manifest.json is missing"),
+        (["reason", "--source", "nowhere", "--out", "out"], "nowhere/manifest.json is missing"),
+        (["eval", "--agent", "nowhere", "--out", "out"], "`rig train`"),
+        (["imagine", "--agent", "nowhere", "--out", "out"], "`rig train`"),
+        (["eval", "--agent", "teacher:crafter", "--episodes", "0", "--out", "out"], "0 episodes: at least one"),
+        (["collect", "--episodes", "0", "--out", "out"], "0 episodes"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_line(capsys, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    assert told in mistake(capsys, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_collect_and_reason_say_what_they_made(capsys, tmp_path):
+    made = result(
+        capsys, "collect", "--out", tmp_path / "s1", "--episodes", 2, "--skip", 1, "--tasks", "place_table/tool"
+    )
+    assert (made["stage"], made["trajectories"], made["complete"]) == ("s1", 2, True)
+    thought = result(capsys, "reason", "--source", tmp_path / "s1", "--out", tmp_path / "s2")
+    assert (thought["stage"], thought["lineage"][0]["content_hash"]) == ("s2", made["content_hash"])
+    assert thought["thoughts"]["coverage"] == 1
+
+
+def test_eval_says_its_scores(capsys, tmp_path):
+    words = ("eval", "--agent", "teacher:crafter", "--episodes", 1, "--tasks", "place_table/tool")
+    scores = result(capsys, *words, "--out", tmp_path / "eval")
+    assert scores["success"]["value"] == 1
+    kept = json.loads((tmp_path / "eval" / "summary.json").read_text())
+    assert scores == {"out": str(tmp_path / "eval"), **kept}
+
+
+def test_without_json_people_read_a_text_first(capsys, made):
+    status, out, _ = rig(capsys, "inspect", made.data)
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0] == "s2: stage s2, crafter, 8 trajectories, " + f"{Dataset(made.data).num_steps} steps"
+    assert any(line.split()[:2] == ["collect_wood", "4"] for line in lines)
+    assert json.loads(lines[-1]) == result(capsys, "inspect", made.data)
+
+
+def test_inspect_tells_a_dataset_an_agent_a_run_and_scores_apart(capsys, made, tmp_path):
+    data = result(capsys, "inspect", made.data, "--verify")
+    assert (data["kind"], data["verified"], data["trajectories"]) == ("dataset", True, 8)
+    agent = result(capsys, "inspect", made.agent)
+    assert (agent["kind"], agent["environment"], agent["origin"]["totals"]["steps"]) == ("agent", "crafter", 4)
+    assert agent["bytes"] > 1000
+    run = result(capsys, "inspect", made.agent.parent)
+    assert (run["kind"], run["config"]["training"]["steps"]) == ("run.json", 4)
+    assert result(capsys, "inspect", made.tokenizers)["kind"] == "scores.json"
+
+
+def test_view_shows_the_episodes_that_are_asked_for(capsys, made, tmp_path):
+    def shown(*words):
+        page = result(capsys, "view", "--data", made.data, "--out", tmp_path / "page.html", *words)
+        text = (tmp_path / "page.html").read_text()
+        payload = json.loads(re.search(r'type="application/json">(.*?)</script>', text)[1])
+        assert page["episodes"] == len(payload["episodes"])
+        return sorted(episode["task"] for episode in payload["episodes"])
+
+    assert shown() == ["collect_wood"] * 4 + ["place_table"] * 4
+    assert shown("--task", "collect_wood") == ["collect_wood"] * 4
+    assert shown("--task", "collect_wood", "place_table/tool") == ["collect_wood"] * 4 + ["place_table"] * 4
+    assert shown("--task", "place_table/tool", "--episodes", 3) == ["place_table"] * 3
+
+
+def test_play_prints_an_episode_and_writes_a_page(capsys, tmp_path):
+    words = ("play", "--agent", "teacher:crafter", "--task", "place_table/tool", "--out", tmp_path / "page.html")
+    status, out, _ = rig(capsys, *words)
+    assert status == 0
+    assert out.splitlines()[0].endswith("steps")
+    assert "-> place_table" in out
+    (played,) = result(capsys, *words)["episodes"]
+    assert (played["task"], played["success"]) == ("place_table", True)
+    assert (tmp_path / "page.html").stat().st_size > 10_000
+
+
+def test_doctor_says_what_is_there_and_what_mends_the_rest(capsys, made):
+    checks = {check["name"]: check for check in result(capsys, "doctor", "--agent", made.agent)["checks"]}
+    for name in ("Python", "package torch", "package crafter", "package torchmetrics", f"agent {made.agent}"):
+        assert checks[name]["ok"], checks[name]
+        assert "mend" not in checks[name]
+    assert checks["Python"]["found"] == ".".join(map(str, sys.version_info[:3]))
+    assert {"compute", "processor", "disk", "cache of worlds"} <= set(checks)
+    found = result(capsys, "doctor", "--agent", "nowhere")
+    assert not found["ok"]
+    assert "rig train" in found["checks"][-1]["mend"]
+    status, out, _ = rig(capsys, "doctor", "--agent", "nowhere")
+    assert status == 0, "what is missing may not be needed: the report says so, and the status only that it ran"
+    assert "MISS  agent nowhere" in out
+    assert "mend: train one with `rig train`" in out
+
+
+def test_what_is_there_is_refused_without_resume(capsys, made, tmp_path):
+    before = {path: path.read_bytes() for path in made.root.rglob("*") if path.is_file()}
+    collect = ("collect", "--tasks", "place_table/tool", "--episodes", 4)
+    assert "already holds" in mistake(capsys, *collect, "--out", made.root / "s1")
+    assert "already holds" in mistake(capsys, "reason", "--source", made.root / "s1", "--out", made.data)
+    tokenizer = ("train-tokenizer", "--data", made.data, "--preset", "debug", "--held-out", 4)
+    assert "--resume" in rig(capsys, *tokenizer, "--out", made.tokenizers)[2].splitlines()[-1]
+    words = ("train", "--data", made.data, "--tokenizers", made.tokenizers, "--preset", "debug")
+    assert "--resume" in rig(capsys, *words, "--out", made.agent.parent)[2].splitlines()[-1]
+    assert "--resume" in mistake(capsys, "eval", "--agent", "teacher:random", "--out", made.data)
+    assert "--resume" in mistake(capsys, "reproduce", "--preset", "debug", "--root", made.root)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_resuming_what_is_done_changes_nothing(capsys, tmp_path):
+    words = ("collect", "--out", tmp_path / "s1", "--episodes", 1, "--tasks", "place_table/tool")
+    first = result(capsys, *words)
+    assert result(capsys, *words, "--resume") == first
+    assert "seed: 0 there, 7 now" in rig(capsys, *words, "--resume", "--seed", 7)[2]
+
+
+def test_an_interrupted_command_keeps_what_is_finished(capsys, tmp_path, monkeypatch):
+    words = ("eval", "--agent", "teacher:crafter", "--episodes", 2, "--tasks", "place_table/tool", "--batch-size", 1)
+    act, seeds = CrafterExpert.act, set()
+
+    def act_once_through(self, world):
+        seeds.add(world.seed)
+        if len(seeds) > 1:
+            raise KeyboardInterrupt
+        return act(self, world)
+
+    monkeypatch.setattr(CrafterExpert, "act", act_once_through)
+    status, out, err = rig(capsys, *words, "--out", tmp_path / "eval")
+    assert (status, out) == (130, "")
+    assert err.splitlines()[-1].endswith("Run it again with --resume.")
+    monkeypatch.undo()
+    assert result(capsys, *words, "--out", tmp_path / "eval", "--resume")["episodes"] == 2
+
+
+@pytest.mark.parametrize("preset", ["debug", "small"])
+def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
+    root = tmp_path / "a folder"
+    status, out, _ = rig(capsys, "reproduce", "crafter", "--preset", preset, "--root", root, "--plan")
+    assert status == 0
+    *commands, last = out.splitlines()
+    assert json.loads(last)["jobs"] == len(commands)
+    places = []
+    for command in commands:
+        program, verb, *words = shlex.split(command)
+        assert program == "rig"
+        places.append(read_verb(verb, words).out)
+    assert len(set(places)) == len(places)
+    assert all(place.startswith(f"{root}/") for place in places)
+    assert not root.exists()

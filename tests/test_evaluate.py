@@ -1,0 +1,370 @@
+"""Evaluation: scores are what the kept episodes say, a run that was cut ends with the same ones, and the judges judge:
+true thoughts and perfect dreams score 1, false thoughts and noise do not."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from rig.annotators import CHECKERS, REASONERS
+from rig.bundle import Bundle
+from rig.cli.tables import scores_text
+from rig.data import Dataset
+from rig.envs import Split, make_world, split_of
+from rig.envs.rollout import Episode, Played
+from rig.errors import CheckpointError, RigError
+from rig.evaluate import PSNR_CEILING, bootstrap_mean, embodied, wilson
+from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
+from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
+from rig.evaluate.imagination import dream_chains, evaluate_imagination, real_chains, score_chains
+from rig.records import NOISE, Cost
+
+BOTH = ("collect_wood/manual", "place_table/tool")
+TABLE = ("place_table/tool",)
+DREAMS = ImaginationConfig(agent="", tasks=("collect_wood/manual",), chains=3)
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / EPISODES).read_text().splitlines()]
+
+
+def timeless(value):
+    """Return results without what differs from run to run: seconds, and where and when."""
+    if isinstance(value, dict):
+        return {name: timeless(part) for name, part in value.items() if name not in ("seconds", "provenance")}
+    return [timeless(part) for part in value] if isinstance(value, list) else value
+
+
+def agent_config(made, **changes):
+    """Short thoughts keep an untrained agent quick."""
+    settings = {"tasks": TABLE, "episodes": 2, "thought_tokens": 4, **changes}
+    return EmbodiedConfig(agent=str(made.agent), **settings)
+
+
+# Embodied.
+
+
+def test_the_scores_are_what_the_kept_episodes_say(tmp_path):
+    config = EmbodiedConfig(agent="teacher:random", tasks=("explore/manual", *BOTH), episodes=3)
+    kept = []
+    summary = evaluate_embodied(config, tmp_path / "eval", keep=kept)
+    rows = rows_of(tmp_path / "eval")
+    assert json.loads((tmp_path / "eval" / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    assert sorted(map(str, config.tasks)) == list(summary["cells"])
+    for name, cell in summary["cells"].items():
+        part = [row for row in rows if f"{row['task']}/{row['setting']}" == name]
+        assert len(part) == 3
+        assert cell["success"] == asdict(wilson(sum(row["success"] for row in part), 3))
+        assert cell["samples"]["value"] == pytest.approx(np.mean([row["samples"] for row in part]))
+        assert cell["steps"]["value"] == pytest.approx(np.mean([row["steps"] for row in part]))
+    for row, trajectory in zip(rows, kept, strict=True):
+        assert (row["task"], row["seed"]) == (trajectory.task, trajectory.seed)
+        assert (row["success"], row["samples"]) == (trajectory.success, trajectory.samples)
+        assert row["steps"] == len(trajectory.steps)
+    by_setting = summary["by_setting"]
+    assert by_setting["tool"]["value"] == summary["cells"]["place_table/tool"]["success"]["value"]
+    assert (by_setting["manual"]["n"], summary["episodes"]) == (6, 9)
+    assert summary["cost_per_decision"]["decisions"] == sum(row["steps"] for row in rows)
+
+
+def test_the_teacher_succeeds_where_random_keys_fail(tmp_path):
+    def success(agent):
+        return evaluate_embodied(EmbodiedConfig(agent=agent, tasks=BOTH, episodes=3), tmp_path / agent)["success"]
+
+    teacher, random = success("teacher:crafter"), success("teacher:random")
+    assert (teacher["value"], teacher["high"]) == (1, 1)
+    assert random["value"] < teacher["low"]
+
+
+@pytest.mark.parametrize("split", ["evaluation", "validation"])
+def test_seeds_are_of_their_split_and_none_is_of_training(made, split):
+    world = make_world("crafter")
+    found = evaluation_episodes(world, EmbodiedConfig(agent="", episodes=3, tasks=BOTH, split=split))
+    assert {split_of(episode.seed) for episode in found} == {Split[split.upper()]}
+    assert len(set(found)) == 6
+    trained = set(Dataset(made.data).table(["seed"]).column("seed").to_pylist())
+    assert {split_of(seed) for seed in trained} == {Split.TRAIN}
+    assert trained.isdisjoint({episode.seed for episode in found})
+    later = evaluation_episodes(world, EmbodiedConfig(agent="", episodes=2, skip=1, tasks=BOTH, split=split))
+    assert set(later) < set(found), "rows that skip nothing play the same episodes"
+
+
+def test_the_same_episodes_give_the_same_scores_however_many_are_played_at_once(made, tmp_path):
+    together = evaluate_embodied(agent_config(made), tmp_path / "together")
+    alone = evaluate_embodied(agent_config(made, batch_size=1), tmp_path / "alone")
+    assert timeless(alone) | {"config": None} == timeless(together) | {"config": None}
+
+
+def cut(monkeypatch, after):
+    """Let evaluations end, as by Ctrl-C, when `after` episodes are over; return which are begun."""
+    play, begun = embodied.play, []
+
+    def interrupted(make, actor, episodes, **rest):
+        begun.extend(episode.id for episode in episodes)
+        for number, played in enumerate(play(make, actor, episodes, **rest)):
+            if number == after:
+                raise KeyboardInterrupt
+            yield played
+
+    monkeypatch.setattr(embodied, "play", interrupted)
+    return begun
+
+
+@pytest.mark.parametrize("who", ["agent", "teacher:crafter", "teacher:random"])
+def test_a_run_that_was_cut_goes_on_and_ends_with_the_same_summary(made, tmp_path, monkeypatch, who):
+    config = replace(agent_config(made, batch_size=2), episodes=4)
+    if who != "agent":
+        config = replace(config, agent=who, tasks=("collect_wood/manual", *TABLE), episodes=3)
+    whole = evaluate_embodied(config, tmp_path / "whole")
+    cut(monkeypatch, after=2)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_embodied(config, tmp_path / "cut")
+    monkeypatch.undo()
+    before = rows_of(tmp_path / "cut")
+    assert len(before) == 2
+    with (tmp_path / "cut" / EPISODES).open("a") as file:
+        file.write('{"task": "place_ta')  # what a kill leaves of a line
+    begun = cut(monkeypatch, after=100)
+    again = evaluate_embodied(config, tmp_path / "cut", resume=True)
+    assert rows_of(tmp_path / "cut")[:2] == before
+    finished = {Episode(task=row["task"], setting=row["setting"], seed=row["seed"]).id for row in before}
+    wanted = {episode.id for episode in evaluation_episodes(make_world("crafter"), config)}
+    assert sorted(begun) == sorted(wanted - finished), "finished episodes are not played again"
+    assert timeless(again) == timeless(whole)
+
+
+def test_what_is_done_is_not_played_again(tmp_path, monkeypatch):
+    config = EmbodiedConfig(agent="teacher:crafter", tasks=TABLE, episodes=2)
+    first = evaluate_embodied(config, tmp_path / "eval")
+    begun = cut(monkeypatch, after=0)
+    assert timeless(evaluate_embodied(config, tmp_path / "eval", resume=True)) == timeless(first)
+    assert begun == []
+
+
+def test_results_of_another_configuration_are_not_touched(tmp_path):
+    config = EmbodiedConfig(agent="teacher:crafter", tasks=TABLE, episodes=1)
+    evaluate_embodied(config, tmp_path / "eval")
+    before = {path: path.read_bytes() for path in (tmp_path / "eval").iterdir()}
+    for changes in ({"episodes": 2}, {"agent": "teacher:random"}, {"tasks": ()}, {"skip": 1}, {"split": "validation"}):
+        with pytest.raises(RigError, match=rf"another configuration: {next(iter(changes))}"):
+            evaluate_embodied(replace(config, **changes), tmp_path / "eval", resume=True)
+    with pytest.raises(RigError, match="--resume"):
+        evaluate_embodied(config, tmp_path / "eval")
+    assert {path: path.read_bytes() for path in (tmp_path / "eval").iterdir()} == before
+
+
+def test_a_mistake_leaves_no_folder_behind(made, tmp_path):
+    wrong = [
+        EmbodiedConfig(agent="nowhere"),
+        EmbodiedConfig(agent="teacher:nobody"),
+        EmbodiedConfig(agent="teacher:crafter", tasks=("collect_wool",)),
+        EmbodiedConfig(agent="teacher:crafter", environment="craft"),
+        EmbodiedConfig(agent="teacher:crafter", episodes=0),
+        agent_config(made, thought_tokens=0),
+    ]
+    for config in wrong:
+        with pytest.raises(RigError):
+            evaluate_embodied(config, tmp_path / "eval")
+    assert not (tmp_path / "eval").exists()
+
+
+@pytest.mark.parametrize("dreams", [0, 2])
+def test_costs_are_what_the_tokens_are(made, tmp_path, dreams):
+    config = agent_config(made, dreams=dreams, episodes=1)
+    summary = evaluate_embodied(config, tmp_path / "eval")
+    (row,) = rows_of(tmp_path / "eval")
+    layout = Bundle.load(made.agent).encoder.layout
+    cost, decisions = summary["cost_per_decision"], row["steps"]
+    assert cost == {name: value / decisions for name, value in row["cost"].items()} | {"decisions": decisions}
+    assert cost["image_tokens"] == dreams * layout.write_tokens
+    answers = dreams + 1
+    assert answers * 2 <= cost["text_tokens"] <= answers * (config.thought_tokens + 64 + 16)
+    assert cost["read_tokens"] > answers * layout.read_tokens
+    assert 0 < cost["seconds"] < 60
+    if dreams:
+        assert summary["reviews"]["reviews"] == decisions
+        assert 0 <= summary["reviews"]["changed"] <= 1
+        assert "reviews that changed the action" in scores_text(summary)
+    else:
+        assert summary["reviews"] == {}
+
+
+# Thoughts.
+
+
+@pytest.fixture(scope="module")
+def taught(made):
+    """Episodes of the teacher, noise included, as they were before anyone wrote a thought."""
+    return list(Dataset(made.root / "s1"))
+
+
+def thinking(trajectories, thoughts_of):
+    """Return the rows of episodes that think what `thoughts_of` gives their steps."""
+    rows = []
+    for trajectory in trajectories:
+        thoughts = thoughts_of(trajectory.steps)
+        steps = tuple(replace(step, thought=said) for step, said in zip(trajectory.steps, thoughts, strict=True))
+        episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
+        played = Played(episode=episode, trajectory=trajectory.with_steps(steps), cost=Cost(text_tokens=9))
+        rows.append(summary_row(played, CHECKERS.get("crafter")()))
+    return rows
+
+
+def reasoning(trajectories, thoughts_of):
+    return summarise(thinking(trajectories, thoughts_of), EmbodiedConfig(agent=""))
+
+
+def late(steps):
+    """Think at each step what was true at the one before."""
+    thoughts = REASONERS.get("crafter")().reason(steps)
+    return [thoughts[0], *thoughts[:-1]]
+
+
+def test_the_reasoners_own_thoughts_are_all_true(taught):
+    assert any(step.actor == NOISE for trajectory in taught for step in trajectory.steps)
+    summary = reasoning(taught, REASONERS.get("crafter")().reason)
+    found = summary["thoughts"]
+    assert found["true"] == {"value": 1, "low": 1, "high": 1, "n": len(taught)}
+    assert (found["followed"], found["readable"]) == (1, 1)
+    steps = sum(len(trajectory.steps) for trajectory in taught)
+    assert found["conclusions"] == steps < found["checked"]
+    assert found["clauses"] == found["checked"] + found["conclusions"]
+    assert "claims that hold 1.00 [1.00, 1.00]; conclusions followed 1.00" in scores_text(summary)
+
+
+def test_false_thoughts_are_found_out(taught):
+    found = reasoning(taught, late)["thoughts"]
+    assert 0 < found["true"]["low"] < found["true"]["value"] < found["true"]["high"] < 1
+    assert found["followed"] < 1 == found["readable"]
+    lies = "1. Diamond is right in front. 2. I hold 9 of 9 iron. 3. So attack diamond."
+    found = reasoning(taught, lambda steps: [lies] * len(steps))["thoughts"]
+    assert (found["true"]["value"], found["followed"], found["readable"]) == (0, 0, 1)
+
+
+def test_the_share_of_true_claims_is_the_mean_over_episodes(taught):
+    episodes = taught[:2]
+    true, false = "1. I hold 0 iron. 2. So wait.", "1. I hold 9 iron. 2. So wait."
+
+    def half(steps):
+        return [true] * len(steps) if steps is episodes[0].steps else [true, *[false] * (len(steps) - 1)]
+
+    found = reasoning(episodes, half)["thoughts"]
+    assert found["true"] == asdict(bootstrap_mean([1, 1 / len(episodes[1].steps)]))
+
+
+def test_a_summary_does_not_depend_on_which_episode_ended_first(taught):
+    rows = thinking(taught, late)
+    first, second = (summarise(part, EmbodiedConfig(agent="")) for part in (rows, rows[::-1]))
+    assert timeless(first) == timeless(second)
+
+
+def test_thoughts_that_cannot_be_read_are_counted_as_such(taught):
+    found = reasoning(taught, lambda steps: ["1. The moon is full. 2. So be it."] * len(steps))
+    assert (found["thoughts"]["readable"], found["thoughts"]["true"]) == (0, None)
+    assert "claims" not in scores_text(found)
+    assert reasoning(taught, lambda steps: [None] * len(steps))["thoughts"] == {}
+
+
+# Dreams.
+
+
+@pytest.fixture(scope="module")
+def bundle(made):
+    return Bundle.load(made.agent)
+
+
+@pytest.fixture(scope="module")
+def chains():
+    return list(real_chains("crafter", DREAMS))
+
+
+def truth_of(chains):
+    return np.stack([np.stack([step.frame for step in chain[1:]]) for chain in chains])
+
+
+def test_chains_are_consecutive_steps_with_true_thoughts(chains):
+    checker = CHECKERS.get("crafter")()
+    assert [len(chain) for chain in chains] == [DREAMS.depth + 1] * 3
+    for chain in chains:
+        assert [step.index - chain[0].index for step in chain] == list(range(6))
+        for step, following in pairwise(chain):
+            assert np.array_equal(step.next_frame, following.frame)
+            assert all(claim.holds for claim in checker.check(step.thought, step.privileged, step.action))
+    again = list(real_chains("crafter", DREAMS))
+    assert np.array_equal(truth_of(again), truth_of(chains))
+
+
+def test_perfect_dreams_score_one_at_every_horizon(bundle, chains):
+    scores = score_chains(bundle, chains, truth_of(chains), DREAMS)
+    assert [entry["steps"] for entry in scores["dream"]] == [1, 2, 3, 4, 5]
+    for entry in scores["dream"]:
+        assert entry["cells_right"] == {"value": 1, "low": 1, "high": 1, "n": 3}
+        assert entry["changed_cells_right"]["value"] == 1
+        assert (entry["identical"], entry["psnr"]["value"]) == (3, PSNR_CEILING)
+        assert entry["frechet"]["value"] == pytest.approx(0, abs=1e-6)
+
+
+def test_noise_scores_low_and_a_copy_gets_no_changed_cell_right(bundle, chains):
+    truth = truth_of(chains)
+    noise = np.random.default_rng(0).integers(0, 256, truth.shape, np.uint8)
+    scores = score_chains(bundle, chains, noise, DREAMS)
+    for dream, copy in zip(scores["dream"], scores["copy"], strict=True):
+        assert dream["cells_right"]["value"] < 0.2 < copy["cells_right"]["value"] < 1
+        assert dream["psnr"]["value"] < 10 < copy["psnr"]["value"]
+        assert dream["frechet"]["value"] > copy["frechet"]["value"]
+        assert copy["changed_cells_right"]["value"] == 0
+
+
+def test_one_wrong_cell_costs_its_share(bundle, chains):
+    dreams = truth_of(chains)
+    dreams[0, 0, :16, :16] = dreams[0, 0, 48:64, 64:80]  # the player's picture in the corner
+    scores = score_chains(bundle, chains, dreams, DREAMS)["dream"]
+    assert scores[0]["cells_right"]["value"] == pytest.approx(1 - 1 / 81 / 3)
+    assert scores[1]["cells_right"]["value"] == 1
+
+
+def test_an_agents_dreams_are_scored_and_kept(made, tmp_path):
+    config = replace(DREAMS, agent=str(made.agent), chains=2, depth=2)
+    scores = evaluate_imagination(config, tmp_path / "dreams")
+    assert json.loads((tmp_path / "dreams" / "imagination.json").read_text()) == json.loads(json.dumps(scores))
+    assert [entry["steps"] for entry in scores["dream"]] == [1, 2]
+    for kind in ("dream", "tokenizer", "copy"):
+        assert all(0 <= entry["cells_right"]["value"] <= 1 for entry in scores[kind])
+    assert 0 <= scores["noise_actions"] < 0.5
+    with pytest.raises(RigError, match="already exists"):
+        evaluate_imagination(config, tmp_path / "dreams")
+
+
+def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
+    config = replace(DREAMS, depth=2)
+    short = [chain[:3] for chain in chains[:2]]
+    fresh = dream_chains(bundle, short, config)
+    whole = dream_chains(bundle, short, replace(config, context="lookahead"))
+    assert fresh.shape == (2, 2, 144, 144, 3)
+    assert np.array_equal(fresh[:, 0], whole[:, 0])
+    assert np.array_equal(fresh[:1], dream_chains(bundle, short[:1], config))
+
+
+@pytest.mark.parametrize("context", ["fresh", "lookahead"])
+def test_a_dream_sees_nothing_of_what_really_came(bundle, chains, context):
+    config = replace(DREAMS, depth=2, context=context)
+    chain = chains[0][:3]
+    blind = [chain[0], *(replace(step, frame=np.zeros_like(step.frame)) for step in chain[1:])]
+    assert np.array_equal(dream_chains(bundle, [chain], config), dream_chains(bundle, [blind], config))
+
+
+def test_dreams_that_cannot_be_scored_are_named(made, tmp_path):
+    with pytest.raises(RigError, match="choose longer tasks or fewer chains"):
+        list(real_chains("crafter", replace(DREAMS, tasks=TABLE, chains=2, depth=49)))
+    with pytest.raises(CheckpointError, match="nowhere"):
+        evaluate_imagination(replace(DREAMS, agent="nowhere"), tmp_path / "dreams")
+    shutil.copytree(made.agent, tmp_path / "agent")
+    about = json.loads((tmp_path / "agent" / "agent.json").read_text())
+    about["form"]["dream"] = False
+    (tmp_path / "agent" / "agent.json").write_text(json.dumps(about))
+    with pytest.raises(RigError, match="without dreams"):
+        evaluate_imagination(replace(DREAMS, agent=str(tmp_path / "agent")), tmp_path / "dreams")
+    assert not (tmp_path / "dreams").exists()

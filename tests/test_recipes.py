@@ -1,0 +1,373 @@
+"""Recipes: jobs run in the order of their needs, each once, however a plan is cut; a ladder compares like with like."""
+
+import json
+import os
+import random
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rig.annotators import CHECKERS
+from rig.cli import main as cli
+from rig.cli.main import read_verb
+from rig.cli.playing import Eval, Imagine
+from rig.data import Dataset
+from rig.envs.rollout import Episode, Played
+from rig.errors import RigError, UnknownNameError
+from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.embodied import EPISODES, SUMMARY, summarise, summary_row
+from rig.recipes.config import LADDERS
+from rig.recipes.jobs import Job, in_order, needed, run_plan
+from rig.recipes.ladder import ROWS, Ladder
+from rig.recipes.report import write_report
+from rig.records import Cost
+from rig.stages import s1_collect
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def job(name, *needs, **rest):
+    return Job(name=name, arguments=("view",), result=Path(name), needs=needs, **rest)
+
+
+# Order.
+
+
+def test_jobs_come_after_what_they_need_whatever_order_they_are_given_in():
+    jobs = [job("a"), job("b", "a"), job("c", "a", "b"), job("d"), job("e", "c", "d")]
+    for seed in range(10):
+        shuffled = random.Random(seed).sample(jobs, len(jobs))
+        names = [entry.name for entry in in_order(shuffled)]
+        assert sorted(names) == list("abcde")
+        assert all(names.index(need) < names.index(entry.name) for entry in jobs for need in entry.needs)
+
+
+def test_circles_and_unknown_needs_are_named(tmp_path):
+    with pytest.raises(RigError, match=r"cannot be ordered: \['a', 'b'\]; unknown needs: \[\]"):
+        in_order([job("a", "b"), job("b", "a"), job("c")])
+    with pytest.raises(RigError, match=r"unknown needs: \['z'\]"):
+        in_order([job("a", "z"), job("c")])
+    with pytest.raises(RigError, match="cannot be ordered"):
+        run_plan([job("a", "a")], tmp_path / "logs")
+
+
+def test_needed_keeps_what_a_job_needs_and_no_more():
+    jobs = [job("a"), job("b", "a"), job("c", "b"), job("d", "a"), job("e")]
+    assert [entry.name for entry in needed(jobs, ["c"])] == ["a", "b", "c"]
+    assert [entry.name for entry in needed(jobs, ["d", "b"])] == ["a", "b", "d"]
+    with pytest.raises(UnknownNameError, match="unknown job 'f'"):
+        needed(jobs, ["f"])
+
+
+# Real commands, inside this process.
+
+
+def plan_of(root):
+    """Collect, annotate, show: three commands, each in need of the one before."""
+    tasks = ("--episodes", "3", "--tasks", "place_table/tool")
+    return [
+        Job(
+            name="page",
+            arguments=("view", "--data", str(root / "s2"), "--out", str(root / "page.html")),
+            result=root / "page.html",
+            needs=("s2",),
+        ),
+        Job(
+            name="s2",
+            arguments=("reason", "--source", str(root / "s1"), "--out", str(root / "s2"), "--resume"),
+            result=root / "s2" / "manifest.json",
+            needs=("s1",),
+        ),
+        Job(
+            name="s1",
+            arguments=("collect", "--out", str(root / "s1"), "--resume", *tasks),
+            result=root / "s1" / "manifest.json",
+        ),
+    ]
+
+
+def test_a_plan_that_was_cut_goes_on_and_does_nothing_twice(tmp_path, monkeypatch):
+    verbs, taught, original, teach = [], [], read_verb, s1_collect.teach
+
+    def note_verb(name, given):
+        verbs.append(name)
+        return original(name, given)
+
+    def note_episode(world, teacher, episode, config):
+        if len(taught) == 2 and not verbs.count("collect") == 2:
+            raise KeyboardInterrupt
+        taught.append(episode.seed)
+        return teach(world, teacher, episode, config)
+
+    monkeypatch.setattr(cli, "read_verb", note_verb)
+    monkeypatch.setattr(s1_collect, "teach", note_episode)
+    jobs = plan_of(tmp_path)
+    with pytest.raises(RigError, match="the job s1 failed: rig collect --out"):
+        run_plan(jobs, tmp_path / "logs", workers=0)
+    assert verbs == ["collect"]
+    assert (tmp_path / "s1" / "manifest.json").is_file()
+    assert not jobs[2].is_done, "an unfinished dataset is no result"
+    run_plan(jobs, tmp_path / "logs", workers=0)
+    assert verbs == ["collect", "collect", "reason", "view"]
+    assert len(taught) == len(set(taught)) == 3
+    assert all(entry.is_done for entry in jobs)
+    (tmp_path / "page.html").unlink()
+    run_plan(jobs, tmp_path / "logs", workers=0)
+    assert verbs[4:] == ["view"]
+    run_plan(jobs, tmp_path / "logs", workers=0)
+    assert len(verbs) == 5
+
+
+def test_a_real_command_that_fails_says_why(tmp_path):
+    wrong = Job(name="page", arguments=("view", "--data", "nowhere", "--out", "x.html"), result=tmp_path / "x.html")
+    with pytest.raises(
+        RigError, match=r"(?s)the job page failed \(status 2\).*rig view: nowhere/manifest.json is miss"
+    ):
+        run_plan([wrong], tmp_path / "logs", workers=1)
+    log = (tmp_path / "logs" / "page.log").read_text()
+    assert log.startswith("$ rig view --data nowhere --out x.html\n")
+
+
+# Commands beside each other: a stand-in for `rig` that keeps a journal.
+
+STAND_IN = """
+import os, sys, time
+folder, name, *rest = sys.argv[1:]
+journal = os.path.join(folder, "journal")
+def note(line):
+    with open(journal, "a") as file:
+        file.write(line + "\\n")
+note(f"begin\t{name}\t{os.environ['OMP_NUM_THREADS']}\t{os.getpid()}")
+if rest[:1] == ["fail"]:
+    print("\\n".join(f"line {number}" for number in range(60)))
+    sys.exit(3)
+if rest[:1] == ["linger"]:
+    time.sleep(0.5)
+if rest[:1] == ["sleep"]:
+    time.sleep(60)
+deadline = time.time() + 30
+for other in rest[1:] if rest[:1] == ["meet"] else ():
+    while f"begin\t{other}\t" not in open(journal).read():
+        if time.time() > deadline:
+            sys.exit(f"{other} never began")
+        time.sleep(0.02)
+if rest[:1] != ["nothing"]:
+    open(os.path.join(folder, name), "w").close()
+note(f"end\t{name}")
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Let `python -m rig.cli.main` be the stand-in; return what makes its jobs."""
+    package = tmp_path / "stand-in" / "rig" / "cli"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").write_text("")
+    (package / "main.py").write_text(STAND_IN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "stand-in"))
+
+    def make(name, *words, needs=(), threads=1):
+        arguments = (str(tmp_path), name, *words)
+        return Job(name=name, arguments=arguments, result=tmp_path / name, needs=needs, threads=threads)
+
+    return make
+
+
+def journal(folder):
+    return [line.split("\t") for line in (folder / "journal").read_text().splitlines()]
+
+
+def test_jobs_run_beside_each_other_after_their_needs_and_alone_where_they_want_all(tmp_path, stand_in):
+    jobs = [
+        stand_in("last", needs=("c", "alone")),
+        stand_in("alone", "linger", needs=("first",), threads=0),
+        stand_in("a", "meet", "b", needs=("first",)),
+        stand_in("b", "meet", "a", needs=("first",)),
+        stand_in("alone too", "linger", needs=("a",), threads=0),
+        stand_in("c", "meet", "d", needs=("a", "b")),
+        stand_in("d", "meet", "c", needs=("first",)),
+        stand_in("first", "linger"),
+    ]
+    run_plan(jobs, tmp_path / "logs", workers=2)
+    needs = {entry.name: set(entry.needs) for entry in jobs}
+    alone = {"alone", "alone too"}
+    running, ended = set(), set()
+    for word, name, *rest in journal(tmp_path):
+        if word == "end":
+            running.remove(name)
+            ended.add(name)
+            continue
+        assert needs[name] <= ended
+        running.add(name)
+        assert len(running) <= 2
+        assert len(running) == 1 or not alone & running
+        assert int(rest[0]) == (CORES if name in alone else max(1, CORES // 2))
+    assert ended == set(needs)
+    run_plan(jobs, tmp_path / "logs", workers=2)
+    assert len(journal(tmp_path)) == 2 * len(jobs), "what is done is not run again"
+
+
+def test_a_failure_shows_the_end_of_its_log_stops_the_rest_and_keeps_what_is_done(tmp_path, stand_in):
+    jobs = [stand_in("done"), stand_in("slow", "sleep", needs=("done",)), stand_in("bad", "fail", needs=("done",))]
+    with pytest.raises(RigError) as caught:
+        run_plan([*jobs, stand_in("after", needs=("bad",))], tmp_path / "logs", workers=2)
+    said = str(caught.value)
+    assert f"the job bad failed (status 3); its log is {tmp_path / 'logs' / 'bad.log'}:" in said
+    assert "line 59\n" in said
+    assert "line 34\n" not in said
+    assert "--resume" in said
+    begun = {name: rest for word, name, *rest in journal(tmp_path) if word == "begin"}
+    assert set(begun) == {"done", "slow", "bad"}
+    assert (tmp_path / "done").exists()
+    assert not (tmp_path / "slow").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun["slow"][1]), 0)
+
+
+def test_a_command_that_leaves_no_result_has_failed(tmp_path, stand_in):
+    with pytest.raises(RigError, match=r"the job idle failed \(status 0\)"):
+        run_plan([stand_in("idle", "nothing")], tmp_path / "logs", workers=1)
+
+
+# The ladder.
+
+
+@pytest.fixture(params=["debug", "small", "two rounds"])
+def ladder(request, tmp_path):
+    if request.param == "two rounds":
+        return Ladder(replace(LADDERS.get("crafter/debug"), rounds=2), tmp_path)
+    return Ladder(LADDERS.get(f"crafter/{request.param}"), tmp_path)
+
+
+def verbs_of(ladder):
+    """Return every job's command as the verb that it is parsed to."""
+    verbs = {}
+    for entry in ladder.jobs():
+        program, verb, *words = shlex.split(entry.command)
+        assert program == "rig"
+        verbs[entry.name] = read_verb(verb, words)
+    return verbs
+
+
+def test_a_ladder_can_be_run_from_top_to_bottom(ladder):
+    jobs, verbs = in_order(ladder.jobs()), verbs_of(ladder)
+    assert len(verbs) == len(jobs) == len({entry.result for entry in jobs})
+    there = set()
+    for entry in jobs:
+        verb = verbs[entry.name]
+        read = [getattr(verb, name, "") for name in ("source", "agent", "tokenizers", "start")]
+        read += [*getattr(verb, "lookahead", ())]
+        read += [verb.data] if isinstance(getattr(verb, "data", ()), str) else [*getattr(verb, "data", ())]
+        for folder in read:
+            place = Path(folder).parent if folder.endswith("/agent") else Path(folder)
+            assert not folder or folder.startswith("teacher:") or place in there, (entry.name, folder)
+        assert entry.result.is_relative_to(verb.out)
+        assert getattr(verb, "resume", True)
+        there.add(Path(verb.out))
+
+
+def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
+    verbs = verbs_of(ladder)
+    spoken = {row: ("--no-thought" not in flags, "--no-dream" not in flags) for row, flags in ROWS.items()}
+    for phase in ("1", "2"):
+        for row, fields in spoken.items():
+            assert (verbs[f"{row}-{phase}"].thought, verbs[f"{row}-{phase}"].dream) == fields
+    assert len(set(spoken.values())) == len(ROWS)
+
+    def budget(verb):
+        same = {"out": "", "thought": True, "dream": True, "start": "", "lookahead": (), "lookahead_share": 0}
+        return replace(verb, **same)
+
+    first = [verbs[f"{row}-1"] for row in ROWS]
+    last = ladder.lookahead_run(1)
+    second = [*(verbs[f"{row}-2"] for row in ROWS), verbs["control-2"], verbs[last]]
+    assert len({budget(verb) for verb in first}) == len({budget(verb) for verb in second}) == 1
+    assert first[0].steps == ladder.config.steps
+    assert second[0].steps == ladder.config.second_steps
+    assert all(verbs[f"{row}-2"].start == ladder.agent(f"{row}-1") for row in ROWS)
+    assert verbs["control-2"].start == verbs[last].start == ladder.agent("basic-1")
+    assert not any(verb.start or verb.lookahead for verb in first)
+    assert [Path(folder).name for folder in verbs["control-2"].lookahead] == ["s3-1"]
+    assert [Path(folder).name for folder in verbs[last].lookahead] == ["s3-1", "s4-1"]
+
+
+def test_shares_of_the_data_take_the_same_steps_in_both_rows(ladder):
+    verbs = verbs_of(ladder)
+    before = 0
+    for fraction in ladder.config.fractions:
+        action, basic = verbs[f"action-{fraction:g}"], verbs[f"basic-{fraction:g}"]
+        assert action.fraction == basic.fraction == fraction
+        assert action.steps == basic.steps <= ladder.config.steps
+        assert action.data == basic.data == verbs["basic-1"].data
+        assert before <= action.steps
+        before = action.steps
+
+
+def test_no_world_that_is_scored_was_ever_taught(ladder):
+    verbs = verbs_of(ladder)
+    config = ladder.config
+    scored = [verb for verb in verbs.values() if isinstance(verb, Eval | Imagine)]
+    assert {verb.split for verb in scored} == {"evaluation"}
+    assert {type(verb) for verb in verbs.values() if hasattr(verb, "split")} == {Eval, Imagine}
+    taught = range(verbs["s1"].skip, verbs["s1"].skip + verbs["s1"].episodes)
+    beside = range(verbs["s1-beside"].skip, verbs["s1-beside"].skip + verbs["s1-beside"].episodes)
+    assert not set(taught) & set(beside)
+    played = []
+    for number in range(1, config.rounds + 1):
+        review, align = verbs[f"s3-{number}"], verbs[f"s4-{number}"]
+        assert (review.skip, review.episodes, review.agent) == (align.skip, align.episodes, align.agent)
+        played += range(review.skip, review.skip + review.episodes)
+    assert played == list(beside), "the agent is reviewed in worlds it has not learned, which every row then learns"
+
+
+def test_rows_are_scored_on_the_same_episodes(ladder):
+    verbs = verbs_of(ladder)
+    evals = {name.removeprefix("eval-"): verb for name, verb in verbs.items() if name.startswith("eval-")}
+    whole = {name: verb for name, verb in evals.items() if not name.startswith(("sweep-", "codes-"))}
+    assert {"action", "imagine", "reason", "basic", "control", "control-0", "teacher", "random"} < set(whole)
+    assert {f"lookahead-{dreams}" for dreams in (0, *ladder.config.dreams)} < set(whole)
+    assert len({(verb.tasks, verb.episodes, verb.skip, verb.temperature) for verb in whole.values()}) == 1
+    for name in set(evals) - set(whole):
+        assert (evals[name].episodes, evals[name].skip) == (whole["basic"].episodes, 0)
+        assert evals[name].tasks == ladder.config.sweep_tasks
+    assert evals["control"].dreams == 1
+    assert evals["codes-1"].read_back == "codes"
+
+
+# The report.
+
+
+def keep_scores(folder, trajectories):
+    """Write `trajectories` as an evaluation would have."""
+    rows = []
+    for trajectory in trajectories:
+        episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
+        cost = Cost(read_tokens=90, text_tokens=30, seconds=0.1)
+        rows.append(summary_row(Played(episode=episode, trajectory=trajectory, cost=cost), CHECKERS.get("crafter")()))
+    folder.mkdir(parents=True)
+    (folder / EPISODES).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / SUMMARY).write_text(json.dumps(summarise(rows, EmbodiedConfig(agent=""))))
+
+
+def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(made, tmp_path):
+    taught = list(Dataset(made.data))
+    keep_scores(tmp_path / "eval" / "basic", taught)
+    keep_scores(tmp_path / "eval" / "reason", [replace(entry, success=entry.seed % 2 == 0) for entry in taught])
+    page = write_report(Ladder(LADDERS.get("crafter/debug"), tmp_path), tmp_path / "page" / "ladder.md", "A title")
+    lines = page.read_text().splitlines()
+    assert lines[0] == "# A title"
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    (basic,) = [row for row in rows if row[0] == "RIG-basic" and len(row) == 6]
+    assert basic[1].startswith("1.00 [0.")
+    (claims,) = [row for row in rows if row[0] == "RIG-basic" and len(row) == 5]
+    assert claims[2:] == ["1.000 [1.000, 1.000]", "1.000", "1.000"]
+    assert int(claims[1]) > sum(len(entry.steps) for entry in taught)
+    (difference,) = [row for row in rows if row[0] == "RIG-basic − + reason"]
+    losses = sum(entry.seed % 2 for entry in taught)
+    assert difference[1].startswith(f"{losses / len(taught):+.3f} [")
+    assert difference[3] == f"{losses} / 0"
+    assert not any(row[0] in ("teacher", "RIG-lookahead, n = 1") for row in rows)
+    assert not (tmp_path / "page" / "figures").exists()

@@ -1,0 +1,144 @@
+"""The whole loop in miniature, from nothing to the report: one command, run once, and once more to do nothing."""
+
+import json
+import re
+
+from rig.actors import agent_name
+from rig.bundle import read_agent
+from rig.cli import main as cli
+from rig.cli.main import main
+from rig.data import Dataset
+from rig.recipes.config import LADDERS
+from rig.recipes.ladder import ROWS, Ladder
+
+INTERVAL = re.compile(r"-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]")
+
+
+def tables_of(page):
+    """Return the tables of a page, each as rows of cells, by the heading that they stand under."""
+    heading, tables, before = "", {}, ""
+    for line in page.splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("# ")
+        if line.startswith("|"):
+            if not before.startswith("|"):
+                tables.setdefault(heading, []).append([])
+            tables[heading][-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        before = line
+    return tables
+
+
+def check_data(ladder):
+    """Every stage is complete, and goes back by content hash to the one it was made from."""
+    s1, s2, s3, s4 = (Dataset(ladder.root / name) for name in ("s1", "s2", "s3-1", "s4-1"))
+    for dataset, stage in ((s1, "s1"), (s2, "s2"), (s3, "s3"), (s4, "s4")):
+        dataset.verify()
+        assert dataset.info.stage == stage
+        assert len(dataset) > 0
+    assert [parent.content_hash for parent in s2.info.parent.chain()] == [s1.content_hash]
+    origin = read_agent(ladder.agent("basic-1"))["origin"]
+    assert [part["content_hash"] for part in origin["data"]] == [s2.content_hash]
+    for dataset in (s3, s4):
+        assert dataset.info.config["agent"] == ladder.agent("basic-1")
+        for trajectory in dataset:
+            assert trajectory.lineage.actor.startswith(f"{agent_name(ladder.agent('basic-1'))} beside ")
+            assert all(step.dreams and step.review for step in trajectory.steps)
+    assert all(dream.real_frame is not None for step in s4.steps() for dream in step.dreams)
+    assert {s1.entries[0].stage, s2.entries[0].stage} == {"s1", "s2"}
+
+
+def check_agents(ladder):
+    """Every row was trained, on the data that it is said to have, from the agent that it is said to begin with."""
+    rows = {f"{row}-{phase}" for row in ROWS for phase in (1, 2)} | {"control-2", "lookahead-1"}
+    hashes = {name: Dataset(ladder.root / name).content_hash for name in ("s2", "s2-beside", "s3-1", "s4-1")}
+    for run in rows:
+        origin = read_agent(ladder.agent(run))["origin"]
+        data = ["s2"] if run in {f"{row}-1" for row in ROWS} else ["s2", "s2-beside"]
+        data += {"control-2": ["s3-1"], "lookahead-1": ["s3-1", "s4-1"]}.get(run, [])
+        assert [part["content_hash"] for part in origin["data"]] == [hashes[name] for name in data]
+        steps = ladder.config.steps if data == ["s2"] else ladder.config.second_steps
+        assert origin["totals"]["steps"] == steps
+
+
+def check_scores(ladder):
+    for job in ladder.jobs():
+        if job.name.startswith("eval-"):
+            summary = json.loads(job.result.read_text())
+            cells = summary["config"]["tasks"]
+            assert summary["episodes"] == ladder.config.evaluation_episodes * len(cells)
+            assert sorted(summary["cells"]) == sorted(cells)
+            assert min(summary["seeds"]) >= 2 << 28
+
+
+def check_report(ladder, page):
+    text = page.read_text()
+    tables = tables_of(text)
+    assert all(len(row) == len(table[0]) for found in tables.values() for table in found for row in table)
+    rows = {row[0]: row for row in tables["The ladder"][0][2:]}
+    assert list(rows) == [
+        "action only",
+        "+ imagine",
+        "+ reason",
+        "RIG-basic",
+        "RIG-lookahead, n = 0",
+        "RIG-lookahead, n = 1",
+        "control, no review",
+        "control: corrections without dreams",
+        "teacher",
+        "random",
+    ]
+    assert all(INTERVAL.fullmatch(cell) for row in rows.values() for cell in row[1:4])
+    assert rows["teacher"][1].startswith("1.00 [")
+    differences = tables["The ladder"][1][2:]
+    assert differences[0][0] == "RIG-basic − action only"
+    assert len(differences) == 8
+    assert [row[0] for row in tables["Success by task and setting"][0][2:]] == sorted(ladder.config.tasks)
+    assert [row[0] for row in tables["Dreams ahead"][0][2:]] == [
+        "RIG-lookahead, n = 0",
+        "RIG-lookahead, n = 1",
+        "RIG-lookahead, n = 2",
+        "RIG-lookahead, n = 1, dreams left as codes",
+    ]
+    shares = [row[:2] for row in tables["Success against data"][0][2:]]
+    assert shares == [[name, share] for name in ("action only", "RIG-basic") for share in ("0.5", "1")]
+    depths = [int(row[1]) for row in tables["Imagination"][0][2:] if row[0] == "RIG-basic"]
+    assert depths == [1, 2, 3, 4, 5]
+    assert {row[0] for row in tables["What was spent"][0][2:]} == {
+        path.parent.name for path in (ladder.root / "train").glob("*/agent")
+    }
+    figures = re.findall(r"!\[[\w-]+\]\(([\w/.-]+)\)", text)
+    assert figures == ["figures/dreams.svg", "figures/data.svg", "figures/dream-depth.svg"]
+    assert all("</svg>" in (page.parent / figure).read_text() for figure in figures)
+    assert text.count("\nrig ") == len(ladder.jobs())
+
+
+def test_the_whole_loop(tmp_path, capsys, monkeypatch):
+    """Collect, annotate, train every row, review, align, train again, score all, report; then find nothing left."""
+    verbs, read_verb = [], cli.read_verb
+
+    def note(name, given):
+        verbs.append(name)
+        return read_verb(name, given)
+
+    monkeypatch.setattr(cli, "read_verb", note)
+    ladder = Ladder(LADDERS.get("crafter/debug"), tmp_path / "root")
+    page = tmp_path / "crafter.md"
+    command = ["reproduce", "crafter", "--preset", "debug", "--workers", "0", "--json"]
+    command += ["--root", str(ladder.root), "--report", str(page)]
+    assert main(command) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["report"], result["jobs"]) == (str(page), len(ladder.jobs()))
+    assert sorted(verbs[1:]) == sorted(job.arguments[0] for job in ladder.jobs())
+    assert all(job.is_done for job in ladder.jobs())
+    check_data(ladder)
+    check_agents(ladder)
+    check_scores(ladder)
+    check_report(ladder, page)
+
+    before, verbs[:] = page.read_text(), []
+    times = {path: path.stat().st_mtime_ns for path in ladder.root.rglob("*") if path.is_file()}
+    assert main(command) == 2, "without --resume a ladder that is there is left alone"
+    assert main([*command, "--resume"]) == 0
+    assert verbs == ["reproduce", "reproduce"]
+    assert page.read_text() == before
+    assert {path: path.stat().st_mtime_ns for path in ladder.root.rglob("*") if path.is_file()} == times
