@@ -118,7 +118,7 @@ def test_a_wrong_name_is_told_in_a_line_with_the_nearest_one(capsys, tmp_path, w
 
 
 def test_a_wrong_task_of_a_dataset_is_told(capsys, made, tmp_path):
-    said = mistake(capsys, "view", "--data", made.data, "--task", "colect_wood", "--out", tmp_path / "page.html")
+    said = mistake(capsys, "view", "--data", made.data, "--tasks", "colect_wood", "--out", tmp_path / "page.html")
     assert "has no task 'colect_wood'. Did you mean 'collect_wood'?" in said
 
 
@@ -211,13 +211,13 @@ def test_view_shows_the_episodes_that_are_asked_for(capsys, made, tmp_path):
         return sorted(episode["task"] for episode in payload["episodes"])
 
     assert shown() == ["collect_wood"] * 4 + ["place_table"] * 4
-    assert shown("--task", "collect_wood") == ["collect_wood"] * 4
-    assert shown("--task", "collect_wood", "place_table/tool") == ["collect_wood"] * 4 + ["place_table"] * 4
-    assert shown("--task", "place_table/tool", "--episodes", 3) == ["place_table"] * 3
+    assert shown("--tasks", "collect_wood") == ["collect_wood"] * 4
+    assert shown("--tasks", "collect_wood", "place_table/tool") == ["collect_wood"] * 4 + ["place_table"] * 4
+    assert shown("--tasks", "place_table/tool", "--episodes", 3) == ["place_table"] * 3
 
 
 def test_play_prints_an_episode_and_writes_a_page(capsys, tmp_path):
-    words = ("play", "--agent", "teacher:crafter", "--task", "place_table/tool", "--out", tmp_path / "page.html")
+    words = ("play", "--agent", "teacher:crafter", "--tasks", "place_table/tool", "--out", tmp_path / "page.html")
     status, out, _ = rig(capsys, *words)
     assert status == 0
     assert out.splitlines()[0].endswith("steps")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +39,7 @@ class Inspect:
             return self._agent(folder)
         for name in ("summary.json", "imagination.json", "scores.json", "run.json"):
             if (folder / name).is_file():
-                found = json.loads((folder / name).read_text())
+                found = _read(folder / name)
                 return {"text": json.dumps(found, indent=2), "kind": name, **found}
         raise RigError(
             f"{folder} holds none of manifest.json (a dataset), agent.json (an agent), run.json (a training run), "
@@ -66,6 +69,13 @@ class Inspect:
         return {"text": text, "kind": "agent", "bytes": size, **about}
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise RigError(f"{path} is not whole JSON ({error}); restore it, or make it anew") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reproduce:
     """Run a whole ladder: data, tokenizers, every row's training, evaluation, and the report with its figures.
@@ -76,7 +86,8 @@ class Reproduce:
         ladder: which ladder.
         preset: its budgets.
         root: folder of everything it makes; runs/<ladder>-<preset> where empty.
-        report: the page to write; docs/results/<ladder>.md where empty.
+        report: the page to write; docs/results/<ladder>.md where empty, or report.md in the root for other presets
+            than small.
         workers: commands side by side, sharing the cores; 0 runs all inside this process.
         only: names of jobs to run, with all that they need; all where none is given.
         plan: print the commands, and run nothing.
@@ -104,17 +115,26 @@ class Reproduce:
         jobs = needed(ladder.jobs(), self.only) if self.only else ladder.jobs()
         if self.plan:
             commands = [job.command for job in in_order(jobs)]
-            return {"text": "\n".join(commands), "jobs": len(commands)}
+            return {"text": "\n".join(commands), "jobs": len(commands), "commands": commands}
         if root.exists() and any(root.iterdir()) and not self.resume:
             raise RigError(f"{root} already holds a ladder; go on with it by --resume, or choose another --root")
         started = time.time()
-        run_plan(jobs, root / "logs", workers=self.workers)
+        run_plan(jobs, root / "logs", workers=self.workers, here=_run_here)
         page = ""
         if not self.only:
             from rig.recipes.report import write_report
 
-            page = str(write_report(ladder, Path(self.report or f"docs/results/{self.ladder}.md"), config.title))
+            usual = f"docs/results/{self.ladder}.md" if self.preset == "small" else root / "report.md"
+            page = str(write_report(ladder, Path(self.report or usual), config.title))
         return {"text": page, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
+
+
+def _run_here(words: Sequence[str]) -> int:
+    """Run a command inside this process, without its result on standard output."""
+    from rig.cli.main import main
+
+    with redirect_stdout(StringIO()):
+        return main(words)
 
 
 @dataclass(frozen=True, kw_only=True)

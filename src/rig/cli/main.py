@@ -7,6 +7,7 @@ imports torch before `run`.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -52,14 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = "--json" in given
     verb = read_verb(name, [word for word in given if word != "--json"])
     try:
-        result = verb.run()
+        _show(verb.run(), as_json)
+    except BrokenPipeError:  # whoever reads has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except RigError as error:
         print(f"rig {name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nrig {name}: interrupted; what is finished is kept. Run it again with --resume.", file=sys.stderr)
         return 130
-    _show(result, as_json)
     return 0
 
 
@@ -76,7 +79,7 @@ def overview() -> str:
             *lines,
             "",
             "`rig VERB --help` shows a verb's flags and an example. --json prints the result as JSON and nothing else.",
-            "example: rig play --agent runs/rig/agent --task collect_wood --dreams 3 --out runs/trace.html",
+            "example: rig play --agent runs/rig/agent --tasks collect_wood --dreams 3 --out runs/trace.html",
         ]
     )
 
@@ -101,7 +104,7 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
     text = result.pop("text", "")
     if text and not as_json:
         print(text)
-    print(json.dumps(result, ensure_ascii=False, default=str))
+    print(json.dumps(result, ensure_ascii=False, default=str), flush=True)
 
 
 if __name__ == "__main__":

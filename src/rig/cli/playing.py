@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 
 
@@ -13,12 +14,13 @@ from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 class Play:
     """Play a few episodes, print what was thought and done, and write them as a page to look at.
 
-    Example: rig play --agent runs/rig/agent --task collect_wood/manual --dreams 3 --out runs/trace.html
+    Example: rig play --agent runs/rig/agent --tasks collect_wood/manual --dreams 3 --out runs/trace.html
 
     Attributes:
         agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
         out: the page.
-        task: "task" or "task/setting".
+        environment: the world; an agent's own where empty.
+        tasks: "task" or "task/setting".
         episodes: episodes per task and setting.
         skip: seeds to leave out first.
         dreams: n of the lookahead; 0 acts at once.
@@ -29,7 +31,8 @@ class Play:
 
     agent: str
     out: str
-    task: tuple[str, ...] = ("collect_wood",)
+    environment: str = ""
+    tasks: tuple[str, ...] = ("collect_wood",)
     episodes: int = 1
     skip: int = 0
     dreams: int = 0
@@ -45,7 +48,8 @@ class Play:
 
         config = EmbodiedConfig(
             agent=self.agent,
-            tasks=self.task,
+            environment=self.environment,
+            tasks=self.tasks,
             episodes=self.episodes,
             skip=self.skip,
             split="validation",
@@ -138,6 +142,9 @@ class Imagine:
         context: "fresh" begins each dream anew from the last one, "lookahead" keeps all in one conversation.
         read_back: how dreams are read inside a lookahead.
         split: "evaluation" for numbers, "validation" for tuning.
+        teacher: who plays the episodes that the chains are taken from.
+        reasoner: who writes the thoughts given on the way.
+        batch_size: chains side by side.
     """
 
     agent: str
@@ -148,6 +155,9 @@ class Imagine:
     context: Literal["fresh", "lookahead"] = "fresh"
     read_back: Literal["pixels", "codes"] = "pixels"
     split: Literal["evaluation", "validation"] = "evaluation"
+    teacher: str = "crafter"
+    reasoner: str = "crafter"
+    batch_size: int = 64
 
     def run(self) -> dict[str, Any]:
         """Dream and score."""
@@ -162,6 +172,9 @@ class Imagine:
             context=self.context,
             read_back=self.read_back,
             split=self.split,
+            teacher=self.teacher,
+            reasoner=self.reasoner,
+            batch_size=self.batch_size,
         )
         scores = evaluate_imagination(config, self.out)
         return {"text": imagination_text(scores), "out": self.out, **scores}
@@ -176,13 +189,13 @@ class View:
     Attributes:
         data: folder of the dataset.
         out: the page.
-        task: "task" or "task/setting" to choose from; all where none is given.
+        tasks: "task" or "task/setting" to choose from; all where none is given.
         episodes: the most episodes to show, spread over the dataset.
     """
 
     data: str
     out: str
-    task: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
     episodes: int = 12
 
     def run(self) -> dict[str, Any]:
@@ -190,11 +203,13 @@ class View:
         from rig.data import Dataset
         from rig.viewer import render_trace
 
+        if self.episodes < 1:
+            raise RigError(f"--episodes {self.episodes}: show at least one")
         dataset = Dataset(self.data)
-        wanted = {name.partition("/")[0] for name in self.task}
+        wanted = {name.partition("/")[0] for name in self.tasks}
         if wanted:
             dataset = dataset.filter(task=sorted(wanted))
-        entries = [e for e in dataset.entries if not wanted or {e.task, f"{e.task}/{e.setting}"} & set(self.task)]
+        entries = [e for e in dataset.entries if not wanted or {e.task, f"{e.task}/{e.setting}"} & set(self.tasks)]
         chosen = entries[:: max(1, len(entries) // self.episodes)][: self.episodes]
         page = render_trace(
             [dataset[entry.id] for entry in chosen],

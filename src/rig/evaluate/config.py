@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rig.errors import RigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbodiedConfig:
@@ -67,3 +69,7 @@ class ImaginationConfig:
     teacher: str = "crafter"
     reasoner: str = "crafter"
     batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.chains, self.depth, self.batch_size) < 1:
+            raise RigError(f"chains={self.chains}, depth={self.depth}, batch_size={self.batch_size}: at least 1 each")

@@ -8,7 +8,6 @@ real frames (no dream can be better), and a copy of the frame the chain began wi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -207,8 +206,3 @@ def _write(engine: Engine, encoder: SegmentEncoder, session: Session) -> NDArray
     codes = session.write_image(rows, GREEDY).codes
     session.append(rows, [encoder.close_image(session.next_position(row)) for row in rows])
     return engine.decode_images(codes)
-
-
-def load_scores(folder: Path | str) -> dict[str, Any]:
-    """Return the scores in `folder`."""
-    return json.loads((Path(folder) / "imagination.json").read_text())

@@ -19,6 +19,9 @@ class LadderConfig:
         preset: the network's sizes.
         title: of the report.
         environment: the world.
+        teacher: who plays S1, and beside the agent in S3.
+        reasoner: who thinks in S2 and S4.
+        reviewer: who reviews in S3 and S4.
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
         review_episodes: S3 and S4 episodes per task and setting and round.
@@ -45,6 +48,9 @@ class LadderConfig:
     preset: str
     title: str
     environment: str = "crafter"
+    teacher: str = "crafter"
+    reasoner: str = "crafter"
+    reviewer: str = "crafter"
     tasks: tuple[str, ...] = ()
     episodes: int
     review_episodes: int

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +66,9 @@ class _Running:
     started: float = field(default_factory=time.time)
 
 
-def run_plan(jobs: Sequence[Job], logs: Path, *, workers: int = 1) -> None:
+def run_plan(
+    jobs: Sequence[Job], logs: Path, *, workers: int = 1, here: Callable[[Sequence[str]], int] | None = None
+) -> None:
     """Run every job that is not done.
 
     Args:
@@ -74,6 +76,7 @@ def run_plan(jobs: Sequence[Job], logs: Path, *, workers: int = 1) -> None:
         logs: folder of what the commands print, one file each.
         workers: commands at a time; the machine's cores are shared evenly among them. 0 runs them one after the other
             inside this process, which spares their start-up and suits tests.
+        here: runs the words of a command inside this process and returns its status; needed where `workers` is 0.
 
     Raises:
         RigError: a job failed, with the end of its log; what is done stays done. Or the needs go in a circle.
@@ -83,9 +86,11 @@ def run_plan(jobs: Sequence[Job], logs: Path, *, workers: int = 1) -> None:
     left = [job for job in order if not job.is_done]
     with tqdm(total=len(order), initial=len(order) - len(left), desc="reproduce", unit="job") as bar:
         if not workers:
+            assert here is not None, "0 workers need a way to run commands here"
             for job in left:
                 bar.set_postfix_str(job.name)
-                _run_here(job)
+                if here(job.arguments) or not job.is_done:
+                    raise RigError(f"the job {job.name} failed: {job.command}")
                 bar.update()
         else:
             _run_beside(left, logs, workers, bar)
@@ -127,14 +132,6 @@ def needed(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:
             kept[name] = by_name[name]
             waiting.extend(by_name[name].needs)
     return [job for job in jobs if job.name in kept]
-
-
-def _run_here(job: Job) -> None:
-    from rig.cli.main import main
-
-    status = main([*job.arguments, "--json"])
-    if status or not job.is_done:
-        raise RigError(f"the job {job.name} failed: {job.command}")
 
 
 def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rig.envs import make_world
 from rig.recipes.config import LadderConfig
 from rig.recipes.jobs import Job
 
@@ -70,7 +71,8 @@ class Ladder:
             arguments=(
                 "train-tokenizer",
                 *("--data", self.path("s2"), "--out", self.path("tokenizers"), "--preset", config.preset),
-                *("--steps", str(config.tokenizer_steps), "--held-out", str(config.tokenizer_held_out), "--resume"),
+                *("--steps", str(config.tokenizer_steps), "--held-out", str(config.tokenizer_held_out)),
+                *("--reviewer", config.reviewer, "--resume"),
             ),
             result=self.root / "tokenizers" / "scores.json",
             needs=("s2",),
@@ -80,12 +82,14 @@ class Ladder:
             yield from self._review(number)
 
     def _collect(self, name: str, episodes: int, skip: int) -> Job:
-        words = ("collect", "--out", self.path(name), "--environment", self.config.environment)
+        words: tuple[str, ...] = ("collect", "--out", self.path(name), "--environment", self.config.environment)
+        words += ("--teacher", self.config.teacher)
         counts = ("--episodes", str(episodes), "--skip", str(skip), "--resume")
         return Job(name=name, arguments=(*words, *counts, *self._tasks()), result=self._marker(name))
 
     def _reason(self, source: str, name: str) -> Job:
-        words = ("reason", "--source", self.path(source), "--out", self.path(name), "--resume")
+        words: tuple[str, ...] = ("reason", "--source", self.path(source), "--out", self.path(name))
+        words += ("--reasoner", self.config.reasoner, "--resume")
         return Job(name=name, arguments=words, result=self._marker(name), needs=(source,))
 
     def _review(self, number: int) -> Iterator[Job]:
@@ -100,8 +104,8 @@ class Ladder:
                     *(verb, "--agent", self.agent(player), "--out", self.path(name)),
                     *("--episodes", str(config.review_episodes), "--states", str(config.review_states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
-                    *("--seed", str(number), "--resume"),
-                    *self._tasks(),
+                    *("--teacher", config.teacher, "--reasoner", config.reasoner, "--reviewer", config.reviewer),
+                    *("--seed", str(number), "--resume", *self._tasks()),
                 ),
                 result=self._marker(name),
                 needs=(player,),
@@ -142,8 +146,8 @@ class Ladder:
         leave on average, and all that matters is that every row of a share takes the same.
         """
         config = self.config
-        cells = len(config.tasks) or 14
-        conversations = 20 * cells * config.episodes * fraction * config.epochs
+        cells = make_world(config.environment).tasks.cells(config.tasks)
+        conversations = 20 * len(cells) * config.episodes * fraction * config.epochs
         return max(1, min(config.steps, round(conversations / config.batch_size)))
 
     def _train(
@@ -177,7 +181,7 @@ class Ladder:
 
     def _scores(self) -> Iterator[Job]:
         config, last = self.config, self.lookahead_run(self.last_round)
-        yield self._eval("teacher", "teacher:crafter")
+        yield self._eval("teacher", f"teacher:{config.teacher}")
         yield self._eval("random", "teacher:random")
         for row in ROWS:
             yield self._eval(row, f"{row}-2")
@@ -207,6 +211,7 @@ class Ladder:
         words += ["--episodes", str(self.config.evaluation_episodes), "--resume"]
         words += ["--dreams", str(dreams)] if dreams else []
         words += ["--read-back", read_back] if read_back != "pixels" else []
+        words += ["--environment", self.config.environment] if is_teacher else []
         wanted = tasks or self.config.evaluation_tasks or self.config.tasks
         words += ["--tasks", *wanted] if wanted else []
         needs = () if is_teacher else (run,)
@@ -214,12 +219,18 @@ class Ladder:
 
     def _imagine(self, name: str, run: str, *flags: str) -> Job:
         out = self.root / "imagine" / name
-        words = ("imagine", "--agent", self.agent(run), "--out", str(out), "--chains", str(self.config.chains))
-        tasks = tuple(task for task in self.config.tasks if not task.startswith("place_table"))
-        chosen = ("--tasks", *tasks) if tasks else ()
+        words: tuple[str, ...] = ("imagine", "--agent", self.agent(run), "--out", str(out))
+        words += (
+            "--chains",
+            str(self.config.chains),
+            "--teacher",
+            self.config.teacher,
+            "--reasoner",
+            self.config.reasoner,
+        )
         return Job(
             name=f"imagine-{name}",
-            arguments=(*words, *flags, *chosen),
+            arguments=(*words, *flags, *self._tasks()),
             result=out / "imagination.json",
             needs=(run,),
         )

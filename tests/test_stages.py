@@ -1,0 +1,502 @@
+"""The stages on real Crafter: what a record claims is lived again in a fresh world, and no kill shows in the end."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from makers import TASKS
+from test_data_roundtrip import assert_same, write
+
+from rig.actions import CRAFTER, Action
+from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase
+from rig.data import CodesCache, Dataset, DatasetWriter
+from rig.dialogue import prompt
+from rig.engine import Sampler
+from rig.envs import make_world
+from rig.envs.seeds import Split, split_of
+from rig.errors import DatasetError, RigError
+from rig.policy import PolicyConfig
+from rig.records import NOISE, POLICY, TEACHER, Decision, Dream, Observation, fake_trajectory
+from rig.stages import CollectConfig, LookaheadConfig, Opening, ReasonConfig, align, collect, reason, review
+from rig.stages.lookahead import Workshop
+from rig.stages.s2_reason import annotate, diverse_successes
+from rig.stages.s3_review import review_episode
+from rig.stages.s4_align import align_episode
+from rig.teachers import TEACHERS
+from rig.train import Tokenizers
+from rig.train.tokenizers import encode_frames
+
+STAGES = ("collect", "reason", "review", "align")
+SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1}
+PIECES = {"collect": "s1_collect.teach", "reason": "s2_reason.annotate"}
+PIECES |= {"review": "s3_review.review_episode", "align": "s4_align.align_episode"}
+HORIZON = 2
+LIVELY = partial(PolicyConfig, thought_tokens=4, text=Sampler(temperature=1.0))
+"""An agent after four steps of training presses one key for ever; at this temperature it tries them all."""
+
+
+def prepare(patch, stage, writer=DatasetWriter):
+    """Make the agent lively and the stage's shards small."""
+    patch.setattr("rig.stages.lookahead.PolicyConfig", LIVELY)
+    patch.setattr("rig.stages.base.DatasetWriter", partial(writer, shard_steps=SHARD_STEPS[stage]))
+
+
+def lookahead(root, **changes):
+    config = LookaheadConfig(
+        agent=str(root / "basic" / "agent"),
+        tasks=("place_table/tool",),
+        episodes=4,
+        skip=4,
+        states=99,
+        horizons=(0, 1),
+        batch_size=2,
+    )
+    return replace(config, **changes)
+
+
+def run(stage, root, out, *, resume=False, **changes):
+    """Run a stage on what lies in `root`, with `changes` of this file's configuration."""
+    opening = Opening(resume=resume)
+    if stage == "collect":
+        return collect(replace(CollectConfig(tasks=TASKS, episodes=4), **changes), out, opening)
+    if stage == "reason":
+        return reason(root / "s1", replace(ReasonConfig(), **changes), out, opening)
+    if stage == "review":
+        return review(lookahead(root, **changes), out, opening)
+    return align(lookahead(root, **{"episodes": 2, "states": 3, **changes}), out, opening)
+
+
+@pytest.fixture(scope="module")
+def whole(made, tmp_path_factory):
+    """Every stage's dataset, made without interruption."""
+    folder, datasets = tmp_path_factory.mktemp("whole"), {}
+    for stage in STAGES:
+        with pytest.MonkeyPatch.context() as patch:
+            prepare(patch, stage)
+            datasets[stage] = run(stage, made.root, folder / stage)
+    return datasets
+
+
+@pytest.fixture(scope="module")
+def shop(made):
+    with pytest.MonkeyPatch.context() as patch:
+        prepare(patch, "review")
+        return Workshop(lookahead(made.root))
+
+
+@pytest.fixture(scope="module")
+def visits(shop):
+    """The agent's own episodes, by id."""
+    return {visit.trajectory.id: visit for visit in shop.visit(shop.episodes())}
+
+
+@pytest.fixture(scope="module")
+def wanderings(shop):
+    """Episodes of random keys in place of the agent's: the same on every machine."""
+
+    def decide(observations, seeds):
+        keys = [str(np.random.default_rng(seed).choice(CRAFTER.keys)) for seed in seeds]
+        return [Decision(action=Action.press(key), thought="1. I wait here.") for key in keys]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shop.policy, "decide", decide)
+        return list(shop.visit(shop.episodes()))
+
+
+@pytest.fixture
+def teacher():
+    return TEACHERS.get("crafter")()
+
+
+def relive(trajectory):
+    """Press a trajectory's keys in a fresh world; return the world, and what it was before each step."""
+    world = make_world("crafter")
+    frame, info = world.reset(seed=trajectory.seed, options={"task": trajectory.task, "setting": trajectory.setting})
+    moments = []
+    for step in trajectory.steps:
+        moments.append(SimpleNamespace(frame=frame, facts=info["privileged"], state=world.save()))
+        frame, _, _, _, info = world.act(step.action)
+    return world, moments
+
+
+def steps_left(world, teacher, state, patience=80):
+    """Return how many steps the teacher needs from `state`."""
+    world.load(state)
+    for count in range(patience):
+        if world.samples >= world.task.target:
+            return count
+        if world.act(teacher.act(world))[2]:
+            return count + 1 if world.samples >= world.task.target else patience
+    return patience
+
+
+# S1
+
+
+def test_a_taught_episode_is_what_the_teacher_does_in_that_world(made, teacher):
+    dataset = Dataset(made.root / "s1")
+    for trajectory in dataset:
+        world, moments = relive(trajectory)
+        assert trajectory.success == (world.samples >= world.task.target)
+        assert trajectory.samples == world.samples
+        assert trajectory.lineage.actor == teacher.name
+        for step, moment in zip(trajectory.steps, moments, strict=True):
+            assert np.array_equal(step.frame, moment.frame)
+            assert np.array_equal(step.frame, world.load(moment.state))
+            assert step.privileged == moment.facts
+            if step.actor == TEACHER:
+                assert teacher.act(world) == step.action
+            frame, reward, *_ = world.act(step.action)
+            assert np.array_equal(step.next_frame, frame)
+            assert step.reward == reward
+        assert [step.previous_action for step in trajectory.steps[1:]] == [s.action for s in trajectory.steps[:-1]]
+    actors = [step.actor for step in dataset.steps()]
+    assert set(actors) == {TEACHER, NOISE}
+    assert actors.count(TEACHER) > actors.count(NOISE)
+
+
+@pytest.mark.parametrize("name", TEACHERS.names())
+def test_the_worlds_are_of_training_and_skipping_gives_the_next_ones(made, tmp_path, name):
+    everything = run("collect", made.root, tmp_path / "all", teacher=name, episodes=2)
+    assert {split_of(trajectory.seed) for trajectory in everything} == {Split.TRAIN}
+    later = run("collect", made.root, tmp_path / "later", teacher=name, episodes=1, skip=1)
+    assert later.ids == everything.ids[len(TASKS) :]
+    for trajectory in later:
+        assert_same(trajectory, everything[trajectory.id])
+
+
+def test_one_configuration_is_one_dataset(made, tmp_path):
+    again = run("collect", made.root, tmp_path / "again")
+    assert again.content_hash == Dataset(made.root / "s1").content_hash
+    other = run("collect", made.root, tmp_path / "other", seed=1)
+    assert other.ids == again.ids
+    assert other.content_hash != again.content_hash
+
+
+def test_noise_comes_as_often_as_asked_and_what_it_spoils_is_not_reasoned_about(made, tmp_path):
+    changes = {"tasks": ("collect_wood/manual",), "episodes": 2}
+    calm = run("collect", made.root, tmp_path / "calm", noise=0.0, **changes)
+    assert {step.actor for step in calm.steps()} == {TEACHER}
+    wild = run("collect", made.root, tmp_path / "wild", noise=1.0, **changes)
+    assert {step.actor for step in wild.steps()} == {NOISE}
+    assert len({step.action for step in wild.steps()}) > 10
+    assert [trajectory.success for trajectory in wild] == [False, False]
+    assert reason(tmp_path / "wild", ReasonConfig(), tmp_path / "s2").ids == []
+
+
+# S2
+
+
+def test_every_taught_step_gets_a_thought_and_every_thought_is_true(made):
+    checker = CHECKERS.get("crafter")()
+    for step in Dataset(made.data).steps():
+        if step.thought is None:
+            assert step.actor == NOISE
+            continue
+        verdicts = checker.check(step.thought, step.privileged, step.action)
+        assert verdicts[-1].concludes
+        assert all(verdict.holds for verdict in verdicts), step.thought
+
+
+def test_thoughts_are_all_that_reasoning_adds_and_the_same_each_time(made, tmp_path):
+    taught, reasoner = Dataset(made.root / "s1"), REASONERS.get("crafter")()
+    dataset = run("reason", made.root, tmp_path / "again")
+    assert dataset.content_hash == Dataset(made.data).content_hash
+    assert dataset.info.parent == taught.as_parent()
+    assert dataset.ids == [trajectory.id for trajectory in taught if trajectory.success]
+    for trajectory in dataset:
+        lineage = trajectory.lineage
+        assert (lineage.stage, lineage.parent) == ("s2", trajectory.id)
+        assert (lineage.annotator, lineage.prompt) == (reasoner.name, reasoner.prompt)
+        bare = trajectory.with_steps(tuple(replace(step, thought=None) for step in trajectory.steps))
+        assert_same(replace(bare, lineage=taught[trajectory.id].lineage), taught[trajectory.id])
+
+
+def test_a_false_thought_is_left_out_where_a_checker_looks(made):
+    liar = SimpleNamespace(
+        name="liar", prompt="", reason=lambda steps: ["1. Diamond is right in front. 2. I rest."] * len(steps)
+    )
+    trajectory = Dataset(made.root / "s1")[0]
+    checked = annotate(trajectory, liar, CHECKERS.get("crafter")())
+    assert {step.thought for step in checked.steps} == {None}
+    assert None not in {step.thought for step in annotate(trajectory, liar, None).steps}
+
+
+def test_of_the_same_actions_only_some_are_kept(tmp_path):
+    plain = fake_trajectory(0, size=8)
+    many = [replace(plain, id=f"same-{number}") for number in range(4)]
+    many += [replace(fake_trajectory(1, size=8), id="other"), replace(plain, id="failed", success=False)]
+    many += [replace(plain, id="elsewhere", setting="tool")]
+    dataset = Dataset(write(tmp_path / "set", many))
+    assert diverse_successes(dataset, 2) == ["same-0", "same-1", "other", "elsewhere"]
+    assert diverse_successes(dataset, 9) == [trajectory.id for trajectory in many if trajectory.success]
+
+
+# S3
+
+
+def test_a_review_begins_where_the_agent_stood_and_ends_with_what_the_teacher_does(whole, visits, teacher):
+    reviewer = REVIEWERS.get("crafter")()
+    assert whole["review"].num_steps > 8
+    for trajectory in whole["review"]:
+        own = visits[trajectory.id].trajectory
+        world, moments = relive(own)
+        assert split_of(trajectory.seed) is Split.TRAIN
+        for step in trajectory.steps:
+            moment, taken = moments[step.index], own.steps[step.index : step.index + HORIZON]
+            assert np.array_equal(step.frame, moment.frame)
+            assert np.array_equal(step.frame, world.load(moment.state))
+            assert teacher.act(world) == step.action == step.review.action != taken[0].action
+            assert np.array_equal(step.next_frame, world.act(step.action)[0])
+            world.load(moment.state)
+            for dream, mine in zip(step.dreams, taken, strict=len(own.steps) - 1 - step.index >= HORIZON):
+                assert (dream.thought, dream.action) == (mine.thought, mine.action)
+                frame, _, _, _, info = world.act(dream.action)
+                assert np.array_equal(dream.frame, frame)
+                assert np.array_equal(dream.real_frame, frame)
+                assert dream.privileged == info["privileged"]
+            assert (step.review.helped, step.actor) == (True, POLICY)
+            assert step.thought == step.review.thought
+            assert step.thought == reviewer.review([ReviewCase(step=step, better=step.action)])[0]
+
+
+def test_what_is_reviewed_is_what_the_agent_decides_there(whole, shop):
+    for trajectory in whole["review"]:
+        step = trajectory.steps[0]
+        observation = Observation(frame=step.frame, instruction="place a table", previous_action=step.previous_action)
+        seed = next(episode for episode in shop.episodes() if episode.id == trajectory.id).decision_seed(step.index)
+        decision = shop.policy.decide([observation], [seed])[0]
+        assert (decision.thought, decision.action) == (step.dreams[0].thought, step.dreams[0].action)
+
+
+def test_kept_are_the_states_where_following_the_agent_costs_the_margin(shop, wanderings, teacher, monkeypatch):
+    counts = []
+    for margin in (1, 2, 3):
+        monkeypatch.setattr(shop, "config", replace(shop.config, margin=margin))
+        counts.append(0)
+        for visit in wanderings:
+            world, moments = relive(visit.trajectory)
+            steps, last = visit.trajectory.steps, len(moments) - 1
+            expected = []
+            for index in range(last):
+                count = min(HORIZON, last - index)
+                states = (moments[index].state, moments[index + count].state)
+                before, after = (steps_left(world, teacher, state) for state in states)
+                world.load(moments[index].state)
+                if teacher.act(world) != steps[index].action and count + after - before >= margin:
+                    expected.append(index)
+            found = review_episode(shop, visit)
+            assert [step.index for step in (found.steps if found else ())] == expected
+            counts[-1] += len(expected)
+    assert counts[0] > counts[1] > counts[2] > 0
+
+
+def test_no_more_states_than_asked_and_none_whose_thoughts_cannot_be_said(shop, wanderings, monkeypatch):
+    visit = max(wanderings, key=lambda visit: len(visit.states))
+    every = {step.index for step in review_episode(shop, visit).steps}
+    assert max(every) > HORIZON
+    steps = list(visit.trajectory.steps)
+    steps[HORIZON] = replace(steps[HORIZON], thought=f"I see.{prompt.NEXT_ACTION}")
+    mute = replace(visit, trajectory=visit.trajectory.with_steps(tuple(steps)))
+    left = {step.index for step in review_episode(shop, mute).steps}
+    assert left == {index for index in every if not index <= HORIZON < index + HORIZON}
+    monkeypatch.setattr(shop, "config", replace(shop.config, states=2))
+    few = [step.index for step in review_episode(shop, visit).steps]
+    assert few == sorted(few)
+    assert len(few) == 2
+    assert set(few) < every
+
+
+# S4
+
+
+def test_a_dream_is_aligned_with_what_the_engine_shows(whole, visits, made):
+    vq, dataset, reasoner = Tokenizers.load(made.tokenizers).vq, whole["align"], REASONERS.get("crafter")()
+    cache = CodesCache(dataset, "vq")
+    cache.fill(lambda frames: encode_frames(vq, frames), progress=False)
+    moved = 0
+    for trajectory in dataset.with_codes(cache):
+        world, moments = relive(visits[trajectory.id].trajectory)
+        for step in trajectory.steps:
+            frame, facts = world.load(moments[step.index].state), step.privileged
+            assert np.array_equal(step.frame, frame)
+            assert facts == moments[step.index].facts
+            assert len(step.dreams) == HORIZON
+            for dream in step.dreams:
+                seen = replace(step, frame=frame, privileged=facts, action=dream.action)
+                assert dream.thought == reasoner.reason([seen])[0]
+                frame, _, _, _, info = world.act(dream.action)
+                facts = info["privileged"]
+                assert np.array_equal(dream.real_frame, frame)
+                assert np.array_equal(dream.real_codes, encode_frames(vq, frame[None])[0])
+                assert dream.privileged == facts
+                assert not np.array_equal(dream.frame, frame)
+            moved += not np.array_equal(step.frame, frame)
+    assert moved, "some dream goes somewhere"
+
+
+def test_the_dreams_are_the_agents_own(whole, shop):
+    for trajectory in whole["align"]:
+        step = trajectory.steps[0]
+        observation = Observation(frame=step.frame, instruction="place a table", previous_action=step.previous_action)
+        seed = next(episode for episode in shop.episodes() if episode.id == trajectory.id).decision_seed(step.index)
+        dreamed = shop.policy.dream_ahead([observation], [seed], len(step.dreams))[0]
+        assert [dream.action for dream in step.dreams] == [dream.action for dream in dreamed]
+        assert all(np.array_equal(found.frame, dream.frame) for found, dream in zip(step.dreams, dreamed, strict=True))
+
+
+def test_a_dream_ends_with_its_episode(shop, wanderings, monkeypatch):
+    dream = Dream(thought="1. I put down table now.", action=Action.press("place_table"))
+    monkeypatch.setattr(shop.policy, "dream_ahead", lambda observations, seeds, n: [[dream] * n for _ in observations])
+    lengths = []
+    for visit in wanderings:
+        world, moments = relive(visit.trajectory)
+        for step in align_episode(shop, REASONERS.get("crafter")(), visit).steps:
+            world.load(moments[step.index].state)
+            ends = [world.act(dream.action)[2] for _ in step.dreams]
+            assert ends == [*[False] * (len(ends) - 1), len(ends) < HORIZON]
+            lengths.append(len(ends))
+    assert {1, HORIZON} <= set(lengths)
+
+
+def test_an_aligned_step_keeps_a_good_proposal_and_corrects_a_bad_one(whole, visits, teacher):
+    reviewer, helped = REVIEWERS.get("crafter")(), []
+    for trajectory in whole["align"]:
+        world, moments = relive(visits[trajectory.id].trajectory)
+        for step in trajectory.steps:
+            state = moments[step.index].state
+            world.load(state)
+            for dream in step.dreams:
+                world.act(dream.action)
+            after = world.save()
+            lost = len(step.dreams) + steps_left(world, teacher, after) - steps_left(world, teacher, state)
+            world.load(state)
+            better, proposal = teacher.act(world), step.dreams[0].action
+            assert step.action == step.review.action == (better if better == proposal or lost >= 1 else proposal)
+            assert step.review.helped == (step.action != proposal)
+            assert np.array_equal(step.next_frame, world.act(step.action)[0])
+            assert step.thought == reviewer.review([ReviewCase(step=step, better=step.action)])[0]
+            helped.append(step.review.helped)
+    assert True in helped
+
+
+# All of them
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "message"),
+    [
+        ("collect", {"noise": 0.5}, "config.noise: 0.08 there, 0.5 now"),
+        ("reason", {"same_actions": 3}, "config.same_actions: 20 there, 3 now"),
+        ("review", {"margin": 2}, "config.margin: 1 there, 2 now"),
+        ("align", {"horizons": (1,)}, r"config.horizons: \[0, 1\] there, \[1\] now"),
+    ],
+)
+def test_what_is_there_is_neither_overwritten_nor_gone_on_with_differently(whole, made, stage, changes, message):
+    path = whole[stage].path
+    before = stamps(path)
+    with pytest.raises(DatasetError, match=r"already holds a dataset; go on with it .--resume.*--overwrite"):
+        run(stage, made.root, path)
+    with pytest.raises(DatasetError, match=rf"begun with another configuration \({message}\)"):
+        run(stage, made.root, path, resume=True, **changes)
+    assert stamps(path) == before
+    Dataset(path).verify()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+folder, stage, root, out, kept = sys.argv[1:]
+sys.path.insert(0, folder)
+import pytest, test_stages
+from rig.data import DatasetWriter
+
+class Doomed(DatasetWriter):
+    def append(self, trajectory):
+        if len(self.done) == int(kept):
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().append(trajectory)
+
+test_stages.prepare(pytest.MonkeyPatch(), stage, Doomed)
+test_stages.run(stage, Path(root), Path(out))
+"""
+
+
+def stamps(path):
+    """Return what tells whether a shard's file was touched."""
+    files = [(file.name, file.stat()) for file in (path / "shards").glob("*.parquet")]
+    return {(name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in files}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_path, monkeypatch, stage):
+    out, wanted = tmp_path / "cut", whole[stage]
+    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1}[stage]
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), stage, str(made.root), str(out), str(kept)]
+    killed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with pytest.raises(DatasetError, match="unfinished"):
+        Dataset(out)
+    left = Dataset(out, allow_incomplete=True)
+    assert 0 < len(left) <= kept < len(wanted)
+    assert bool(list((out / "shards").glob("*.tmp"))) == (len(left) < kept), "lost is the shard in the making"
+    before, again = stamps(out), []
+
+    module, _, name = PIECES[stage].partition(".")
+    make = getattr(sys.modules[f"rig.stages.{module}"], name)
+
+    def noted(*arguments):
+        made_again = make(*arguments)
+        again.append(made_again.id)
+        return made_again
+
+    prepare(monkeypatch, stage)
+    monkeypatch.setattr(f"rig.stages.{PIECES[stage]}", noted)
+    dataset = run(stage, made.root, out, resume=True)
+    assert sorted(again) == sorted(set(wanted.ids) - set(left.ids))
+    assert before < stamps(out)
+    assert sorted(dataset.ids) == sorted(wanted.ids)
+    for trajectory in dataset:
+        assert_same(trajectory, wanted[trajectory.id])
+    assert dataset.content_hash == wanted.content_hash
+    assert not list((out / "shards").glob("*.tmp"))
+    dataset.verify()
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "message"),
+    [
+        (CollectConfig, {"noise": 1.5}, r"noise=1.5: a chance"),
+        (CollectConfig, {"burst": 0}, "burst=0: at least 1"),
+        (ReasonConfig, {"same_actions": 0}, "same_actions=0: at least 1"),
+        (LookaheadConfig, {"agent": "", "batch_size": 0}, "batch_size=0: at least 1"),
+        (LookaheadConfig, {"agent": "", "states": 0}, "states=0"),
+        (LookaheadConfig, {"agent": "", "horizons": (0, 0)}, r"horizons \(0, 0\)"),
+    ],
+)
+def test_numbers_that_make_no_data_are_refused(config, changes, message):
+    with pytest.raises(RigError, match=message):
+        config(**changes)
+
+
+@pytest.mark.parametrize("changes", [{"episodes": 0}, {"skip": -1}])
+def test_episodes_that_cannot_be_counted_are_refused(made, tmp_path, changes):
+    with pytest.raises(RigError, match=r"episodes of 2 tasks after"):
+        run("collect", made.root, tmp_path / "s1", **changes)
+    assert not (tmp_path / "s1").exists()
+
+
+def test_a_task_named_twice_is_collected_once(made, tmp_path):
+    tasks = ("place_table/tool", "place_table", "place_table/tool")
+    dataset = run("collect", made.root, tmp_path / "s1", tasks=tasks, episodes=1)
+    assert [(entry.task, entry.setting) for entry in dataset.entries] == [
+        ("place_table", "tool"),
+        ("place_table", "manual"),
+    ]
