@@ -45,5 +45,6 @@ class Judge:
         return self.teacher.act(self.world)
 
     def advantage(self, before: bytes, after: bytes, steps: int) -> int:
-        """Return the steps lost by the policy's `steps` steps from `before` to `after`."""
-        return steps + self.cost_to_go(after) - self.cost_to_go(before)
+        """Return the steps lost by the policy's `steps` steps from `before` to `after`; 0 where nothing was to lose."""
+        best = self.cost_to_go(before)
+        return steps + self.cost_to_go(after) - best if best < self.patience else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,15 +55,15 @@ class Workshop:
             self.bundle, PolicyConfig(form=self.bundle.form), dreams_ahead=len(config.horizons)
         )
 
-    def info(self, stage: str, out: Path | str, config: dict) -> DatasetInfo:
-        """Return what the stage's dataset says of itself."""
+    def info(self, stage: str, out: Path | str) -> DatasetInfo:
+        """Return what the stage's dataset says of itself, its agent's weights included: no other agent goes on with it."""
         return DatasetInfo(
             name=Path(out).name,
             stage=stage,
             environment=self.bundle.environment,
             action_space=self.bundle.space,
             frame_size=self.world.observation_space.shape[:2],  # type: ignore[index, arg-type]
-            config=config,
+            config=asdict(self.config) | {"agent": agent_name(self.config.agent)},
         )
 
     def episodes(self) -> list[Episode]:

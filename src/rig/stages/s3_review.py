@@ -8,7 +8,7 @@ otherwise and following the agent for n steps costs at least `margin` steps (a s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -36,7 +36,7 @@ def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = N
         for visited in shop.visit(pieces):
             yield review_episode(shop, visited)
 
-    info = shop.info("s3", out, asdict(config))
+    info = shop.info("s3", out)
     return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
 
 

@@ -8,7 +8,7 @@ and corrects one that was not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -37,7 +37,7 @@ def align(config: LookaheadConfig, out: Path | str, opening: Opening | None = No
         for visited in shop.visit(pieces):
             yield align_episode(shop, reasoner, visited)
 
-    info = shop.info("s4", out, asdict(config))
+    info = shop.info("s4", out)
     return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
 
 
