@@ -56,7 +56,7 @@ class Workshop:
         )
 
     def info(self, stage: str, out: Path | str) -> DatasetInfo:
-        """Return what the stage's dataset says of itself, its agent's weights included: no other agent goes on with it."""
+        """Return what the stage's dataset says of itself; its agent is named with its weights' hash."""
         return DatasetInfo(
             name=Path(out).name,
             stage=stage,
