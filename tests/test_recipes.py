@@ -11,7 +11,7 @@ import pytest
 
 from rig.annotators import CHECKERS
 from rig.cli import main as cli
-from rig.cli.main import read_verb
+from rig.cli.main import main, read_verb
 from rig.cli.playing import Eval, Imagine
 from rig.data import Dataset
 from rig.envs.rollout import Episode, Played
@@ -105,18 +105,18 @@ def test_a_plan_that_was_cut_goes_on_and_does_nothing_twice(tmp_path, monkeypatc
     monkeypatch.setattr(s1_collect, "teach", note_episode)
     jobs = plan_of(tmp_path)
     with pytest.raises(RigError, match="the job s1 failed: rig collect --out"):
-        run_plan(jobs, tmp_path / "logs", workers=0)
+        run_plan(jobs, tmp_path / "logs", workers=0, here=main)
     assert verbs == ["collect"]
     assert (tmp_path / "s1" / "manifest.json").is_file()
     assert not jobs[2].is_done, "an unfinished dataset is no result"
-    run_plan(jobs, tmp_path / "logs", workers=0)
+    run_plan(jobs, tmp_path / "logs", workers=0, here=main)
     assert verbs == ["collect", "collect", "reason", "view"]
     assert len(taught) == len(set(taught)) == 3
     assert all(entry.is_done for entry in jobs)
     (tmp_path / "page.html").unlink()
-    run_plan(jobs, tmp_path / "logs", workers=0)
+    run_plan(jobs, tmp_path / "logs", workers=0, here=main)
     assert verbs[4:] == ["view"]
-    run_plan(jobs, tmp_path / "logs", workers=0)
+    run_plan(jobs, tmp_path / "logs", workers=0, here=main)
     assert len(verbs) == 5
 
 
@@ -259,7 +259,7 @@ def test_a_ladder_can_be_run_from_top_to_bottom(ladder):
     for entry in jobs:
         verb = verbs[entry.name]
         read = [getattr(verb, name, "") for name in ("source", "agent", "tokenizers", "start")]
-        read += [*getattr(verb, "lookahead", ())]
+        read += [*getattr(verb, "lookahead", ()), *getattr(verb, "describe", ())]
         read += [verb.data] if isinstance(getattr(verb, "data", ()), str) else [*getattr(verb, "data", ())]
         for folder in read:
             place = Path(folder).parent if folder.endswith("/agent") else Path(folder)
@@ -289,7 +289,8 @@ def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
     assert second[0].steps == ladder.config.second_steps
     assert all(verbs[f"{row}-2"].start == ladder.agent(f"{row}-1") for row in ROWS)
     assert verbs["control-2"].start == verbs[last].start == ladder.agent("basic-1")
-    assert not any(verb.start or verb.lookahead for verb in first)
+    assert {(verb.start, verb.lookahead) for verb in first} == {(ladder.agent("base"), ())}
+    assert (verbs["base"].data, Path(verbs["base"].describe[0]).name) == ((), "views")
     assert [Path(folder).name for folder in verbs["control-2"].lookahead] == ["s3-1"]
     assert [Path(folder).name for folder in verbs[last].lookahead] == ["s3-1", "s4-1"]
 

@@ -15,6 +15,7 @@ from rig.dialogue import Format, Role, SegmentEncoder
 from rig.errors import CheckpointError, RigError
 from rig.model import pack
 from rig.records import NOISE
+from rig.stages import ReasonConfig, reason
 from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, train_agent
 from rig.train.collages import Collages
 from rig.train.conversations import Conversations, Source
@@ -265,3 +266,19 @@ def test_clusters_find_the_groups():
 def test_encoders_agree_on_what_an_agent_reads(agent, steps):
     assert isinstance(agent.encoder, SegmentEncoder)
     assert agent.encoder.layout.write_tokens == len(steps[0].next_codes) == 81
+
+
+def test_a_base_learns_to_describe_and_another_agent_starts_from_it(made, tmp_path):
+    described = reason(made.root / "s1", ReasonConfig(reasoner="crafter-views"), tmp_path / "views")
+    thoughts = [step.thought for trajectory in described for step in trajectory.steps]
+    assert all(thought and thought.startswith("1. ") for thought in thoughts), "every frame, noise too, is described"
+    parts = (DataPart(data=str(tmp_path / "views"), style="describe"),)
+    config = agent_training(made.data, made.tokenizers, parts=parts, form=Format(dream=False))
+    base = train_agent(config, tmp_path / "base")
+    metrics = [json.loads(line) for line in (tmp_path / "base" / "metrics.jsonl").read_text().splitlines()]
+    assert any("held_out/thought_loss" in line for line in metrics)
+    assert not any("image_loss" in line for line in metrics)
+    started = agent_training(made.data, made.tokenizers, start=str(base))
+    assert Bundle.load(train_agent(started, tmp_path / "agent")).form == Format()
+    with pytest.raises(RigError, match="nothing to train on"):
+        train_agent(agent_training(made.data, made.tokenizers, parts=()), tmp_path / "nothing")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from rig.train.config import AgentTraining, DataPart, OptimiserConfig, RoleWeights, TokenizerTraining, TrainingConfig
+from rig.train.config import (
+    AgentTraining,
+    DataPart,
+    OptimiserConfig,
+    RoleWeights,
+    Style,
+    TokenizerTraining,
+    TrainingConfig,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +93,7 @@ class Train:
         out: folder of the run; the agent is written to <out>/agent.
         tokenizers: folder that `rig train-tokenizer` wrote.
         data: datasets of single steps (S1, S2).
+        describe: datasets whose thoughts say what frames show; alone, they make a base to `start` from.
         lookahead: datasets of lookahead steps (S3, S4).
         lookahead_share: share of the conversations that come from the lookahead datasets.
         preset: the network's sizes; those of `start` where that is given.
@@ -106,7 +115,8 @@ class Train:
 
     out: str
     tokenizers: str
-    data: tuple[str, ...]
+    data: tuple[str, ...] = ()
+    describe: tuple[str, ...] = ()
     lookahead: tuple[str, ...] = ()
     lookahead_share: float = 0.5
     preset: str = "small"
@@ -160,8 +170,12 @@ class Train:
     def _parts(self) -> tuple[DataPart, ...]:
         """Return the parts, each style's share spread evenly over its datasets."""
         share = self.lookahead_share if self.lookahead else 0.0
+        others = max(1, len(self.data) + len(self.describe))
+        styles: tuple[tuple[Style, tuple[str, ...]], ...] = (("basic", self.data), ("describe", self.describe))
         basic = [
-            DataPart(data=folder, share=(1 - share) / len(self.data), fraction=self.fraction) for folder in self.data
+            DataPart(data=folder, style=style, share=(1 - share) / others, fraction=self.fraction)
+            for style, folders in styles
+            for folder in folders
         ]
         ahead = [
             DataPart(data=folder, style="lookahead", share=share / len(self.lookahead), fraction=self.fraction)

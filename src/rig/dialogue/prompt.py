@@ -42,6 +42,7 @@ ASK = {
     ),
     (False, False): ("\nPredict the next action from the current frame, task and previous action.\nThe current task: "),
 }
+DESCRIBE = "\nDescribe what the frame shows.\nrig: "
 PREVIOUS_ACTION = ".\nThe previous action: "
 RIG = ".\nrig: "
 REASONING = "The reasoning: "
@@ -56,6 +57,7 @@ LITERALS = (
     HUMAN_AGAIN,
     IMAGINE,
     *ASK.values(),
+    DESCRIBE,
     PREVIOUS_ACTION,
     RIG,
     REASONING,
@@ -168,6 +170,27 @@ def basic_conversation(step: Step, space: ActionSpace, form: Format, *, imitate:
     return [
         *ask(step.frame, step.instruction, space.format(step.previous_action), form),
         *answer(step.thought, space.format(step.action), step.next_codes, form, target_text=imitate),
+    ]
+
+
+def description_conversation(step: Step) -> list[Segment]:
+    """Return a conversation in which the model says what one frame shows: no task, no action, no dream.
+
+    It is how a small model gets what Janus brings along, eyes that know words; the description is the step's thought.
+
+    Raises:
+        DialogueError: the step has no thought, or the thought holds one of the fixed phrases.
+    """
+    if step.thought is None:
+        raise DialogueError(f"step {step.index} has no description; run `rig reason` with a describing Reasoner first")
+    _reject_phrases("description", step.thought)
+    return [
+        _phrase(SYSTEM),
+        _phrase(HUMAN),
+        ReadImage(frame=step.frame),
+        _phrase(DESCRIBE),
+        Text(text=step.thought, role=Role.THOUGHT, target=True),
+        End(target=True),
     ]
 
 

@@ -38,8 +38,8 @@ def initialise(root: nn.Module, seed: int) -> None:
 def _deviation(name: str, module: nn.Linear | nn.Conv2d | nn.Embedding, depth: int) -> float:
     if name.endswith(("quantize.embedding", "generation_embeddings")):
         return 1.0
-    if isinstance(module, nn.Embedding):
-        return STANDARD_DEVIATION
+    if isinstance(module, nn.Embedding) or name.endswith(("lm_head", "vision_head")):
+        return STANDARD_DEVIATION  # a head that starts small predicts nothing in particular
     scaled = 1.0 / math.sqrt(module.weight[0].numel())
     return scaled / math.sqrt(depth) if name.endswith(("o_proj", "down_proj")) else scaled
 

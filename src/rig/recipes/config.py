@@ -11,8 +11,9 @@ from rig.registry import Registry
 class LadderConfig:
     """What a ladder spends.
 
-    Every row sees the same taught episodes and takes the same optimiser steps, in two parts: `steps` on the first
-    episodes; then, since S3 and S4 need an agent to play, `second_steps` more on those and on the teacher's side of S3.
+    Every row begins with the same base, which has learned to say what frames show, as Janus has before RIG. It sees
+    the same taught episodes and takes the same optimiser steps, in two parts: `steps` on the first episodes; then,
+    since S3 and S4 need an agent to play, `second_steps` more on those and on the teacher's side of S3.
     The lookahead and the control learn their reviews in the second part.
 
     Attributes:
@@ -22,6 +23,7 @@ class LadderConfig:
         teacher: who plays S1, and beside the agent in S3.
         reasoner: who thinks in S2 and S4.
         reviewer: who reviews in S3 and S4.
+        describer: who says what the frames of S1 show, for the base that every row starts from; none where empty.
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
         review_episodes: S3 and S4 episodes per task and setting and round.
@@ -29,6 +31,7 @@ class LadderConfig:
         rounds: rounds of S3 and S4, each with the agent that the one before made.
         tokenizer_steps: optimiser steps of the VQ tokenizer.
         tokenizer_held_out: frames kept aside to score it.
+        base_steps: optimiser steps of the base.
         steps: optimiser steps of the first part.
         second_steps: optimiser steps of the second part, and of every further round.
         batch_size: conversations a step.
@@ -51,6 +54,7 @@ class LadderConfig:
     teacher: str = "crafter"
     reasoner: str = "crafter"
     reviewer: str = "crafter"
+    describer: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int
     review_episodes: int
@@ -58,6 +62,7 @@ class LadderConfig:
     rounds: int = 1
     tokenizer_steps: int
     tokenizer_held_out: int = 256
+    base_steps: int = 0
     steps: int
     second_steps: int
     batch_size: int = 32
@@ -88,6 +93,8 @@ LADDERS.add(
         review_states=4,
         tokenizer_steps=30,
         tokenizer_held_out=16,
+        describer="crafter-views",
+        base_steps=10,
         steps=20,
         second_steps=10,
         batch_size=8,
@@ -108,8 +115,11 @@ LADDERS.add(
         episodes=100,
         review_episodes=20,
         tokenizer_steps=6000,
-        steps=1000,
-        second_steps=400,
+        describer="crafter-views",
+        base_steps=2000,
+        steps=3000,
+        second_steps=1200,
+        batch_size=8,
         fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
         dreams=(1, 3),
         sweep=(2, 4, 5),

@@ -1,6 +1,6 @@
 """The ladder: from nothing to a table of every row, as a plan of `rig` commands.
 
-    S1 ─► S2 ─► tokenizers ─► first part of each row ─► S3, S4 (with RIG-basic) ─► second part of each row ─► scores
+    S1 ─► S2 ─► tokenizers ─► base ─► first part of each row ─► S3, S4 (with RIG-basic) ─► second part ─► scores
 
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (S3's corrections without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data.
@@ -63,9 +63,11 @@ class Ladder:
         config = self.config
         reviewed = config.rounds * config.review_episodes
         yield self._collect("s1", config.episodes, 0)
-        yield self._reason("s1", "s2")
+        yield self._reason("s1", "s2", config.reasoner)
+        if config.describer:
+            yield self._reason("s1", "views", config.describer)
         yield self._collect("s1-beside", reviewed, config.episodes)
-        yield self._reason("s1-beside", "s2-beside")
+        yield self._reason("s1-beside", "s2-beside", config.reasoner)
         yield Job(
             name="tokenizers",
             arguments=(
@@ -87,9 +89,9 @@ class Ladder:
         counts = ("--episodes", str(episodes), "--skip", str(skip), "--resume")
         return Job(name=name, arguments=(*words, *counts, *self._tasks()), result=self._marker(name))
 
-    def _reason(self, source: str, name: str) -> Job:
+    def _reason(self, source: str, name: str, reasoner: str) -> Job:
         words: tuple[str, ...] = ("reason", "--source", self.path(source), "--out", self.path(name))
-        words += ("--reasoner", self.config.reasoner, "--resume")
+        words += ("--reasoner", reasoner, "--resume")
         return Job(name=name, arguments=words, result=self._marker(name), needs=(source,))
 
     def _review(self, number: int) -> Iterator[Job]:
@@ -113,16 +115,21 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
+        base = "base" if config.describer else ""
+        if base:
+            yield self._train(base, ("--no-dream",), (), config.base_steps, describe=("views",))
         for row in ("basic", *(row for row in ROWS if row != "basic")):  # S3 waits for RIG-basic
-            yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps)
+            yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps, start=base)
         for row, flags in ROWS.items():
-            yield self._train(f"{row}-2", flags, ("s2", "s2-beside"), config.second_steps, start=f"{row}-1")
+            data, start = ("s2", "s2-beside"), f"{row}-1"
+            yield self._train(f"{row}-2", flags, data, config.second_steps, start=start, second=True)
         yield self._train(
             "control-2",
             ("--no-dream",),
             ("s2", "s2-beside"),
             config.second_steps,
             start="basic-1",
+            second=True,
             lookahead=self._stages("s3", 1),
         )
         for number in range(1, config.rounds + 1):
@@ -132,12 +139,13 @@ class Ladder:
                 ("s2", "s2-beside"),
                 config.second_steps,
                 start="basic-1" if number == 1 else self.lookahead_run(number - 1),
+                second=True,
                 lookahead=(*self._stages("s3", number), *self._stages("s4", number)),
             )
         for row in SCALED:
             for fraction in config.fractions:
                 flags = (*ROWS[row], "--fraction", str(fraction))
-                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), self._steps_for(fraction))
+                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), self._steps_for(fraction), start=base)
 
     def _steps_for(self, fraction: float) -> int:
         """Return the steps of a share of the data: all of them, or `epochs` passes if that is sooner.
@@ -158,10 +166,12 @@ class Ladder:
         steps: int,
         *,
         start: str = "",
+        second: bool = False,
         lookahead: Sequence[str] = (),
+        describe: Sequence[str] = (),
     ) -> Job:
         config = self.config
-        rate = config.second_rate if start else config.learning_rate
+        rate = config.second_rate if second else config.learning_rate
         words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
         words += [
             "--out",
@@ -172,11 +182,12 @@ class Ladder:
             str(config.batch_size),
         ]
         words += ["--learning-rate", str(rate), "--resume", *flags]
-        words += ["--data", *(self.path(name) for name in data)]
+        words += ["--data", *(self.path(name) for name in data)] if data else []
+        words += ["--describe", *(self.path(name) for name in describe)] if describe else []
         words += ["--lookahead", *(self.path(name) for name in lookahead)] if lookahead else []
         words += ["--start", self.agent(start)] if start else []
         words += [] if config.compile else ["--no-compile"]
-        needs = ("tokenizers", *data, *lookahead, *((start,) if start else ()))
+        needs = ("tokenizers", *data, *describe, *lookahead, *((start,) if start else ()))
         return Job(name=run, arguments=tuple(words), result=Path(self.agent(run)) / "agent.json", needs=needs)
 
     def _scores(self) -> Iterator[Job]:

@@ -7,7 +7,7 @@ One episode in 64, and never none, is held out for previews and the held-out los
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from rig.errors import RigError
 from rig.model import PRESETS, RIG, pack
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
-from rig.train.config import AgentTraining, DataPart
+from rig.train.config import AgentTraining, DataPart, Style
 from rig.train.conversations import Conversations, Source
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
@@ -43,20 +43,23 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
     """
     tokenizers = Tokenizers.load(config.tokenizers)
     model = _build_model(config, tokenizers)
-    datasets = [_open(part, tokenizers if config.form.dream else None) for part in config.parts]
+    if not config.parts:
+        raise RigError("there is nothing to train on: give a dataset")
+    datasets = [_open(part, tokenizers if _has_codes(part, config) else None) for part in config.parts]
     info = datasets[0].info
     for dataset in datasets[1:]:
         if dataset.info.action_space != info.action_space:
             raise RigError(f"{config.parts[0].data} and {config.parts[-1].data} have different action spaces")
     encoder = SegmentEncoder(tokenizers.text, model.config.layout)
-    chosen, held_out = _split(datasets)
+    chosen, kept = _split(datasets)
+    styles: tuple[Style, ...] = ("basic", "describe")
+    held_out = {style: steps for style in styles if (steps := _of_style(style, config.parts, kept))}
     sources = [
         source for part, steps in zip(config.parts, chosen, strict=True) for source in _sources(part, steps, config)
     ]
     conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
     with Run(folder, config, resume=resume) as run:
-        shown = _shown(held_out)
-        preview = _Watch(run.folder, shown, held_out, encoder, info.action_space, config)
+        preview = _Watch(run.folder, held_out, encoder, info.action_space, config)
         totals = Trainer(model, conversations, config.training, run, preview).fit()
         origin = {
             "training": run.config,
@@ -83,17 +86,17 @@ class _Watch:
     def __init__(
         self,
         folder: Path,
-        shown: list[Step],
-        held_out: list[Step],
+        held_out: dict[Style, list[Step]],
         encoder: SegmentEncoder,
         space: Any,
         config: AgentTraining,
     ) -> None:
+        shown = _shown(held_out.get("basic", []))
         self._draw = DreamPreview(folder, shown, encoder, space, config.form) if config.form.dream and shown else None
-        source = Source(steps=held_out, style="basic", form=config.form)
+        sources = [Source(steps=steps, style=style, form=config.form) for style, steps in held_out.items()]
         self._packs = []
-        if held_out:
-            conversations = Conversations([source], encoder, space, seed=0)
+        if sources:
+            conversations = Conversations(sources, encoder, space, seed=0)
             count = min(256, len(conversations))
             sequences = [conversations.draw(number) for number in range(count)]
             self._packs = [pack(sequences[start : start + 32]) for start in range(0, count, 32)]
@@ -141,24 +144,34 @@ def _open(part: DataPart, tokenizers: Tokenizers | None) -> Dataset:
     return dataset.with_frames(bank)
 
 
-def _split(datasets: list[Dataset]) -> tuple[list[list[Step]], list[Step]]:
-    """Return the steps to learn from, per dataset, and the held-out steps of all that have no dreams."""
+def _has_codes(part: DataPart, config: AgentTraining) -> bool:
+    return config.form.dream and part.style != "describe"
+
+
+def _of_style(style: Style, parts: Sequence[DataPart], steps: Sequence[list[Step]]) -> list[Step]:
+    return [step for part, some in zip(parts, steps, strict=True) if part.style == style for step in some]
+
+
+def _split(datasets: list[Dataset]) -> tuple[list[list[Step]], list[list[Step]]]:
+    """Return the steps to learn from and the held-out steps, each per dataset."""
     hashes = [{name: crc32(name.encode()) for name in dataset.ids} for dataset in datasets]
     first = min((value for found in hashes for value in found.values()), default=0)
     chosen: list[list[Step]] = []
-    held_out: list[Step] = []
+    held_out: list[list[Step]] = []
     for dataset, found in zip(datasets, hashes, strict=True):
         steps: list[Step] = []
+        aside: list[Step] = []
         for trajectory in dataset:
             value = found[trajectory.id]
-            kept = held_out if value % HELD_OUT == 0 or value == first else steps
+            kept = aside if value % HELD_OUT == 0 or value == first else steps
             kept.extend(trajectory.steps)
         chosen.append(steps)
-    return chosen, [step for step in held_out if not step.dreams]
+        held_out.append(aside)
+    return chosen, held_out
 
 
 def _sources(part: DataPart, steps: list[Step], config: AgentTraining) -> list[Source]:
-    if part.style == "basic" or not config.form.dream:
+    if part.style != "lookahead" or not config.form.dream:
         return [Source(steps=steps, style=part.style, form=config.form, share=part.share)]
     share = part.share / len(config.read_backs)
     return [

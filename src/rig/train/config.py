@@ -9,7 +9,7 @@ from rig.dialogue import Format
 from rig.errors import RigError
 from rig.model.config import VQConfig
 
-Style = Literal["basic", "lookahead"]
+Style = Literal["basic", "lookahead", "describe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,8 @@ class DataPart:
 
     Attributes:
         data: folder of the dataset.
-        style: "basic", or "lookahead" for datasets with dreams and reviews.
+        style: "basic"; "lookahead" for datasets with dreams and reviews; "describe" for ones whose thoughts say what
+            the frame shows.
         share: its share of the conversations, relative to the other parts'.
         fraction: how much of its trajectories to use.
     """

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rig.actions import ActionSpace
-from rig.dialogue import Format, SegmentEncoder, TokenSequence, basic_conversation, lookahead_conversation
+from rig.dialogue import (
+    Format,
+    SegmentEncoder,
+    TokenSequence,
+    basic_conversation,
+    description_conversation,
+    lookahead_conversation,
+)
 from rig.errors import RigError
 from rig.records import NOISE, Step
 from rig.train.config import Style
@@ -27,7 +34,7 @@ class Source:
 
     Attributes:
         steps: the steps, with codes where the form dreams.
-        style: "basic" conversations, or "lookahead" ones with dreams and a review.
+        style: "basic" conversations, "lookahead" ones with dreams and a review, or "describe" ones of a frame alone.
         form: the fields to render.
         share: this source's share of the drawn conversations, relative to the other sources'.
     """
@@ -68,6 +75,8 @@ class Conversations:
         """Return one step as `source` renders it."""
         if source.style == "lookahead":
             return self.encoder.encode(lookahead_conversation(step, self.space, source.form))
+        if source.style == "describe":
+            return self.encoder.encode(description_conversation(step))
         segments = basic_conversation(step, self.space, source.form, imitate=step.actor != NOISE)
         return self.encoder.encode(segments)
 
@@ -111,6 +120,8 @@ def _learnable(source: Source) -> Source:
     def keep(step: Step) -> bool:
         if source.style == "lookahead":
             return bool(step.dreams) and step.review is not None
+        if source.style == "describe":
+            return step.thought is not None
         if step.actor == NOISE and not source.form.dream:
             return False
         return step.thought is not None or not source.form.thought
