@@ -20,7 +20,7 @@ from rig.annotators.claims import (
 )
 from rig.dialogue import prompt
 from rig.envs import Split
-from rig.envs.crafter.facts import MATERIALS, longest_line
+from rig.envs.crafter.facts import MATERIALS, View, longest_line
 from rig.envs.crafter.world import CrafterWorld
 from rig.records import Dream, Step
 from rig.teachers import TEACHERS
@@ -137,3 +137,28 @@ def test_lines_of_stones():
     assert longest_line(set()) == 0
     assert longest_line({(0, 0), (1, 0), (2, 0), (2, 1), (5, 0)}) == 3
     assert longest_line({(0, 0), (0, 1), (0, 2), (0, 3), (1, 3)}) == 4
+
+
+def test_a_description_is_true_and_names_every_cell():
+    world = CrafterWorld()
+    task = world.tasks["collect_wood"]
+    seed = world.episode_seeds(task, "manual", Split.VALIDATION, 1)[0]
+    frame, info = world.reset(seed=seed, options={"task": "collect_wood", "setting": "manual"})
+    step = Step(
+        index=0,
+        frame=frame,
+        instruction=task.instruction,
+        previous_action=NOOP,
+        action=NOOP,
+        privileged=info["privileged"],
+    )
+    said = REASONERS.get("crafter-views")().reason([step])[0]
+    cells, _, clauses = said.partition(". ")
+    words = cells.split(" ")
+    assert len(words) == 63
+    assert words[31] == "me"
+    view = View(info["privileged"])
+    assert words[30] == view.thing((-1, 0))
+    verdicts = CHECKERS.get("crafter")().check(clauses, info["privileged"], NOOP)
+    assert len(verdicts) >= 5
+    assert all(verdict.holds for verdict in verdicts)

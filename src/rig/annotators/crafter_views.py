@@ -1,7 +1,8 @@
 """Says what a Crafter frame shows, whatever is done next: the descriptions that a small model learns to see from.
 
-Real Janus checkpoints come with eyes that know words. A network that starts from nothing learns where things are from
-the one or two places that a thought names, which takes it tens of thousands of steps; a description names a dozen.
+Real Janus checkpoints come with eyes that know words. A network that starts from nothing would learn where things are
+from the one or two places that a thought names, which takes it a hundred thousand thoughts; a description names every
+cell, and then the places that thoughts will speak of, in their words.
 """
 
 from __future__ import annotations
@@ -10,34 +11,48 @@ from collections.abc import Iterator, Sequence
 
 from rig.annotators.base import prompt_hash
 from rig.annotators.claims import WORDINGS, Claim, place_of, say
-from rig.envs.crafter.facts import DIRECTIONS, OUTSIDE, VITALS, View, distance, offsets
+from rig.envs.crafter.facts import DIRECTIONS, HALF, OUTSIDE, VITALS, View
 from rig.records import Step
 
+KINDS = (
+    *("tree", "stone", "coal", "iron", "diamond", "table", "furnace", "water", "lava", "sand", "path", "tunnels"),
+    *("plant", "cow", "zombie", "skeleton", "arrow"),
+)
+"""What is looked for, in the order in which it is named; grass is everywhere."""
+
 _VERSION = "1"
-_UNSAID = ("grass", OUTSIDE)
 
 
 class CrafterDescriber:
-    """A Reasoner that ignores the action: what is faced, the nearest of each kind of thing, open ways, what is held."""
+    """A Reasoner that ignores the action: it names every cell, row by row, then the nearest of each kind of thing."""
 
     name = f"crafter-views-{_VERSION}"
-    prompt = prompt_hash(_VERSION + repr(sorted(WORDINGS.items())))
+    prompt = prompt_hash(_VERSION + repr((KINDS, sorted(WORDINGS.items()))))
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
         """Return a description of each step's frame, always in the same words; its `privileged` facts are read."""
-        said = [list(describe(View(step.privileged))) for step in steps]
-        return [say(claims, [0] * len(claims)) for claims in said]
+        return [self._describe(View(step.privileged)) for step in steps]
+
+    def _describe(self, view: View) -> str:
+        claims = list(claims_of(view))
+        return f"{' '.join(cells_of(view))}. {say(claims, [0] * len(claims))}"
 
 
-def describe(view: View) -> Iterator[Claim]:
-    """Yield what `view` shows, the nearest things first."""
+def cells_of(view: View) -> Iterator[str]:
+    """Yield what stands on each cell in view, row by row; "me" for the player."""
+    for dy in range(-HALF[1], HALF[1] + 1):
+        for dx in range(-HALF[0], HALF[0] + 1):
+            thing = view.thing((dx, dy)) if (dx, dy) != (0, 0) else "me"
+            yield thing if thing != OUTSIDE else "nothing"
+
+
+def claims_of(view: View) -> Iterator[Claim]:
+    """Yield what is faced, the nearest of each kind of thing, the ways that are open, and what is held."""
     yield Claim.of("front", thing=view.thing(view.facing))
-    named = {view.thing(view.facing), *_UNSAID}
-    for offset in sorted(offsets(), key=lambda offset: (distance(offset), offset)):
-        thing = view.thing(offset)
-        if thing not in named:
-            named.add(thing)
-            yield Claim.of("near", thing=thing, place=place_of(offset))
+    for kind in KINDS:
+        others = [offset for offset in view.find(kind) if offset != view.facing]
+        if others:
+            yield Claim.of("near", thing=kind, place=place_of(others[0]))
     for way, offset in DIRECTIONS.items():
         free = view.is_free(offset)
         yield Claim.of("open", way=way) if free else Claim.of("blocked", thing=view.thing(offset), way=way)

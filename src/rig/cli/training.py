@@ -126,7 +126,7 @@ class Train:
     start: str = ""
     fraction: float = 1.0
     steps: int = 3000
-    batch_size: int = 32
+    batch_size: int = 8
     learning_rate: float = 1e-3
     warmup: int = 100
     action_weight: float = 1.0
