@@ -1,8 +1,8 @@
 """Says what a Crafter frame shows, whatever is done next: the descriptions that a small model learns to see from.
 
 Real Janus checkpoints come with eyes that know words. A network that starts from nothing would learn where things are
-from the one or two places that a thought names, which takes it a hundred thousand thoughts; a description names every
-cell, and then the places that thoughts will speak of, in their words.
+from the one or two places that a thought names, which takes it very long; a description names the nearest of each kind
+in the words of thoughts, and then every cell. Cells come last: what is said before them must be seen, not read off.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VERSION = "1"
 
 
 class CrafterDescriber:
-    """A Reasoner that ignores the action: it names every cell, row by row, then the nearest of each kind of thing."""
+    """A Reasoner that ignores the action: it names the nearest of each kind of thing, then every cell, row by row."""
 
     name = f"crafter-views-{_VERSION}"
     prompt = prompt_hash(_VERSION + repr((KINDS, sorted(WORDINGS.items()))))
@@ -35,15 +35,7 @@ class CrafterDescriber:
 
     def _describe(self, view: View) -> str:
         claims = list(claims_of(view))
-        return f"{' '.join(cells_of(view))}. {say(claims, [0] * len(claims))}"
-
-
-def cells_of(view: View) -> Iterator[str]:
-    """Yield what stands on each cell in view, row by row; "me" for the player."""
-    for dy in range(-HALF[1], HALF[1] + 1):
-        for dx in range(-HALF[0], HALF[0] + 1):
-            thing = view.thing((dx, dy)) if (dx, dy) != (0, 0) else "me"
-            yield thing if thing != OUTSIDE else "nothing"
+        return f"{say(claims, [0] * len(claims))} {len(claims) + 1}. Row by row: {' '.join(cells_of(view))}."
 
 
 def claims_of(view: View) -> Iterator[Claim]:
@@ -59,3 +51,11 @@ def claims_of(view: View) -> Iterator[Claim]:
     for item, count in view.inventory.items():
         if item not in VITALS:
             yield Claim.of("have", item=item, n=count)
+
+
+def cells_of(view: View) -> Iterator[str]:
+    """Yield what stands on each cell in view, row by row; "me" for the player."""
+    for dy in range(-HALF[1], HALF[1] + 1):
+        for dx in range(-HALF[0], HALF[0] + 1):
+            thing = view.thing((dx, dy)) if (dx, dy) != (0, 0) else "me"
+            yield thing if thing != OUTSIDE else "nothing"
