@@ -139,7 +139,7 @@ def test_lines_of_stones():
     assert longest_line({(0, 0), (0, 1), (0, 2), (0, 3), (1, 3)}) == 4
 
 
-def test_a_description_is_true_and_names_every_cell():
+def test_descriptions_are_true_and_name_every_cell():
     world = CrafterWorld()
     task = world.tasks["collect_wood"]
     seed = world.episode_seeds(task, "manual", Split.VALIDATION, 1)[0]
@@ -152,13 +152,12 @@ def test_a_description_is_true_and_names_every_cell():
         action=NOOP,
         privileged=info["privileged"],
     )
-    said = REASONERS.get("crafter-views")().reason([step])[0]
-    clauses, _, cells = said.partition(" Row by row: ")
-    words = cells.removesuffix(".").split(" ")
+    words = REASONERS.get("crafter-cells")().reason([step])[0].split(" ")
     assert len(words) == 63
     assert words[31] == "me"
     view = View(info["privileged"])
     assert words[30] == view.thing((-1, 0))
-    verdicts = CHECKERS.get("crafter")().check(clauses, info["privileged"], NOOP)
-    assert len(verdicts) >= 6
-    assert all(verdict.holds for verdict in verdicts[:-1]), "the last is the number of the clause that names the cells"
+    description = REASONERS.get("crafter-views")().reason([step])[0]
+    verdicts = CHECKERS.get("crafter")().check(description, info["privileged"], NOOP)
+    assert len(verdicts) >= 5
+    assert all(verdict.holds for verdict in verdicts)

@@ -105,6 +105,7 @@ def prompt_hash(text: str) -> str:
 REASONERS: Registry[Callable[[], Reasoner]] = Registry("reasoner", "rig.reasoners")
 REASONERS.add("crafter", "rig.annotators.crafter:CrafterReasoner")
 REASONERS.add("crafter-views", "rig.annotators.crafter_views:CrafterDescriber")
+REASONERS.add("crafter-cells", "rig.annotators.crafter_views:CrafterCellNamer")
 REVIEWERS: Registry[Callable[[], Reviewer]] = Registry("reviewer", "rig.reviewers")
 REVIEWERS.add("crafter", "rig.annotators.crafter:CrafterReviewer")
 CHECKERS: Registry[Callable[[], ClaimChecker]] = Registry("claim checker", "rig.checkers")

@@ -1,8 +1,8 @@
 """Says what a Crafter frame shows, whatever is done next: the descriptions that a small model learns to see from.
 
 Real Janus checkpoints come with eyes that know words. A network that starts from nothing would learn where things are
-from the one or two places that a thought names, which takes it very long; a description names the nearest of each kind
-in the words of thoughts, and then every cell. Cells come last: what is said before them must be seen, not read off.
+from the one or two places that a thought names, which takes it very long. One describer names the nearest of each kind
+in the words of thoughts; the other names every cell, which is learned first and tells a tree from grass.
 """
 
 from __future__ import annotations
@@ -20,22 +20,28 @@ KINDS = (
 )
 """What is looked for, in the order in which it is named; grass is everywhere."""
 
-_VERSION = "1"
-
 
 class CrafterDescriber:
-    """A Reasoner that ignores the action: it names the nearest of each kind of thing, then every cell, row by row."""
+    """A Reasoner that ignores the action: what is faced, the nearest of each kind of thing, open ways, what is held."""
 
-    name = f"crafter-views-{_VERSION}"
-    prompt = prompt_hash(_VERSION + repr((KINDS, sorted(WORDINGS.items()))))
+    name = "crafter-views-1"
+    prompt = prompt_hash(repr((KINDS, sorted(WORDINGS.items()))))
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
         """Return a description of each step's frame, always in the same words; its `privileged` facts are read."""
-        return [self._describe(View(step.privileged)) for step in steps]
+        views = [list(claims_of(View(step.privileged))) for step in steps]
+        return [say(claims, [0] * len(claims)) for claims in views]
 
-    def _describe(self, view: View) -> str:
-        claims = list(claims_of(view))
-        return f"{say(claims, [0] * len(claims))} {len(claims) + 1}. Row by row: {' '.join(cells_of(view))}."
+
+class CrafterCellNamer:
+    """A Reasoner that ignores the action: what stands on every cell in view, row by row; "me" for the player."""
+
+    name = "crafter-cells-1"
+    prompt = prompt_hash("cells")
+
+    def reason(self, steps: Sequence[Step]) -> list[str]:
+        """Return the names of each step's cells; its `privileged` facts are read."""
+        return [" ".join(cells_of(View(step.privileged))) for step in steps]
 
 
 def claims_of(view: View) -> Iterator[Claim]:

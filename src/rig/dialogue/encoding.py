@@ -91,6 +91,11 @@ class _Builder:
         """Move on so that the token after next (an image's first, behind its begin mark) is aligned."""
         self.position = -(-(self.position + 1) // self.alignment) * self.alignment - 1
 
+    def align_text(self) -> None:
+        """Move on to the next position at which aligned text begins: halfway between images, or where one may begin."""
+        step = max(1, self.alignment // 2)
+        self.position = -(-self.position // step) * step
+
     def build(self) -> TokenSequence:
         lengths = [len(ids) for ids, *_ in self.rows]
 
@@ -187,6 +192,8 @@ class SegmentEncoder:
 
     def _add(self, builder: _Builder, segment: Segment) -> None:
         if isinstance(segment, Text):
+            if segment.aligned:
+                builder.align_text()
             ids = self.tokenizer.encode(segment.text, literal=segment.literal)
             builder.add(ids, Kind.TEXT, segment.role, segment.target)
         elif isinstance(segment, End):

@@ -42,7 +42,8 @@ ASK = {
     ),
     (False, False): ("\nPredict the next action from the current frame, task and previous action.\nThe current task: "),
 }
-DESCRIBE = "\nDescribe what the frame shows.\nrig: "
+DESCRIBE = "\nDescribe what the frame shows"
+SHOWN = "The frame shows: "
 PREVIOUS_ACTION = ".\nThe previous action: "
 RIG = ".\nrig: "
 REASONING = "The reasoning: "
@@ -58,6 +59,7 @@ LITERALS = (
     IMAGINE,
     *ASK.values(),
     DESCRIBE,
+    SHOWN,
     PREVIOUS_ACTION,
     RIG,
     REASONING,
@@ -115,11 +117,9 @@ def ask(
 
 
 def answer_prefix(form: Format, *, review: bool = False) -> list[Segment]:
-    """Return the phrases that open the model's turn and that it is never asked to predict."""
-    return [
-        *([_phrase(REVIEW)] if review else []),
-        _phrase(REASONING if form.thought else FIRST_ACTION),
-    ]
+    """Return the phrases that open the model's turn, at an aligned position, and that it is never asked to predict."""
+    first = REASONING if form.thought else FIRST_ACTION
+    return [_phrase(REVIEW, aligned=True), _phrase(first)] if review else [_phrase(first, aligned=True)]
 
 
 def answer(
@@ -189,6 +189,8 @@ def description_conversation(step: Step) -> list[Segment]:
         _phrase(HUMAN),
         ReadImage(frame=step.frame),
         _phrase(DESCRIBE),
+        _phrase(RIG),
+        _phrase(SHOWN, aligned=True),
         Text(text=step.thought, role=Role.THOUGHT, target=True),
         End(target=True),
     ]
@@ -234,8 +236,8 @@ def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format) -> Iterator[Se
     yield from answer(dream.thought, space.format(dream.action), codes, form, target_text=False, target_image=known)
 
 
-def _phrase(text: str) -> Text:
-    return Text(text=text, literal=True)
+def _phrase(text: str, *, aligned: bool = False) -> Text:
+    return Text(text=text, literal=True, aligned=aligned)
 
 
 def is_speakable(text: str | None) -> bool:

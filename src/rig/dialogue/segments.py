@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from rig.records import Codes, Frame
@@ -26,12 +26,15 @@ class Text:
         role: what the run stands for.
         literal: True for fixed phrases and action texts, which a small tokenizer writes as single tokens.
         target: True where training predicts the run.
+        aligned: True where the run begins at an aligned position, so that it lies at a fixed distance from the image
+            before it, however long the prompt between them is.
     """
 
     text: str
     role: Role = Role.PROMPT
     literal: bool = False
     target: bool = False
+    aligned: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -23,7 +23,7 @@ class LadderConfig:
         teacher: who plays S1, and beside the agent in S3.
         reasoner: who thinks in S2 and S4.
         reviewer: who reviews in S3 and S4.
-        describer: who says what the frames of S1 show, for the base that every row starts from; none where empty.
+        describers: who say what the frames of S1 show, for the base that every row starts from; no base where empty.
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
         review_episodes: S3 and S4 episodes per task and setting and round.
@@ -54,7 +54,7 @@ class LadderConfig:
     teacher: str = "crafter"
     reasoner: str = "crafter"
     reviewer: str = "crafter"
-    describer: str = ""
+    describers: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     episodes: int
     review_episodes: int
@@ -93,7 +93,7 @@ LADDERS.add(
         review_states=4,
         tokenizer_steps=30,
         tokenizer_held_out=16,
-        describer="crafter-views",
+        describers=("crafter-views", "crafter-cells"),
         base_steps=10,
         steps=20,
         second_steps=10,
@@ -115,7 +115,7 @@ LADDERS.add(
         episodes=100,
         review_episodes=20,
         tokenizer_steps=6000,
-        describer="crafter-views",
+        describers=("crafter-views", "crafter-cells"),
         base_steps=2000,
         steps=3000,
         second_steps=1200,

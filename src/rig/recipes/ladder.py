@@ -64,8 +64,8 @@ class Ladder:
         reviewed = config.rounds * config.review_episodes
         yield self._collect("s1", config.episodes, 0)
         yield self._reason("s1", "s2", config.reasoner)
-        if config.describer:
-            yield self._reason("s1", "views", config.describer)
+        for describer in config.describers:
+            yield self._reason("s1", describer, describer)
         yield self._collect("s1-beside", reviewed, config.episodes)
         yield self._reason("s1-beside", "s2-beside", config.reasoner)
         yield Job(
@@ -115,9 +115,9 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
-        base = "base" if config.describer else ""
+        base = "base" if config.describers else ""
         if base:
-            yield self._train(base, ("--no-dream",), (), config.base_steps, describe=("views",))
+            yield self._train(base, ("--no-dream",), (), config.base_steps, describe=config.describers)
         for row in ("basic", *(row for row in ROWS if row != "basic")):  # S3 waits for RIG-basic
             yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps, start=base)
         for row, flags in ROWS.items():
