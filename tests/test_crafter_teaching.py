@@ -158,6 +158,11 @@ def test_descriptions_are_true_and_name_every_cell():
     view = View(info["privileged"])
     assert words[30] == view.thing((-1, 0))
     description = REASONERS.get("crafter-views")().reason([step])[0]
-    verdicts = CHECKERS.get("crafter")().check(description, info["privileged"], NOOP)
+    places, _, clauses = description.partition(" 1. ")
+    for sentence in places.removesuffix(".").split(". "):
+        kind, _, listed = sentence.partition(" ")
+        told = [offset_of(place) for place in listed.split(", ")]
+        assert told == view.find(kind.lower())[: len(told)]
+    verdicts = CHECKERS.get("crafter")().check(f"1. {clauses}", info["privileged"], NOOP)
     assert len(verdicts) >= 5
     assert all(verdict.holds for verdict in verdicts)

@@ -271,7 +271,7 @@ def test_encoders_agree_on_what_an_agent_reads(agent, steps):
 def test_a_base_learns_to_describe_and_another_agent_starts_from_it(made, tmp_path):
     described = reason(made.root / "s1", ReasonConfig(reasoner="crafter-views"), tmp_path / "views")
     thoughts = [step.thought for trajectory in described for step in trajectory.steps]
-    assert all(thought and thought.startswith("1. ") for thought in thoughts), "every frame, noise too, is described"
+    assert all(thought and " 1. " in thought for thought in thoughts), "every frame, noise too, is described"
     parts = (DataPart(data=str(tmp_path / "views"), style="describe"),)
     config = agent_training(made.data, made.tokenizers, parts=parts, form=Format(dream=False))
     base = train_agent(config, tmp_path / "base")

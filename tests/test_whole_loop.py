@@ -39,7 +39,7 @@ def check_data(ladder):
     origin = read_agent(ladder.agent("basic-1"))["origin"]
     assert [part["content_hash"] for part in origin["data"]] == [s2.content_hash]
     for dataset in (s3, s4):
-        assert dataset.info.config["agent"] == ladder.agent("basic-1")
+        assert dataset.info.config["agent"] == agent_name(ladder.agent("basic-1"))
         for trajectory in dataset:
             assert trajectory.lineage.actor.startswith(f"{agent_name(ladder.agent('basic-1'))} beside ")
             assert all(step.dreams and step.review for step in trajectory.steps)
@@ -56,6 +56,8 @@ def check_agents(ladder):
         data = ["s2"] if run in {f"{row}-1" for row in ROWS} else ["s2", "s2-beside"]
         data += {"control-2": ["s3-1"], "lookahead-1": ["s3-1", "s4-1"]}.get(run, [])
         assert [part["content_hash"] for part in origin["data"]] == [hashes[name] for name in data]
+        if data == ["s2"]:
+            assert origin["training"]["start"] == ladder.agent("base")
         steps = ladder.config.steps if data == ["s2"] else ladder.config.second_steps
         assert origin["totals"]["steps"] == steps
 

@@ -1,8 +1,8 @@
 """Says what a Crafter frame shows, whatever is done next: the descriptions that a small model learns to see from.
 
 Real Janus checkpoints come with eyes that know words. A network that starts from nothing would learn where things are
-from the one or two places that a thought names, which takes it very long. One describer names the nearest of each kind
-in the words of thoughts; the other names every cell, which is learned first and tells a tree from grass.
+from the one or two places that a thought names, which takes it very long. One describer names a few dozen places in the
+words of thoughts; the other names every cell, which is learned first and tells a tree from grass.
 """
 
 from __future__ import annotations
@@ -20,17 +20,23 @@ KINDS = (
 )
 """What is looked for, in the order in which it is named; grass is everywhere."""
 
+NEAREST = 4
+"""The most places that are told of one kind."""
+
 
 class CrafterDescriber:
-    """A Reasoner that ignores the action: what is faced, the nearest of each kind of thing, open ways, what is held."""
+    """A Reasoner that ignores the action: where things are, what is faced, which ways are open, what is held."""
 
     name = "crafter-views-1"
     prompt = prompt_hash(repr((KINDS, sorted(WORDINGS.items()))))
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
         """Return a description of each step's frame, always in the same words; its `privileged` facts are read."""
-        views = [list(claims_of(View(step.privileged))) for step in steps]
-        return [say(claims, [0] * len(claims)) for claims in views]
+        return [self._describe(View(step.privileged)) for step in steps]
+
+    def _describe(self, view: View) -> str:
+        claims = list(claims_of(view))
+        return " ".join([*places_in(view), say(claims, [0] * len(claims))])
 
 
 class CrafterCellNamer:
@@ -44,13 +50,17 @@ class CrafterCellNamer:
         return [" ".join(cells_of(View(step.privileged))) for step in steps]
 
 
-def claims_of(view: View) -> Iterator[Claim]:
-    """Yield what is faced, the nearest of each kind of thing, the ways that are open, and what is held."""
-    yield Claim.of("front", thing=view.thing(view.facing))
+def places_in(view: View) -> Iterator[str]:
+    """Yield for each kind of thing in view where the nearest of it are, for example "Tree 2 left, 1 left and 3 up."."""
     for kind in KINDS:
-        others = [offset for offset in view.find(kind) if offset != view.facing]
-        if others:
-            yield Claim.of("near", thing=kind, place=place_of(others[0]))
+        found = view.find(kind)[:NEAREST]
+        if found:
+            yield f"{kind.capitalize()} {', '.join(map(place_of, found))}."
+
+
+def claims_of(view: View) -> Iterator[Claim]:
+    """Yield what is faced, the ways that are open, and what is held."""
+    yield Claim.of("front", thing=view.thing(view.facing))
     for way, offset in DIRECTIONS.items():
         free = view.is_free(offset)
         yield Claim.of("open", way=way) if free else Claim.of("blocked", thing=view.thing(offset), way=way)
