@@ -125,7 +125,7 @@ def encode_frames(vq: VQModel, frames: Any) -> Any:
 
     device = next(vq.parameters()).device
     with torch.inference_mode():
-        codes = vq.encode(frames_to_pixels(torch.from_numpy(frames).to(device)))
+        codes = vq.encode(frames_to_pixels(torch.tensor(frames, device=device)))  # a copy: stored frames are read-only
     return codes.cpu().numpy().astype("uint16")
 
 
