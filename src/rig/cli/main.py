@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"rig: unknown verb {name!r}.{suggestion(name, VERBS)} `rig --help` lists them.", file=sys.stderr)
         return 2
     as_json = "--json" in given
-    verb = read_verb(name, [word for word in given if word != "--json"])
     try:
+        verb = read_verb(name, [word for word in given if word != "--json"])
         _show(verb.run(), as_json)
     except BrokenPipeError:  # whoever reads has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import tyro
+
+from rig.cli.flags import Flags
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 
@@ -70,113 +73,47 @@ class Play:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eval:
+class Eval(Flags, EmbodiedConfig):
     """Score an agent or a teacher: success and samples per task and setting on seeds that no training has seen.
 
     Example: rig eval --agent runs/rig/agent --dreams 3 --episodes 50 --out runs/eval-rig-3
 
     Attributes:
-        agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
         out: folder of the results.
-        environment: the world; an agent's own where empty.
-        tasks: "task" or "task/setting"; all where none is given.
-        episodes: episodes per task and setting.
-        skip: episodes per task and setting to leave out first.
-        split: "evaluation" for numbers, "validation" for tuning.
-        dreams: n of the lookahead; 0 acts at once.
-        read_back: how dreams are read.
-        thought_tokens: the longest thought.
-        temperature: of all that is drawn; 0 is greedy.
-        batch_size: worlds side by side.
         resume: go on with a run that was cut.
     """
 
-    agent: str
     out: str
-    environment: str = ""
-    tasks: tuple[str, ...] = ()
-    episodes: int = 50
-    skip: int = 0
-    split: Literal["evaluation", "validation"] = "evaluation"
-    dreams: int = 0
-    read_back: Literal["pixels", "codes"] = "pixels"
-    thought_tokens: int = 64
-    temperature: float = 0.0
-    batch_size: int = 64
     resume: bool = False
+    imagine: tyro.conf.Suppress[bool] = False
 
     def run(self) -> dict[str, Any]:
         """Evaluate."""
         from rig.cli.tables import scores_text
         from rig.evaluate.embodied import evaluate_embodied
 
-        config = EmbodiedConfig(
-            agent=self.agent,
-            environment=self.environment,
-            tasks=self.tasks,
-            episodes=self.episodes,
-            skip=self.skip,
-            split=self.split,
-            dreams=self.dreams,
-            read_back=self.read_back,
-            thought_tokens=self.thought_tokens,
-            temperature=self.temperature,
-            batch_size=self.batch_size,
-        )
-        summary = evaluate_embodied(config, self.out, resume=self.resume)
+        summary = evaluate_embodied(self.part(EmbodiedConfig), self.out, resume=self.resume)
         return {"text": scores_text(summary), "out": self.out, **summary}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imagine:
+class Imagine(Flags, ImaginationConfig):
     """Score dreams: pixels, structure, distribution, and grid cells dreamed right, 1 to k steps ahead.
 
     Example: rig imagine --agent runs/rig/agent --chains 512 --out runs/imagine-rig
 
     Attributes:
-        agent: folder of a trained agent that dreams.
         out: folder of the results.
-        tasks: "task" or "task/setting"; all where none is given.
-        chains: chains of actions to dream about.
-        depth: k, the longest dream.
-        context: "fresh" begins each dream anew from the last one, "lookahead" keeps all in one conversation.
-        read_back: how dreams are read inside a lookahead.
-        split: "evaluation" for numbers, "validation" for tuning.
-        teacher: who plays the episodes that the chains are taken from.
-        reasoner: who writes the thoughts given on the way.
-        batch_size: chains side by side.
     """
 
-    agent: str
     out: str
-    tasks: tuple[str, ...] = ()
-    chains: int = 512
-    depth: int = 5
-    context: Literal["fresh", "lookahead"] = "fresh"
-    read_back: Literal["pixels", "codes"] = "pixels"
-    split: Literal["evaluation", "validation"] = "evaluation"
-    teacher: str = "crafter"
-    reasoner: str = "crafter"
-    batch_size: int = 64
 
     def run(self) -> dict[str, Any]:
         """Dream and score."""
         from rig.cli.tables import imagination_text
         from rig.evaluate.imagination import evaluate_imagination
 
-        config = ImaginationConfig(
-            agent=self.agent,
-            tasks=self.tasks,
-            chains=self.chains,
-            depth=self.depth,
-            context=self.context,
-            read_back=self.read_back,
-            split=self.split,
-            teacher=self.teacher,
-            reasoner=self.reasoner,
-            batch_size=self.batch_size,
-        )
-        scores = evaluate_imagination(config, self.out)
+        scores = evaluate_imagination(self.part(ImaginationConfig), self.out)
         return {"text": imagination_text(scores), "out": self.out, **scores}
 
 

@@ -13,16 +13,16 @@ class EmbodiedConfig:
     """What to evaluate, where, how often.
 
     Attributes:
-        agent: folder of a trained agent, or "teacher:<name>" for a teacher, "teacher:random" included.
-        environment: name of the world; an agent's own where empty.
-        tasks: "task" or "task/setting"; empty for all.
+        agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
+        environment: the world; an agent's own where empty.
+        tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first.
         split: "evaluation" for numbers; "validation" for tuning.
-        dreams: n of the lookahead.
+        dreams: n of the lookahead; 0 acts at once.
         read_back: how dreams are read: "pixels" or "codes".
         thought_tokens: the longest thought.
-        temperature: of thoughts, actions and dreams; 0 is greedy.
+        temperature: of all that is drawn; 0 is greedy.
         batch_size: worlds side by side.
         imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
     """
@@ -47,7 +47,7 @@ class ImaginationConfig:
 
     Attributes:
         agent: folder of a trained agent that dreams.
-        tasks: "task" or "task/setting"; empty for all.
+        tasks: "task" or "task/setting"; all where none is given.
         chains: chains of actions in all.
         depth: k, the longest dream.
         context: "fresh": each dream begins a new conversation with the last dream as what is observed; "lookahead":

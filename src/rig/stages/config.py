@@ -13,7 +13,7 @@ class Opening:
 
     Attributes:
         resume: go on with an unfinished dataset of the same configuration.
-        overwrite: replace what is there.
+        overwrite: replace what is in the folder.
     """
 
     resume: bool = False
@@ -25,9 +25,9 @@ class CollectConfig:
     """What to collect.
 
     Attributes:
-        environment: name of the world.
-        teacher: name of the teacher.
-        tasks: "task" or "task/setting"; empty for all.
+        environment: the world.
+        teacher: who plays.
+        tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first, because another dataset has them.
         noise: chance that a burst of random keys begins at a step.
@@ -54,9 +54,9 @@ class ReasonConfig:
     """How to annotate.
 
     Attributes:
-        reasoner: name of the Reasoner.
-        same_actions: how many episodes with the same actions are kept per task and setting.
-        validate: whether claims are checked.
+        reasoner: who writes the thoughts.
+        same_actions: how many episodes with the very same actions are kept per task and setting.
+        validate: check every claim against the engine's facts.
     """
 
     reasoner: str = "crafter"
@@ -74,10 +74,10 @@ class LookaheadConfig:
 
     Attributes:
         agent: folder of the trained agent (RIG-basic).
-        teacher: name of the teacher.
-        reviewer: name of the Reviewer.
-        reasoner: name of the Reasoner.
-        tasks: "task" or "task/setting"; empty for all.
+        teacher: who plays beside the agent in S3, and judges its proposals in S4.
+        reviewer: who writes the reviews.
+        reasoner: who writes the thoughts anew in S4.
+        tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first: the agent learned from them.
         states: the most states taken from one episode.
