@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rig.actions import ActionSpace, Camera
+from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, TextTokenizer
 from rig.errors import CheckpointError
 from rig.storage import write_json
@@ -85,7 +85,7 @@ class Bundle:
                 f"{model.config.decoder.vocab_size}; they do not belong together"
             )
         try:
-            form, space = Format(**about["form"]), _space_of(about["action_space"])
+            form, space = Format(**about["form"]), ActionSpace.from_json(about["action_space"])
         except (TypeError, KeyError) as error:
             raise CheckpointError(
                 f"{folder / AGENT_FILE} has a malformed field ({error}); restore it from a copy"
@@ -117,8 +117,3 @@ def read_agent(folder: Path | str) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}")
     return about
-
-
-def _space_of(value: Mapping[str, Any]) -> ActionSpace:
-    camera = Camera(**value["camera"]) if value["camera"] else None
-    return ActionSpace(**{**value, "keys": tuple(value["keys"]), "camera": camera})

@@ -87,5 +87,9 @@ class Registry(Generic[T]):
                 return point.load()
         raise unknown_name(self.kind, name, self.names())
 
+    def find(self, name: str) -> T | None:
+        """Return the value registered under `name`, or None where nobody registered that name."""
+        return self.get(name) if name in self.names() else None
+
     def _points(self) -> Iterable:
         return entry_points(group=self.group) if self.group else ()

@@ -204,6 +204,11 @@ class Lock:
         self.release()
 
 
+def cache_root() -> Path:
+    """Return the folder of what can be made again: `$RIG_CACHE`, or `~/.cache/rig`."""
+    return Path(os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "rig")
+
+
 def _is_full(error: BaseException | None) -> bool:
     """Return whether a full disk is behind `error`: by its number, or in the words of a library that keeps none."""
     while error is not None:

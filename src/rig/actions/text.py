@@ -8,7 +8,9 @@ there is no text that silently becomes a no-op.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rig.errors import ActionError
 from rig.registry import suggestion
@@ -75,6 +77,18 @@ class ActionSpace:
                 raise ActionError(
                     f"action space {self.name!r}: {key!r} cannot be a key; use letters, digits, '_' and '.', not 'noop'"
                 )
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> ActionSpace:
+        """Return the space that `asdict` wrote as JSON.
+
+        Raises:
+            KeyError: a field is missing.
+            TypeError: a field is unknown or malformed.
+        """
+        camera = Camera(**value["camera"]) if value["camera"] else None
+        named = {"name": value["name"], "keys": tuple(value["keys"]), "exclusive": value["exclusive"]}
+        return ActionSpace(**{**value, **named, "camera": camera})
 
     def format(self, action: Action) -> str:
         """Return the text of `action`.

@@ -9,6 +9,7 @@ from rig.annotators.base import (
     ReviewCase,
     Reviewer,
     Verdict,
+    checker_of,
     wordings_of,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "Reasoner",
     "Reviewer",
     "Verdict",
+    "checker_of",
     "wordings_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,14 +39,6 @@ class ReviewCase:
 
     step: Step
     better: Action
-
-
-class HasWordings(Protocol):
-    """An annotator that can say in advance how it words things, so that a tokenizer can learn it."""
-
-    def wordings(self) -> Iterable[str]:
-        """Yield sentences of every kind that it writes."""
-        ...
 
 
 class Reviewer(Protocol):
@@ -91,10 +83,16 @@ class ClaimChecker(Protocol):
 
 
 def wordings_of(name: str) -> list[str]:
-    """Return the wordings of the Reviewer called `name`, as far as it tells them; none for an empty name."""
+    """Return what the Reviewer called `name` has to say, for a tokenizer to learn; nothing where it does not tell."""
     reviewer = REVIEWERS.get(name)() if name else None
     tell = getattr(reviewer, "wordings", None)
     return list(tell()) if tell else []
+
+
+def checker_of(environment: str) -> ClaimChecker | None:
+    """Return the checker of claims about `environment`, or None where there is none."""
+    make = CHECKERS.find(environment)
+    return make() if make else None
 
 
 def prompt_hash(text: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from rig.annotators.base import prompt_hash
 from rig.annotators.claims import WORDINGS, Claim, place_of, say
-from rig.envs.crafter.facts import DIRECTIONS, HALF, OUTSIDE, VITALS, View
+from rig.envs.crafter.facts import DIRECTIONS, OUTSIDE, OWN, VITALS, View, cells
 from rig.records import Step
 
 KINDS = (
@@ -71,7 +71,6 @@ def claims_of(view: View) -> Iterator[Claim]:
 
 def cells_of(view: View) -> Iterator[str]:
     """Yield what stands on each cell in view, row by row; "me" for the player."""
-    for dy in range(-HALF[1], HALF[1] + 1):
-        for dx in range(-HALF[0], HALF[0] + 1):
-            thing = view.thing((dx, dy)) if (dx, dy) != (0, 0) else "me"
-            yield thing if thing != OUTSIDE else "nothing"
+    for offset in cells():
+        thing = view.thing(offset) if offset != OWN else "me"
+        yield thing if thing != OUTSIDE else "nothing"

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from rig.errors import RigError
 from rig.provenance import hardware
+from rig.storage import cache_root
 
 PACKAGES = {
     "torch": ("torch", ""),
@@ -69,7 +69,7 @@ def _machine() -> Iterator[dict[str, Any]]:
     yield _check(
         "disk", free > LEAST_FREE, f"{free / 1e9:.1f} GB free here", "free some space; a ladder takes about 2 GB"
     )
-    cache = Path(os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "rig")
+    cache = cache_root()
     place = next(parent for parent in (cache, *cache.parents) if parent.exists())
     yield _check("cache of worlds", os.access(place, os.W_OK), str(cache), "set RIG_CACHE to a folder you can write to")
     browser = shutil.which("chromium") or shutil.which("google-chrome")

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rig.actions import ActionSpace, Camera
+from rig.actions import ActionSpace
 from rig.data.problems import Skipped, missing
 from rig.errors import DatasetError
 from rig.storage import write_json
@@ -226,18 +226,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _info_from_json(value: Mapping[str, Any]) -> DatasetInfo:
-    space, camera = value["action_space"], value["action_space"]["camera"]
     height, width = value["frame_size"]
     return DatasetInfo(
         name=value["name"],
         stage=value["stage"],
         environment=value["environment"],
-        action_space=ActionSpace(
-            name=space["name"],
-            keys=tuple(space["keys"]),
-            camera=Camera(**camera) if camera else None,
-            exclusive=space["exclusive"],
-        ),
+        action_space=ActionSpace.from_json(value["action_space"]),
         frame_size=(height, width),
         config=value["config"],
         parent=_parent_from_json(value["parent"]),

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from rig.actors import PolicyActor, TeacherActor, build_policy
-from rig.annotators import CHECKERS, ClaimChecker
+from rig.annotators import ClaimChecker, checker_of
 from rig.bundle import Bundle
 from rig.data.manifest import differences
 from rig.engine import Sampler
@@ -53,16 +53,12 @@ def evaluate_embodied(
     """
     out = Path(out)
     _refuse_foreign(out, config, resume)
-    make, actor, name = _actor(config)
-    world = make()
-    episodes = evaluation_episodes(world, config)
+    setup = _Setup.of(config)
     done = _open(out, config)  # not before: a wrong name leaves no folder behind
-    wanted = [episode for episode in episodes if episode.id not in done]
-    checker = _checker(world.name)
-    lineage = Lineage(stage="live", actor=name)
-    with (out / EPISODES).open("a") as file, tqdm(total=len(wanted), desc=f"eval {name}", unit="episode") as bar:
-        for played in play(make, actor, wanted, batch_size=config.batch_size, lineage=lineage):
-            file.write(json.dumps(summary_row(played, checker)) + "\n")
+    wanted = [episode for episode in setup.episodes if episode.id not in done]
+    with (out / EPISODES).open("a") as file, tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
+        for played in setup.play(wanted):
+            file.write(json.dumps(summary_row(played, setup.checker)) + "\n")
             file.flush()
             bar.update()
             if keep is not None:
@@ -74,13 +70,38 @@ def evaluate_embodied(
 
 def play_config(config: EmbodiedConfig) -> Iterator[Played]:
     """Play the episodes of `config`, their thoughts' claims checked, and write nothing."""
-    make, actor, name = _actor(config)
-    world = make()
-    lineage = Lineage(stage="live", actor=name)
-    checker = _checker(world.name)
-    episodes = evaluation_episodes(world, config)
-    for played in play(make, actor, episodes, batch_size=config.batch_size, lineage=lineage):
-        yield replace(played, trajectory=with_verdicts(played.trajectory, checker))
+    setup = _Setup.of(config)
+    for played in setup.play(setup.episodes):
+        yield replace(played, trajectory=with_verdicts(played.trajectory, setup.checker))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Setup:
+    """What a configuration asks for: who plays which episodes where, and who checks the thoughts."""
+
+    make: Callable[[], World]
+    actor: Actor
+    name: str
+    episodes: Sequence[Episode]
+    checker: ClaimChecker | None
+    batch_size: int
+
+    @staticmethod
+    def of(config: EmbodiedConfig) -> _Setup:
+        make, actor, name = _actor(config)
+        world = make()
+        return _Setup(
+            make=make,
+            actor=actor,
+            name=name,
+            episodes=evaluation_episodes(world, config),
+            checker=checker_of(world.name),
+            batch_size=config.batch_size,
+        )
+
+    def play(self, episodes: Sequence[Episode]) -> Iterator[Played]:
+        lineage = Lineage(stage="live", actor=self.name)
+        return play(self.make, self.actor, episodes, batch_size=self.batch_size, lineage=lineage)
 
 
 def with_verdicts(trajectory: Trajectory, checker: ClaimChecker | None) -> Trajectory:
@@ -93,10 +114,6 @@ def with_verdicts(trajectory: Trajectory, checker: ClaimChecker | None) -> Traje
         claims = [{"text": verdict.text, "verdict": verdict.holds} for verdict in verdicts]
         steps.append(replace(step, privileged={**step.privileged, "claims": claims}))
     return trajectory.with_steps(tuple(steps))
-
-
-def _checker(environment: str) -> ClaimChecker | None:
-    return CHECKERS.get(environment)() if environment in CHECKERS.names() else None
 
 
 def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:

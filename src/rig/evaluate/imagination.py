@@ -126,8 +126,8 @@ class _Judge:
 
     def __init__(self, environment: str, chains: Sequence[Chain]) -> None:
         self._chains = chains
-        has_cells = environment in CELL_READERS.names()
-        self._reader = CELL_READERS.get(environment)() if has_cells else None
+        make = CELL_READERS.find(environment)
+        self._reader = make() if make else None
 
     def scores(self, frames: NDArray[np.uint8], truth: NDArray[np.uint8], depth: int) -> dict[str, Any]:
         """Return PSNR, SSIM, Fréchet distance, and the share of cells right after `depth` + 1 steps."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rig.annotators import CHECKERS, REASONERS, ClaimChecker, Reasoner
+from rig.annotators import REASONERS, ClaimChecker, Reasoner, checker_of
 from rig.data import Dataset, DatasetInfo
 from rig.records import Step, Trajectory
 from rig.stages.base import Opening, run_stage
@@ -28,8 +28,7 @@ def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: O
     """
     dataset = Dataset(source)
     reasoner = REASONERS.get(config.reasoner)()
-    checks = config.validate and dataset.info.environment in CHECKERS.names()
-    checker = CHECKERS.get(dataset.info.environment)() if checks else None
+    checker = checker_of(dataset.info.environment) if config.validate else None
     info = DatasetInfo(
         name=Path(out).name,
         stage="s2",

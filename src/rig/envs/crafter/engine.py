@@ -13,7 +13,6 @@ Three things keep Crafter 1.8.3 from replaying exactly or quickly, and are mende
 from __future__ import annotations
 
 import collections
-import os
 import pickle
 from collections.abc import Iterator
 from functools import lru_cache
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from rig.records import Frame
 from rig.registry import require
-from rig.storage import atomic_file
+from rig.storage import atomic_file, cache_root
 
 require("crafter", "crafter")
 
@@ -164,8 +163,7 @@ def _generate(seed: int) -> dict[str, NDArray]:
 
 
 def _cache_folder() -> Path:
-    root = os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "rig"
-    folder = Path(root) / f"crafter-worlds-{_FORMAT}"
+    folder = cache_root() / f"crafter-worlds-{_FORMAT}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -36,6 +36,9 @@ VITALS = ("health", "food", "drink", "energy")
 
 Offset = tuple[int, int]
 
+OWN: Offset = (0, 0)
+"""Where the player stands."""
+
 
 def read_facts(engine: Engine) -> dict[str, Any]:
     """Return the facts of the current state.
@@ -126,12 +129,16 @@ def longest_line(places: set[Offset]) -> int:
     return longest
 
 
-def offsets() -> Iterator[Offset]:
-    """Yield the offset of every cell in view except the player's own."""
+def cells() -> Iterator[Offset]:
+    """Yield the offset of every cell in view, row by row."""
     for dy in range(-HALF[1], HALF[1] + 1):
         for dx in range(-HALF[0], HALF[0] + 1):
-            if (dx, dy) != (0, 0):
-                yield dx, dy
+            yield dx, dy
+
+
+def offsets() -> Iterator[Offset]:
+    """Yield the offset of every cell in view except the player's own."""
+    return (offset for offset in cells() if offset != OWN)
 
 
 def in_view(offset: Offset) -> bool:
