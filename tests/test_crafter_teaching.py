@@ -139,7 +139,7 @@ def test_lines_of_stones():
     assert longest_line({(0, 0), (0, 1), (0, 2), (0, 3), (1, 3)}) == 4
 
 
-def test_descriptions_are_true_and_name_every_cell():
+def test_descriptions_are_true():
     world = CrafterWorld()
     task = world.tasks["collect_wood"]
     seed = world.episode_seeds(task, "manual", Split.VALIDATION, 1)[0]
@@ -152,17 +152,13 @@ def test_descriptions_are_true_and_name_every_cell():
         action=NOOP,
         privileged=info["privileged"],
     )
-    words = REASONERS.get("crafter-cells")().reason([step])[0].split(" ")
-    assert len(words) == 63
-    assert words[31] == "me"
     view = View(info["privileged"])
-    assert words[30] == view.thing((-1, 0))
     description = REASONERS.get("crafter-views")().reason([step])[0]
     places, _, clauses = description.partition(" 1. ")
     for sentence in places.removesuffix(".").split(". "):
-        kind, _, listed = sentence.partition(" ")
+        kind, _, listed = sentence.removeprefix("I see ").partition(" ")
         told = [offset_of(place) for place in listed.split(", ")]
-        assert told == view.find(kind.lower())[: len(told)]
+        assert told == view.find(kind)[: len(told)]
     verdicts = CHECKERS.get("crafter")().check(f"1. {clauses}", info["privileged"], NOOP)
     assert len(verdicts) >= 5
     assert all(verdict.holds for verdict in verdicts)

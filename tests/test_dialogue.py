@@ -220,3 +220,18 @@ def test_tokenizer_files(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match="cannot be read"):
         type(ATOMIC).load(tmp_path)
+
+
+def test_terms_are_single_tokens_wherever_they_stand():
+    tokenizer = train_bpe(CORPUS, vocabulary_size=400, atoms=ATOMS, terms=[" 2 left", " 2 left and 1 up", " 1 up"])
+    text = "Tree 2 left and 1 up, 2 left and 3 up."
+    for literal in (False, True):
+        ids = tokenizer.encode(text, literal=literal)
+        assert tokenizer.decode(ids) == text
+        assert [piece for piece in map(tokenizer.pieces.__getitem__, ids) if b"left" in piece] == [
+            b" 2 left and 1 up",
+            b" 2 left",
+        ]
+    assert not tokenizer.special_ids & set(tokenizer.encode(text)), "a thought may hold them"
+    with pytest.raises(RigError, match="and 3 terms need at least"):
+        train_bpe([], vocabulary_size=262, terms=["a b", "c d", "e f"])

@@ -259,7 +259,7 @@ def test_a_ladder_can_be_run_from_top_to_bottom(ladder):
     for entry in jobs:
         verb = verbs[entry.name]
         read = [getattr(verb, name, "") for name in ("source", "agent", "tokenizers", "start")]
-        read += [*getattr(verb, "lookahead", ()), *getattr(verb, "describe", ())]
+        read += [*getattr(verb, "lookahead", ()), *getattr(verb, "describe", ()), getattr(verb, "vision", "")]
         read += [verb.data] if isinstance(getattr(verb, "data", ()), str) else [*getattr(verb, "data", ())]
         for folder in read:
             place = Path(folder).parent if folder.endswith("/agent") else Path(folder)
@@ -278,8 +278,8 @@ def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
     assert len(set(spoken.values())) == len(ROWS)
 
     def budget(verb):
-        same = {"out": "", "thought": True, "dream": True, "start": "", "lookahead": (), "lookahead_share": 0}
-        return replace(verb, **same)
+        same = {"out": "", "thought": True, "dream": True, "start": "", "lookahead": ()}
+        return replace(verb, **same, lookahead_share=0)
 
     first = [verbs[f"{row}-1"] for row in ROWS]
     last = ladder.lookahead_run(1)
@@ -290,8 +290,8 @@ def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
     assert all(verbs[f"{row}-2"].start == ladder.agent(f"{row}-1") for row in ROWS)
     assert verbs["control-2"].start == verbs[last].start == ladder.agent("basic-1")
     assert {(verb.start, verb.lookahead) for verb in first} == {(ladder.agent("base"), ())}
-    assert verbs["base"].data == ()
-    assert [Path(folder).name for folder in verbs["base"].describe] == list(ladder.config.describers)
+    assert (verbs["base"].data, verbs["base"].describe) == ((), (ladder.path("described"),))
+    assert verbs["base"].vision == ladder.path("vision")
     assert [Path(folder).name for folder in verbs["control-2"].lookahead] == ["s3-1"]
     assert [Path(folder).name for folder in verbs[last].lookahead] == ["s3-1", "s4-1"]
 

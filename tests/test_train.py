@@ -3,28 +3,32 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from makers import QUICK, agent_training
 
+from rig.annotators import LABELLERS
 from rig.bundle import Bundle
 from rig.data import CodesCache, Dataset
 from rig.dialogue import Format, Role, SegmentEncoder
+from rig.envs.crafter.cells import CrafterCells
 from rig.errors import CheckpointError, RigError
-from rig.model import pack
+from rig.model import PRESETS, RIG, pack
 from rig.records import NOISE
 from rig.stages import ReasonConfig, reason
-from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, train_agent
+from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, VisionTraining, train_agent, train_vision
 from rig.train.collages import Collages
 from rig.train.conversations import Conversations, Source
 from rig.train.loop import Packer
 from rig.train.loss import means, token_losses
 from rig.train.optimise import OptimiserConfig, learning_rate
 from rig.train.runs import Run
-from rig.train.tokenizer import spherical_kmeans
+from rig.train.tokenizer import distinct_pictures, spherical_kmeans
 from rig.train.tokenizers import encode_frames
+from rig.train.vision import load_vision
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +272,86 @@ def test_encoders_agree_on_what_an_agent_reads(agent, steps):
     assert agent.encoder.layout.write_tokens == len(steps[0].next_codes) == 81
 
 
+VISION = VisionTraining(model=PRESETS.get("debug").vision, steps=12, batch_size=4, log_every=2, save_every=6)
+
+
+def train_eyes(made, folder, labeller="crafter", **options):
+    """Train a debug tower on the shared data."""
+    return train_vision(Dataset(made.data), LABELLERS.get(labeller)(), VISION, folder, **options)
+
+
+def test_a_tower_learns_what_patches_show_and_an_agent_begins_with_it(made, tmp_path):
+    scores = train_eyes(made, tmp_path / "vision")
+    losses = [line["loss"] for line in Run(tmp_path / "vision", VISION, resume=True).metrics() if "loss" in line]
+    assert losses[-1] < 0.8 * losses[0]
+    assert 0.3 < scores["accuracy"] <= 1
+    assert 0 < scores["balanced_accuracy"] < scores["accuracy"]
+    about = json.loads((tmp_path / "vision" / "vision.json").read_text())
+    assert {"me left", "grass", "tree 0", "health 9", "empty"} <= set(about["labels"])
+    agent = train_agent(
+        agent_training(
+            made.data, made.tokenizers, vision=str(tmp_path / "vision"), training=replace(QUICK, steps=1, save_every=2)
+        ),
+        tmp_path / "agent",
+    )
+    fresh = RIG(PRESETS.get("debug"), seed=0).model.vision_model.state_dict()
+    tower = load_vision(tmp_path / "vision", VISION.model)
+    for name, value in Bundle.load(agent).model.model.vision_model.state_dict().items():
+        assert torch.allclose(value, tower[name], atol=2e-3), "one step away from the tower"
+        assert name == "post_layernorm.bias" or not torch.allclose(value, fresh[name], atol=2e-3) or value.ndim < 2
+
+
+def test_a_tower_whose_training_was_cut_is_the_same_in_the_end(made, tmp_path, monkeypatch):
+    train_eyes(made, tmp_path / "whole")
+    original = Run.save_state
+
+    def save_then_die(self, state):
+        original(self, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "save_state", save_then_die)
+        with pytest.raises(KeyboardInterrupt):
+            train_eyes(made, tmp_path / "cut")
+    train_eyes(made, tmp_path / "cut", resume=True)
+    for name in ("vision.safetensors", "vision.json", "scores.json", "metrics.jsonl"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_tower_that_does_not_fit_is_named(made, tmp_path):
+    with pytest.raises(CheckpointError, match="nowhere does not hold a whole vision tower"):
+        train_agent(agent_training(made.data, made.tokenizers, vision=str(tmp_path / "nowhere")), tmp_path / "a")
+    train_eyes(made, tmp_path / "vision")
+    with pytest.raises(CheckpointError, match=r"holds a tower of .*hidden_size=32.* where this preset has"):
+        load_vision(tmp_path / "vision", PRESETS.get("small").vision)
+    both = agent_training(made.data, made.tokenizers, vision=str(tmp_path / "vision"), start=str(made.agent))
+    with pytest.raises(RigError, match="give --start or --vision, not both"):
+        train_agent(both, tmp_path / "b")
+    two = SimpleNamespace(name="two", label=lambda steps: [["sky", "earth"] for _ in steps])
+    with pytest.raises(RigError, match="names 2 patches where this preset reads 81"):
+        train_vision(Dataset(made.data), two, VISION, tmp_path / "c")
+    big = replace(VISION, model=PRESETS.get("janus-1b").vision)
+    with pytest.raises(RigError, match=r"frames of \(144, 144\) where this preset reads 384"):
+        train_vision(Dataset(made.data), LABELLERS.get("crafter")(), big, tmp_path / "d")
+
+
+def test_labels_say_what_patches_show(made):
+    """Labels agree with the cell reader, which reads pixels; ranks are those of distance."""
+    steps = list(Dataset(made.data).steps())[::7]
+    reader = CrafterCells()
+    read = reader.read([step.frame for step in steps], [step.privileged for step in steps])
+    for labels, cells in zip(LABELLERS.get("crafter")().label(steps), read, strict=True):
+        grid = np.array(labels, dtype=object).reshape(9, 9)
+        assert grid[3, 4].startswith("me ")
+        assert [name for name in labels if name.startswith("me ")] == [grid[3, 4]]
+        counts = [0 if label == "empty" else int(label.split()[1]) for label in labels[63:]]
+        assert counts == cells[7:].flatten().tolist()
+        trees = sorted(
+            (abs(x - 4) + abs(y - 3), grid[y, x]) for y in range(7) for x in range(9) if "tree" in grid[y, x]
+        )
+        assert [name for _, name in trees][:4] == [f"tree {rank}" for rank in range(min(4, len(trees)))]
+
+
 def test_a_base_learns_to_describe_and_another_agent_starts_from_it(made, tmp_path):
     described = reason(made.root / "s1", ReasonConfig(reasoner="crafter-views"), tmp_path / "views")
     thoughts = [step.thought for trajectory in described for step in trajectory.steps]
@@ -280,5 +364,18 @@ def test_a_base_learns_to_describe_and_another_agent_starts_from_it(made, tmp_pa
     assert not any("image_loss" in line for line in metrics)
     started = agent_training(made.data, made.tokenizers, start=str(base))
     assert Bundle.load(train_agent(started, tmp_path / "agent")).form == Format()
+
+
+def test_nothing_to_train_on_is_named(made, tmp_path):
     with pytest.raises(RigError, match="nothing to train on"):
         train_agent(agent_training(made.data, made.tokenizers, parts=()), tmp_path / "nothing")
+
+
+def test_a_codebook_is_placed_on_pictures_that_differ_in_any_pixel():
+    """Grass under a hundred lights is less different than two digits."""
+    grass = np.stack([np.full((16, 16, 3), 80 + light, np.uint8) for light in range(100)])
+    digits = grass[50] + np.zeros((9, 1, 1, 1), np.uint8)
+    for number, digit in enumerate(digits):
+        digit[4:6, 2 * number - 2 : 2 * number] = 255
+    chosen = distinct_pictures(np.concatenate([grass, digits]), 12)
+    assert set(range(101, 109)) <= set(chosen.tolist())

@@ -2,26 +2,32 @@
 
 from rig.annotators.base import (
     CHECKERS,
+    LABELLERS,
     REASONERS,
     REVIEWERS,
     ClaimChecker,
+    Labeller,
     Reasoner,
     ReviewCase,
     Reviewer,
     Verdict,
+    Vocabulary,
     checker_of,
-    wordings_of,
+    vocabulary_of,
 )
 
 __all__ = [
     "CHECKERS",
+    "LABELLERS",
     "REASONERS",
     "REVIEWERS",
     "ClaimChecker",
+    "Labeller",
     "ReviewCase",
     "Reasoner",
     "Reviewer",
     "Verdict",
+    "Vocabulary",
     "checker_of",
-    "wordings_of",
+    "vocabulary_of",
 ]

@@ -1,4 +1,4 @@
-"""What an annotator is: a Reasoner writes thoughts, a Reviewer writes reviews; by rule here, by any model elsewhere."""
+"""What annotators are: a Reasoner writes thoughts, a Reviewer reviews, a Labeller names patches; by rule or model."""
 
 from __future__ import annotations
 
@@ -57,6 +57,20 @@ class Reviewer(Protocol):
         ...
 
 
+class Labeller(Protocol):
+    """Names what each patch of a frame shows, for the understanding encoder to learn.
+
+    Attributes:
+        name: name and version, kept with what was learned.
+    """
+
+    name: str
+
+    def label(self, steps: Sequence[Step]) -> list[list[str]]:
+        """Return for each step the labels of its frame's patches, row by row."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One clause of a thought, checked.
@@ -82,11 +96,24 @@ class ClaimChecker(Protocol):
         ...
 
 
-def wordings_of(name: str) -> list[str]:
-    """Return what the Reviewer called `name` has to say, for a tokenizer to learn; nothing where it does not tell."""
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """What an annotator has to say, for a tokenizer to learn.
+
+    Attributes:
+        sentences: texts that hold every word it uses.
+        terms: phrases that name one thing, and that a small tokenizer had better write as one token: places, say.
+    """
+
+    sentences: Sequence[str] = ()
+    terms: Sequence[str] = ()
+
+
+def vocabulary_of(name: str) -> Vocabulary:
+    """Return the `vocabulary()` of the Reviewer called `name`, an empty one where it has none or there is no name."""
     reviewer = REVIEWERS.get(name)() if name else None
-    tell = getattr(reviewer, "wordings", None)
-    return list(tell()) if tell else []
+    tell = getattr(reviewer, "vocabulary", None)
+    return tell() if tell else Vocabulary()
 
 
 def checker_of(environment: str) -> ClaimChecker | None:
@@ -103,8 +130,9 @@ def prompt_hash(text: str) -> str:
 REASONERS: Registry[Callable[[], Reasoner]] = Registry("reasoner", "rig.reasoners")
 REASONERS.add("crafter", "rig.annotators.crafter:CrafterReasoner")
 REASONERS.add("crafter-views", "rig.annotators.crafter_views:CrafterDescriber")
-REASONERS.add("crafter-cells", "rig.annotators.crafter_views:CrafterCellNamer")
 REVIEWERS: Registry[Callable[[], Reviewer]] = Registry("reviewer", "rig.reviewers")
 REVIEWERS.add("crafter", "rig.annotators.crafter:CrafterReviewer")
+LABELLERS: Registry[Callable[[], Labeller]] = Registry("labeller", "rig.labellers")
+LABELLERS.add("crafter", "rig.annotators.crafter_patches:CrafterLabeller")
 CHECKERS: Registry[Callable[[], ClaimChecker]] = Registry("claim checker", "rig.checkers")
 CHECKERS.add("crafter", "rig.annotators.crafter_check:CrafterChecker")

@@ -1,6 +1,6 @@
 """The language of thoughts: a closed set of claims, each with several wordings, readable both ways.
 
-A thought is two to four numbered clauses, "1. Tree lies 2 left and 1 up. 2. Wood 1 of 4. 3. So go left.", and each
+A thought is two to four numbered clauses, "1. I see tree 2 left and 1 up. 2. Wood 1 of 4. 3. So go left.", and each
 clause is one claim in one of its wordings. Because any wording can be parsed back, what a model thinks can be checked
 against the engine, clause by clause.
 """
@@ -14,7 +14,7 @@ from functools import lru_cache
 
 WORDINGS: Mapping[str, tuple[str, ...]] = {
     # What the frame shows.
-    "near": ("{thing} lies {place}.", "I see {thing} {place}.", "There is {thing} {place}."),
+    "near": ("I see {thing} {place}.", "I notice {thing} {place}.", "There is {thing} {place}."),
     "none": ("No {thing} is in view.", "I see no {thing}.", "There is no {thing} in sight."),
     "front": ("{thing} is right in front.", "I face {thing}.", "{thing} is straight ahead."),
     "beside": ("{thing} is beside me.", "I stand beside {thing}."),

@@ -6,14 +6,14 @@ The wording varies with the frame, and the same frame is always worded the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
 from rig.actions import Action
-from rig.annotators.base import ReviewCase, prompt_hash
+from rig.annotators.base import ReviewCase, Vocabulary, prompt_hash
 from rig.annotators.claims import WORDINGS, Claim, place_of, say
-from rig.envs.crafter.facts import DIRECTIONS, VITALS, Offset, View, distance
+from rig.envs.crafter.facts import DIRECTIONS, VITALS, Offset, View, distance, offsets
 from rig.records import Frame, Step
 from rig.teachers.crafter_needs import Need, next_need
 
@@ -44,11 +44,14 @@ class CrafterReviewer:
         """Return a review for each case; the facts of the step and of its dreams are read."""
         return [_word(self._claims(case), case.step.frame) for case in cases]
 
-    def wordings(self) -> Iterator[str]:
-        """Yield every wording with some values filled in, so that each of its words is there."""
+    def vocabulary(self) -> Vocabulary:
+        """Return every wording with some values filled in, and every place in view.
+
+        A place of seven tokens takes a small network very long to learn: it must look for the thing anew at each.
+        """
         values = {"thing": "tree", "item": "wood", "place": "2 left and 1 up", "way": "right", "n": "1", "m": "4"}
-        for forms in WORDINGS.values():
-            yield from (form.format(**values) for form in forms)
+        sentences = [form.format(**values) for forms in WORDINGS.values() for form in forms]
+        return Vocabulary(sentences=sentences, terms=[f" {place_of(offset)}" for offset in offsets()])
 
     def _claims(self, case: ReviewCase) -> list[Claim]:
         facts, proposal = case.step.privileged, case.step.proposal

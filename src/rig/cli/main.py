@@ -24,6 +24,7 @@ VERBS = {
     "review": ("rig.cli.data:ReviewVerb", "S3: play an agent beside the teacher, and review its mistakes"),
     "align": ("rig.cli.data:Align", "S4: replay an agent's dreams in the engine"),
     "train-tokenizer": ("rig.cli.training:TrainTokenizer", "train the frame and text tokenizers on a dataset"),
+    "train-vision": ("rig.cli.training:TrainVision", "train the understanding encoder to name what patches show"),
     "train": ("rig.cli.training:Train", "train an agent on datasets"),
     "play": ("rig.cli.playing:Play", "play episodes, print them and write a trace"),
     "eval": ("rig.cli.playing:Eval", "score an agent or a teacher on unseen seeds"),

@@ -13,6 +13,7 @@ from rig.train.config import (
     Style,
     TokenizerTraining,
     TrainingConfig,
+    VisionTraining,
 )
 
 
@@ -27,7 +28,7 @@ class TrainTokenizer:
         out: folder of the tokenizers.
         preset: whose sizes the VQ tokenizer has.
         vocabulary: size of the text tokenizer; the preset's where 0.
-        reviewer: an annotator whose wordings the text tokenizer learns too; none where empty.
+        reviewer: an annotator whose vocabulary the text tokenizer learns too; none where empty.
         steps: optimiser steps.
         batch_size: frames a step.
         learning_rate: the peak.
@@ -50,13 +51,13 @@ class TrainTokenizer:
 
     def run(self) -> dict[str, Any]:
         """Train."""
-        from rig.annotators import wordings_of
+        from rig.annotators import vocabulary_of
         from rig.data import Dataset
         from rig.model import PRESETS
         from rig.provenance import provenance
         from rig.train import train_tokenizers
 
-        preset = PRESETS.get(self.preset)
+        preset, words = PRESETS.get(self.preset), vocabulary_of(self.reviewer)
         default = TokenizerTraining(model=preset.vq)
         config = replace(
             default,
@@ -71,7 +72,8 @@ class TrainTokenizer:
             config,
             self.out,
             vocabulary_size=self.vocabulary or preset.decoder.vocab_size,
-            sentences=wordings_of(self.reviewer),
+            sentences=words.sentences,
+            terms=words.terms,
             resume=self.resume,
         )
         scores = tokenizers.scores
@@ -81,6 +83,58 @@ class TrainTokenizer:
             f"{scores['perplexity']:.0f}); {len(tokenizers.text)} text tokens"
         )
         return {"text": text, "out": self.out, "hash": tokenizers.hash, **scores, "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainVision:
+    """Train the understanding encoder to name what each patch of a dataset's frames shows, before a policy uses it.
+
+    Example: rig train-vision --data runs/s1 --preset small --out runs/vision
+
+    Attributes:
+        data: folder of the dataset.
+        out: folder of the encoder.
+        labeller: who names patches.
+        preset: whose sizes the encoder has.
+        steps: optimiser steps.
+        batch_size: frames a step.
+        learning_rate: the peak.
+        seed: of weights and batches.
+        resume: go on with a run that was cut.
+    """
+
+    data: str
+    out: str
+    labeller: str = "crafter"
+    preset: str = "small"
+    steps: int = 2000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    seed: int = 0
+    resume: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Train."""
+        from rig.annotators import LABELLERS
+        from rig.data import Dataset
+        from rig.model import PRESETS
+        from rig.provenance import provenance
+        from rig.train import train_vision
+
+        config = VisionTraining(
+            model=PRESETS.get(self.preset).vision,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            optimiser=OptimiserConfig(learning_rate=self.learning_rate),
+        )
+        labeller = LABELLERS.get(self.labeller)()
+        scores = train_vision(Dataset(self.data), labeller, config, self.out, resume=self.resume)
+        text = (
+            f"{self.out}: names {scores['accuracy']:.1%} of the patches of {scores['frames']:.0f} held-out frames "
+            f"right ({scores['balanced_accuracy']:.1%} over {scores['labels']:.0f} labels)"
+        )
+        return {"text": text, "out": self.out, **scores, "provenance": provenance()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +154,7 @@ class Train:
         thought: whether the agent reasons.
         dream: whether the agent imagines the next frame.
         read_back: how dreams are read in lookahead conversations; each way gets an equal share.
+        vision: folder that `rig train-vision` wrote, whose tower to begin with.
         start: an agent whose weights to begin with.
         fraction: how much of the trajectories to use.
         steps: optimiser steps.
@@ -123,6 +178,7 @@ class Train:
     thought: bool = True
     dream: bool = True
     read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
+    vision: str = ""
     start: str = ""
     fraction: float = 1.0
     steps: int = 3000
@@ -147,6 +203,7 @@ class Train:
             parts=self._parts(),
             form=Format(thought=self.thought, dream=self.dream),
             read_backs=self.read_back,
+            vision=self.vision,
             start=self.start,
             model_seed=self.seed,
             training=TrainingConfig(

@@ -2,7 +2,8 @@
 
 Special ids are found by their string, never hard-coded, so Janus's own tokenizer and our small one serve alike. Atoms
 are fixed phrases and action keys that a small tokenizer writes as single tokens; they are recognised in literal text
-only, so a thought that happens to contain such a word is tokenised as ordinary text.
+only, so a thought that happens to contain such a word is tokenised as ordinary text. Terms are the opposite: whole
+phrases of thoughts (a place, say) that are single tokens wherever they stand.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class TextTokenizer:
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
-        """The ids of added tokens: specials and atoms."""
-        return frozenset(self._literal.get_added_tokens_decoder())
+        """The ids of specials and atoms."""
+        return frozenset(i for i, token in self._literal.get_added_tokens_decoder().items() if token.special)
 
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` into `folder`, atomically."""
@@ -106,23 +107,26 @@ class TextTokenizer:
         return index
 
 
-def train_bpe(corpus: Iterable[str], *, vocabulary_size: int, atoms: Iterable[str] = ()) -> TextTokenizer:
-    """Train a byte-level BPE in which digits stand alone, with `atoms` and the special tokens added last.
+def train_bpe(
+    corpus: Iterable[str], *, vocabulary_size: int, atoms: Iterable[str] = (), terms: Iterable[str] = ()
+) -> TextTokenizer:
+    """Train a byte-level BPE in which digits stand alone, with `terms`, `atoms` and the special tokens added last.
 
     Args:
         corpus: texts in the language to compress: thoughts, reviews, instructions.
-        vocabulary_size: number of tokens in all, atoms and special tokens included.
+        vocabulary_size: number of tokens in all, terms, atoms and special tokens included.
         atoms: strings that literal text writes as one token each.
+        terms: strings that any text writes as one token each.
 
     Raises:
-        RigError: the vocabulary is too small for bytes, atoms and special tokens.
+        RigError: the vocabulary is too small for bytes, terms, atoms and special tokens.
     """
-    extra = [*SPECIALS, *dict.fromkeys(atoms)]
-    learned = vocabulary_size - len(extra)
+    extra, known = [*SPECIALS, *dict.fromkeys(atoms)], list(dict.fromkeys(terms))
+    learned = vocabulary_size - len(extra) - len(known)
     if learned < 256:
         raise RigError(
             f"a vocabulary of {vocabulary_size} is too small: 256 bytes, {len(SPECIALS)} special tokens and "
-            f"{len(extra) - len(SPECIALS)} atoms need at least {256 + len(extra)}"
+            f"{len(extra) - len(SPECIALS)} atoms and {len(known)} terms need at least {256 + len(extra) + len(known)}"
         )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -133,6 +137,7 @@ def train_bpe(corpus: Iterable[str], *, vocabulary_size: int, atoms: Iterable[st
         vocab_size=learned, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False
     )
     tokenizer.train_from_iterator(corpus, trainer)
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in known])
     tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in extra])
     return TextTokenizer(tokenizer)
 

@@ -9,18 +9,21 @@ from rig.model.presets import PRESETS
 
 if TYPE_CHECKING:
     from rig.model.batch import PackedBatch, pack
+    from rig.model.initial import initialise
     from rig.model.rig import RIG, RIGOutput
     from rig.model.runtime import compute_dtype, keep_freed_memory
-    from rig.model.vision import frames_to_pixels, pixels_to_frames
+    from rig.model.vision import VisionModel, frames_to_pixels, pixels_to_frames
     from rig.model.vq import VQModel, VQOutput
 
 _LATE = {
     "PackedBatch": "batch",
     "pack": "batch",
+    "initialise": "initial",
     "RIG": "rig",
     "RIGOutput": "rig",
     "compute_dtype": "runtime",
     "keep_freed_memory": "runtime",
+    "VisionModel": "vision",
     "frames_to_pixels": "vision",
     "pixels_to_frames": "vision",
     "VQModel": "vq",
@@ -38,8 +41,10 @@ __all__ = [
     "VQModel",
     "VQOutput",
     "VisionConfig",
+    "VisionModel",
     "compute_dtype",
     "frames_to_pixels",
+    "initialise",
     "keep_freed_memory",
     "load",
     "pack",

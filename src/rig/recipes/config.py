@@ -11,7 +11,8 @@ from rig.registry import Registry
 class LadderConfig:
     """What a ladder spends.
 
-    Every row begins with the same base, which has learned to say what frames show, as Janus has before RIG. It sees
+    Every row begins with the same base, whose eyes have learned what patches show and whose decoder has learned to say
+    it, as Janus has before RIG. It sees
     the same taught episodes and takes the same optimiser steps, in two parts: `steps` on the first episodes; then,
     since S3 and S4 need an agent to play, `second_steps` more on those and on the teacher's side of S3.
     The lookahead and the control learn their reviews in the second part.
@@ -23,7 +24,8 @@ class LadderConfig:
         teacher: who plays S1, and beside the agent in S3.
         reasoner: who thinks in S2 and S4.
         reviewer: who reviews in S3 and S4.
-        describers: who say what the frames of S1 show, for the base that every row starts from; no base where empty.
+        labeller: who names the patches of S1's frames, for the base's vision tower.
+        describer: who says what S1's frames show, for the base.
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
         review_episodes: S3 and S4 episodes per task and setting and round.
@@ -31,6 +33,7 @@ class LadderConfig:
         rounds: rounds of S3 and S4, each with the agent that the one before made.
         tokenizer_steps: optimiser steps of the VQ tokenizer.
         tokenizer_held_out: frames kept aside to score it.
+        vision_steps: optimiser steps of the vision tower.
         base_steps: optimiser steps of the base.
         steps: optimiser steps of the first part.
         second_steps: optimiser steps of the second part, and of every further round.
@@ -54,7 +57,8 @@ class LadderConfig:
     teacher: str = "crafter"
     reasoner: str = "crafter"
     reviewer: str = "crafter"
-    describers: tuple[str, ...] = ()
+    labeller: str = "crafter"
+    describer: str = "crafter-views"
     tasks: tuple[str, ...] = ()
     episodes: int
     review_episodes: int
@@ -62,7 +66,8 @@ class LadderConfig:
     rounds: int = 1
     tokenizer_steps: int
     tokenizer_held_out: int = 256
-    base_steps: int = 0
+    vision_steps: int
+    base_steps: int
     steps: int
     second_steps: int
     batch_size: int = 32
@@ -93,7 +98,7 @@ LADDERS.add(
         review_states=4,
         tokenizer_steps=30,
         tokenizer_held_out=16,
-        describers=("crafter-views", "crafter-cells"),
+        vision_steps=10,
         base_steps=10,
         steps=20,
         second_steps=10,
@@ -115,8 +120,8 @@ LADDERS.add(
         episodes=100,
         review_episodes=20,
         tokenizer_steps=6000,
-        describers=("crafter-views", "crafter-cells"),
-        base_steps=2000,
+        vision_steps=2000,
+        base_steps=1000,
         steps=3000,
         second_steps=1200,
         batch_size=8,

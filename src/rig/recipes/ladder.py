@@ -1,6 +1,6 @@
 """The ladder: from nothing to a table of every row, as a plan of `rig` commands.
 
-    S1 ─► S2 ─► tokenizers ─► base ─► first part of each row ─► S3, S4 (with RIG-basic) ─► second part ─► scores
+    S1 ─► S2 ─► tokenizers, vision ─► base ─► first part of each row ─► S3, S4 (with RIG-basic) ─► second part ─► scores
 
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (S3's corrections without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data.
@@ -64,10 +64,18 @@ class Ladder:
         reviewed = config.rounds * config.review_episodes
         yield self._collect("s1", config.episodes, 0)
         yield self._reason("s1", "s2", config.reasoner)
-        for describer in config.describers:
-            yield self._reason("s1", describer, describer)
+        yield self._reason("s1", "described", config.describer)
         yield self._collect("s1-beside", reviewed, config.episodes)
         yield self._reason("s1-beside", "s2-beside", config.reasoner)
+        yield Job(
+            name="vision",
+            arguments=(
+                *("train-vision", "--data", self.path("s1"), "--out", self.path("vision"), "--preset", config.preset),
+                *("--labeller", config.labeller, "--steps", str(config.vision_steps), "--resume"),
+            ),
+            result=self.root / "vision" / "vision.json",
+            needs=("s1",),
+        )
         yield Job(
             name="tokenizers",
             arguments=(
@@ -115,11 +123,9 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
-        base = "base" if config.describers else ""
-        if base:
-            yield self._train(base, ("--no-dream",), (), config.base_steps, describe=config.describers)
+        yield self._train("base", ("--no-dream",), (), config.base_steps, describe=("described",))
         for row in ("basic", *(row for row in ROWS if row != "basic")):  # S3 waits for RIG-basic
-            yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps, start=base)
+            yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps, start="base")
         for row, flags in ROWS.items():
             data, start = ("s2", "s2-beside"), f"{row}-1"
             yield self._train(f"{row}-2", flags, data, config.second_steps, start=start, second=True)
@@ -145,7 +151,7 @@ class Ladder:
         for row in SCALED:
             for fraction in config.fractions:
                 flags = (*ROWS[row], "--fraction", str(fraction))
-                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), self._steps_for(fraction), start=base)
+                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), self._steps_for(fraction), start="base")
 
     def _steps_for(self, fraction: float) -> int:
         """Return the steps of a share of the data: all of them, or `epochs` passes if that is sooner.
@@ -185,9 +191,9 @@ class Ladder:
         words += ["--data", *(self.path(name) for name in data)] if data else []
         words += ["--describe", *(self.path(name) for name in describe)] if describe else []
         words += ["--lookahead", *(self.path(name) for name in lookahead)] if lookahead else []
-        words += ["--start", self.agent(start)] if start else []
+        words += ["--start", self.agent(start)] if start else ["--vision", self.path("vision")]
         words += [] if config.compile else ["--no-compile"]
-        needs = ("tokenizers", *data, *describe, *lookahead, *((start,) if start else ()))
+        needs = ("tokenizers", *data, *describe, *lookahead, start or "vision")
         return Job(name=run, arguments=tuple(words), result=Path(self.agent(run)) / "agent.json", needs=needs)
 
     def _scores(self) -> Iterator[Job]:

@@ -3,13 +3,22 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rig.train.config import AgentTraining, DataPart, OptimiserConfig, RoleWeights, TokenizerTraining, TrainingConfig
+from rig.train.config import (
+    AgentTraining,
+    DataPart,
+    OptimiserConfig,
+    RoleWeights,
+    TokenizerTraining,
+    TrainingConfig,
+    VisionTraining,
+)
 
 if TYPE_CHECKING:
     from rig.train.agent import train_agent
     from rig.train.tokenizers import Tokenizers, train_tokenizers
+    from rig.train.vision import train_vision
 
-_LATE = {"train_agent": "agent", "Tokenizers": "tokenizers", "train_tokenizers": "tokenizers"}
+_LATE = {"train_agent": "agent", "Tokenizers": "tokenizers", "train_tokenizers": "tokenizers", "train_vision": "vision"}
 
 __all__ = [
     "AgentTraining",
@@ -19,8 +28,10 @@ __all__ = [
     "TokenizerTraining",
     "Tokenizers",
     "TrainingConfig",
+    "VisionTraining",
     "train_agent",
     "train_tokenizers",
+    "train_vision",
 ]
 
 

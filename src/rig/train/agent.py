@@ -2,7 +2,7 @@
 
     train_agent(AgentTraining(preset="small", tokenizers="runs/tok", parts=(DataPart(data="runs/s2"),)), "runs/basic")
 
-One episode in 64, and never none, is held out for previews and the held-out loss: by its id, so the same in every run.
+Some episodes are held out for previews and the held-out loss (see rig.train.split).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import torch
 
@@ -28,9 +27,10 @@ from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
 from rig.train.previews import DreamPreview
 from rig.train.runs import Run
+from rig.train.split import split
 from rig.train.tokenizers import Tokenizers, encode_frames, vq_hash
+from rig.train.vision import load_vision
 
-HELD_OUT = 64
 _PREVIEWS = 6
 
 
@@ -51,7 +51,7 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
         if dataset.info.action_space != info.action_space:
             raise RigError(f"{config.parts[0].data} and {config.parts[-1].data} have different action spaces")
     encoder = SegmentEncoder(tokenizers.text, model.config.layout)
-    chosen, kept = _split(datasets)
+    chosen, kept = split(datasets)
     styles: tuple[Style, ...] = ("basic", "describe")
     held_out = {style: steps for style in styles if (steps := _of_style(style, config.parts, kept))}
     sources = [
@@ -116,6 +116,8 @@ class _Watch:
 
 def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if config.start and config.vision:
+        raise RigError(f"{config.start} brings a vision tower of its own; give --start or --vision, not both")
     if config.start:
         bundle = Bundle.load(config.start)
         if bundle.tokenizer.pieces != tokenizers.text.pieces or vq_hash(bundle.model.model.vqmodel) != tokenizers.hash:
@@ -128,6 +130,8 @@ def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
     decoder = replace(preset.decoder, vocab_size=len(tokenizers.text))
     model = RIG(replace(preset, decoder=decoder, vq=tokenizers.vq.config), seed=config.model_seed)
     model.model.vqmodel.load_state_dict(tokenizers.vq.state_dict())
+    if config.vision:
+        model.model.vision_model.load_state_dict(load_vision(config.vision, preset.vision))
     return model.to(device)
 
 
@@ -150,24 +154,6 @@ def _has_codes(part: DataPart, config: AgentTraining) -> bool:
 
 def _of_style(style: Style, parts: Sequence[DataPart], steps: Sequence[list[Step]]) -> list[Step]:
     return [step for part, some in zip(parts, steps, strict=True) if part.style == style for step in some]
-
-
-def _split(datasets: list[Dataset]) -> tuple[list[list[Step]], list[list[Step]]]:
-    """Return the steps to learn from and the held-out steps, each per dataset."""
-    hashes = [{name: crc32(name.encode()) for name in dataset.ids} for dataset in datasets]
-    first = min((value for found in hashes for value in found.values()), default=0)
-    chosen: list[list[Step]] = []
-    held_out: list[list[Step]] = []
-    for dataset, found in zip(datasets, hashes, strict=True):
-        steps: list[Step] = []
-        aside: list[Step] = []
-        for trajectory in dataset:
-            value = found[trajectory.id]
-            kept = aside if value % HELD_OUT == 0 or value == first else steps
-            kept.extend(trajectory.steps)
-        chosen.append(steps)
-        held_out.append(aside)
-    return chosen, held_out
 
 
 def _sources(part: DataPart, steps: list[Step], config: AgentTraining) -> list[Source]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rig.dialogue import Format
 from rig.errors import RigError
-from rig.model.config import VQConfig
+from rig.model.config import VisionConfig, VQConfig
 
 Style = Literal["basic", "lookahead", "describe"]
 
@@ -103,7 +103,7 @@ class TokenizerTraining:
     steps: int = 6000
     batch_size: int = 4
     edge_weight: float = 0.5
-    hard_weight: float = 0.5
+    hard_weight: float = 1.0
     hard_share: float = 0.05
     continuous: float = 0.4
     revive_every: int = 100
@@ -115,6 +115,29 @@ class TokenizerTraining:
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(learning_rate=2e-3, weight_decay=0.0, betas=(0.9, 0.99))
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionTraining:
+    """How the understanding encoder is trained.
+
+    Attributes:
+        model: the encoder's sizes.
+        steps: optimiser steps.
+        batch_size: frames a step.
+        seed: of weights and batches.
+        log_every: steps between log lines.
+        save_every: steps between saved states.
+        optimiser: see `OptimiserConfig`.
+    """
+
+    model: VisionConfig
+    steps: int = 2000
+    batch_size: int = 16
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 500
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +168,7 @@ class AgentTraining:
         parts: the data.
         form: the fields that the agent speaks.
         read_backs: how lookahead parts read dreams back; each way gets an equal share.
+        vision: folder of the tower that `rig train-vision` made, to begin with; empty for a fresh one.
         start: folder of an agent whose weights to begin with; empty for fresh ones.
         training: see `TrainingConfig`.
         model_seed: of fresh weights.
@@ -155,6 +179,7 @@ class AgentTraining:
     parts: tuple[DataPart, ...]
     form: Format = field(default_factory=Format)
     read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
+    vision: str = ""
     start: str = ""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     model_seed: int = 0

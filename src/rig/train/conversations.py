@@ -40,7 +40,7 @@ class Source:
     """
 
     steps: Sequence[Step]
-    style: Style
+    style: Style = "basic"
     form: Format
     share: float = 1.0
 

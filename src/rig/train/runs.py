@@ -10,21 +10,41 @@ run/
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from tqdm import tqdm
 
 from rig.data.manifest import differences
 from rig.errors import CheckpointError, RigError
 from rig.provenance import provenance
 from rig.storage import Lock, atomic_file, full_disk_named, refuse_existing, write_json, write_text
+from rig.train.config import TokenizerTraining, VisionTraining
 
 STATE_FILE = "state.pt"
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
+
+
+class Steps(Protocol):
+    """What `advance` advances.
+
+    Attributes:
+        step: steps taken so far.
+    """
+
+    step: int
+
+    def train_step(self) -> Mapping[str, float]:
+        """Take a step, and return what to log of it; `step` is counted by the caller."""
+        ...
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what a resumed run begins with; it holds "step"."""
+        ...
 
 
 class Run:
@@ -132,6 +152,28 @@ class Run:
             else:
                 self._events = SummaryWriter(str(self.folder))
         return self._events
+
+
+def advance(
+    run: Run,
+    pace: TokenizerTraining | VisionTraining,
+    trainer: Steps,
+    *,
+    name: str,
+    shown: Sequence[str] = ("loss",),
+) -> None:
+    """Take steps until the last, whatever step the run has reached, with a bar that shows some of what is logged."""
+    with tqdm(total=pace.steps, initial=trainer.step, desc=name, unit="step") as bar:
+        while trainer.step < pace.steps:
+            values = trainer.train_step()
+            trainer.step += 1
+            bar.update()
+            last = trainer.step == pace.steps
+            if trainer.step % pace.log_every == 0 or last:
+                run.log(trainer.step, values)
+                bar.set_postfix({key: f"{values[key]:.4f}" for key in shown})
+            if trainer.step % pace.save_every == 0 or last:
+                run.save_state(trainer.state())
 
 
 def _begun(path: Path) -> Any:

@@ -2,8 +2,10 @@
 
 Loss: L1 on pixels, L1 on their differences to the right and below (edges; a feature loss that needs no download), more
 weight on the worst cells of each batch (a world of grass otherwise never learns its rare pictures), and the quantizer's
-codebook and commitment losses. The codebook comes in late, as the clusters of what an unquantized autoencoder has
-learned; codes that nothing chose for a while are then moved onto latents of the current batch.
+codebook and commitment losses. The codebook comes in late, onto what an unquantized autoencoder has made of the frames:
+onto the clusters of its latents, or, where every cell is coded by itself, onto the latents of the pictures that differ
+most in any pixel, so that two digits do not share a code. Codes that nothing chose for a while are then moved onto
+latents of the current batch.
 """
 
 from __future__ import annotations
@@ -18,14 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from rig.errors import RigError
 from rig.model import VQModel, compute_dtype, frames_to_pixels
 from rig.train.collages import Collages
 from rig.train.config import TokenizerTraining
 from rig.train.optimise import build_optimiser, learning_rate, take_step
-from rig.train.runs import Run
+from rig.train.runs import Run, advance
 
 _CLUSTER_BATCHES = 24
 
@@ -55,8 +56,12 @@ def train_tokenizer(
     order = np.random.default_rng(config.seed).permutation(len(frames))
     held_out, train = frames[order[: config.held_out]], order[config.held_out :]
     with Run(folder, config, resume=resume) as run:
-        trainer = _TokenizerTrainer(config, device, run)
-        trainer.fit(_batches(frames, train, config))
+        collages = (
+            Collages(frames[train], config.model.downsampling, seed=config.seed) if _uses_collages(config) else None
+        )
+        batches = _batches(frames, train, config, collages)
+        trainer = _TokenizerTrainer(config, device, run, batches, collages.cells if collages else None)
+        advance(run, config, trainer, name="train-tokenizer", shown=("l1", "used"))
         scores = score_tokenizer(trainer.model, held_out)
         run.log(config.steps, {f"held_out/{name}": value for name, value in scores.items()})
     return trainer.model, scores
@@ -86,9 +91,16 @@ def score_tokenizer(model: VQModel, frames: NDArray[np.uint8], *, batch_size: in
 
 
 class _TokenizerTrainer:
-    def __init__(self, config: TokenizerTraining, device: torch.device, run: Run) -> None:
-        self.config, self.device, self.run = config, device, run
-        self.model = VQModel(config.model, seed=config.seed).to(device)
+    def __init__(
+        self,
+        config: TokenizerTraining,
+        device: torch.device,
+        run: Run,
+        batch: Callable[[int], NDArray[np.uint8]],
+        cells: NDArray[np.uint8] | None,
+    ) -> None:
+        self.config, self.device, self.batch, self.cells = config, device, batch, cells
+        self.model = VQModel(config.model, seed=config.seed).to(device).train()
         self.parameters = dict(self.model.named_parameters())
         self.optimiser = build_optimiser(self.parameters, config.optimiser)
         self.used = torch.zeros(config.model.codebook_size, dtype=torch.int64)
@@ -100,32 +112,18 @@ class _TokenizerTrainer:
             self.optimiser.load_state_dict(state["optimiser"])
             self.used, self.step = state["used"], int(state["step"])
 
-    def fit(self, batch: Callable[[int], NDArray[np.uint8]]) -> None:
-        """Train to the last step, whatever step the run has reached."""
+    def train_step(self) -> dict[str, float]:
+        """Train on one batch; return what to log."""
+        if self.step == self.first_quantized:
+            self._set_codebook()
         config = self.config
-        self.model.train()
-        with tqdm(total=config.steps, initial=self.step, desc="train-tokenizer", unit="step") as bar:
-            while self.step < config.steps:
-                if self.step == self.first_quantized:
-                    self._set_codebook(batch)
-                values = self._train_on(batch(self.step))
-                self.step += 1
-                bar.update()
-                if self.step % config.log_every == 0 or self.step == config.steps:
-                    self.run.log(self.step, values)
-                    bar.set_postfix(l1=f"{values['l1']:.4f}", used=f"{values['used']:.0%}")
-                if self.step % config.save_every == 0 or self.step == config.steps:
-                    self._save()
-
-    def _train_on(self, frames: NDArray[np.uint8]) -> dict[str, float]:
-        config = self.config
-        pixels = frames_to_pixels(torch.from_numpy(frames).to(self.device))
+        pixels = frames_to_pixels(torch.from_numpy(self.batch(self.step)).to(self.device))
         dtype = compute_dtype(self.device)
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             output = self.model(pixels, quantize=self.step >= self.first_quantized)
         error = (output.reconstruction.float() - pixels).abs()
         edges = sum(_differences(output.reconstruction.float(), pixels))
-        cells = F.avg_pool2d(error.mean(1), config.model.downsampling).flatten()
+        cells = F.avg_pool2d(error.square().mean(1), config.model.downsampling).add(1e-8).sqrt().flatten()
         hard = cells.topk(max(1, int(config.hard_share * len(cells)))).values.mean()
         reconstruction = error.mean() + config.edge_weight * edges + config.hard_weight * hard
         loss = reconstruction + output.codebook_loss + output.commitment_loss
@@ -140,16 +138,22 @@ class _TokenizerTrainer:
         means = {"loss": loss, "l1": error.mean(), "hard": hard}
         return {**{name: float(value.detach()) for name, value in means.items()}, "used": used, "rate": rate}
 
-    def _set_codebook(self, batch: Callable[[int], NDArray[np.uint8]]) -> None:
-        """Put the codes onto the clusters of what the model makes of some batches."""
-        latents = []
+    def _set_codebook(self) -> None:
+        """Put the codes onto what the model makes of the frames; see the module."""
+        count = len(self.used)
         with torch.no_grad():
-            for number in range(_CLUSTER_BATCHES):
-                pixels = frames_to_pixels(torch.from_numpy(batch(number)).to(self.device))
-                latents.append(F.normalize(self.model.latents(pixels), dim=-1).flatten(0, 2))
-            centres = spherical_kmeans(torch.cat(latents), len(self.used), seed=self.config.seed)
+            if self.cells is not None and len(self.cells) >= count:
+                centres = self._latents(self.cells[distinct_pictures(self.cells, count)])
+            else:
+                found = [self._latents(self.batch(number)) for number in range(_CLUSTER_BATCHES)]
+                centres = spherical_kmeans(torch.cat(found), count, seed=self.config.seed)
             self.model.quantize.embedding.weight.copy_(centres)
         self.used.zero_()
+
+    def _latents(self, frames: NDArray[np.uint8]) -> Tensor:
+        """Return the unit latents [n, c] of every cell of frames."""
+        pixels = frames_to_pixels(torch.from_numpy(frames).to(self.device))
+        return F.normalize(self.model.latents(pixels), dim=-1).flatten(0, 2)
 
     def _revive(self, pixels: Tensor) -> None:
         """Move codes that nothing chose since the last time onto latents of the batch; those of hard cells first."""
@@ -165,16 +169,30 @@ class _TokenizerTrainer:
             chosen = torch.multinomial(far.cpu().clamp_min(1e-6), min(len(dead), len(latents)), generator=random)
             self.model.quantize.embedding.weight[dead[: len(chosen)]] = latents[chosen]
 
-    def _save(self) -> None:
-        self.run.save_state(
-            {
-                "step": self.step,
-                "model": self.model.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "used": self.used,
-                "config": asdict(self.config.model),
-            }
-        )
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run begins with."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "used": self.used,
+            "config": asdict(self.config.model),
+        }
+
+
+def distinct_pictures(cells: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+    """Return the indices of `count` of the cells [n, h, w, 3], each as far as can be from those before it.
+
+    Far is what differs much in any one pixel, averaged over 2 × 2 so that a shift of texture counts less than a digit.
+    """
+    n, height, width, channels = cells.shape
+    coarse = cells.reshape(n, height // 2, 2, width // 2, 2, channels).mean((2, 4), dtype=np.float32).reshape(n, -1)
+    chosen = np.zeros(count, np.int64)
+    nearest = np.abs(coarse - coarse[0]).max(1)
+    for number in range(1, count):
+        chosen[number] = nearest.argmax()
+        nearest = np.minimum(nearest, np.abs(coarse - coarse[chosen[number]]).max(1))
+    return chosen
 
 
 def spherical_kmeans(points: Tensor, count: int, *, seed: int, rounds: int = 20) -> Tensor:
@@ -204,12 +222,15 @@ def _differences(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return tuple(F.l1_loss(a.diff(dim=axis), b.diff(dim=axis)) for axis in (2, 3))  # type: ignore[return-value]
 
 
+def _uses_collages(config: TokenizerTraining) -> bool:
+    return config.model.patch_local and round(config.collages * config.batch_size) > 0
+
+
 def _batches(
-    frames: NDArray[np.uint8], train: NDArray[np.int64], config: TokenizerTraining
+    frames: NDArray[np.uint8], train: NDArray[np.int64], config: TokenizerTraining, collages: Collages | None
 ) -> Callable[[int], NDArray[np.uint8]]:
     """Return what makes batch `step`: a new random order each epoch, the same for the same seed."""
-    drawn = round(config.collages * config.batch_size) if config.model.patch_local else 0
-    collages = Collages(frames[train], config.model.downsampling, seed=config.seed) if drawn else None
+    drawn = round(config.collages * config.batch_size) if collages else 0
     whole = config.batch_size - drawn
     per_epoch = max(1, len(train) // max(1, whole))
 

@@ -87,6 +87,7 @@ def train_tokenizers(
     *,
     vocabulary_size: int,
     sentences: Iterable[str] = (),
+    terms: Iterable[str] = (),
     resume: bool = False,
 ) -> Tokenizers:
     """Train both tokenizers on `dataset`, and save them in `folder`.
@@ -95,8 +96,9 @@ def train_tokenizers(
         dataset: its frames and thoughts.
         config: how to train the VQ tokenizer.
         folder: where to.
-        vocabulary_size: of the text tokenizer, atoms and special tokens included.
+        vocabulary_size: of the text tokenizer, terms, atoms and special tokens included.
         sentences: further text that models will read or write: an annotator's wordings, for example.
+        terms: phrases that are single tokens wherever they stand: an annotator's places, for example.
         resume: go on with a run that was cut.
     """
     folder = Path(folder)
@@ -105,6 +107,7 @@ def train_tokenizers(
         [*_texts(dataset), *sentences],
         vocabulary_size=vocabulary_size,
         atoms=text_atoms(dataset.info.action_space),
+        terms=terms,
     )
     text.save(folder)
     with atomic_file(folder / VQ_WEIGHTS) as temporary:

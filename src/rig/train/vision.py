@@ -1,0 +1,188 @@
+"""Trains the understanding encoder to name what each patch of a frame shows, before a policy reads with it.
+
+Janus brings SigLIP along, eyes that were taught on images and their texts. A small network that starts from nothing
+would have to learn to see from the one or two places that a thought names, which takes it very long; every patch of a
+frame at once is learned in minutes. Each patch learns to say what it shows and which patch it is: a tower that is only
+asked what it shows lets go of its places, and a decoder then takes far longer to learn where things are. Only the tower
+is kept; the two heads are dropped.
+
+folder/
+  vision.json          the tower's sizes, the labels and who gave them
+  vision.safetensors   the tower's weights
+  scores.json          shares of held-out patches named right
+  …                    the run (see rig.train.runs)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rig.annotators import Labeller
+from rig.data import Dataset, load_frames
+from rig.errors import CheckpointError, RigError
+from rig.model import VisionConfig, VisionModel, compute_dtype, frames_to_pixels, initialise
+from rig.records import Step
+from rig.storage import atomic_file, write_json
+from rig.train.config import VisionTraining
+from rig.train.optimise import build_optimiser, learning_rate, take_step
+from rig.train.runs import Run, advance
+from rig.train.split import split
+
+VISION_CONFIG, VISION_WEIGHTS, SCORES = "vision.json", "vision.safetensors", "scores.json"
+_CHUNK = 256
+
+
+def train_vision(
+    dataset: Dataset, labeller: Labeller, config: VisionTraining, folder: Path | str, *, resume: bool = False
+) -> dict[str, float]:
+    """Train a tower on the frames of `dataset`, save it in `folder`, and return its scores on held-out episodes.
+
+    The scores: `accuracy` (share of patches named right), `balanced_accuracy` (the mean of every label's share),
+    `frames` and `labels`.
+
+    Raises:
+        RigError: the frames have another size than the preset, the labeller names another number of patches, or `Run`
+            refuses the folder.
+    """
+    if dataset.info.frame_size != (config.model.image_size, config.model.image_size):
+        raise RigError(
+            f"frames of {dataset.info.frame_size} where this preset reads {config.model.image_size} pixels a side; "
+            f"choose a preset for these frames"
+        )
+    (taught,), (aside,) = split([dataset.with_frames(load_frames(dataset))])
+    names: dict[str, int] = {}
+    labels = _label(taught, labeller, config.model, names)
+    known = len(names)
+    held_out = _label(aside, labeller, config.model, names)
+    with Run(folder, config, resume=resume) as run:
+        trainer = _VisionTrainer(config, taught, labels, known, run)
+        advance(run, config, trainer, name="train-vision")
+        scores = trainer.score(aside, held_out) | {"labels": float(known)}
+        run.log(config.steps, {f"held_out/{name}": value for name, value in scores.items()})
+        weights = {name: value.detach().cpu().contiguous() for name, value in trainer.tower.state_dict().items()}
+        with atomic_file(run.folder / VISION_WEIGHTS) as temporary:
+            save_file(weights, temporary)
+        write_json(run.folder / SCORES, scores)
+        about = {"model": asdict(config.model), "labeller": labeller.name, "labels": list(names)[:known]}
+        write_json(run.folder / VISION_CONFIG, about)
+    return scores
+
+
+def load_vision(folder: Path | str, config: VisionConfig) -> dict[str, Tensor]:
+    """Return the weights of the tower that `train_vision` saved in `folder`.
+
+    Raises:
+        CheckpointError: a file is missing or truncated, or the tower has other sizes than `config`.
+    """
+    folder = Path(folder)
+    try:
+        found = VisionConfig(**json.loads((folder / VISION_CONFIG).read_text())["model"])
+        weights = load_file(folder / VISION_WEIGHTS)
+    except Exception as error:
+        raise CheckpointError(
+            f"{folder} does not hold a whole vision tower ({error}); make one with `rig train-vision`"
+        ) from error
+    if found != config:
+        raise CheckpointError(f"{folder} holds a tower of {found}, where this preset has {config}; train one for it")
+    return weights
+
+
+class _VisionTrainer:
+    """Trains a tower and the head that names patches."""
+
+    def __init__(
+        self, config: VisionTraining, steps: Sequence[Step], labels: NDArray[np.int64], known: int, run: Run
+    ) -> None:
+        self.config, self.steps, self.labels = config, steps, labels
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.tower = VisionModel(config.model)
+        self.what = nn.Linear(config.model.hidden_size, known)
+        self.where = nn.Linear(config.model.hidden_size, config.model.num_tokens)
+        modules = nn.ModuleDict({"tower": self.tower, "what": self.what, "where": self.where})
+        initialise(modules, config.seed)
+        self.modules = modules.to(self.device)
+        self.parameters = dict(modules.named_parameters())
+        self.optimiser = build_optimiser(self.parameters, config.optimiser)
+        self.step = 0
+        state = run.load_state()
+        if state is not None:
+            self.modules.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = int(state["step"])
+
+    def train_step(self) -> dict[str, float]:
+        """Train on one batch; return what to log."""
+        config = self.config
+        chosen = self._draw()
+        targets = torch.from_numpy(self.labels[chosen]).to(self.device)
+        dtype = compute_dtype(self.device)
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            features = self._read([self.steps[index] for index in chosen])
+            what, where = self.what(features), self.where(features)
+        places = torch.arange(where.shape[1], device=self.device).expand(len(chosen), -1)
+        loss = F.cross_entropy(what.float().flatten(0, 1), targets.flatten())
+        place_loss = F.cross_entropy(where.float().flatten(0, 1), places.flatten())
+        (loss + place_loss).backward()
+        rate = learning_rate(self.step, config.steps, config.optimiser)
+        norm = take_step(self.optimiser, self.parameters.values(), rate, config.optimiser.clip)
+        values = {"loss": loss.detach(), "place_loss": place_loss.detach(), "norm": norm}
+        accuracy = (what.argmax(-1) == targets).float().mean()
+        return {**{name: float(value) for name, value in values.items()}, "accuracy": float(accuracy), "rate": rate}
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run begins with."""
+        return {"step": self.step, "model": self.modules.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def score(self, steps: Sequence[Step], labels: NDArray[np.int64]) -> dict[str, float]:
+        """Return the shares of patches named right."""
+        right = torch.zeros(int(labels.max(initial=0)) + 1, dtype=torch.float64)
+        count = torch.zeros_like(right)
+        with torch.no_grad():
+            for start in range(0, len(steps), _CHUNK):
+                targets = torch.from_numpy(labels[start : start + _CHUNK])
+                found = self.what(self._read(steps[start : start + _CHUNK])).argmax(-1).cpu()
+                right += torch.bincount(targets[found == targets], minlength=len(right))
+                count += torch.bincount(targets.flatten(), minlength=len(right))
+        shares = (right / count)[count > 0]
+        return {
+            "accuracy": float(right.sum() / count.sum()),
+            "balanced_accuracy": float(shares.mean()),
+            "frames": float(len(steps)),
+        }
+
+    def _read(self, steps: Sequence[Step]) -> Tensor:
+        """Return the features [B, N, C] of the steps' frames."""
+        frames = torch.from_numpy(np.stack([step.frame for step in steps])).to(self.device)
+        return self.tower(frames_to_pixels(frames))
+
+    def _draw(self) -> NDArray[np.int64]:
+        """Return which steps batch `self.step` holds: a new random order each epoch."""
+        size, count = self.config.batch_size, len(self.steps)
+        epoch, index = divmod(self.step, max(1, count // size))
+        order = np.random.default_rng([self.config.seed, epoch]).permutation(count)
+        return order[index * size : (index + 1) * size]
+
+
+def _label(steps: Sequence[Step], labeller: Labeller, config: VisionConfig, names: dict[str, int]) -> NDArray[np.int64]:
+    """Return the labels [steps, patches] as numbers; `names` maps labels to numbers, and gains the new ones."""
+    found = np.empty((len(steps), config.num_tokens), np.int64)
+    for start in range(0, len(steps), _CHUNK):
+        for index, words in enumerate(labeller.label(steps[start : start + _CHUNK]), start):
+            if len(words) != config.num_tokens:
+                raise RigError(
+                    f"{labeller.name} names {len(words)} patches where this preset reads {config.num_tokens}; choose "
+                    f"a preset or a labeller to match"
+                )
+            found[index] = [names.setdefault(word, len(names)) for word in words]
+    return found
