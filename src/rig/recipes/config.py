@@ -121,7 +121,7 @@ LADDERS.add(
         review_episodes=20,
         tokenizer_steps=6000,
         vision_steps=2000,
-        base_steps=1000,
+        base_steps=1500,
         steps=3000,
         second_steps=1200,
         batch_size=8,
