@@ -297,3 +297,21 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
     assert len(set(places)) == len(places)
     assert all(place.startswith(f"{root}/") for place in places)
     assert not root.exists()
+
+
+def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_path):
+    words = ("demo", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--out", tmp_path / "demo")
+    status, out, err = rig(capsys, *words)
+    assert status == 0, err
+    summary = json.loads(out.splitlines()[-1])
+    assert "place_table/tool  0 of 2" in out
+    kinds = [summary["RIG-basic"], summary["RIG-lookahead, n = 1"]]
+    for kind in kinds:
+        assert kind["episodes"] == 2
+        assert set(kind["cells"]) == {"place_table/tool"}
+    assert not kinds[0]["reviews"]
+    assert kinds[1]["reviews"]["reviews"] == kinds[1]["cost_per_decision"]["decisions"]
+    page = (tmp_path / "demo" / "trace.html").read_text()
+    assert "RIG-basic first" in page
+    saved = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    assert saved == {name: value for name, value in summary.items() if name != "text"}

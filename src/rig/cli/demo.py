@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rig.annotators import checker_of
 from rig.cli.tables import table
 from rig.envs.rollout import Played
 from rig.evaluate.config import EmbodiedConfig
@@ -16,10 +17,9 @@ from rig.storage import write_json
 from rig.viewer import render_trace
 
 
-def run_demo(agent: str, out: Path, episodes: int, dreams: int, batch_size: int) -> dict[str, Any]:
-    """Play every task with `agent`, write `trace.html` and `summary.json` into `out`, and return the summary."""
+def run_demo(config: EmbodiedConfig, dreams: int, out: Path) -> dict[str, Any]:
+    """Play without and with dreams, write `trace.html` and `summary.json` into `out`, and return the summary."""
     started = time.perf_counter()
-    config = EmbodiedConfig(agent=agent, episodes=episodes, batch_size=batch_size)
     kinds = {"RIG-basic": config, f"RIG-lookahead, n = {dreams}": replace(config, dreams=dreams)}
     played = {name: list(play_config(kind)) for name, kind in kinds.items()}
     shown = [episode.trajectory for name in played for episode in _shown(played[name])]
@@ -27,17 +27,21 @@ def run_demo(agent: str, out: Path, episodes: int, dreams: int, batch_size: int)
         shown,
         out / "trace.html",
         title="RIG plays Crafter",
-        meta={"agent": agent, "episodes": "RIG-lookahead first, then RIG-basic"},
+        meta={"agent": config.agent, "episodes": "RIG-basic first, then RIG-lookahead"},
     )
-    rows = {name: [summary_row(episode) for episode in episodes_] for name, episodes_ in played.items()}
+    rows = {name: [_scored(episode) for episode in episodes_] for name, episodes_ in played.items()}
     summary: dict[str, Any] = {
-        "agent": agent,
+        "agent": config.agent,
         "trace": str(page),
         "seconds": round(time.perf_counter() - started, 1),
         **{name: _scores(rows[name], kinds[name]) for name in rows},
     }
     write_json(out / "summary.json", summary)
     return {"text": f"{_table(rows)}\n\nopen {page}", **summary}
+
+
+def _scored(played: Played) -> dict[str, Any]:
+    return summary_row(played, checker_of(played.trajectory.environment))
 
 
 def _shown(played: Sequence[Played]) -> list[Played]:
@@ -52,7 +56,7 @@ def _shown(played: Sequence[Played]) -> list[Played]:
 
 def _scores(rows: Sequence[dict[str, Any]], config: EmbodiedConfig) -> dict[str, Any]:
     summary = summarise(rows, config)
-    kept = ("success", "episodes", "decisions", "cost_per_decision", "thoughts", "reviews", "provenance")
+    kept = ("success", "episodes", "cost_per_decision", "thoughts", "reviews", "provenance")
     cells = {name: cell["success"]["value"] for name, cell in summary["cells"].items()}
     return {**{name: summary[name] for name in kept}, "cells": cells}
 

@@ -146,6 +146,7 @@ class Demo:
     Attributes:
         agent: folder of the agent.
         out: folder of trace.html and summary.json.
+        tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting, of each kind.
         dreams: n of RIG-lookahead.
         batch_size: worlds side by side.
@@ -153,6 +154,7 @@ class Demo:
 
     agent: str = "checkpoints/rig-crafter-small"
     out: str = "runs/demo"
+    tasks: tuple[str, ...] = ()
     episodes: int = 2
     dreams: int = 1
     batch_size: int = 32
@@ -160,8 +162,10 @@ class Demo:
     def run(self) -> dict[str, Any]:
         """Play and show."""
         from rig.cli.demo import run_demo
+        from rig.evaluate.config import EmbodiedConfig
 
-        return run_demo(self.agent, Path(self.out), self.episodes, self.dreams, self.batch_size)
+        config = EmbodiedConfig(agent=self.agent, tasks=self.tasks, episodes=self.episodes, batch_size=self.batch_size)
+        return run_demo(config, self.dreams, Path(self.out))
 
 
 @dataclass(frozen=True, kw_only=True)

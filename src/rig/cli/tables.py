@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rig.evaluate.stats import interval
 from rig.records import Trajectory
 
 
@@ -14,12 +15,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
-
-
-def interval(estimate: Mapping[str, Any], digits: int = 2) -> str:
-    """Return an estimate with its 95 % interval, for example "0.62 [0.55, 0.69]"."""
-    value, low, high = (f"{estimate[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
 
 
 def scores_text(summary: Mapping[str, Any]) -> str:
@@ -52,9 +47,7 @@ def imagination_text(scores: Mapping[str, Any]) -> str:
     rows = []
     for kind in ("dream", "tokenizer", "copy"):
         for entry in scores[kind]:
-            cells = [
-                interval(entry[name], 3) if entry.get(name) else "-" for name in ("cells_right", "changed_cells_right")
-            ]
+            cells = [interval(entry.get(name), 3) for name in ("cells_right", "changed_cells_right")]
             rows.append(
                 [
                     kind,

@@ -202,7 +202,7 @@ def _reviews(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {"reviews": reviews, "changed": changed / reviews} if reviews else {}
 
 
-def summary_row(played: Played, checker: ClaimChecker | None = None) -> dict[str, Any]:
+def summary_row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:
     """Return what the summary needs of an episode; claims are counted where a checker is given."""
     trajectory = played.trajectory
     return {

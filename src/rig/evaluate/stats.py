@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log, sqrt
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +43,11 @@ class Estimate:
     def format(self, digits: int = 2) -> str:
         """Return the estimate as text, for example `0.62 [0.55, 0.69]`."""
         return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+def interval(estimate: Mapping[str, Any] | None, digits: int = 2) -> str:
+    """Return an estimate as it is saved in results as text, for example "0.62 [0.55, 0.69]"; a dash for none."""
+    return Estimate(**estimate).format(digits) if estimate else "–"
 
 
 @dataclass(frozen=True)

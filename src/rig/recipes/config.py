@@ -43,7 +43,6 @@ class LadderConfig:
         fractions: shares of the first part's episodes for the curve of success against data.
         epochs: a share's training stops at `steps`, or after so many passes over it if that is sooner.
         evaluation_episodes: per task, setting and row.
-        evaluation_tasks: what rows are scored on; all of `tasks` where empty.
         dreams: numbers of dreams scored on everything.
         sweep: numbers of dreams scored on `sweep_tasks`.
         sweep_tasks: the subset for the sweep.
@@ -76,7 +75,6 @@ class LadderConfig:
     fractions: tuple[float, ...] = ()
     epochs: int = 12
     evaluation_episodes: int = 50
-    evaluation_tasks: tuple[str, ...] = ()
     dreams: tuple[int, ...] = (1,)
     sweep: tuple[int, ...] = ()
     sweep_tasks: tuple[str, ...] = ()

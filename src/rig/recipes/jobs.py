@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -63,7 +63,6 @@ class _Running:
     job: Job
     process: subprocess.Popen
     log: Path
-    started: float = field(default_factory=time.time)
 
 
 def run_plan(

@@ -48,11 +48,6 @@ class Ladder:
         """Return the folder of the agent that a run made."""
         return str(self.root / "train" / run / "agent")
 
-    @property
-    def last_round(self) -> int:
-        """The number of the last round of S3 and S4."""
-        return self.config.rounds
-
     def lookahead_run(self, round_: int) -> str:
         """Return the name of the run that a round of S3 and S4 leads to."""
         return f"lookahead-{round_}"
@@ -197,7 +192,7 @@ class Ladder:
         return Job(name=run, arguments=tuple(words), result=Path(self.agent(run)) / "agent.json", needs=needs)
 
     def _scores(self) -> Iterator[Job]:
-        config, last = self.config, self.lookahead_run(self.last_round)
+        config, last = self.config, self.lookahead_run(self.config.rounds)
         yield self._eval("teacher", f"teacher:{config.teacher}")
         yield self._eval("random", "teacher:random")
         for row in ROWS:
@@ -229,7 +224,7 @@ class Ladder:
         words += ["--dreams", str(dreams)] if dreams else []
         words += ["--read-back", read_back] if read_back != "pixels" else []
         words += ["--environment", self.config.environment] if is_teacher else []
-        wanted = tasks or self.config.evaluation_tasks or self.config.tasks
+        wanted = tasks or self.config.tasks
         words += ["--tasks", *wanted] if wanted else []
         needs = () if is_teacher else (run,)
         return Job(name=f"eval-{name}", arguments=tuple(words), result=out / "summary.json", needs=needs)

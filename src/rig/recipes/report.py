@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rig.evaluate.stats import Difference, data_efficiency, paired_difference
+from rig.evaluate.stats import Difference, data_efficiency, interval, paired_difference
 from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import in_order
@@ -93,14 +93,6 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
-def shown(estimate: Mapping[str, Any] | None, digits: int = 2) -> str:
-    """Return an estimate with its interval, or a dash."""
-    if not estimate:
-        return "–"
-    value, low, high = (f"{estimate[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
-
-
 def row_name(name: str) -> str:
     """Return what a row is called in tables."""
     if name.startswith(("lookahead-", "sweep-")):
@@ -146,9 +138,9 @@ def _ladder_table(results: Results) -> str:
         rows.append(
             [
                 row_name(name),
-                shown(summary["success"]),
-                shown(settings.get("manual")),
-                shown(settings.get("tool")),
+                interval(summary["success"]),
+                interval(settings.get("manual")),
+                interval(settings.get("tool")),
                 f"{cost.get('read_tokens', 0):.0f} + {written:.0f}" if written else "–",
                 f"{cost.get('seconds', 0) * 1000:.0f}" if written else "–",
             ]
@@ -184,11 +176,11 @@ def _cells_table(results: Results) -> str:
     rows = main_rows(results)
     cells = sorted({cell for name in rows for cell in results.embodied[name]["cells"]})
     body = [
-        [cell, *(shown(results.embodied[name]["cells"].get(cell, {}).get("success")) for name in rows)]
+        [cell, *(interval(results.embodied[name]["cells"].get(cell, {}).get("success")) for name in rows)]
         for cell in cells
     ]
     samples = [
-        [cell, *(shown(results.embodied[name]["cells"].get(cell, {}).get("samples"), 1) for name in rows)]
+        [cell, *(interval(results.embodied[name]["cells"].get(cell, {}).get("samples"), 1) for name in rows)]
         for cell in cells
     ]
     header = ["task/setting", *(row_name(name) for name in rows)]
@@ -213,7 +205,7 @@ def _sweep_table(results: Results, figures: Path, page: Path) -> str:
             [
                 row_name(name),
                 f"{mean:.3f}",
-                *(shown(cell) for cell in kept),
+                *(interval(cell) for cell in kept),
                 f"{changed:.2f}" if changed is not None else "–",
                 f"{cost['text_tokens'] + cost['image_tokens']:.0f}",
             ]
@@ -251,7 +243,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
                     data.get("trajectories", "–"),
                     data.get("steps", "–"),
                     f"{steps:.0f}",
-                    shown(success),
+                    interval(success),
                 ]
             )
     if set(curves) != set(SCALED):
@@ -285,10 +277,10 @@ def _imagination_table(results: Results, figures: Path, page: Path) -> str:
                 [
                     name,
                     entry["steps"],
-                    shown(cells, 3),
-                    shown(entry.get("changed_cells_right"), 3),
-                    shown(entry["psnr"], 1),
-                    shown(entry["ssim"], 3),
+                    interval(cells, 3),
+                    interval(entry.get("changed_cells_right"), 3),
+                    interval(entry["psnr"], 1),
+                    interval(entry["ssim"], 3),
                     f"{frechet['value']:.3f}",
                 ]
             )
@@ -318,7 +310,7 @@ def _reasoning_table(results: Results) -> str:
                 [
                     row_name(name),
                     claims["checked"],
-                    shown(claims["true"], 3),
+                    interval(claims["true"], 3),
                     f"{claims['followed']:.3f}",
                     f"{claims['readable']:.3f}",
                 ]
