@@ -9,7 +9,7 @@ from torch import nn
 
 STANDARD_DEVIATION = 0.02
 _LONGEST_WAVE = 100.0
-"""Radians of a patch's slowest place wave, as one over it: places tens of patches apart differ."""
+"""Patches per radian of the slowest wave: even places tens of patches apart differ in it."""
 
 
 def initialise(root: nn.Module, seed: int) -> None:

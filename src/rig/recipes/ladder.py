@@ -143,20 +143,20 @@ class Ladder:
                 second=True,
                 lookahead=(*self._stages("s3", number), *self._stages("s4", number)),
             )
+        cells = len(make_world(config.environment).tasks.cells(config.tasks))
         for row in SCALED:
             for fraction in config.fractions:
-                flags = (*ROWS[row], "--fraction", str(fraction))
-                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), self._steps_for(fraction), start="base")
+                flags, steps = (*ROWS[row], "--fraction", str(fraction)), self._steps_for(fraction, cells)
+                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, start="base")
 
-    def _steps_for(self, fraction: float) -> int:
-        """Return the steps of a share of the data: all of them, or `epochs` passes if that is sooner.
+    def _steps_for(self, fraction: float, cells: int) -> int:
+        """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner.
 
         The number of taught steps in an episode is not known before it is played; 20 is what tasks of two dozen steps
         leave on average, and all that matters is that every row of a share takes the same.
         """
         config = self.config
-        cells = make_world(config.environment).tasks.cells(config.tasks)
-        conversations = 20 * len(cells) * config.episodes * fraction * config.epochs
+        conversations = 20 * cells * config.episodes * fraction * config.epochs
         return max(1, min(config.steps, round(conversations / config.batch_size)))
 
     def _train(
