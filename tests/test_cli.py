@@ -299,6 +299,23 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
     assert not root.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "shares"),
+    [
+        ("--data a b", {"a": 0.5, "b": 0.5}),
+        ("--describe d e", {"d": 0.5, "e": 0.5}),
+        ("--data a --describe d", {"a": 0.8, "d": 0.2}),
+        ("--data a b --lookahead l", {"a": 0.25, "b": 0.25, "l": 0.5}),
+        ("--data a --describe d --describe-share 0.4 --lookahead l m", {"a": 0.3, "d": 0.4, "l": 0.15, "m": 0.15}),
+    ],
+)
+def test_kinds_of_data_get_their_share_of_the_conversations(words, shares):
+    verb = read_verb("train", ["--out", "o", "--tokenizers", "t", *words.split()])
+    found = {part.data: part.share for part in verb._parts()}
+    total = sum(found.values())
+    assert {name: share / total for name, share in found.items()} == pytest.approx(shares)
+
+
 def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_path):
     words = ("demo", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--out", tmp_path / "demo")
     status, out, err = rig(capsys, *words)

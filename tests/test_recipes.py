@@ -290,7 +290,8 @@ def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
     assert all(verbs[f"{row}-2"].start == ladder.agent(f"{row}-1") for row in ROWS)
     assert verbs["control-2"].start == verbs[last].start == ladder.agent("basic-1")
     assert {(verb.start, verb.lookahead) for verb in first} == {(ladder.agent("base"), ())}
-    assert (verbs["base"].data, verbs["base"].describe) == ((), (ladder.path("described"),))
+    assert verbs["base"].data == ()
+    assert {verb.describe for verb in (verbs["base"], *first, *second)} == {(ladder.path("described"),)}
     assert verbs["base"].vision == ladder.path("vision")
     assert [Path(folder).name for folder in verbs["control-2"].lookahead] == ["s3-1"]
     assert [Path(folder).name for folder in verbs[last].lookahead] == ["s3-1", "s4-1"]

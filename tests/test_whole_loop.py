@@ -37,7 +37,8 @@ def check_data(ladder):
         assert len(dataset) > 0
     assert [parent.content_hash for parent in s2.info.parent.chain()] == [s1.content_hash]
     origin = read_agent(ladder.agent("basic-1"))["origin"]
-    assert [part["content_hash"] for part in origin["data"]] == [s2.content_hash]
+    described = Dataset(ladder.root / "described")
+    assert [part["content_hash"] for part in origin["data"]] == [s2.content_hash, described.content_hash]
     for dataset in (s3, s4):
         assert dataset.info.config["agent"] == agent_name(ladder.agent("basic-1"))
         for trajectory in dataset:
@@ -50,15 +51,17 @@ def check_data(ladder):
 def check_agents(ladder):
     """Every row was trained, on the data that it is said to have, from the agent that it is said to begin with."""
     rows = {f"{row}-{phase}" for row in ROWS for phase in (1, 2)} | {"control-2", "lookahead-1"}
-    hashes = {name: Dataset(ladder.root / name).content_hash for name in ("s2", "s2-beside", "s3-1", "s4-1")}
+    hashes = {
+        name: Dataset(ladder.root / name).content_hash for name in ("s2", "described", "s2-beside", "s3-1", "s4-1")
+    }
     for run in rows:
         origin = read_agent(ladder.agent(run))["origin"]
         data = ["s2"] if run in {f"{row}-1" for row in ROWS} else ["s2", "s2-beside"]
-        data += {"control-2": ["s3-1"], "lookahead-1": ["s3-1", "s4-1"]}.get(run, [])
+        data += ["described", *{"control-2": ["s3-1"], "lookahead-1": ["s3-1", "s4-1"]}.get(run, [])]
         assert [part["content_hash"] for part in origin["data"]] == [hashes[name] for name in data]
-        if data == ["s2"]:
+        if data == ["s2", "described"]:
             assert origin["training"]["start"] == ladder.agent("base")
-        steps = ladder.config.steps if data == ["s2"] else ladder.config.second_steps
+        steps = ladder.config.steps if data == ["s2", "described"] else ladder.config.second_steps
         assert origin["totals"]["steps"] == steps
 
 

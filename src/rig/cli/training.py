@@ -148,8 +148,9 @@ class Train:
         tokenizers: folder that `rig train-tokenizer` wrote.
         data: datasets of single steps (S1, S2).
         describe: datasets whose thoughts say what frames show; alone, they make a base to `start` from.
+        describe_share: share of the conversations that come from them beside other datasets.
         lookahead: datasets of lookahead steps (S3, S4).
-        lookahead_share: share of the conversations that come from the lookahead datasets.
+        lookahead_share: share of the other conversations that come from the lookahead datasets.
         preset: the network's sizes; those of `start` where that is given.
         thought: whether the agent reasons.
         dream: whether the agent imagines the next frame.
@@ -172,6 +173,7 @@ class Train:
     tokenizers: str
     data: tuple[str, ...] = ()
     describe: tuple[str, ...] = ()
+    describe_share: float = 0.2
     lookahead: tuple[str, ...] = ()
     lookahead_share: float = 0.5
     preset: str = "small"
@@ -225,17 +227,16 @@ class Train:
         return {"text": text, "agent": str(agent), "totals": totals, "provenance": origin["provenance"]}
 
     def _parts(self) -> tuple[DataPart, ...]:
-        """Return the parts, each style's share spread evenly over its datasets."""
-        share = self.lookahead_share if self.lookahead else 0.0
-        others = max(1, len(self.data) + len(self.describe))
-        styles: tuple[tuple[Style, tuple[str, ...]], ...] = (("basic", self.data), ("describe", self.describe))
-        basic = [
-            DataPart(data=folder, style=style, share=(1 - share) / others, fraction=self.fraction)
-            for style, folders in styles
+        """Return the parts, each style's share spread evenly over its datasets; shares are relative to each other."""
+        ahead = self.lookahead_share if self.lookahead else 0.0
+        described = self.describe_share if self.data or self.lookahead else 1.0
+        styles: tuple[tuple[Style, tuple[str, ...], float], ...] = (
+            ("basic", self.data, (1 - described) * (1 - ahead)),
+            ("describe", self.describe, described),
+            ("lookahead", self.lookahead, (1 - described) * ahead),
+        )
+        return tuple(
+            DataPart(data=folder, style=style, share=share / len(folders), fraction=self.fraction)
+            for style, folders, share in styles
             for folder in folders
-        ]
-        ahead = [
-            DataPart(data=folder, style="lookahead", share=share / len(self.lookahead), fraction=self.fraction)
-            for folder in self.lookahead
-        ]
-        return (*basic, *ahead)
+        )

@@ -118,7 +118,7 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
-        yield self._train("base", ("--no-dream",), (), config.base_steps, describe=("described",))
+        yield self._train("base", ("--no-dream",), (), config.base_steps)
         for row in ("basic", *(row for row in ROWS if row != "basic")):  # S3 waits for RIG-basic
             yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps, start="base")
         for row, flags in ROWS.items():
@@ -169,7 +169,6 @@ class Ladder:
         start: str = "",
         second: bool = False,
         lookahead: Sequence[str] = (),
-        describe: Sequence[str] = (),
     ) -> Job:
         config = self.config
         rate = config.second_rate if second else config.learning_rate
@@ -184,11 +183,11 @@ class Ladder:
         ]
         words += ["--learning-rate", str(rate), "--resume", *flags]
         words += ["--data", *(self.path(name) for name in data)] if data else []
-        words += ["--describe", *(self.path(name) for name in describe)] if describe else []
+        words += ["--describe", self.path("described")]
         words += ["--lookahead", *(self.path(name) for name in lookahead)] if lookahead else []
         words += ["--start", self.agent(start)] if start else ["--vision", self.path("vision")]
         words += [] if config.compile else ["--no-compile"]
-        needs = ("tokenizers", *data, *describe, *lookahead, start or "vision")
+        needs = ("tokenizers", "described", *data, *lookahead, start or "vision")
         return Job(name=run, arguments=tuple(words), result=Path(self.agent(run)) / "agent.json", needs=needs)
 
     def _scores(self) -> Iterator[Job]:
