@@ -20,6 +20,7 @@ from rig.evaluate import PSNR_CEILING, bootstrap_mean, embodied, wilson
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
 from rig.evaluate.imagination import dream_chains, evaluate_imagination, real_chains, score_chains
+from rig.policy import PolicyConfig
 from rig.records import NOISE, Cost
 
 BOTH = ("collect_wood/manual", "place_table/tool")
@@ -368,3 +369,8 @@ def test_dreams_that_cannot_be_scored_are_named(made, tmp_path):
     with pytest.raises(RigError, match="without dreams"):
         evaluate_imagination(replace(DREAMS, agent=str(tmp_path / "agent")), tmp_path / "dreams")
     assert not (tmp_path / "dreams").exists()
+
+
+def test_an_evaluation_draws_as_a_policy_does():
+    assert EmbodiedConfig(agent="a").temperature == PolicyConfig().text.temperature > 0
+    assert PolicyConfig().image.temperature == 0

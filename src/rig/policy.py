@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from rig.actions import ActionGrammar, ActionSpace
 from rig.dialogue import Format, Layout, Segment, SegmentEncoder, answer_prefix, ask, prompt
-from rig.engine import ActionConstraint, Constraint, Engine, Sampler, Session, ThoughtConstraint
+from rig.engine import GREEDY, ActionConstraint, Constraint, Engine, Sampler, Session, ThoughtConstraint
 from rig.errors import RigError
 from rig.records import Action, Cost, Decision, Dream, Observation, Review
 
@@ -33,7 +33,8 @@ class PolicyConfig:
         form: the fields that the model was trained to speak, and how it reads its dreams back.
         dreams: n, the steps imagined before the review; 0 is RIG-basic.
         thought_tokens: the longest thought.
-        text: how thoughts and actions are drawn.
+        text: how thoughts and actions are drawn. The likeliest ones alone repeat a mistake for ever where it changes
+            nothing in view.
         image: how dreams are drawn.
         imagine: at `dreams=0`, also dream the frame after the chosen action; for displays and scores.
     """
@@ -41,8 +42,8 @@ class PolicyConfig:
     form: Format = field(default_factory=Format)
     dreams: int = 0
     thought_tokens: int = 64
-    text: Sampler = field(default_factory=lambda: Sampler(temperature=0.0))
-    image: Sampler = field(default_factory=lambda: Sampler(temperature=0.0))
+    text: Sampler = field(default_factory=lambda: Sampler(temperature=0.5))
+    image: Sampler = GREEDY
     imagine: bool = False
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ class Play:
         skip: seeds to leave out first.
         dreams: n of the lookahead; 0 acts at once.
         read_back: how dreams are read.
-        temperature: of all that is drawn.
+        temperature: of thoughts and actions; 0 takes the likeliest.
         quiet: print the outcomes only.
     """
 
@@ -40,7 +40,7 @@ class Play:
     skip: int = 0
     dreams: int = 0
     read_back: Literal["pixels", "codes"] = "pixels"
-    temperature: float = 0.0
+    temperature: float = EmbodiedConfig.temperature
     quiet: bool = False
 
     def run(self) -> dict[str, Any]:

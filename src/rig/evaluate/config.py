@@ -22,7 +22,7 @@ class EmbodiedConfig:
         dreams: n of the lookahead; 0 acts at once.
         read_back: how dreams are read: "pixels" or "codes".
         thought_tokens: the longest thought.
-        temperature: of all that is drawn; 0 is greedy.
+        temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
         batch_size: worlds side by side.
         imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
     """
@@ -36,7 +36,7 @@ class EmbodiedConfig:
     dreams: int = 0
     read_back: Literal["pixels", "codes"] = "pixels"
     thought_tokens: int = 64
-    temperature: float = 0.0
+    temperature: float = 0.5
     batch_size: int = 64
     imagine: bool = False
 

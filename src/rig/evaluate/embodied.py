@@ -274,13 +274,11 @@ def _actor(config: EmbodiedConfig) -> tuple[Any, Actor, str]:
         return (lambda: make_world(environment)), TeacherActor(TEACHERS.get(name)()), name
     bundle = Bundle.load(config.agent)
     environment = config.environment or bundle.environment
-    sampler = Sampler(temperature=config.temperature)
     policy = PolicyConfig(
         form=replace(bundle.form, read_back=config.read_back),
         dreams=config.dreams,
         thought_tokens=config.thought_tokens,
-        text=sampler,
-        image=sampler,
+        text=Sampler(temperature=config.temperature),
         imagine=config.imagine and bundle.form.dream and not config.dreams,
     )
     return (lambda: make_world(environment)), PolicyActor(build_policy(bundle, policy)), Path(config.agent).parent.name
