@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -332,3 +333,26 @@ def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_p
     assert "RIG-basic first" in page
     saved = json.loads((tmp_path / "demo" / "summary.json").read_text())
     assert saved == {name: value for name, value in summary.items() if name != "text"}
+
+
+def test_a_published_agent_has_a_card_with_its_making_and_scores(capsys, made, tmp_path):
+    scores, chains, out = tmp_path / "eval", tmp_path / "imagine", tmp_path / "given"
+    result(capsys, "eval", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--out", scores)
+    few = ("--chains", 2, "--depth", 1)
+    result(capsys, "imagine", "--agent", made.agent, "--tasks", "collect_wood/tool", *few, "--out", chains)
+    words = ("publish", "--agent", made.agent, "--title", "A debug agent", "--made-by", "make it")
+    found = result(capsys, *words, "--results", scores, chains, "--out", out)
+    card = (out / "README.md").read_text()
+    assert found["bytes"] == sum(path.stat().st_size for path in out.iterdir())
+    for wanted in ("# A debug agent", "`make it`", "RIG-basic, n = 0", "| place_table/tool |", "| 1 |", "Seeds: 0 of"):
+        assert wanted in card
+    summary = json.loads((scores / "summary.json").read_text())
+    assert f"{summary['success']['value']:.2f} [" in card
+    assert Dataset(made.data).content_hash[:16] in card
+    assert result(capsys, "inspect", out)["kind"] == "agent"
+    assert "already" in mistake(capsys, *words, "--results", scores, "--out", out)
+    assert "holds neither summary.json" in mistake(capsys, *words, "--results", made.data, "--out", tmp_path / "b")
+    other = shutil.copytree(made.agent, tmp_path / "other")
+    words = ("publish", "--agent", other, "--title", "Other", "--results", scores, "--out", tmp_path / "b")
+    assert f"not of {other}" in mistake(capsys, *words)
+    assert not (tmp_path / "b").exists()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +127,11 @@ def test_a_lock_has_one_holder_and_dies_with_it(tmp_path):
     with storage.Lock(path), pytest.raises(RigError, match="another process"):
         storage.Lock(path).acquire()
     storage.Lock(path).acquire()
+
+
+def test_a_command_is_named_without_the_folder_it_lies_in():
+    assert provenance.command(["/home/me/.venv/bin/rig", "eval", "--out", "a b"]) == "rig eval --out 'a b'"
+    assert provenance.command([str(Path(provenance.__file__).parent / "cli" / "main.py"), "doctor"]) == "rig doctor"
 
 
 def test_provenance_is_json_and_names_code_machine_and_command():

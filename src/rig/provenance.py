@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -26,17 +27,24 @@ def provenance() -> dict[str, Any]:
     """Return where an artefact comes from.
 
     Keys: `date` (UTC, ISO 8601), `version` of this package, `commit` (see `commit`), `hardware` (see `hardware`),
-    `command` (the command line), `python` and `platform`. It imports nothing heavy and starts no GPU.
+    `command` (the command line, see `command`), `python` and `platform`. It imports nothing heavy and starts no GPU.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
         "commit": dict(commit()),
         "hardware": hardware(),
-        "command": shlex.join(sys.argv),
+        "command": command(sys.argv),
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
+
+
+def command(arguments: Sequence[str]) -> str:
+    """Return a command line as one types it: its program by name, without the folder that it is installed in."""
+    program = Path(arguments[0])
+    name = "rig" if program.resolve().is_relative_to(_PACKAGE) else program.name
+    return shlex.join([name, *arguments[1:]])
 
 
 @lru_cache(maxsize=4)

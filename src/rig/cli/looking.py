@@ -129,6 +129,36 @@ class Reproduce:
         return {"text": page, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Publish:
+    """Copy an agent to a folder to give away, with a card: what it is, how it was made, what it scored.
+
+    Example: rig publish --agent runs/rig/agent --results runs/eval-rig --title "My agent" --out published/rig
+
+    Attributes:
+        agent: folder of the agent.
+        out: the new folder.
+        title: of the card.
+        made_by: the documented command that leads to the agent; the one that trained it where empty.
+        results: folders of `rig eval` and `rig imagine`, of this agent.
+    """
+
+    agent: str
+    out: str
+    title: str
+    results: tuple[str, ...]
+    made_by: str = ""
+
+    def run(self) -> dict[str, Any]:
+        """Publish."""
+        from rig.recipes.publish import publish
+
+        folders = [Path(folder) for folder in self.results]
+        card = publish(Path(self.agent), Path(self.out), title=self.title, made_by=self.made_by, results=folders)
+        size = sum(path.stat().st_size for path in card.parent.iterdir())
+        return {"text": f"{card}: {size / 1e6:.1f} MB", "card": str(card), "bytes": size}
+
+
 def _run_here(words: Sequence[str]) -> int:
     """Run a command inside this process, without its result on standard output."""
     from rig.cli.main import main

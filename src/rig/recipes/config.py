@@ -124,8 +124,9 @@ LADDERS.add(
         second_steps=1200,
         batch_size=8,
         fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
-        dreams=(1, 3),
-        sweep=(2, 4, 5),
+        epochs=6,
+        dreams=(1,),
+        sweep=(2, 3, 4, 5),
         sweep_tasks=("collect_wood/manual", "collect_stone/tool", "explore/tool", "build_wall/tool"),
     ),
 )

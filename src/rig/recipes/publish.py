@@ -1,0 +1,117 @@
+"""Makes a trained agent ready to be given away: a copy of its folder with a card that says what it is and does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rig.bundle import Bundle, read_agent
+from rig.errors import RigError
+from rig.evaluate.stats import interval
+from rig.recipes.report import markdown
+from rig.storage import refuse_existing, write_text
+
+CARD = "README.md"
+
+
+def publish(agent: Path, out: Path, *, title: str, made_by: str, results: Sequence[Path]) -> Path:
+    """Copy `agent` to `out`, with a card made from its origin and from results of `rig eval` and `rig imagine`.
+
+    Args:
+        agent: the agent's folder.
+        out: a new folder.
+        title: of the card.
+        made_by: the documented command that leads to the agent; none where empty.
+        results: folders with a `summary.json` or an `imagination.json` of this agent.
+
+    Raises:
+        CheckpointError: the agent cannot be loaded.
+        RigError: `out` exists, or results are missing or another agent's.
+    """
+    refuse_existing(out, "choose another folder with --out")
+    bundle = Bundle.load(agent)
+    scores = [_read(folder, agent) for folder in results]
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(agent.iterdir()):
+        shutil.copyfile(path, out / path.name)
+    card = [f"# {title}", _about(bundle, out), _made(read_agent(agent)["origin"], made_by)]
+    write_text(out / CARD, "\n\n".join([*card, "## Scores", *map(_scores, scores)]) + "\n")
+    return out / CARD
+
+
+def _read(folder: Path, agent: Path) -> Mapping[str, Any]:
+    for name in ("summary.json", "imagination.json"):
+        if (folder / name).is_file():
+            found: Mapping[str, Any] = json.loads((folder / name).read_text())
+            if Path(found["config"]["agent"]).resolve() != agent.resolve():
+                raise RigError(f"{folder} holds results of {found['config']['agent']}, not of {agent}")
+            return found
+    raise RigError(f"{folder} holds neither summary.json nor imagination.json; score the agent with `rig eval` first")
+
+
+def _about(bundle: Bundle, folder: Path) -> str:
+    config = bundle.model.config
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    count = sum(value.numel() for value in bundle.model.parameters())
+    speaks = [name for name, has in (("thoughts", bundle.form.thought), ("dreams", bundle.form.dream)) if has]
+    return (
+        f"A RIG agent (arXiv 2503.24388) for the world `{bundle.environment}`: {count / 1e6:.1f} M parameters "
+        f"({config.decoder.num_layers} layers of width {config.decoder.hidden_size}), {size / 1e6:.1f} MB, float32. It "
+        f"speaks {' and '.join(speaks) or 'actions alone'}, reads and writes frames of {config.vision.image_size} × "
+        f"{config.vision.image_size} pixels, and presses {len(bundle.space.keys)} keys. `Bundle.load` opens it. "
+        "Licence: Apache-2.0, like the code."
+    )
+
+
+def _made(origin: Mapping[str, Any], made_by: str) -> str:
+    training, provenance = origin["training"], origin["provenance"]
+    commit, hardware = provenance["commit"], provenance["hardware"]
+    data = markdown(
+        ["data", "stage", "episodes", "steps", "content hash"],
+        [
+            [part["name"], part["stage"], part["trajectories"], part["steps"], f"`{part['content_hash'][:16]}`"]
+            for part in origin["data"]
+        ],
+    )
+    lines = [
+        *([f"* Made by `{made_by}`, of which this is the last training:"] if made_by else []),
+        f"* Trained by `{provenance['command']}`.",
+        f"* Seeds: {training['model_seed']} of the weights, {training['training']['seed']} of the order.",
+        f"* Begun with `{training['start'] or 'fresh weights'}`.",
+        f"* {origin['totals']['steps']:.0f} steps, {origin['totals']['conversations']:.0f} conversations, "
+        f"{origin['totals']['tokens'] / 1e6:.1f} M tokens, {origin['totals']['seconds'] / 60:.0f} min.",
+        f"* Commit `{commit['hash'][:12]}`{' with changes' if commit['dirty'] else ''}, {provenance['date'][:10]}, "
+        f"{hardware['cpu']}, {hardware['cores']} cores, GPU: {hardware['gpu']}.",
+    ]
+    return "\n\n".join(["## How it was made", "\n".join(lines), data])
+
+
+def _scores(found: Mapping[str, Any]) -> str:
+    return _dreams(found) if "dream" in found else _play(found)
+
+
+def _play(found: Mapping[str, Any]) -> str:
+    config = found["config"]
+    kind = f"RIG-lookahead, n = {config['dreams']}" if config["dreams"] else "RIG-basic, n = 0"
+    rows = [[name, interval(cell["success"])] for name, cell in found["cells"].items()]
+    head = (
+        f"{kind}: mean success {interval(found['success'])} over {found['episodes']} episodes of the {config['split']} "
+        f"split (seeds {found['seeds'][0]} to {found['seeds'][1]}, temperature {config['temperature']}); "
+        f"`{found['provenance']['command']}`."
+    )
+    return f"{head}\n\n{markdown(['task/setting', 'success [95 %]'], rows)}"
+
+
+def _dreams(found: Mapping[str, Any]) -> str:
+    rows = [
+        [entry["steps"], interval(entry.get("cells_right"), 3), interval(entry["psnr"], 1), interval(entry["ssim"], 3)]
+        for entry in found["dream"]
+    ]
+    head = (
+        f"Dreams against what really comes, {found['chains']} chains of the {found['config']['split']} split; "
+        f"`{found['provenance']['command']}`."
+    )
+    return f"{head}\n\n{markdown(['steps ahead', 'cells right', 'PSNR (dB)', 'SSIM'], rows)}"
