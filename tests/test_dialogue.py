@@ -233,5 +233,10 @@ def test_terms_are_single_tokens_wherever_they_stand():
             b" 2 left",
         ]
     assert not tokenizer.special_ids & set(tokenizer.encode(text)), "a thought may hold them"
+    pieces = {
+        tokenizer.pieces[index]: [tokenizer.pieces[part] for part in parts] for index, parts in tokenizer.terms.items()
+    }
+    assert pieces[b" 2 left and 1 up"] == [b" 2 left", b" 1 up"]
+    assert b"".join(pieces[b" 1 up"]) == b" 1 up"
     with pytest.raises(RigError, match="and 3 terms need at least"):
         train_bpe([], vocabulary_size=262, terms=["a b", "c d", "e f"])

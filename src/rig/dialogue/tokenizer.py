@@ -80,6 +80,22 @@ class TextTokenizer:
         """The ids of specials and atoms."""
         return frozenset(i for i, token in self._literal.get_added_tokens_decoder().items() if token.special)
 
+    @cached_property
+    def terms(self) -> dict[int, list[int]]:
+        """The ids of terms, shortest first, each with the ids of its parts: shorter terms in it, or else its pieces."""
+        added = self._literal.get_added_tokens_decoder().items()
+        names = {token.content: index for index, token in added if not token.special}
+        parts: dict[int, list[int]] = {}
+        for name in sorted(names, key=len):
+            inside = [names[other] for other in names if other != name and other in name]
+            parts[names[name]] = inside or self._spell(name)
+        return parts
+
+    def _spell(self, text: str) -> list[int]:
+        """Return the ids of `text` as if it held no term."""
+        words = self._literal.pre_tokenizer.pre_tokenize_str(text)
+        return [token.id for word, _ in words for token in self._literal.model.tokenize(word)]
+
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` into `folder`, atomically."""
         write_text(Path(folder) / FILE_NAME, self._literal.to_str(pretty=True))

@@ -16,7 +16,7 @@ import torch
 
 from rig.bundle import Bundle
 from rig.data import CodesCache, Dataset, load_frames
-from rig.dialogue import SegmentEncoder
+from rig.dialogue import SegmentEncoder, TextTokenizer
 from rig.errors import RigError
 from rig.model import PRESETS, RIG, pack
 from rig.provenance import provenance
@@ -130,9 +130,22 @@ def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
     decoder = replace(preset.decoder, vocab_size=len(tokenizers.text))
     model = RIG(replace(preset, decoder=decoder, vq=tokenizers.vq.config), seed=config.model_seed)
     model.model.vqmodel.load_state_dict(tokenizers.vq.state_dict())
+    _compose_terms(model, tokenizers.text)
     if config.vision:
         model.model.vision_model.load_state_dict(load_vision(config.vision, preset.vision))
     return model.to(device)
+
+
+def _compose_terms(model: RIG, tokenizer: TextTokenizer) -> None:
+    """Add to each term's first embeddings those of its parts: "2 left and 1 up" begins near "2 left" and "left".
+
+    What is learned of one is then learned of its kin; from embeddings that have nothing in common, a table of terms is
+    learned entry by entry.
+    """
+    with torch.no_grad():
+        for weight in (model.model.language_model.embed_tokens.weight, model.lm_head.weight):
+            for index, parts in tokenizer.terms.items():
+                weight[index] += weight[parts].sum(0)
 
 
 def _open(part: DataPart, tokenizers: Tokenizers | None) -> Dataset:
