@@ -1,5 +1,6 @@
 """The expert solves tasks; rule-based thoughts are varied, readable back, true, and blind to what is not in view."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -155,10 +156,13 @@ def test_descriptions_are_true():
     view = View(info["privileged"])
     description = REASONERS.get("crafter-views")().reason([step])[0]
     places, _, clauses = description.partition(" 1. ")
-    for sentence in places.removesuffix(".").split(". "):
-        kind, _, listed = sentence.removeprefix("I see ").partition(" ")
+    for sentence, ways in re.findall(r"I see (.+?)\. So go (.+?)\.", places):
+        kind, _, listed = sentence.partition(" ")
         told = [offset_of(place) for place in listed.split(", ")]
         assert told == view.find(kind)[: len(told)]
+        dx, dy = told[0]
+        nearer = {"left": dx < 0, "right": dx > 0, "up": dy < 0, "down": dy > 0}
+        assert ways.split(" or ") == [way for way, is_nearer in nearer.items() if is_nearer]
     verdicts = CHECKERS.get("crafter")().check(f"1. {clauses}", info["privileged"], NOOP)
     assert len(verdicts) >= 5
     assert all(verdict.holds for verdict in verdicts)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from rig.annotators.base import prompt_hash
 from rig.annotators.claims import WORDINGS, Claim, place_of, say
 from rig.annotators.crafter_patches import KINDS
-from rig.envs.crafter.facts import DIRECTIONS, VITALS, View
+from rig.envs.crafter.facts import DIRECTIONS, VITALS, Offset, View, distance
 from rig.records import Step
 
 NEAREST = 4
@@ -19,9 +19,9 @@ NEAREST = 4
 
 
 class CrafterDescriber:
-    """A Reasoner that ignores the action: where things are, what is faced, which ways are open, what is held."""
+    """A Reasoner that ignores the action: where things are and which ways lead there, what is faced, open and held."""
 
-    name = "crafter-views-1"
+    name = "crafter-views-2"
     prompt = prompt_hash(repr((KINDS, sorted(WORDINGS.items()))))
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
@@ -34,11 +34,20 @@ class CrafterDescriber:
 
 
 def places_in(view: View) -> Iterator[str]:
-    """Yield for each kind of thing where the nearest of it are, such as "I see tree 2 left, 1 left and 3 up."."""
+    """Yield for each kind of thing where the nearest are, and the ways to the first.
+
+    For example "I see tree 2 left and 1 up, 3 down. So go left or up."
+    """
     for kind in KINDS:
         found = view.find(kind)[:NEAREST]
         if found:
-            yield f"I see {kind} {', '.join(map(place_of, found))}."
+            ways = [way for way, step in DIRECTIONS.items() if distance(found[0]) > distance(_beyond(found[0], step))]
+            yield f"I see {kind} {', '.join(map(place_of, found))}. So go {' or '.join(ways)}."
+
+
+def _beyond(offset: Offset, step: Offset) -> Offset:
+    """Return what `offset` becomes after `step`."""
+    return offset[0] - step[0], offset[1] - step[1]
 
 
 def claims_of(view: View) -> Iterator[Claim]:
