@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from rig.data import Dataset
 from rig.model import PRESETS
 from rig.stages import CollectConfig, ReasonConfig, collect, reason
 from rig.train import AgentTraining, DataPart, TokenizerTraining, TrainingConfig, train_agent, train_tokenizers
+from rig.train.runs import Run
 
 TASKS = ("collect_wood/manual", "place_table/tool")
 QUICK = TrainingConfig(steps=4, batch_size=4, compile=False, log_every=2, save_every=2, preview_every=4)
@@ -41,3 +46,19 @@ def agent_training(data: Path, tokenizers: Path, **changes: object) -> AgentTrai
 def make_agent(root: Path, data: Path, tokenizers: Path) -> Path:
     """Train a debug agent; return its folder."""
     return train_agent(agent_training(data, tokenizers), root / "basic")
+
+
+@contextmanager
+def interrupted_at_a_save(step: int | None = None) -> Iterator[None]:
+    """Interrupt the training in the block behind its first saved state, or that of `step`; it must come so far."""
+    original = Run.save_state
+
+    def save_then_die(self, state):
+        original(self, state)
+        if step in (None, state["step"]):
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "save_state", save_then_die)
+        with pytest.raises(KeyboardInterrupt):
+            yield

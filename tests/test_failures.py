@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from makers import TASKS, agent_training
+from makers import TASKS, agent_training, interrupted_at_a_save
 from safetensors.torch import load_file, save_file
 from test_data_dataset import alter_rows
 from test_data_roundtrip import write
@@ -28,7 +28,6 @@ from rig.model import PRESETS, RIG, VQModel, save
 from rig.stages import CollectConfig, LookaheadConfig, Opening, ReasonConfig, align, collect, reason, review
 from rig.storage import atomic_file
 from rig.train import Tokenizers, TokenizerTraining, train_agent, train_tokenizers
-from rig.train.runs import Run
 from rig.train.tokenizers import encode_frames, text_atoms
 
 SHARD_STEPS = 20
@@ -290,20 +289,12 @@ def test_tokenizers_of_other_frames_are_refused(made, tokenizers, tmp_path):
 # Runs
 
 
-def test_a_line_of_metrics_that_was_cut_does_not_stop_a_run(made, tmp_path, monkeypatch):
-    original = Run.save_state
-
-    def save_then_die(self, state):
-        original(self, state)
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write('{"step": 3, "thought_lo')
-        raise KeyboardInterrupt
-
+def test_a_line_of_metrics_that_was_cut_does_not_stop_a_run(made, tmp_path):
     config = agent_training(made.data, made.tokenizers)
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save_state", save_then_die)
-        with pytest.raises(KeyboardInterrupt):
-            train_agent(config, tmp_path / "run")
+    with interrupted_at_a_save():
+        train_agent(config, tmp_path / "run")
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "thought_lo')
     train_agent(config, tmp_path / "run", resume=True)
     assert metrics_of(tmp_path / "run") == metrics_of(made.agent.parent)
 
@@ -317,17 +308,9 @@ def trained_tokenizers(made, folder, save_every, **options):
 
 
 @pytest.mark.parametrize("cut_at", [2, 6], ids=["before the codebook is set", "after"])
-def test_tokenizers_whose_training_was_cut_are_the_same_in_the_end(made, tmp_path, monkeypatch, cut_at):
-    original = Run.save_state
-
-    def save_then_die(self, state):
-        original(self, state)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save_state", save_then_die)
-        with pytest.raises(KeyboardInterrupt):
-            trained_tokenizers(made, tmp_path / "run", cut_at)
+def test_tokenizers_whose_training_was_cut_are_the_same_in_the_end(made, tmp_path, cut_at):
+    with interrupted_at_a_save():
+        trained_tokenizers(made, tmp_path / "run", cut_at)
     assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == cut_at
     tokenizers = trained_tokenizers(made, tmp_path / "run", cut_at, resume=True)
     assert tokenizers.hash == Tokenizers.load(made.tokenizers).hash

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from makers import QUICK, agent_training
+from makers import QUICK, agent_training, interrupted_at_a_save
 
 from rig.annotators import LABELLERS
 from rig.bundle import Bundle
@@ -125,22 +125,13 @@ def metrics_of(folder):
     return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
 
 
-def test_a_run_that_was_cut_goes_on_bit_by_bit(made, tmp_path, monkeypatch):
+def test_a_run_that_was_cut_goes_on_bit_by_bit(made, tmp_path):
     config = agent_training(made.data, made.tokenizers, training=replace(QUICK, steps=6))
     train_agent(config, tmp_path / "whole")
-    original = Run.save_state
-
-    def save_then_die(self, state):
-        original(self, state)
-        if state["step"] == 4:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Run, "save_state", save_then_die)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_at_a_save(4):
         train_agent(config, tmp_path / "cut")
     with (tmp_path / "cut" / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": 5, "thought_loss": 0.0}) + "\n")
-    monkeypatch.undo()
     train_agent(config, tmp_path / "cut", resume=True)
     whole, cut = weights_of(tmp_path / "whole"), weights_of(tmp_path / "cut")
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
@@ -298,21 +289,13 @@ def test_a_tower_learns_what_patches_show_and_an_agent_begins_with_it(made, tmp_
     tower = load_vision(tmp_path / "vision", VISION.model)
     for name, value in Bundle.load(agent).model.model.vision_model.state_dict().items():
         assert torch.allclose(value, tower[name], atol=2e-3), "one step away from the tower"
-        assert name == "post_layernorm.bias" or not torch.allclose(value, fresh[name], atol=2e-3) or value.ndim < 2
+        assert value.ndim < 2 or not torch.allclose(value, fresh[name], atol=2e-3)
 
 
-def test_a_tower_whose_training_was_cut_is_the_same_in_the_end(made, tmp_path, monkeypatch):
+def test_a_tower_whose_training_was_cut_is_the_same_in_the_end(made, tmp_path):
     train_eyes(made, tmp_path / "whole")
-    original = Run.save_state
-
-    def save_then_die(self, state):
-        original(self, state)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "save_state", save_then_die)
-        with pytest.raises(KeyboardInterrupt):
-            train_eyes(made, tmp_path / "cut")
+    with interrupted_at_a_save():
+        train_eyes(made, tmp_path / "cut")
     train_eyes(made, tmp_path / "cut", resume=True)
     for name in ("vision.safetensors", "vision.json", "scores.json", "metrics.jsonl"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -91,6 +91,18 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`.
+
+    Raises:
+        RigError: it is not whole.
+    """
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise RigError(f"{path} is not whole JSON ({error}); restore it, or make it anew") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` atomically, as indented JSON; NaN and infinity are refused, for they are not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -13,7 +13,7 @@ from zlib import crc32
 from rig.actions import Action
 from rig.annotators.base import ReviewCase, Vocabulary, prompt_hash
 from rig.annotators.claims import WORDINGS, Claim, place_of, say
-from rig.envs.crafter.facts import DIRECTIONS, VITALS, Offset, View, distance, offsets
+from rig.envs.crafter.facts import DIRECTIONS, VITALS, WAYS, Offset, View, distance, is_closer, offsets
 from rig.records import Frame, Step
 from rig.teachers.crafter_needs import Need, next_need
 
@@ -142,7 +142,7 @@ def _target(view: View, thing: str, key: str) -> Offset | None:
         return view.facing
     if step is not None:
         for offset in found:
-            if offset == step or distance((offset[0] - step[0], offset[1] - step[1])) < distance(offset):
+            if offset == step or is_closer(step, offset):
                 return offset
     return found[0] if found else None
 
@@ -150,11 +150,10 @@ def _target(view: View, thing: str, key: str) -> Offset | None:
 def _obstacle(view: View, target: Offset | None, key: str) -> list[Claim]:
     """Return what keeps the player from going straight to the target, where the action goes another way."""
     step = _direction(key)
-    if target is None or step is None or distance((target[0] - step[0], target[1] - step[1])) < distance(target):
+    if target is None or step is None or is_closer(step, target):
         return []
     for way, direct in DIRECTIONS.items():
-        nearer = distance((target[0] - direct[0], target[1] - direct[1])) < distance(target)
-        if nearer and not view.is_free(direct):
+        if is_closer(direct, target) and not view.is_free(direct):
             return [Claim.of("blocked", thing=view.thing(direct), way=way)]
     return []
 
@@ -169,8 +168,8 @@ def _way_ahead(view: View, key: str) -> list[Claim]:
         return [_near(view, view.facing)]
     claims = []
     if step != view.facing and not view.is_free(view.facing):
-        claims.append(Claim.of("blocked", thing=view.thing(view.facing), way=_way(view.facing)))
-    claims.append(Claim.of("open", way=_way(step)) if view.is_free(step) else _near(view, step))
+        claims.append(Claim.of("blocked", thing=view.thing(view.facing), way=WAYS[view.facing]))
+    claims.append(Claim.of("open", way=WAYS[step]) if view.is_free(step) else _near(view, step))
     return claims
 
 
@@ -180,8 +179,8 @@ def _conclusion(view: View, key: str, target: Offset | None) -> Claim:
         if view.is_free(step):
             need = need_of(view.facts)
             searches = target is None and need.verb in ("gather", "reach")
-            return Claim.of("search" if searches else "go", way=_way(step))
-        return Claim.of("turn", way=_way(step))
+            return Claim.of("search" if searches else "go", way=WAYS[step])
+        return Claim.of("turn", way=WAYS[step])
     if key == "use":
         ahead = view.thing(view.facing)
         if view.facing in view.creatures:
@@ -197,7 +196,3 @@ def _conclusion(view: View, key: str, target: Offset | None) -> Claim:
 
 def _direction(key: str) -> Offset | None:
     return DIRECTIONS.get(key.removeprefix(_MOVE)) if key.startswith(_MOVE) else None
-
-
-def _way(direction: Offset) -> str:
-    return next(way for way, offset in DIRECTIONS.items() if offset == direction)

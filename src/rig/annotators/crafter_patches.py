@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rig.envs.crafter.engine import VIEW, constants
-from rig.envs.crafter.facts import DIRECTIONS, OWN, ROWS, View, cells
+from rig.envs.crafter.facts import NEAREST_FIRST, OWN, ROWS, WAYS, View, cells
 from rig.records import Step
 
 KINDS = (
@@ -16,8 +17,6 @@ KINDS = (
 
 FARTHEST = 4
 """The rank that stands for itself and all beyond."""
-
-_WAYS = {offset: way for way, offset in DIRECTIONS.items()}
 
 
 class CrafterLabeller:
@@ -30,26 +29,24 @@ class CrafterLabeller:
 
     def label(self, steps: Sequence[Step]) -> list[list[str]]:
         """Return the labels of each step's frame, row by row; its `privileged` facts are read."""
-        return [self._label(View(step.privileged)) for step in steps]
-
-    def _label(self, view: View) -> list[str]:
-        return [*_map_labels(view), *_item_labels(view)]
+        views = (View(step.privileged) for step in steps)
+        return [[*_map_labels(view), *_item_labels(view)] for view in views]
 
 
 def _map_labels(view: View) -> Iterator[str]:
-    ranks = {offset: min(rank, FARTHEST) for kind in KINDS for rank, offset in enumerate(view.find(kind))}
-    for offset in cells():
+    nearer: Counter[str] = Counter()
+    labels = {OWN: "asleep" if view.facts["sleeping"] else f"me {WAYS[view.facing]}"}
+    for offset in NEAREST_FIRST:
         thing = view.thing(offset)
-        if offset == OWN:
-            yield "asleep" if view.facts["sleeping"] else f"me {_WAYS[view.facing]}"
-        else:
-            yield f"{thing} {ranks[offset]}" if offset in ranks else thing
+        labels[offset] = f"{thing} {min(nearer[thing], FARTHEST)}" if thing in KINDS else thing
+        nearer[thing] += 1
+    return (labels[offset] for offset in cells())
 
 
 def _item_labels(view: View) -> Iterator[str]:
     """Yield the label of each slot of the inventory, which Crafter draws below the map in an order of its own."""
+    for name in constants.items:
+        count = view.count(name)
+        yield f"{name} {count}" if count else "empty"
     slots = (VIEW[1] - ROWS) * VIEW[0]
-    names = list(constants.items)
-    for slot in range(slots):
-        count = view.count(names[slot]) if slot < len(names) else 0
-        yield f"{names[slot]} {count}" if count else "empty"
+    yield from ["empty"] * (slots - len(constants.items))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from rig.annotators.base import prompt_hash
 from rig.annotators.claims import WORDINGS, Claim, place_of, say
 from rig.annotators.crafter_patches import KINDS
-from rig.envs.crafter.facts import DIRECTIONS, VITALS, Offset, View, distance
+from rig.envs.crafter.facts import DIRECTIONS, VITALS, View, is_closer
 from rig.records import Step
 
 NEAREST = 4
@@ -41,13 +41,8 @@ def places_in(view: View) -> Iterator[str]:
     for kind in KINDS:
         found = view.find(kind)[:NEAREST]
         if found:
-            ways = [way for way, step in DIRECTIONS.items() if distance(found[0]) > distance(_beyond(found[0], step))]
+            ways = [way for way, step in DIRECTIONS.items() if is_closer(step, found[0])]
             yield f"I see {kind} {', '.join(map(place_of, found))}. So go {' or '.join(ways)}."
-
-
-def _beyond(offset: Offset, step: Offset) -> Offset:
-    """Return what `offset` becomes after `step`."""
-    return offset[0] - step[0], offset[1] - step[1]
 
 
 def claims_of(view: View) -> Iterator[Claim]:

@@ -52,9 +52,9 @@ def _packages() -> Iterator[dict[str, Any]]:
 def _compute() -> Iterator[dict[str, Any]]:
     import torch
 
-    from rig.model import compute_dtype
+    from rig.model import best_device, compute_dtype
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     kind = str(compute_dtype(device)).removeprefix("torch.")
     yield _check("compute", True, f"{device}, {torch.get_num_threads()} threads, trains in {kind}", "")
     compiler = shutil.which("g++") or shutil.which("clang++")

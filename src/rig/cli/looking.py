@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 from rig.errors import RigError
+from rig.storage import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ class Inspect:
             return self._agent(folder)
         for name in ("summary.json", "imagination.json", "scores.json", "run.json"):
             if (folder / name).is_file():
-                found = _read(folder / name)
+                found = read_json(folder / name)
                 return {"text": json.dumps(found, indent=2), "kind": name, **found}
         raise RigError(
             f"{folder} holds none of manifest.json (a dataset), agent.json (an agent), run.json (a training run), "
@@ -67,13 +68,6 @@ class Inspect:
             f"{about['form']}, decoder {config.decoder.num_layers}×{config.decoder.hidden_size}, {size / 1e6:.1f} MB"
         )
         return {"text": text, "kind": "agent", "bytes": size, **about}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text()))
-    except ValueError as error:
-        raise RigError(f"{path} is not whole JSON ({error}); restore it, or make it anew") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +133,7 @@ class Publish:
         agent: folder of the agent.
         out: the new folder.
         title: of the card.
-        made_by: the documented command that leads to the agent; the one that trained it where empty.
+        made_by: the documented command that leads to the agent; none where empty.
         results: folders of `rig eval` and `rig imagine`, of this agent.
     """
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from rig.train.config import (
     AgentTraining,
     DataPart,
+    FrameTraining,
     OptimiserConfig,
     RoleWeights,
     Style,
@@ -16,23 +17,20 @@ from rig.train.config import (
     VisionTraining,
 )
 
+C = TypeVar("C", bound=FrameTraining)
+
 
 @dataclass(frozen=True, kw_only=True)
-class TrainTokenizer:
-    """Train the VQ tokenizer on a dataset's frames, and the text tokenizer on its thoughts.
-
-    Example: rig train-tokenizer --data runs/s2 --preset small --out runs/tokenizers
+class _OnFrames:
+    """What verbs that train on frames alone have in common.
 
     Attributes:
         data: folder of the dataset.
-        out: folder of the tokenizers.
-        preset: whose sizes the VQ tokenizer has.
-        vocabulary: size of the text tokenizer; the preset's where 0.
-        reviewer: an annotator whose vocabulary the text tokenizer learns too; none where empty.
+        out: folder of what is trained.
+        preset: whose sizes it has.
         steps: optimiser steps.
         batch_size: frames a step.
         learning_rate: the peak.
-        held_out: frames kept aside for the scores.
         seed: of weights and batches.
         resume: go on with a run that was cut.
     """
@@ -40,14 +38,36 @@ class TrainTokenizer:
     data: str
     out: str
     preset: str = "small"
+    steps: int
+    batch_size: int
+    learning_rate: float
+    seed: int = 0
+    resume: bool = False
+
+    def _tuned(self, default: C) -> C:
+        """Return `default` with the flags in it."""
+        optimiser = replace(default.optimiser, learning_rate=self.learning_rate)
+        return replace(default, steps=self.steps, batch_size=self.batch_size, seed=self.seed, optimiser=optimiser)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTokenizer(_OnFrames):
+    """Train the VQ tokenizer on a dataset's frames, and the text tokenizer on its thoughts.
+
+    Example: rig train-tokenizer --data runs/s2 --preset small --out runs/tokenizers
+
+    Attributes:
+        vocabulary: size of the text tokenizer; the preset's where 0.
+        reviewer: an annotator whose vocabulary the text tokenizer learns too; none where empty.
+        held_out: frames kept aside for the scores.
+    """
+
     vocabulary: int = 0
     reviewer: str = "crafter"
     steps: int = 6000
     batch_size: int = 4
     learning_rate: float = 2e-3
     held_out: int = 256
-    seed: int = 0
-    resume: bool = False
 
     def run(self) -> dict[str, Any]:
         """Train."""
@@ -58,15 +78,7 @@ class TrainTokenizer:
         from rig.train import train_tokenizers
 
         preset, words = PRESETS.get(self.preset), vocabulary_of(self.reviewer)
-        default = TokenizerTraining(model=preset.vq)
-        config = replace(
-            default,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            held_out=self.held_out,
-            seed=self.seed,
-            optimiser=replace(default.optimiser, learning_rate=self.learning_rate),
-        )
+        config = replace(self._tuned(TokenizerTraining(model=preset.vq)), held_out=self.held_out)
         tokenizers = train_tokenizers(
             Dataset(self.data),
             config,
@@ -86,32 +98,19 @@ class TrainTokenizer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainVision:
+class TrainVision(_OnFrames):
     """Train the understanding encoder to name what each patch of a dataset's frames shows, before a policy uses it.
 
     Example: rig train-vision --data runs/s1 --preset small --out runs/vision
 
     Attributes:
-        data: folder of the dataset.
-        out: folder of the encoder.
         labeller: who names patches.
-        preset: whose sizes the encoder has.
-        steps: optimiser steps.
-        batch_size: frames a step.
-        learning_rate: the peak.
-        seed: of weights and batches.
-        resume: go on with a run that was cut.
     """
 
-    data: str
-    out: str
     labeller: str = "crafter"
-    preset: str = "small"
     steps: int = 2000
     batch_size: int = 16
     learning_rate: float = 1e-3
-    seed: int = 0
-    resume: bool = False
 
     def run(self) -> dict[str, Any]:
         """Train."""
@@ -121,13 +120,7 @@ class TrainVision:
         from rig.provenance import provenance
         from rig.train import train_vision
 
-        config = VisionTraining(
-            model=PRESETS.get(self.preset).vision,
-            steps=self.steps,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            optimiser=OptimiserConfig(learning_rate=self.learning_rate),
-        )
+        config = self._tuned(VisionTraining(model=PRESETS.get(self.preset).vision))
         labeller = LABELLERS.get(self.labeller)()
         scores = train_vision(Dataset(self.data), labeller, config, self.out, resume=self.resume)
         text = (

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rig.model.checkpoint import load, read_config, save
+from rig.model.checkpoint import load, read_config, save, save_weights
 from rig.model.config import DecoderConfig, RIGConfig, VisionConfig, VQConfig
 from rig.model.presets import PRESETS
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rig.model.batch import PackedBatch, pack
     from rig.model.initial import initialise
     from rig.model.rig import RIG, RIGOutput
-    from rig.model.runtime import compute_dtype, keep_freed_memory
+    from rig.model.runtime import best_device, compute_dtype, keep_freed_memory
     from rig.model.vision import VisionModel, frames_to_pixels, pixels_to_frames
     from rig.model.vq import VQModel, VQOutput
 
@@ -21,6 +21,7 @@ _LATE = {
     "initialise": "initial",
     "RIG": "rig",
     "RIGOutput": "rig",
+    "best_device": "runtime",
     "compute_dtype": "runtime",
     "keep_freed_memory": "runtime",
     "VisionModel": "vision",
@@ -42,6 +43,7 @@ __all__ = [
     "VQOutput",
     "VisionConfig",
     "VisionModel",
+    "best_device",
     "compute_dtype",
     "frames_to_pixels",
     "initialise",
@@ -51,6 +53,7 @@ __all__ = [
     "pixels_to_frames",
     "read_config",
     "save",
+    "save_weights",
 ]
 
 

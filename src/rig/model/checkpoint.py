@@ -16,6 +16,7 @@ from rig.storage import atomic_file
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from rig.model.rig import RIG
 
@@ -33,6 +34,14 @@ def save(model: RIG, folder: Path | str) -> None:
     with atomic_file(folder / CONFIG_FILE) as config, atomic_file(folder / WEIGHTS_FILE) as weights:
         config.write_text(json.dumps(model.config.to_json(), indent=2) + "\n")
         save_file(tensors, weights, metadata={"format": "pt"})
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a part of a network, without a configuration, to a safetensors file, atomically."""
+    from safetensors.torch import save_file
+
+    with atomic_file(path) as weights:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, weights)
 
 
 def read_config(folder: Path | str) -> RIGConfig:

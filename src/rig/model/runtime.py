@@ -8,6 +8,11 @@ import sys
 import torch
 
 
+def best_device() -> torch.device:
+    """Return the GPU where torch finds one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def compute_dtype(device: torch.device | str) -> torch.dtype:
     """Return the dtype in which matrices multiply fastest on `device`: bfloat16 where there is hardware for it."""
     if torch.device(device).type == "cuda":

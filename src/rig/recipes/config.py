@@ -12,10 +12,9 @@ class LadderConfig:
     """What a ladder spends.
 
     Every row begins with the same base, whose eyes have learned what patches show and whose decoder has learned to say
-    it, as Janus has before RIG. It sees
-    the same taught episodes and takes the same optimiser steps, in two parts: `steps` on the first episodes; then,
-    since S3 and S4 need an agent to play, `second_steps` more on those and on the teacher's side of S3.
-    The lookahead and the control learn their reviews in the second part.
+    it, as Janus has before RIG. It sees the same taught episodes and takes the same optimiser steps, in two parts:
+    `steps` on the first episodes; then, since S3 and S4 need an agent to play, `second_steps` more on those and on the
+    teacher's side of S3. The lookahead and the control learn their reviews in the second part.
 
     Attributes:
         preset: the network's sizes.

@@ -180,10 +180,11 @@ class Ladder:
             str(steps),
             "--batch-size",
             str(config.batch_size),
+            "--describe",
+            self.path("described"),
         ]
         words += ["--learning-rate", str(rate), "--resume", *flags]
         words += ["--data", *(self.path(name) for name in data)] if data else []
-        words += ["--describe", self.path("described")]
         words += ["--lookahead", *(self.path(name) for name in lookahead)] if lookahead else []
         words += ["--start", self.agent(start)] if start else ["--vision", self.path("vision")]
         words += [] if config.compile else ["--no-compile"]

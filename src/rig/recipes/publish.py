@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from rig.bundle import Bundle, read_agent
 from rig.errors import RigError
 from rig.evaluate.stats import interval
 from rig.recipes.report import markdown
-from rig.storage import refuse_existing, write_text
+from rig.storage import read_json, refuse_existing, write_text
 
 CARD = "README.md"
 
@@ -45,7 +44,7 @@ def publish(agent: Path, out: Path, *, title: str, made_by: str, results: Sequen
 def _read(folder: Path, agent: Path) -> Mapping[str, Any]:
     for name in ("summary.json", "imagination.json"):
         if (folder / name).is_file():
-            found: Mapping[str, Any] = json.loads((folder / name).read_text())
+            found = read_json(folder / name)
             if Path(found["config"]["agent"]).resolve() != agent.resolve():
                 raise RigError(f"{folder} holds results of {found['config']['agent']}, not of {agent}")
             return found

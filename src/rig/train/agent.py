@@ -18,7 +18,7 @@ from rig.bundle import Bundle
 from rig.data import CodesCache, Dataset, load_frames
 from rig.dialogue import SegmentEncoder, TextTokenizer
 from rig.errors import RigError
-from rig.model import PRESETS, RIG, pack
+from rig.model import PRESETS, RIG, best_device, pack
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
 from rig.train.config import AgentTraining, DataPart, Style
@@ -115,7 +115,7 @@ class _Watch:
 
 
 def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     if config.start and config.vision:
         raise RigError(f"{config.start} brings a vision tower of its own; give --start or --vision, not both")
     if config.start:

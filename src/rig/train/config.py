@@ -77,26 +77,41 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerTraining:
-    """How the tokenizer is trained.
+class FrameTraining:
+    """How something is trained on frames alone.
 
     Attributes:
-        model: the tokenizer's sizes.
         steps: optimiser steps.
         batch_size: frames a step.
-        edge_weight: weight of the loss on differences between neighbouring pixels.
-        hard_weight: weight of the loss on the worst `hard_share` of the cells.
-        hard_share: see `hard_weight`.
-        continuous: share of the steps before the codebook comes in. Until then latents pass unquantized; then the
-            codebook is set to their clusters. A codebook that is there from the start merges rare pictures for good.
-        revive_every: steps after which unused codes are moved; 0 never.
-        collages: share of each batch that is put together from distinct cells (see `rig.train.collages`); used where
-            the model codes every cell by itself, and 0 elsewhere.
-        held_out: frames kept aside for PSNR and codebook use.
         seed: of weights and batches.
         log_every: steps between log lines.
         save_every: steps between saved states.
         optimiser: see `OptimiserConfig`.
+    """
+
+    steps: int
+    batch_size: int
+    seed: int = 0
+    log_every: int = 50
+    save_every: int = 500
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTraining(FrameTraining):
+    """How the VQ tokenizer is trained.
+
+    Attributes:
+        model: the tokenizer's sizes.
+        edge_weight: weight of the loss on differences between neighbouring pixels.
+        hard_weight: weight of the loss on the worst `hard_share` of the cells.
+        hard_share: see `hard_weight`.
+        continuous: share of the steps before the codebook comes in. Until then latents pass unquantized; then the
+            codebook is set by them. A codebook that is there from the start merges rare pictures for good.
+        revive_every: steps after which unused codes are moved; 0 never.
+        collages: share of each batch that is put together from distinct cells (see `rig.train.collages`); used where
+            the model codes every cell by itself, and 0 elsewhere.
+        held_out: frames kept aside for PSNR and codebook use.
     """
 
     model: VQConfig
@@ -109,35 +124,22 @@ class TokenizerTraining:
     revive_every: int = 100
     collages: float = 0.75
     held_out: int = 256
-    seed: int = 0
-    log_every: int = 50
-    save_every: int = 500
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(learning_rate=2e-3, weight_decay=0.0, betas=(0.9, 0.99))
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class VisionTraining:
+class VisionTraining(FrameTraining):
     """How the understanding encoder is trained.
 
     Attributes:
         model: the encoder's sizes.
-        steps: optimiser steps.
-        batch_size: frames a step.
-        seed: of weights and batches.
-        log_every: steps between log lines.
-        save_every: steps between saved states.
-        optimiser: see `OptimiserConfig`.
     """
 
     model: VisionConfig
     steps: int = 2000
     batch_size: int = 16
-    seed: int = 0
-    log_every: int = 50
-    save_every: int = 500
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from rig.dialogue import (
 from rig.errors import RigError
 from rig.records import NOISE, Step
 from rig.train.config import Style
+from rig.train.order import shuffled
 
 _PATTERN = 100
 
@@ -65,7 +65,6 @@ class Conversations:
             raise RigError("there is nothing to train on: no source has a step with the fields that the form needs")
         self.encoder, self.space, self.seed = encoder, space, seed
         self._pattern = _pattern([source.share for source in self.sources])
-        self._order = lru_cache(maxsize=2 * len(self.sources))(self._shuffled)
 
     def __len__(self) -> int:
         """Return the number of different conversations."""
@@ -93,10 +92,7 @@ class Conversations:
         nth = block * int((self._pattern == which).sum()) + int(earlier.sum())
         source = self.sources[which]
         epoch, position = divmod(nth, len(source.steps))
-        return source, int(self._order(which, epoch)[position])
-
-    def _shuffled(self, which: int, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self.seed, which, epoch]).permutation(len(self.sources[which].steps))
+        return source, int(shuffled(len(source.steps), (self.seed, which, epoch))[position])
 
 
 def _pattern(shares: Sequence[float]) -> NDArray[np.int64]:

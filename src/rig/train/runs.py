@@ -22,7 +22,7 @@ from rig.data.manifest import differences
 from rig.errors import CheckpointError, RigError
 from rig.provenance import provenance
 from rig.storage import Lock, atomic_file, full_disk_named, refuse_existing, write_json, write_text
-from rig.train.config import TokenizerTraining, VisionTraining
+from rig.train.config import FrameTraining
 
 STATE_FILE = "state.pt"
 RUN_FILE = "run.json"
@@ -156,23 +156,23 @@ class Run:
 
 def advance(
     run: Run,
-    pace: TokenizerTraining | VisionTraining,
+    config: FrameTraining,
     trainer: Steps,
     *,
     name: str,
     shown: Sequence[str] = ("loss",),
 ) -> None:
     """Take steps until the last, whatever step the run has reached, with a bar that shows some of what is logged."""
-    with tqdm(total=pace.steps, initial=trainer.step, desc=name, unit="step") as bar:
-        while trainer.step < pace.steps:
+    with tqdm(total=config.steps, initial=trainer.step, desc=name, unit="step") as bar:
+        while trainer.step < config.steps:
             values = trainer.train_step()
             trainer.step += 1
             bar.update()
-            last = trainer.step == pace.steps
-            if trainer.step % pace.log_every == 0 or last:
+            last = trainer.step == config.steps
+            if trainer.step % config.log_every == 0 or last:
                 run.log(trainer.step, values)
                 bar.set_postfix({key: f"{values[key]:.4f}" for key in shown})
-            if trainer.step % pace.save_every == 0 or last:
+            if trainer.step % config.save_every == 0 or last:
                 run.save_state(trainer.state())
 
 

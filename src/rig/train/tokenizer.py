@@ -22,10 +22,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rig.errors import RigError
-from rig.model import VQModel, compute_dtype, frames_to_pixels
+from rig.model import VQModel, best_device, compute_dtype, frames_to_pixels
 from rig.train.collages import Collages
 from rig.train.config import TokenizerTraining
 from rig.train.optimise import build_optimiser, learning_rate, take_step
+from rig.train.order import nth_batch
 from rig.train.runs import Run, advance
 
 _CLUSTER_BATCHES = 24
@@ -52,7 +53,6 @@ def train_tokenizer(
             f"frames of {frames.shape[1:]} where this preset reads {config.model.image_size} pixels a side; choose a "
             f"preset for these frames"
         )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     order = np.random.default_rng(config.seed).permutation(len(frames))
     held_out, train = frames[order[: config.held_out]], order[config.held_out :]
     with Run(folder, config, resume=resume) as run:
@@ -60,7 +60,7 @@ def train_tokenizer(
             Collages(frames[train], config.model.downsampling, seed=config.seed) if _uses_collages(config) else None
         )
         batches = _batches(frames, train, config, collages)
-        trainer = _TokenizerTrainer(config, device, run, batches, collages.cells if collages else None)
+        trainer = _TokenizerTrainer(config, run, batches, collages.cells if collages else None)
         advance(run, config, trainer, name="train-tokenizer", shown=("l1", "used"))
         scores = score_tokenizer(trainer.model, held_out)
         run.log(config.steps, {f"held_out/{name}": value for name, value in scores.items()})
@@ -94,13 +94,12 @@ class _TokenizerTrainer:
     def __init__(
         self,
         config: TokenizerTraining,
-        device: torch.device,
         run: Run,
         batch: Callable[[int], NDArray[np.uint8]],
         cells: NDArray[np.uint8] | None,
     ) -> None:
-        self.config, self.device, self.batch, self.cells = config, device, batch, cells
-        self.model = VQModel(config.model, seed=config.seed).to(device).train()
+        self.config, self.device, self.batch, self.cells = config, best_device(), batch, cells
+        self.model = VQModel(config.model, seed=config.seed).to(self.device).train()
         self.parameters = dict(self.model.named_parameters())
         self.optimiser = build_optimiser(self.parameters, config.optimiser)
         self.used = torch.zeros(config.model.codebook_size, dtype=torch.int64)
@@ -117,7 +116,7 @@ class _TokenizerTrainer:
         if self.step == self.first_quantized:
             self._set_codebook()
         config = self.config
-        pixels = frames_to_pixels(torch.from_numpy(self.batch(self.step)).to(self.device))
+        pixels = self._pixels(self.batch(self.step))
         dtype = compute_dtype(self.device)
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             output = self.model(pixels, quantize=self.step >= self.first_quantized)
@@ -143,16 +142,18 @@ class _TokenizerTrainer:
         count = len(self.used)
         with torch.no_grad():
             if self.cells is not None and len(self.cells) >= count:
-                centres = self._latents(self.cells[distinct_pictures(self.cells, count)])
+                centres = self._latents(self._pixels(self.cells[distinct_pictures(self.cells, count)]))
             else:
-                found = [self._latents(self.batch(number)) for number in range(_CLUSTER_BATCHES)]
+                found = [self._latents(self._pixels(self.batch(number))) for number in range(_CLUSTER_BATCHES)]
                 centres = spherical_kmeans(torch.cat(found), count, seed=self.config.seed)
             self.model.quantize.embedding.weight.copy_(centres)
         self.used.zero_()
 
-    def _latents(self, frames: NDArray[np.uint8]) -> Tensor:
-        """Return the unit latents [n, c] of every cell of frames."""
-        pixels = frames_to_pixels(torch.from_numpy(frames).to(self.device))
+    def _pixels(self, frames: NDArray[np.uint8]) -> Tensor:
+        return frames_to_pixels(torch.from_numpy(frames).to(self.device))
+
+    def _latents(self, pixels: Tensor) -> Tensor:
+        """Return the unit latents [n, c] of every cell of images."""
         return F.normalize(self.model.latents(pixels), dim=-1).flatten(0, 2)
 
     def _revive(self, pixels: Tensor) -> None:
@@ -162,7 +163,7 @@ class _TokenizerTrainer:
         if not len(dead):
             return
         with torch.no_grad():
-            latents = F.normalize(self.model.latents(pixels), dim=-1).flatten(0, 2)
+            latents = self._latents(pixels)
             vectors = F.normalize(self.model.quantize.embedding.weight, dim=-1)
             far = 1 - (latents @ vectors.T).max(-1).values
             random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
@@ -229,15 +230,12 @@ def _uses_collages(config: TokenizerTraining) -> bool:
 def _batches(
     frames: NDArray[np.uint8], train: NDArray[np.int64], config: TokenizerTraining, collages: Collages | None
 ) -> Callable[[int], NDArray[np.uint8]]:
-    """Return what makes batch `step`: a new random order each epoch, the same for the same seed."""
+    """Return what makes batch `step`, of whole frames and collages."""
     drawn = round(config.collages * config.batch_size) if collages else 0
     whole = config.batch_size - drawn
-    per_epoch = max(1, len(train) // max(1, whole))
 
     def batch(step: int) -> NDArray[np.uint8]:
-        epoch, index = divmod(step, per_epoch)
-        order = np.random.default_rng([config.seed, 1, epoch]).permutation(len(train))
-        chosen = frames[train[order[index * whole : (index + 1) * whole]]]
+        chosen = frames[train[nth_batch(step, whole, len(train), (config.seed, 1))]]
         if collages is None:
             return chosen
         return np.concatenate([chosen, collages.draw(drawn, np.random.default_rng([config.seed, 2, step]))])

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from rig.actions import ActionSpace
 from rig.actions.text import NOOP_TEXT
 from rig.data import Dataset, load_frames
 from rig.dialogue import TextTokenizer, prompt, train_bpe
 from rig.errors import CheckpointError
-from rig.model import VQConfig, VQModel
-from rig.storage import atomic_file, write_json
+from rig.model import VQConfig, VQModel, save_weights
+from rig.storage import write_json
 from rig.train.tokenizer import TokenizerTraining, train_tokenizer
 
 VQ_CONFIG, VQ_WEIGHTS, SCORES = "vq.json", "vq.safetensors", "scores.json"
@@ -110,8 +110,7 @@ def train_tokenizers(
         terms=terms,
     )
     text.save(folder)
-    with atomic_file(folder / VQ_WEIGHTS) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in vq.state_dict().items()}, temporary)
+    save_weights(vq, folder / VQ_WEIGHTS)
     write_json(folder / VQ_CONFIG, asdict(config.model))
     write_json(folder / SCORES, scores)
     return Tokenizers(text=text, vq=vq.eval(), scores=scores)

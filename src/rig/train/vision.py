@@ -24,18 +24,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rig.annotators import Labeller
 from rig.data import Dataset, load_frames
 from rig.errors import CheckpointError, RigError
-from rig.model import VisionConfig, VisionModel, compute_dtype, frames_to_pixels, initialise
+from rig.model import (
+    VisionConfig,
+    VisionModel,
+    best_device,
+    compute_dtype,
+    frames_to_pixels,
+    initialise,
+    save_weights,
+)
 from rig.records import Step
-from rig.storage import atomic_file, write_json
+from rig.storage import write_json
 from rig.train.config import VisionTraining
 from rig.train.optimise import build_optimiser, learning_rate, take_step
+from rig.train.order import nth_batch
 from rig.train.runs import Run, advance
 from rig.train.split import split
 
@@ -70,9 +79,7 @@ def train_vision(
         advance(run, config, trainer, name="train-vision")
         scores = trainer.score(aside, held_out) | {"labels": float(known)}
         run.log(config.steps, {f"held_out/{name}": value for name, value in scores.items()})
-        weights = {name: value.detach().cpu().contiguous() for name, value in trainer.tower.state_dict().items()}
-        with atomic_file(run.folder / VISION_WEIGHTS) as temporary:
-            save_file(weights, temporary)
+        save_weights(trainer.tower, run.folder / VISION_WEIGHTS)
         write_json(run.folder / SCORES, scores)
         about = {"model": asdict(config.model), "labeller": labeller.name, "labels": list(names)[:known]}
         write_json(run.folder / VISION_CONFIG, about)
@@ -99,13 +106,13 @@ def load_vision(folder: Path | str, config: VisionConfig) -> dict[str, Tensor]:
 
 
 class _VisionTrainer:
-    """Trains a tower and the head that names patches."""
+    """Trains a tower with its two heads: what a patch shows, and which patch it is."""
 
     def __init__(
         self, config: VisionTraining, steps: Sequence[Step], labels: NDArray[np.int64], known: int, run: Run
     ) -> None:
         self.config, self.steps, self.labels = config, steps, labels
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = best_device()
         self.tower = VisionModel(config.model)
         self.what = nn.Linear(config.model.hidden_size, known)
         self.where = nn.Linear(config.model.hidden_size, config.model.num_tokens)
@@ -167,11 +174,8 @@ class _VisionTrainer:
         return self.tower(frames_to_pixels(frames))
 
     def _draw(self) -> NDArray[np.int64]:
-        """Return which steps batch `self.step` holds: a new random order each epoch."""
-        size, count = self.config.batch_size, len(self.steps)
-        epoch, index = divmod(self.step, max(1, count // size))
-        order = np.random.default_rng([self.config.seed, epoch]).permutation(count)
-        return order[index * size : (index + 1) * size]
+        """Return which steps batch `self.step` holds."""
+        return nth_batch(self.step, self.config.batch_size, len(self.steps), (self.config.seed,))
 
 
 def _label(steps: Sequence[Step], labeller: Labeller, config: VisionConfig, names: dict[str, int]) -> NDArray[np.int64]:

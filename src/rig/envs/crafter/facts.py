@@ -32,6 +32,7 @@ MATERIALS = {
 _NAMES = {letter: name for name, letter in MATERIALS.items()}
 WALKABLE = frozenset({"grass", "sand", "path"})
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+WAYS = {offset: way for way, offset in DIRECTIONS.items()}
 VITALS = ("health", "food", "drink", "energy")
 
 Offset = tuple[int, int]
@@ -99,8 +100,7 @@ class View:
 
     def find(self, kind: str) -> list[Offset]:
         """Return where `kind` (a material or a creature) is in view, nearest first."""
-        found = [offset for offset in offsets() if self.thing(offset) == kind]
-        return sorted(found, key=lambda offset: (distance(offset), offset))
+        return [offset for offset in NEAREST_FIRST if self.thing(offset) == kind]
 
     def is_beside(self, kind: str, reach: int = 1) -> bool:
         """Return whether `kind` lies within `reach` cells around the player; crafting reaches 1."""
@@ -149,6 +149,15 @@ def in_view(offset: Offset) -> bool:
 def distance(offset: Offset) -> int:
     """Return the steps to `offset` over open ground."""
     return abs(offset[0]) + abs(offset[1])
+
+
+def is_closer(step: Offset, offset: Offset) -> bool:
+    """Return whether a step of the player brings `offset` closer."""
+    return distance((offset[0] - step[0], offset[1] - step[1])) < distance(offset)
+
+
+NEAREST_FIRST: tuple[Offset, ...] = tuple(sorted(offsets(), key=lambda offset: (distance(offset), offset)))
+"""Every cell in view except the player's own, by distance."""
 
 
 def _material(engine: Engine, position: Offset) -> str:
