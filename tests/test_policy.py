@@ -156,11 +156,22 @@ def test_dreaming_ahead_is_the_lookahead_without_its_review(bundle):
     seen = observations(2)
     greedy = Sampler(temperature=0.0)
     policy = policy_of(bundle, dreams=2, text=greedy, image=greedy)
-    ahead = policy.dream_ahead(seen, [1, 2], 2)
+    ahead = policy.dream_ahead(seen, [1, 2], [2, 2])
     whole = policy.decide(seen, [1, 2])
     for dreams, decision in zip(ahead, whole, strict=True):
         assert [dream.action for dream in dreams] == [dream.action for dream in decision.dreams]
         assert all(np.array_equal(a.codes, b.codes) for a, b in zip(dreams, decision.dreams, strict=True))
+
+
+def test_dreams_of_several_lengths_are_the_dreams_dreamed_alone(bundle):
+    seen = observations(3)
+    policy = policy_of(bundle, dreams=3)
+    together = policy.dream_ahead(seen, [1, 2, 3], [1, 3, 2])
+    assert [len(dreams) for dreams in together] == [1, 3, 2]
+    for observation, seed, dreams in zip(seen, (1, 2, 3), together, strict=True):
+        alone = policy.dream_ahead([observation], [seed], [len(dreams)])[0]
+        assert [dream.action for dream in dreams] == [dream.action for dream in alone]
+        assert all(np.array_equal(a.codes, b.codes) for a, b in zip(dreams, alone, strict=True))
 
 
 def test_impossible_policies_are_named():

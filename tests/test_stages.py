@@ -28,7 +28,7 @@ from rig.stages import CollectConfig, LookaheadConfig, Opening, ReasonConfig, al
 from rig.stages.lookahead import Workshop
 from rig.stages.s2_reason import annotate, diverse_successes
 from rig.stages.s3_review import review_episode
-from rig.stages.s4_align import align_episode
+from rig.stages.s4_align import align_episode, dream_beside
 from rig.teachers import TEACHERS
 from rig.train import Tokenizers
 from rig.train.tokenizers import encode_frames
@@ -348,18 +348,18 @@ def test_the_dreams_are_the_agents_own(whole, shop):
         step = trajectory.steps[0]
         observation = Observation(frame=step.frame, instruction="place a table", previous_action=step.previous_action)
         seed = next(episode for episode in shop.episodes() if episode.id == trajectory.id).decision_seed(step.index)
-        dreamed = shop.policy.dream_ahead([observation], [seed], len(step.dreams))[0]
+        dreamed = shop.policy.dream_ahead([observation], [seed], [len(step.dreams)])[0]
         assert [dream.action for dream in step.dreams] == [dream.action for dream in dreamed]
         assert all(np.array_equal(found.frame, dream.frame) for found, dream in zip(step.dreams, dreamed, strict=True))
 
 
 def test_a_dream_ends_with_its_episode(shop, wanderings, monkeypatch):
     dream = Dream(thought="1. I put down table now.", action=Action.press("place_table"))
-    monkeypatch.setattr(shop.policy, "dream_ahead", lambda observations, seeds, n: [[dream] * n for _ in observations])
+    monkeypatch.setattr(shop.policy, "dream_ahead", lambda observations, seeds, counts: [[dream] * n for n in counts])
     lengths = []
-    for visit in wanderings:
+    for visit, dreamed in zip(wanderings, dream_beside(shop, wanderings), strict=True):
         world, moments = relive(visit.trajectory)
-        for step in align_episode(shop, REASONERS.get("crafter")(), visit).steps:
+        for step in align_episode(shop, REASONERS.get("crafter")(), visit, dreamed).steps:
             world.load(moments[step.index].state)
             ends = [world.act(dream.action)[2] for _ in step.dreams]
             assert ends == [*[False] * (len(ends) - 1), len(ends) < HORIZON]

@@ -105,14 +105,27 @@ class Policy:
         shared = Cost(seconds=(time.perf_counter() - started) / max(1, len(talks)))
         return [self._decision(talk, shared) for talk in talks]
 
-    def dream_ahead(self, observations: Sequence[Observation], seeds: Sequence[int], steps: int) -> list[list[Dream]]:
-        """Return `steps` dreams from each observation, without a review: what stage S4 aligns with the engine."""
-        session, talks = self._begin(observations, seeds)
-        for number in range(steps):
+    def dream_ahead(
+        self, observations: Sequence[Observation], seeds: Sequence[int], steps: Sequence[int]
+    ) -> list[list[Dream]]:
+        """Return dreams from each observation, without a review: what stage S4 aligns with the engine.
+
+        Args:
+            observations: where dreams begin.
+            seeds: one per observation.
+            steps: how many dreams from each.
+        """
+        longest_first = sorted(range(len(steps)), key=lambda index: -steps[index])
+        session, talks = self._begin(
+            [observations[index] for index in longest_first], [seeds[index] for index in longest_first]
+        )
+        for number in range(max(steps, default=0)):
+            dreaming = talks[: sum(wanted > number for wanted in steps)]
             if number:
-                self._answer(session, talks, [self._reread(talk) for talk in talks], review=False)
-            self._dream(session, talks)
-        return [talk.dreams for talk in talks]
+                self._answer(session, dreaming, [self._reread(talk) for talk in dreaming], review=False)
+            self._dream(session, dreaming)
+        dreams = {index: talk.dreams for index, talk in zip(longest_first, talks, strict=True)}
+        return [dreams[index] for index in range(len(steps))]
 
     def _begin(self, observations: Sequence[Observation], seeds: Sequence[int]) -> tuple[Session, list[_Talk]]:
         """Put what is observed, and let the model answer."""

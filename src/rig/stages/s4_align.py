@@ -7,8 +7,9 @@ and corrects one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from zlib import crc32
 
@@ -34,38 +35,47 @@ def align(config: LookaheadConfig, out: Path | str, opening: Opening | None = No
     reasoner = REASONERS.get(config.reasoner)()
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
-        for visited in shop.visit(pieces):
-            yield align_episode(shop, reasoner, visited)
+        visits = shop.visit(pieces)
+        while together := list(islice(visits, max(1, config.batch_size // config.states))):
+            for visited, dreams in zip(together, dream_beside(shop, together), strict=True):
+                yield align_episode(shop, reasoner, visited, dreams)
 
     info = shop.info("s4", out)
     return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
 
 
-def align_episode(shop: Workshop, reasoner: Reasoner, visited: Visited) -> Trajectory | None:
-    """Return the aligned dreams of an episode, or None where every one of them ended at once."""
-    random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
-    count = min(shop.config.states, len(visited.states))
-    chosen = sorted(int(index) for index in random.choice(len(visited.states), count, replace=False))
-    horizons = [shop.horizon(random) for _ in chosen]
-    dreamed = _dream(shop, visited, chosen, max(horizons))
-    kept: list[Step] = []
-    for index, horizon, dreams in zip(chosen, horizons, dreamed, strict=True):
-        step = _aligned_step(shop, reasoner, visited, index, dreams[:horizon])
-        if step is not None:
-            kept.append(step)
-    if not kept:
-        return None
-    return replace(visited.trajectory, steps=tuple(kept), lineage=shop.lineage("s4", visited.trajectory.id))
-
-
-def _dream(shop: Workshop, visited: Visited, chosen: Sequence[int], horizon: int) -> list[list[Dream]]:
-    steps = [visited.trajectory.steps[index] for index in chosen]
+def dream_beside(shop: Workshop, visits: Sequence[Visited]) -> list[dict[int, list[Dream]]]:
+    """Return what the agent dreams in some states of each episode, by the index of the step; all side by side."""
+    begun = [(visited, index, horizon) for visited in visits for index, horizon in _choices(shop, visited)]
+    steps = [visited.trajectory.steps[index] for visited, index, _ in begun]
     observations = [
         Observation(frame=step.frame, instruction=step.instruction, previous_action=step.previous_action)
         for step in steps
     ]
-    seeds = [visited.episode.decision_seed(step.index) for step in steps]
-    return shop.policy.dream_ahead(observations, seeds, horizon)
+    seeds = [visited.episode.decision_seed(index) for visited, index, _ in begun]
+    dreamed = shop.policy.dream_ahead(observations, seeds, [horizon for _, _, horizon in begun])
+    found: dict[str, dict[int, list[Dream]]] = {visited.episode.id: {} for visited in visits}
+    for (visited, index, _), dreams in zip(begun, dreamed, strict=True):
+        found[visited.episode.id][index] = dreams
+    return list(found.values())
+
+
+def _choices(shop: Workshop, visited: Visited) -> list[tuple[int, int]]:
+    """Return the steps of an episode at which dreams begin, each with how many there are."""
+    random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
+    count = min(shop.config.states, len(visited.states))
+    chosen = sorted(int(index) for index in random.choice(len(visited.states), count, replace=False))
+    return [(index, shop.horizon(random)) for index in chosen]
+
+
+def align_episode(
+    shop: Workshop, reasoner: Reasoner, visited: Visited, dreamed: Mapping[int, Sequence[Dream]]
+) -> Trajectory | None:
+    """Return an episode's dreams beside what really came, or None where every one of them ended at once."""
+    aligned = [_aligned_step(shop, reasoner, visited, index, dreams) for index, dreams in dreamed.items()]
+    steps = tuple(step for step in aligned if step is not None)
+    lineage = shop.lineage("s4", visited.trajectory.id)
+    return replace(visited.trajectory, steps=steps, lineage=lineage) if steps else None
 
 
 def _aligned_step(
