@@ -13,6 +13,7 @@ from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase
 from rig.annotators.claims import (
     WORDINGS,
     Claim,
+    items_of,
     offset_of,
     place_of,
     read_clause,
@@ -27,9 +28,13 @@ from rig.records import Dream, Step
 from rig.teachers import TEACHERS
 
 THINGS = ["tree", "stone", "water", "wood_pickaxe"]
+ITEMS = ["wood", "stone", "wood_pickaxe"]
 SLOTS = {
     "thing": st.sampled_from(THINGS),
-    "item": st.sampled_from(["wood", "stone", "wood_pickaxe"]),
+    "item": st.sampled_from(ITEMS),
+    "items": st.dictionaries(st.sampled_from(["wood", "stone", "iron_pickaxe"]), st.integers(1, 9), min_size=1).map(
+        items_of
+    ),
     "place": st.tuples(st.integers(-4, 4), st.integers(-3, 3)).filter(any).map(place_of),
     "way": st.sampled_from(["left", "right", "up", "down"]),
     "n": st.integers(0, 12),
@@ -90,7 +95,9 @@ def test_every_clause_of_the_reasoner_holds(episodes):
     checker = CHECKERS.get("crafter")()
     for step, thought in zip(steps, thoughts, strict=True):
         verdicts = checker.check(thought, step.privileged, step.action)
-        assert 2 <= len(verdicts) <= 4, thought
+        assert 3 <= len(verdicts) <= 6, thought
+        assert [verdict.kind for verdict in verdicts[:2]] in (["front", "hold"], ["front", "hold_nothing"])
+        assert len({verdict.text for verdict in verdicts}) == len(verdicts), "nothing is said twice"
         assert all(verdict.holds is True for verdict in verdicts), (thought, step.privileged, step.action)
     assert len(set(thoughts)) > len(thoughts) / 4, "wording and content vary"
 
@@ -100,6 +107,25 @@ def test_the_checker_finds_false_claims(episodes):
     thought = "1. Diamond is right in front. 2. I hold 9 of 9 iron. 3. The moon is full. 4. So wait."
     verdicts = CHECKERS.get("crafter")().check(thought, step.privileged, step.action)
     assert [verdict.holds for verdict in verdicts] == [False, False, None, False]
+
+
+@pytest.mark.parametrize(
+    ("clause", "holds"),
+    [
+        ("I hold 3 stone, 1 wood pickaxe.", True),
+        ("I carry 1 wood pickaxe, 3 stone, 0 iron.", True),
+        ("I hold 3 stone.", False),
+        ("I hold 2 stone, 1 wood pickaxe.", False),
+        ("I hold 3 stone, 1 wood pickaxe, 1 iron.", False),
+        ("My hands are empty.", False),
+    ],
+)
+def test_what_is_held_is_checked_whole(episodes, clause, holds):
+    held = {"health": 9, "stone": 3, "wood_pickaxe": 1}
+    facts = episodes[0][0].privileged | {"inventory": held}
+    check = CHECKERS.get("crafter")().check
+    assert check(f"1. {clause}", facts, NOOP)[0].holds == holds
+    assert check("1. I hold nothing.", facts | {"inventory": {"health": 9}}, NOOP)[0].holds
 
 
 def test_thoughts_read_nothing_that_the_frame_does_not_show(episodes):
@@ -120,18 +146,20 @@ def review(step, dreamed, proposal, better):
     return REVIEWERS.get("crafter")().review([ReviewCase(step=replace(step, dreams=dreams), better=better)])[0]
 
 
+def kinds(thought):
+    return [read_clause(clause).kind for clause in split_clauses(thought)]
+
+
 def test_the_reviewer_says_what_the_dream_shows_and_whether_to_keep_the_plan(episodes):
     step = next(s for s in episodes[0] if s.action == Action.press("use") and s.privileged["task"] == "collect_wood")
     idle = review(step, step.privileged, NOOP, step.action)
-    kinds = [read_clause(clause).kind for clause in split_clauses(idle)]
-    assert kinds[:2] == ["dream_still", "change"]
-    assert kinds[-1] == "collect"
+    assert kinds(idle) == ["dream_still", "front", "change", "collect"]
     held = dict(step.privileged["inventory"])
     gained = step.privileged | {"inventory": held | {"wood": held.get("wood", 0) + 1}}
     kept = review(step, gained, step.action, step.action)
-    assert [read_clause(clause).kind for clause in split_clauses(kept)][:2] == ["dream_gain", "keep"]
+    assert kinds(kept) == ["dream_gain", "front", "keep", "collect"]
     hurt = review(step, step.privileged | {"inventory": held | {"health": 1}}, NOOP, step.action)
-    assert read_clause(split_clauses(hurt)[0]).kind == "dream_hurt"
+    assert kinds(hurt)[0] == "dream_hurt"
 
 
 def test_lines_of_stones():

@@ -247,7 +247,7 @@ def test_false_thoughts_are_found_out(taught):
 
 def test_the_share_of_true_claims_is_the_mean_over_episodes(taught):
     episodes = taught[:2]
-    true, false = "1. I hold 0 iron. 2. So wait.", "1. I hold 9 iron. 2. So wait."
+    true, false = "1. Iron 0 of 9. 2. So wait.", "1. Iron 9 of 9. 2. So wait."
 
     def half(steps):
         return [true] * len(steps) if steps is episodes[0].steps else [true, *[false] * (len(steps) - 1)]

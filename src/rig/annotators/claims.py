@@ -1,8 +1,8 @@
 """The language of thoughts: a closed set of claims, each with several wordings, readable both ways.
 
-A thought is two to four numbered clauses, "1. I see tree 2 left and 1 up. 2. Wood 1 of 4. 3. So go left.", and each
-clause is one claim in one of its wordings. Because any wording can be parsed back, what a model thinks can be checked
-against the engine, clause by clause.
+A thought is a few numbered clauses, "1. I face grass. 2. I hold 1 wood. 3. I see tree 2 left and 1 up. 4. So go left.",
+and each clause is one claim in one of its wordings. Because any wording can be parsed back, what a model thinks can be
+checked against the engine, clause by clause.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
     "blocked": ("{thing} blocks the way {way}.", "The way {way} is blocked by {thing}."),
     "open": ("The way {way} is open.", "Nothing blocks the way {way}."),
     # What the inventory shows.
+    "hold": ("I hold {items}.", "I carry {items}."),
+    "hold_nothing": ("I hold nothing.", "My hands are empty."),
     "count": ("{item} {n} of {m}.", "I hold {n} of {m} {item}.", "I have {n} {item} and want {m}."),
-    "have": ("I hold {n} {item}.", "{n} {item} is enough."),
+    "enough": ("{n} {item} is enough.", "{n} {item} will do."),
     # What the dream shows.
     "dream_still": ("In the dream nothing changes.", "The dream stands still."),
     "dream_gain": ("The dream gains {item}.", "In the dream I get {item}."),
@@ -50,6 +52,7 @@ JUDGEMENTS = frozenset({"keep", "change"})
 _SLOTS = {
     "thing": r"(?P<thing>[a-z][a-z ]*)",
     "item": r"(?P<item>[a-z][a-z ]*)",
+    "items": r"(?P<items>\d+ [a-z][a-z ]*(?:, \d+ [a-z][a-z ]*)*)",
     "place": r"(?P<place>\d+ (?:left|right|up|down)(?: and \d+ (?:up|down))?)",
     "way": r"(?P<way>left|right|up|down)",
     "n": r"(?P<n>\d+)",
@@ -118,6 +121,17 @@ def offset_of(place: str) -> tuple[int, int]:
         else:
             dy = int(number) * (-1 if way == "up" else 1)
     return dx, dy
+
+
+def items_of(counts: Mapping[str, int]) -> str:
+    """Return counts of items in words, for example "3 stone, 1 wood pickaxe"."""
+    return ", ".join(f"{count} {item}" for item, count in counts.items()).replace("_", " ")
+
+
+def counts_of(items: str) -> dict[str, int]:
+    """Return the counts that `items_of` put in words; underscores may stand for spaces."""
+    pairs = (part.split(" ", 1) for part in items.replace("_", " ").split(", "))
+    return {item.replace(" ", "_"): int(count) for count, item in pairs}
 
 
 @lru_cache(maxsize=1)

@@ -12,19 +12,24 @@ from zlib import crc32
 
 from rig.actions import Action
 from rig.annotators.base import ReviewCase, Vocabulary, prompt_hash
-from rig.annotators.claims import WORDINGS, Claim, place_of, say
+from rig.annotators.claims import WORDINGS, Claim, items_of, place_of, say
 from rig.envs.crafter.facts import DIRECTIONS, VITALS, WAYS, Offset, View, distance, is_closer, offsets
 from rig.records import Frame, Step
 from rig.teachers.crafter_needs import Need, next_need
 
 FOES = ("zombie", "skeleton")
-_VERSION = "1"
+_VERSION = "2"
 _RULES = prompt_hash(_VERSION + repr(sorted(WORDINGS.items())))
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
+_OF_THE_INVENTORY = frozenset({"hold", "hold_nothing", "count", "enough"})
 
 
 class CrafterReasoner:
-    """Writes two to four clauses: what is in view, what is missing, what follows."""
+    """Writes three to six clauses: what is faced and held, what is missing, what is in view, what follows.
+
+    What is faced and held comes first, whatever is done next. It cannot be guessed from what was done last, so who
+    learns these thoughts must look; and what is then concluded can rest on it.
+    """
 
     name = f"crafter-rules-{_VERSION}"
     prompt = _RULES
@@ -35,7 +40,7 @@ class CrafterReasoner:
 
 
 class CrafterReviewer:
-    """Writes what the dream led to, whether to keep the plan, and why the better action is better."""
+    """Writes what the dream led to, what is seen anew, whether to keep the plan, and what follows."""
 
     name = f"crafter-rules-{_VERSION}"
     prompt = _RULES
@@ -50,37 +55,54 @@ class CrafterReviewer:
         A place of seven tokens takes a small network very long to learn: it must look for the thing anew at each.
         """
         values = {"thing": "tree", "item": "wood", "place": "2 left and 1 up", "way": "right", "n": "1", "m": "4"}
+        values["items"] = "1 wood"
         sentences = [form.format(**values) for forms in WORDINGS.values() for form in forms]
         return Vocabulary(sentences=sentences, terms=[f" {place_of(offset)}" for offset in offsets()])
 
     def _claims(self, case: ReviewCase) -> list[Claim]:
         facts, proposal = case.step.privileged, case.step.proposal
         judgement = Claim.of("keep" if case.better == proposal else "change")
-        reasons = [claim for claim in explain(facts, case.better) if claim.kind not in ("count", "have")]
+        *reasons, conclusion = explain(facts, case.better)
+        seen = [claim for claim in reasons if claim.kind not in _OF_THE_INVENTORY]
         dreamed = [dream.privileged for dream in case.step.dreams if dream.privileged]
         outcome = [describe_dream(facts, dreamed[-1])] if dreamed else []
-        return [*outcome, judgement, *reasons[-2:]]
+        return [*outcome, *seen, judgement, conclusion]
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
-    """Return the claims that lead from the view's facts to `action`: seen, missing, concluded."""
+    """Return the claims that lead from the view's facts to `action`: faced and held, missing, seen, concluded."""
     view = View(facts)
     key = next(iter(action.keys), "")
+    faced = front_of(view)
+    return [faced, hands_of(view), *(claim for claim in _reasons(view, key) if claim != faced)]
+
+
+def front_of(view: View) -> Claim:
+    """Return what is faced."""
+    return Claim.of("front", thing=view.thing(view.facing))
+
+
+def hands_of(view: View) -> Claim:
+    """Return everything that is held, in the order in which the inventory shows it."""
+    held = view.belongings
+    return Claim.of("hold", items=items_of(held)) if held else Claim.of("hold_nothing")
+
+
+def _reasons(view: View, key: str) -> list[Claim]:
+    """Return what is missing and seen, and the conclusion."""
     foe = _foe_at_hand(view, key)
     if foe is not None:
         return [_near(view, foe), _conclusion(view, key, None)]
-    need = need_of(facts)
+    need = need_of(view.facts)
     if need.verb == "explore":
         return [*_way_ahead(view, key), _conclusion(view, key, None)]
     if need.verb in ("make", "place", "wall"):
         ahead = [] if key.startswith((_MAKE, _PLACE)) else _way_ahead(view, key)
         return [*_ready(view, need), *ahead, _conclusion(view, key, None)]
     target = _target(view, need.thing, key)
-    claims = [_near(view, target) if target else Claim.of("none", thing=need.thing)]
-    if need.item:
-        claims.append(Claim.of("count", item=need.item, n=view.count(need.item), m=need.want))
-    claims += _obstacle(view, target, key)
-    return [*claims, _conclusion(view, key, target)]
+    missing = [Claim.of("count", item=need.item, n=view.count(need.item), m=need.want)] if need.item else []
+    seen = _near(view, target) if target else Claim.of("none", thing=need.thing)
+    return [*missing, seen, *_obstacle(view, target, key), _conclusion(view, key, target)]
 
 
 def need_of(facts: Mapping[str, Any]) -> Need:
@@ -114,18 +136,17 @@ def _word(claims: Sequence[Claim], frame: Frame) -> str:
 
 
 def _near(view: View, offset: Offset) -> Claim:
-    thing = view.thing(offset)
     if offset == view.facing:
-        return Claim.of("front", thing=thing)
-    return Claim.of("near", thing=thing, place=place_of(offset))
+        return front_of(view)
+    return Claim.of("near", thing=view.thing(offset), place=place_of(offset))
 
 
 def _ready(view: View, need: Need) -> list[Claim]:
     """Return what makes it time to make or place something."""
     if need.verb == "make":
-        return [Claim.of("beside", thing="table"), Claim.of("have", item="wood", n=view.count("wood"))]
+        return [Claim.of("beside", thing="table"), Claim.of("enough", item="wood", n=view.count("wood"))]
     item = "stone" if need.verb == "wall" else "wood"
-    return [Claim.of("have", item=item, n=view.count(item))]
+    return [Claim.of("enough", item=item, n=view.count(item))]
 
 
 def _foe_at_hand(view: View, key: str) -> Offset | None:
@@ -159,18 +180,11 @@ def _obstacle(view: View, target: Offset | None, key: str) -> list[Claim]:
 
 
 def _way_ahead(view: View, key: str) -> list[Claim]:
-    """Return whether the way that the action takes is open, and what blocks the way faced where it turns off.
-
-    A key that stays in place says what is faced.
-    """
+    """Return whether the way that the action takes is open, or what stands there."""
     step = _direction(key)
     if step is None:
-        return [_near(view, view.facing)]
-    claims = []
-    if step != view.facing and not view.is_free(view.facing):
-        claims.append(Claim.of("blocked", thing=view.thing(view.facing), way=WAYS[view.facing]))
-    claims.append(Claim.of("open", way=WAYS[step]) if view.is_free(step) else _near(view, step))
-    return claims
+        return []
+    return [Claim.of("open", way=WAYS[step]) if view.is_free(step) else _near(view, step)]
 
 
 def _conclusion(view: View, key: str, target: Offset | None) -> Claim:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rig.actions import Action
 from rig.annotators.base import Verdict
-from rig.annotators.claims import CONCLUSIONS, JUDGEMENTS, Claim, offset_of, read_clause, split_clauses
+from rig.annotators.claims import CONCLUSIONS, JUDGEMENTS, Claim, counts_of, offset_of, read_clause, split_clauses
 from rig.envs.crafter.facts import DIRECTIONS, View
 
 _KEYS = {
@@ -55,7 +55,12 @@ def _holds(claim: Claim, view: View, action: Action) -> bool | None:
         return not view.is_free(direction) and view.thing(direction) == claim.get("thing")
     if kind == "open":
         return view.is_free(DIRECTIONS[claim.get("way")])
-    if kind in ("count", "have"):
+    if kind == "hold":
+        stated = counts_of(claim.get("items"))
+        return all(stated.get(item, 0) == view.count(item) for item in {*stated, *view.belongings})
+    if kind == "hold_nothing":
+        return not view.belongings
+    if kind in ("count", "enough"):
         return view.count(claim.get("item")) == int(claim.get("n"))
     assert kind in JUDGEMENTS or kind.startswith("dream_"), kind
     return None

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from rig.annotators.base import prompt_hash
 from rig.annotators.claims import WORDINGS, Claim, place_of, say
+from rig.annotators.crafter import front_of, hands_of
 from rig.annotators.crafter_patches import KINDS
-from rig.envs.crafter.facts import DIRECTIONS, VITALS, View, is_closer
+from rig.envs.crafter.facts import DIRECTIONS, View, is_closer
 from rig.records import Step
 
 NEAREST = 4
@@ -21,7 +22,7 @@ NEAREST = 4
 class CrafterDescriber:
     """A Reasoner that ignores the action: where things are and which ways lead there, what is faced, open and held."""
 
-    name = "crafter-views-2"
+    name = "crafter-views-3"
     prompt = prompt_hash(repr((KINDS, sorted(WORDINGS.items()))))
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
@@ -47,10 +48,8 @@ def places_in(view: View) -> Iterator[str]:
 
 def claims_of(view: View) -> Iterator[Claim]:
     """Yield what is faced, the ways that are open, and what is held."""
-    yield Claim.of("front", thing=view.thing(view.facing))
+    yield front_of(view)
     for way, offset in DIRECTIONS.items():
         free = view.is_free(offset)
         yield Claim.of("open", way=way) if free else Claim.of("blocked", thing=view.thing(offset), way=way)
-    for item, count in view.inventory.items():
-        if item not in VITALS:
-            yield Claim.of("have", item=item, n=count)
+    yield hands_of(view)

@@ -84,6 +84,11 @@ class View:
         self.inventory: Mapping[str, int] = facts["inventory"]
         self.creatures: dict[Offset, str] = {(c["at"][0], c["at"][1]): c["kind"] for c in facts["creatures"]}
 
+    @property
+    def belongings(self) -> dict[str, int]:
+        """What is held and how many, without the vitals, in the order in which the frame shows it."""
+        return {item: count for item, count in self.inventory.items() if item not in VITALS}
+
     def material(self, offset: Offset) -> str:
         """Return the material at `offset`; cells out of view are "outside"."""
         if not in_view(offset):
