@@ -41,7 +41,7 @@ class PolicyConfig:
 
     form: Format = field(default_factory=Format)
     dreams: int = 0
-    thought_tokens: int = 64
+    thought_tokens: int = 96
     text: Sampler = field(default_factory=lambda: Sampler(temperature=0.5))
     image: Sampler = GREEDY
     imagine: bool = False

@@ -35,7 +35,7 @@ class EmbodiedConfig:
     split: Literal["evaluation", "validation"] = "evaluation"
     dreams: int = 0
     read_back: Literal["pixels", "codes"] = "pixels"
-    thought_tokens: int = 64
+    thought_tokens: int = 96
     temperature: float = 0.5
     batch_size: int = 64
     imagine: bool = False
