@@ -362,6 +362,11 @@ def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(
     page = write_report(Ladder(LADDERS.get("crafter/debug"), tmp_path), tmp_path / "page" / "ladder.md", "A title")
     lines = page.read_text().splitlines()
     assert lines[0] == "# A title"
+    assert "drawn at temperature 0.5, dreams greedily" in page.read_text()
+    (left,) = [line for line in lines if line.startswith("**Not yet there:** ")]
+    names = set(left.removeprefix("**Not yet there:** ").rstrip(".").split(", "))
+    assert {"s1", "eval-action", "eval-lookahead-1"} <= names
+    assert not {"eval-basic", "eval-reason"} & names
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     (basic,) = [row for row in rows if row[0] == "RIG-basic" and len(row) == 6]
     assert basic[1].startswith("1.00 [0.")

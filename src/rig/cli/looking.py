@@ -81,7 +81,7 @@ class Reproduce:
         preset: its budgets.
         root: folder of everything it makes; runs/<ladder>-<preset> where empty.
         report: the page to write; docs/results/<ladder>.md where empty, or report.md in the root for other presets
-            than small.
+            than small. With `only`, none is written where this is empty.
         workers: commands side by side, sharing the cores; 0 runs all inside this process.
         only: names of jobs to run, with all that they need; all where none is given.
         plan: print the commands, and run nothing.
@@ -115,7 +115,7 @@ class Reproduce:
         started = time.time()
         run_plan(jobs, root / "logs", workers=self.workers, here=_run_here)
         page = ""
-        if not self.only:
+        if self.report or not self.only:
             from rig.recipes.report import write_report
 
             usual = f"docs/results/{self.ladder}.md" if self.preset == "small" else root / "report.md"

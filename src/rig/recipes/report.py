@@ -119,13 +119,18 @@ def _head(results: Results) -> str:
     seeds = [min(row["seeds"][0] for row in rows), max(row["seeds"][1] for row in rows)] if rows else [0, 0]
     config = results.ladder.config
     count, each = "/".join(map(str, sorted(episodes))), config.evaluation_episodes
-    return (
+    agents = [row["config"] for row in rows if not row["config"]["agent"].startswith("teacher:")]
+    drawn = "/".join(f"{heat:g}" for heat in sorted({config["temperature"] for config in agents}))
+    text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
-        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}), greedy decoding. "
+        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}), thoughts and "
+        f"actions drawn at temperature {drawn}, dreams greedily. "
         f"Machine: {'; '.join(machines)}. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
         "Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and setting "
         "weighing the same; bootstrap over episodes elsewhere."
     )
+    left = [job.name for job in in_order(results.ladder.jobs()) if not job.is_done]
+    return f"{text}\n\n**Not yet there:** {', '.join(left)}." if left else text
 
 
 def _ladder_table(results: Results) -> str:
