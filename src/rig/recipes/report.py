@@ -120,7 +120,7 @@ def _head(results: Results) -> str:
     config = results.ladder.config
     count, each = "/".join(map(str, sorted(episodes))), config.evaluation_episodes
     agents = [row["config"] for row in rows if not row["config"]["agent"].startswith("teacher:")]
-    drawn = "/".join(f"{heat:g}" for heat in sorted({config["temperature"] for config in agents}))
+    drawn = "/".join(f"{heat:g}" for heat in sorted({found["temperature"] for found in agents}))
     text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
         f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}), thoughts and "
