@@ -104,7 +104,7 @@ def test_every_clause_of_the_reasoner_holds(episodes):
 
 def test_the_checker_finds_false_claims(episodes):
     step = episodes[0][0]
-    thought = "1. Diamond is right in front. 2. I hold 9 of 9 iron. 3. The moon is full. 4. So wait."
+    thought = "1. I look up at diamond. 2. I hold 9 of 9 iron. 3. The moon is full. 4. So wait."
     verdicts = CHECKERS.get("crafter")().check(thought, step.privileged, step.action)
     assert [verdict.holds for verdict in verdicts] == [False, False, None, False]
 

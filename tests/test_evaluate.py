@@ -240,7 +240,7 @@ def test_false_thoughts_are_found_out(taught):
     found = reasoning(taught, late)["thoughts"]
     assert 0 < found["true"]["low"] < found["true"]["value"] < found["true"]["high"] < 1
     assert found["followed"] < 1 == found["readable"]
-    lies = "1. Diamond is right in front. 2. I hold 9 of 9 iron. 3. So attack diamond."
+    lies = "1. I look up at diamond. 2. I hold 9 of 9 iron. 3. So attack diamond."
     found = reasoning(taught, lambda steps: [lies] * len(steps))["thoughts"]
     assert (found["true"]["value"], found["followed"], found["readable"]) == (0, 0, 1)
 

@@ -221,7 +221,7 @@ def test_thoughts_are_all_that_reasoning_adds_and_the_same_each_time(made, tmp_p
 
 def test_a_false_thought_is_left_out_where_a_checker_looks(made):
     liar = SimpleNamespace(
-        name="liar", prompt="", reason=lambda steps: ["1. Diamond is right in front. 2. I rest."] * len(steps)
+        name="liar", prompt="", reason=lambda steps: ["1. I look up at diamond. 2. I rest."] * len(steps)
     )
     trajectory = Dataset(made.root / "s1")[0]
     checked = annotate(trajectory, liar, CHECKERS.get("crafter")())

@@ -1,6 +1,6 @@
 """The language of thoughts: a closed set of claims, each with several wordings, readable both ways.
 
-A thought is a few numbered clauses, "1. I face grass. 2. I hold 1 wood. 3. I see tree 2 left and 1 up. 4. So go left.",
+A thought is a few numbered clauses, "1. I look up at grass. 2. I hold 1 wood. 3. I see tree 2 left. 4. So go left.",
 and each clause is one claim in one of its wordings. Because any wording can be parsed back, what a model thinks can be
 checked against the engine, clause by clause.
 """
@@ -16,7 +16,7 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
     # What the frame shows.
     "near": ("I see {thing} {place}.", "I notice {thing} {place}.", "There is {thing} {place}."),
     "none": ("No {thing} is in view.", "I see no {thing}.", "There is no {thing} in sight."),
-    "front": ("{thing} is right in front.", "I face {thing}.", "{thing} is straight ahead."),
+    "front": ("I look {way} at {thing}.", "I face {way}, to {thing}.", "Turned {way}, I see {thing}."),
     "beside": ("{thing} is beside me.", "I stand beside {thing}."),
     "blocked": ("{thing} blocks the way {way}.", "The way {way} is blocked by {thing}."),
     "open": ("The way {way} is open.", "Nothing blocks the way {way}."),

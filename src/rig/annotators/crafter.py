@@ -18,7 +18,7 @@ from rig.records import Frame, Step
 from rig.teachers.crafter_needs import Need, next_need
 
 FOES = ("zombie", "skeleton")
-_VERSION = "2"
+_VERSION = "3"
 _RULES = prompt_hash(_VERSION + repr(sorted(WORDINGS.items())))
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
 _OF_THE_INVENTORY = frozenset({"hold", "hold_nothing", "count", "enough"})
@@ -78,8 +78,11 @@ def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
 
 
 def front_of(view: View) -> Claim:
-    """Return what is faced."""
-    return Claim.of("front", thing=view.thing(view.facing))
+    """Return which way is faced, and what stands there.
+
+    The way is said first: what stands there can then be looked up in one place.
+    """
+    return Claim.of("front", way=WAYS[view.facing], thing=view.thing(view.facing))
 
 
 def hands_of(view: View) -> Claim:

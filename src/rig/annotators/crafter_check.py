@@ -47,7 +47,7 @@ def _holds(claim: Claim, view: View, action: Action) -> bool | None:
     if kind == "none":
         return not view.find(claim.get("thing"))
     if kind == "front":
-        return view.thing(view.facing) == claim.get("thing")
+        return view.facing == DIRECTIONS[claim.get("way")] and view.thing(view.facing) == claim.get("thing")
     if kind == "beside":
         return view.is_beside(claim.get("thing"))
     if kind == "blocked":

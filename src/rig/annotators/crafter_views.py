@@ -22,7 +22,7 @@ NEAREST = 4
 class CrafterDescriber:
     """A Reasoner that ignores the action: where things are and which ways lead there, what is faced, open and held."""
 
-    name = "crafter-views-3"
+    name = "crafter-views-4"
     prompt = prompt_hash(repr((KINDS, sorted(WORDINGS.items()))))
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
