@@ -166,7 +166,7 @@ class Train:
     tokenizers: str
     data: tuple[str, ...] = ()
     describe: tuple[str, ...] = ()
-    describe_share: float = 0.2
+    describe_share: float = 0.4
     lookahead: tuple[str, ...] = ()
     lookahead_share: float = 0.5
     preset: str = "small"

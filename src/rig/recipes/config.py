@@ -37,7 +37,8 @@ class LadderConfig:
         steps: optimiser steps of the first part.
         second_steps: optimiser steps of the second part, and of every further round.
         batch_size: conversations a step.
-        learning_rate: peak of the first part.
+        base_rate: peak learning rate of the base.
+        learning_rate: peak of the first part. Much above this, the first steps undo what the base can see.
         second_rate: peak of the second part.
         fractions: shares of the first part's episodes for the curve of success against data.
         epochs: a share's training stops at `steps`, or after so many passes over it if that is sooner.
@@ -69,8 +70,9 @@ class LadderConfig:
     steps: int
     second_steps: int
     batch_size: int = 32
-    learning_rate: float = 1e-3
-    second_rate: float = 5e-4
+    base_rate: float = 1e-3
+    learning_rate: float = 4e-4
+    second_rate: float = 3e-4
     fractions: tuple[float, ...] = ()
     epochs: int = 12
     evaluation_episodes: int = 50

@@ -171,7 +171,7 @@ class Ladder:
         lookahead: Sequence[str] = (),
     ) -> Job:
         config = self.config
-        rate = config.second_rate if second else config.learning_rate
+        rate = config.second_rate if second else config.learning_rate if start else config.base_rate
         words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
         words += [
             "--out",
