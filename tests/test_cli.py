@@ -305,9 +305,9 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
     [
         ("--data a b", {"a": 0.5, "b": 0.5}),
         ("--describe d e", {"d": 0.5, "e": 0.5}),
-        ("--data a --describe d", {"a": 0.8, "d": 0.2}),
+        ("--data a --describe d", {"a": 0.6, "d": 0.4}),
         ("--data a b --lookahead l", {"a": 0.25, "b": 0.25, "l": 0.5}),
-        ("--data a --describe d --describe-share 0.4 --lookahead l m", {"a": 0.3, "d": 0.4, "l": 0.15, "m": 0.15}),
+        ("--data a --describe d --describe-share 0.2 --lookahead l m", {"a": 0.4, "d": 0.2, "l": 0.2, "m": 0.2}),
     ],
 )
 def test_kinds_of_data_get_their_share_of_the_conversations(words, shares):
