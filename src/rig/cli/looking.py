@@ -179,7 +179,7 @@ class Demo:
     agent: str = "checkpoints/rig-crafter-small"
     out: str = "runs/demo"
     tasks: tuple[str, ...] = ()
-    episodes: int = 2
+    episodes: int = 1
     dreams: int = 1
     batch_size: int = 32
 
