@@ -124,8 +124,8 @@ class Policy:
             if number:
                 self._answer(session, dreaming, [self._reread(talk) for talk in dreaming], review=False)
             self._dream(session, dreaming)
-        dreams = {index: talk.dreams for index, talk in zip(longest_first, talks, strict=True)}
-        return [dreams[index] for index in range(len(steps))]
+        in_order = sorted(zip(longest_first, talks, strict=True), key=lambda pair: pair[0])
+        return [talk.dreams for _, talk in in_order]
 
     def _begin(self, observations: Sequence[Observation], seeds: Sequence[int]) -> tuple[Session, list[_Talk]]:
         """Put what is observed, and let the model answer."""

@@ -13,7 +13,7 @@ from zlib import crc32
 from rig.actions import Action
 from rig.annotators.base import ReviewCase, Vocabulary, prompt_hash
 from rig.annotators.claims import WORDINGS, Claim, items_of, place_of, say
-from rig.envs.crafter.facts import DIRECTIONS, VITALS, WAYS, Offset, View, distance, is_closer, offsets
+from rig.envs.crafter.facts import DIRECTIONS, WAYS, Offset, View, distance, is_closer, offsets
 from rig.records import Frame, Step
 from rig.teachers.crafter_needs import Need, next_need
 
@@ -54,8 +54,8 @@ class CrafterReviewer:
 
         A place of seven tokens takes a small network very long to learn: it must look for the thing anew at each.
         """
-        values = {"thing": "tree", "item": "wood", "place": "2 left and 1 up", "way": "right", "n": "1", "m": "4"}
-        values["items"] = "1 wood"
+        values = {"thing": "tree", "place": "2 left and 1 up", "way": "right"}
+        values |= {"item": "wood", "items": "1 wood", "n": "1", "m": "4"}
         sentences = [form.format(**values) for forms in WORDINGS.values() for form in forms]
         return Vocabulary(sentences=sentences, terms=[f" {place_of(offset)}" for offset in offsets()])
 
@@ -118,8 +118,8 @@ def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any]) -> Claim
     then, now = View(before), View(after)
     if now.count("health") < then.count("health"):
         return Claim.of("dream_hurt")
-    for item, count in now.inventory.items():
-        if item not in VITALS and count > then.count(item):
+    for item, count in now.belongings.items():
+        if count > then.count(item):
             return Claim.of("dream_gain", item=item)
     still = all(before[name] == after[name] for name in ("position", "facing"))
     if still and {**then.inventory} == {**now.inventory}:

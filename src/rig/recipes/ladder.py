@@ -118,36 +118,26 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
-        yield self._train("base", ("--no-dream",), (), config.base_steps)
+        yield self._train("base", ("--no-dream",), (), config.base_steps, config.base_rate)
         for row in ("basic", *(row for row in ROWS if row != "basic")):  # S3 waits for RIG-basic
-            yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps, start="base")
+            yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps, config.learning_rate, start="base")
+        second = (("s2", "s2-beside"), config.second_steps, config.second_rate)
         for row, flags in ROWS.items():
-            data, start = ("s2", "s2-beside"), f"{row}-1"
-            yield self._train(f"{row}-2", flags, data, config.second_steps, start=start, second=True)
-        yield self._train(
-            "control-2",
-            ("--no-dream",),
-            ("s2", "s2-beside"),
-            config.second_steps,
-            start="basic-1",
-            second=True,
-            lookahead=self._stages("s3", 1),
-        )
+            yield self._train(f"{row}-2", flags, *second, start=f"{row}-1")
+        yield self._train("control-2", ("--no-dream",), *second, start="basic-1", lookahead=self._stages("s3", 1))
         for number in range(1, config.rounds + 1):
             yield self._train(
                 self.lookahead_run(number),
                 (),
-                ("s2", "s2-beside"),
-                config.second_steps,
+                *second,
                 start="basic-1" if number == 1 else self.lookahead_run(number - 1),
-                second=True,
                 lookahead=(*self._stages("s3", number), *self._stages("s4", number)),
             )
         cells = len(make_world(config.environment).tasks.cells(config.tasks))
         for row in SCALED:
             for fraction in config.fractions:
                 flags, steps = (*ROWS[row], "--fraction", str(fraction)), self._steps_for(fraction, cells)
-                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, start="base")
+                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, config.learning_rate, start="base")
 
     def _steps_for(self, fraction: float, cells: int) -> int:
         """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner.
@@ -165,13 +155,12 @@ class Ladder:
         flags: Sequence[str],
         data: Sequence[str],
         steps: int,
+        rate: float,
         *,
         start: str = "",
-        second: bool = False,
         lookahead: Sequence[str] = (),
     ) -> Job:
         config = self.config
-        rate = config.second_rate if second else config.learning_rate if start else config.base_rate
         words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
         words += [
             "--out",

@@ -12,7 +12,7 @@ from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import in_order
 from rig.recipes.ladder import SCALED, Ladder
-from rig.storage import write_text
+from rig.storage import read_json, write_text
 
 NAMES = {
     "action": "action only",
@@ -34,7 +34,7 @@ class Results:
         self.embodied = self._read("eval", "summary.json")
         self.imagined = self._read("imagine", "imagination.json")
         self.agents = {
-            path.parent.parent.name: json.loads(path.read_text())["origin"]
+            path.parent.parent.name: read_json(path)["origin"]
             for path in sorted((ladder.root / "train").glob("*/agent/agent.json"))
         }
 
@@ -54,7 +54,7 @@ class Results:
 
     def _read(self, folder: str, file: str) -> dict[str, dict[str, Any]]:
         found = sorted((self.ladder.root / folder).glob(f"*/{file}"))
-        return {path.parent.name: json.loads(path.read_text()) for path in found}
+        return {path.parent.name: read_json(path) for path in found}
 
 
 def write_report(ladder: Ladder, page: Path, title: str) -> Path:
@@ -121,10 +121,10 @@ def _head(results: Results) -> str:
     count, each = "/".join(map(str, sorted(episodes))), config.evaluation_episodes
     agents = [row["config"] for row in rows if not row["config"]["agent"].startswith("teacher:")]
     drawn = "/".join(f"{heat:g}" for heat in sorted({found["temperature"] for found in agents}))
+    drawing = f", thoughts and actions drawn at temperature {drawn}, dreams greedily" if agents else ""
     text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
-        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}), thoughts and "
-        f"actions drawn at temperature {drawn}, dreams greedily. "
+        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}){drawing}. "
         f"Machine: {'; '.join(machines)}. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
         "Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and setting "
         "weighing the same; bootstrap over episodes elsewhere."

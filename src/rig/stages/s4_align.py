@@ -46,26 +46,25 @@ def align(config: LookaheadConfig, out: Path | str, opening: Opening | None = No
 
 def dream_beside(shop: Workshop, visits: Sequence[Visited]) -> list[dict[int, list[Dream]]]:
     """Return what the agent dreams in some states of each episode, by the index of the step; all side by side."""
-    begun = [(visited, index, horizon) for visited in visits for index, horizon in _choices(shop, visited)]
-    steps = [visited.trajectory.steps[index] for visited, index, _ in begun]
+    chosen = [_choices(shop, visited) for visited in visits]
+    begun = [(visited, index) for visited, choices in zip(visits, chosen, strict=True) for index in choices]
+    steps = [visited.trajectory.steps[index] for visited, index in begun]
     observations = [
         Observation(frame=step.frame, instruction=step.instruction, previous_action=step.previous_action)
         for step in steps
     ]
-    seeds = [visited.episode.decision_seed(index) for visited, index, _ in begun]
-    dreamed = shop.policy.dream_ahead(observations, seeds, [horizon for _, _, horizon in begun])
-    found: dict[str, dict[int, list[Dream]]] = {visited.episode.id: {} for visited in visits}
-    for (visited, index, _), dreams in zip(begun, dreamed, strict=True):
-        found[visited.episode.id][index] = dreams
-    return list(found.values())
+    seeds = [visited.episode.decision_seed(index) for visited, index in begun]
+    horizons = [horizon for choices in chosen for horizon in choices.values()]
+    dreamed = iter(shop.policy.dream_ahead(observations, seeds, horizons))
+    return [{index: next(dreamed) for index in choices} for choices in chosen]
 
 
-def _choices(shop: Workshop, visited: Visited) -> list[tuple[int, int]]:
-    """Return the steps of an episode at which dreams begin, each with how many there are."""
+def _choices(shop: Workshop, visited: Visited) -> dict[int, int]:
+    """Return how many dreams begin at which steps of an episode."""
     random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
     count = min(shop.config.states, len(visited.states))
     chosen = sorted(int(index) for index in random.choice(len(visited.states), count, replace=False))
-    return [(index, shop.horizon(random)) for index in chosen]
+    return {index: shop.horizon(random) for index in chosen}
 
 
 def align_episode(
