@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from test_data_importers import LINES, episode
@@ -307,10 +308,11 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
         ("--describe d e", {"d": 0.5, "e": 0.5}),
         ("--data a --describe d", {"a": 0.6, "d": 0.4}),
         ("--data a b --lookahead l", {"a": 0.25, "b": 0.25, "l": 0.5}),
-        ("--data a --describe d --describe-share 0.2 --lookahead l m", {"a": 0.4, "d": 0.2, "l": 0.2, "m": 0.2}),
+        ("--data a --describe d --describe-share 0.2 --lookahead l m", {"a": 0.4, "d": 0.2, "l": 0.1, "m": 0.3}),
     ],
 )
-def test_kinds_of_data_get_their_share_of_the_conversations(words, shares):
+def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_kind_by_size(words, shares, monkeypatch):
+    monkeypatch.setattr("rig.data.Dataset", lambda name: SimpleNamespace(num_steps={"l": 20, "m": 60}.get(name, 8)))
     verb = read_verb("train", ["--out", "o", "--tokenizers", "t", *words.split()])
     found = {part.data: part.share for part in verb._parts()}
     total = sum(found.values())

@@ -151,11 +151,11 @@ def kinds(thought):
 def test_the_reviewer_says_what_the_dream_shows_and_whether_to_keep_the_plan(episodes):
     step = next(s for s in episodes[0] if s.action == Action.press("use") and s.privileged["task"] == "collect_wood")
     idle = review(step, step.privileged, NOOP, step.action)
-    assert kinds(idle) == ["dream_still", "front", "change", "collect"]
+    assert kinds(idle) == ["dream_still", "front", "collect", "change"]
     held = dict(step.privileged["inventory"])
     gained = step.privileged | {"inventory": held | {"wood": held.get("wood", 0) + 1}}
     kept = review(step, gained, step.action, step.action)
-    assert kinds(kept) == ["dream_gain", "front", "keep", "collect"]
+    assert kinds(kept) == ["dream_gain", "front", "collect", "keep"]
     hurt = review(step, step.privileged | {"inventory": held | {"health": 1}}, NOOP, step.action)
     assert kinds(hurt)[0] == "dream_hurt"
 

@@ -276,9 +276,9 @@ def test_what_is_reviewed_is_what_the_agent_decides_there(whole, shop):
         assert (decision.thought, decision.action) == (step.dreams[0].thought, step.dreams[0].action)
 
 
-def test_kept_are_the_states_where_following_the_agent_costs_the_margin(shop, wanderings, teacher, monkeypatch):
+def test_kept_are_the_states_where_the_agents_action_costs_the_margin(shop, wanderings, teacher, monkeypatch):
     counts = []
-    for margin in (1, 2, 3):
+    for margin in (0, 1, 2):
         monkeypatch.setattr(shop, "config", replace(shop.config, margin=margin))
         counts.append(0)
         for visit in wanderings:
@@ -286,16 +286,14 @@ def test_kept_are_the_states_where_following_the_agent_costs_the_margin(shop, wa
             steps, last = visit.trajectory.steps, len(moments) - 1
             expected = []
             for index in range(last):
-                count = min(HORIZON, last - index)
-                states = (moments[index].state, moments[index + count].state)
-                before, after = (steps_left(world, teacher, state) for state in states)
+                before, after = (steps_left(world, teacher, moments[at].state) for at in (index, index + 1))
                 world.load(moments[index].state)
-                if teacher.act(world) != steps[index].action and count + after - before >= margin:
+                if teacher.act(world) != steps[index].action and 1 + after - before >= margin:
                     expected.append(index)
             found = review_episode(shop, visit)
             assert [step.index for step in (found.steps if found else ())] == expected
             counts[-1] += len(expected)
-    assert counts[0] > counts[1] > counts[2] > 0
+    assert counts[0] >= counts[1] > counts[2]
 
 
 def test_no_more_states_than_asked_and_none_whose_thoughts_cannot_be_said(shop, wanderings, monkeypatch):
@@ -318,6 +316,7 @@ def test_no_more_states_than_asked_and_none_whose_thoughts_cannot_be_said(shop, 
 
 
 def test_a_dream_is_aligned_with_what_the_engine_shows(whole, visits, made):
+    """Thoughts are written anew for what really came; the first, about what was really seen, is the agent's own."""
     vq, dataset, reasoner = Tokenizers.load(made.tokenizers).vq, whole["align"], REASONERS.get("crafter")()
     cache = CodesCache(dataset, "vq")
     cache.fill(lambda frames: encode_frames(vq, frames), progress=False)
@@ -329,9 +328,9 @@ def test_a_dream_is_aligned_with_what_the_engine_shows(whole, visits, made):
             assert np.array_equal(step.frame, frame)
             assert facts == moments[step.index].facts
             ended = False
-            for dream in step.dreams:
+            for number, dream in enumerate(step.dreams):
                 seen = replace(step, frame=frame, privileged=facts, action=dream.action)
-                assert dream.thought == reasoner.reason([seen])[0]
+                assert (dream.thought == reasoner.reason([seen])[0]) == (number > 0)
                 frame, _, ended, _, info = world.act(dream.action)
                 facts = info["privileged"]
                 assert np.array_equal(dream.real_frame, frame)
@@ -349,6 +348,7 @@ def test_the_dreams_are_the_agents_own(whole, shop):
         observation = Observation(frame=step.frame, instruction="place a table", previous_action=step.previous_action)
         seed = next(episode for episode in shop.episodes() if episode.id == trajectory.id).decision_seed(step.index)
         dreamed = shop.policy.dream_ahead([observation], [seed], [len(step.dreams)])[0]
+        assert step.dreams[0].thought == dreamed[0].thought
         assert [dream.action for dream in step.dreams] == [dream.action for dream in dreamed]
         assert all(np.array_equal(found.frame, dream.frame) for found, dream in zip(step.dreams, dreamed, strict=True))
 
@@ -372,14 +372,12 @@ def test_an_aligned_step_keeps_a_good_proposal_and_corrects_a_bad_one(whole, vis
     for trajectory in whole["align"]:
         world, moments = relive(visits[trajectory.id].trajectory)
         for step in trajectory.steps:
-            state = moments[step.index].state
+            state, proposal = moments[step.index].state, step.dreams[0].action
             world.load(state)
-            for dream in step.dreams:
-                world.act(dream.action)
-            after = world.save()
-            lost = len(step.dreams) + steps_left(world, teacher, after) - steps_left(world, teacher, state)
+            world.act(proposal)
+            lost = 1 + steps_left(world, teacher, world.save()) - steps_left(world, teacher, state)
             world.load(state)
-            better, proposal = teacher.act(world), step.dreams[0].action
+            better = teacher.act(world)
             assert step.action == step.review.action == (better if better == proposal or lost >= 1 else proposal)
             assert step.review.helped == (step.action != proposal)
             assert np.array_equal(step.next_frame, world.act(step.action)[0])

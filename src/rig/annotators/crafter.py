@@ -18,10 +18,13 @@ from rig.records import Frame, Step
 from rig.teachers.crafter_needs import Need, next_need
 
 FOES = ("zombie", "skeleton")
-_VERSION = "3"
-_RULES = prompt_hash(_VERSION + repr(sorted(WORDINGS.items())))
+_REASONS, _REVIEWS = "3", "4"
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
 _OF_THE_INVENTORY = frozenset({"hold", "hold_nothing", "count", "enough"})
+
+
+def _rules(version: str) -> str:
+    return prompt_hash(version + repr(sorted(WORDINGS.items())))
 
 
 class CrafterReasoner:
@@ -31,8 +34,8 @@ class CrafterReasoner:
     learns these thoughts must look; and what is then concluded can rest on it.
     """
 
-    name = f"crafter-rules-{_VERSION}"
-    prompt = _RULES
+    name = f"crafter-rules-{_REASONS}"
+    prompt = _rules(_REASONS)
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
         """Return a thought for each step; its `privileged` facts and its action are read."""
@@ -40,10 +43,14 @@ class CrafterReasoner:
 
 
 class CrafterReviewer:
-    """Writes what the dream led to, what is seen anew, whether to keep the plan, and what follows."""
+    """Writes what the dream led to, what is seen anew, what follows, and whether that keeps the plan.
 
-    name = f"crafter-rules-{_VERSION}"
-    prompt = _RULES
+    The judgement comes last. How often plans change is learned long before when; said first, a wrong judgement would
+    decide what follows, said last, what is seen decides both.
+    """
+
+    name = f"crafter-rules-{_REVIEWS}"
+    prompt = _rules(_REVIEWS)
 
     def review(self, cases: Sequence[ReviewCase]) -> list[str]:
         """Return a review for each case; the facts of the step and of its dreams are read."""
@@ -66,7 +73,7 @@ class CrafterReviewer:
         seen = [claim for claim in reasons if claim.kind not in _OF_THE_INVENTORY]
         dreamed = [dream.privileged for dream in case.step.dreams if dream.privileged]
         outcome = [describe_dream(facts, dreamed[-1])] if dreamed else []
-        return [*outcome, *seen, judgement, conclusion]
+        return [*outcome, *seen, conclusion, judgement]
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:

@@ -220,7 +220,9 @@ class Train:
         return {"text": text, "agent": str(agent), "totals": totals, "provenance": origin["provenance"]}
 
     def _parts(self) -> tuple[DataPart, ...]:
-        """Return the parts, each style's share spread evenly over its datasets; shares are relative to each other."""
+        """Return the parts, each style's share spread over its datasets by their steps."""
+        from rig.data import Dataset
+
         ahead = self.lookahead_share if self.lookahead else 0.0
         described = self.describe_share if self.data or self.lookahead else 1.0
         styles: tuple[tuple[Style, tuple[str, ...], float], ...] = (
@@ -229,7 +231,8 @@ class Train:
             ("lookahead", self.lookahead, (1 - described) * ahead),
         )
         return tuple(
-            DataPart(data=folder, style=style, share=share / len(folders), fraction=self.fraction)
+            DataPart(data=folder, style=style, share=share * steps / sum(counts), fraction=self.fraction)
             for style, folders, share in styles
-            for folder in folders
+            for counts in [[Dataset(folder).num_steps for folder in folders]]
+            for folder, steps in zip(folders, counts, strict=True)
         )

@@ -28,7 +28,9 @@ class LadderConfig:
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
         review_episodes: S3 and S4 episodes per task and setting and round.
-        review_states: the most states taken from one of them.
+        review_states: the most states that S3 takes from one of them. All of its reviews change the plan, so too many
+            teach that plans are to be changed.
+        align_states: the most states that S4 takes from one of them; its reviews change what deserves it.
         rounds: rounds of S3 and S4, each with the agent that the one before made.
         tokenizer_steps: optimiser steps of the VQ tokenizer.
         tokenizer_held_out: frames kept aside to score it.
@@ -61,7 +63,8 @@ class LadderConfig:
     tasks: tuple[str, ...] = ()
     episodes: int
     review_episodes: int
-    review_states: int = 8
+    review_states: int = 2
+    align_states: int = 12
     rounds: int = 1
     tokenizer_steps: int
     tokenizer_held_out: int = 256
@@ -95,6 +98,7 @@ LADDERS.add(
         episodes=6,
         review_episodes=2,
         review_states=4,
+        align_states=4,
         tokenizer_steps=30,
         tokenizer_held_out=16,
         vision_steps=10,

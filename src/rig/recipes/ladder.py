@@ -2,7 +2,7 @@
 
     S1 ─► S2 ─► tokenizers, vision ─► base ─► first part of each row ─► S3, S4 (with RIG-basic) ─► second part ─► scores
 
-Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (S3's corrections without dreams) ·
+Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data.
 """
 
@@ -101,13 +101,13 @@ class Ladder:
         """Yield S3 and S4 of a round, played by the agent of the one before."""
         config = self.config
         player = "basic-1" if number == 1 else self.lookahead_run(number - 1)
-        for stage, verb in (("s3", "review"), ("s4", "align")):
+        for stage, verb, states in (("s3", "review", config.review_states), ("s4", "align", config.align_states)):
             name = f"{stage}-{number}"
             yield Job(
                 name=name,
                 arguments=(
                     *(verb, "--agent", self.agent(player), "--out", self.path(name)),
-                    *("--episodes", str(config.review_episodes), "--states", str(config.review_states)),
+                    *("--episodes", str(config.review_episodes), "--states", str(states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
                     *("--teacher", config.teacher, "--reasoner", config.reasoner, "--reviewer", config.reviewer),
                     *("--seed", str(number), "--resume", *self._tasks()),
@@ -124,7 +124,8 @@ class Ladder:
         second = (("s2", "s2-beside"), config.second_steps, config.second_rate)
         for row, flags in ROWS.items():
             yield self._train(f"{row}-2", flags, *second, start=f"{row}-1")
-        yield self._train("control-2", ("--no-dream",), *second, start="basic-1", lookahead=self._stages("s3", 1))
+        reviews = (*self._stages("s3", 1), *self._stages("s4", 1))
+        yield self._train("control-2", ("--no-dream",), *second, start="basic-1", lookahead=reviews)
         for number in range(1, config.rounds + 1):
             yield self._train(
                 self.lookahead_run(number),

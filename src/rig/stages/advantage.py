@@ -1,7 +1,7 @@
 """How much better the teacher's action is than the policy's, by playing both out in the engine.
 
-The value of a state is how soon the teacher, starting there, finishes the task. The advantage of a state is the steps
-lost by following the policy for a while before the teacher takes over.
+The value of a state is how soon the teacher, starting there, finishes the task. The advantage of the teacher's action
+is the steps lost where the policy's is taken in its place, and the teacher takes over after it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,20 @@ class Judge:
     teacher: Teacher
     patience: int = 80
 
-    def cost_to_go(self, state: bytes) -> int:
-        """Return the teacher's steps from `state` to success; `patience` where it dies or takes longer."""
+    def cost_to_go(self, state: bytes, first: Action | None = None) -> int:
+        """Return the teacher's steps from `state` to success; `patience` where it dies or takes longer.
+
+        Args:
+            state: where to start.
+            first: an action to begin with in place of the teacher's.
+        """
         world = self.world
         world.load(state)
         for step in range(self.patience):
             if world.samples >= world.task.target:
                 return step
-            _, terminated, _ = world.glide(self.teacher.act(world))
+            action = first if first is not None and step == 0 else self.teacher.act(world)
+            _, terminated, _ = world.glide(action)
             if terminated:
                 return step + 1 if world.samples >= world.task.target else self.patience
         return self.patience
@@ -44,7 +50,7 @@ class Judge:
         self.world.load(state)
         return self.teacher.act(self.world)
 
-    def advantage(self, before: bytes, after: bytes, steps: int) -> int:
-        """Return the steps lost by the policy's `steps` steps from `before` to `after`; 0 where nothing was to lose."""
-        best = self.cost_to_go(before)
-        return steps + self.cost_to_go(after) - best if best < self.patience else 0
+    def advantage(self, state: bytes, action: Action) -> int:
+        """Return the steps lost by taking `action` in `state`; 0 where nothing was to lose."""
+        best = self.cost_to_go(state)
+        return self.cost_to_go(state, action) - best if best < self.patience else 0

@@ -2,7 +2,8 @@
 
 A kept step holds what the agent thought and did over the next n steps (X⁻, Y⁻, A⁻: real frames, as if dreamed), and the
 review that ends with the teacher's action: Y⁺ = Reviewer(X⁻, Y⁻, A⁻, A⁺). Kept are states where the teacher acts
-otherwise and following the agent for n steps costs at least `margin` steps (a state-wise advantage filter).
+otherwise and the agent's action costs at least `margin` steps (a state-wise advantage filter). What the agent does
+later in its dream is seen, and not judged: a review revises the first action alone.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -
     taken = steps[index : index + horizon]
     if better == steps[index].action or not all(is_speakable(step.thought) for step in taken):
         return None
-    if shop.judge.advantage(state, visited.states[index + horizon], horizon) < shop.config.margin:
+    if shop.judge.advantage(state, steps[index].action) < shop.config.margin:
         return None
     dreams = [
         Dream(

@@ -1,8 +1,9 @@
 """S4: dreams aligned with the engine. The actions of a dream are replayed for real from the state it began in.
 
-Each dreamed frame is kept as the model saw it and given the real frame as what it should have been; each dreamed
-thought is written anew for the real state; and the review, which knows what really came, keeps a proposal that was good
-and corrects one that was not.
+Each dreamed frame is kept as the model saw it and given the real frame as what it should have been; each thought about
+a dreamed frame is written anew for the real state; and the review, which knows what really came, keeps a proposal that
+was good and corrects one that was not. The first thought, about the real frame, stays the agent's own with whatever is
+wrong in it: a review that has only seen true ones would trust them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from rig.annotators import REASONERS, Reasoner
 from rig.data import Dataset
+from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
 from rig.records import Dream, Observation, Step, Trajectory
 from rig.stages.base import Opening, run_stage
@@ -81,32 +83,32 @@ def _aligned_step(
     shop: Workshop, reasoner: Reasoner, visited: Visited, index: int, dreams: Sequence[Dream]
 ) -> Step | None:
     step, state = visited.trajectory.steps[index], visited.states[index]
-    aligned, after = _replay(shop, reasoner, step, state, dreams)
-    if not aligned:
+    if not is_speakable(dreams[0].thought):
         return None
+    aligned = _replay(shop, reasoner, step, state, dreams)
     proposal, better = aligned[0].action, shop.judge.action_at(state)
-    if better != proposal:
-        lost = shop.judge.advantage(state, after, len(aligned))
-        better = better if lost >= shop.config.margin else proposal
-    kept = better == proposal and aligned[0].real_frame is not None
-    following = aligned[0].real_frame if kept else shop.frame_after(state, better)
-    assert following is not None
+    if better != proposal and shop.judge.advantage(state, proposal) < shop.config.margin:
+        better = proposal
+    following = aligned[0].real_frame if better == proposal else None
+    if following is None:
+        following = shop.frame_after(state, better)
     return shop.reviewed(step, aligned, better, following)
 
 
-def _replay(
-    shop: Workshop, reasoner: Reasoner, step: Step, state: bytes, dreams: Sequence[Dream]
-) -> tuple[list[Dream], bytes]:
-    """Return `dreams` with what really came of them, up to the end of the episode, and the state they lead to."""
+def _replay(shop: Workshop, reasoner: Reasoner, step: Step, state: bytes, dreams: Sequence[Dream]) -> list[Dream]:
+    """Return `dreams` with what really came of them, up to the end of the episode."""
     world = shop.world
     frame = world.load(state)
-    facts, aligned = step.privileged, []
+    facts = step.privileged
+    aligned: list[Dream] = []
     for dream in dreams:
-        shown = replace(step, frame=frame, action=dream.action, privileged=facts)
-        thought = reasoner.reason([shown])[0] if dream.thought is not None else None
+        thought = dream.thought
+        if aligned and thought is not None:
+            shown = replace(step, frame=frame, action=dream.action, privileged=facts)
+            thought = reasoner.reason([shown])[0]
         frame, _, terminated, _, info = world.act(dream.action)
         facts = info["privileged"]
         aligned.append(replace(dream, thought=thought, codes=None, real_frame=frame, privileged=facts))
         if terminated:
             break
-    return aligned, world.save()
+    return aligned
