@@ -20,7 +20,6 @@ from rig.teachers.crafter_needs import Need, next_need
 FOES = ("zombie", "skeleton")
 _REASONS, _REVIEWS = "3", "4"
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
-_OF_THE_INVENTORY = frozenset({"hold", "hold_nothing", "count", "enough"})
 
 
 def _rules(version: str) -> str:
@@ -43,7 +42,7 @@ class CrafterReasoner:
 
 
 class CrafterReviewer:
-    """Writes what the dream led to, what is seen anew, what follows, and whether that keeps the plan.
+    """Writes what the dream led to, everything that a thought would say, and whether that keeps the plan.
 
     The judgement comes last. How often plans change is learned long before when; said first, a wrong judgement would
     decide what follows, said last, what is seen decides both.
@@ -69,11 +68,9 @@ class CrafterReviewer:
     def _claims(self, case: ReviewCase) -> list[Claim]:
         facts, proposal = case.step.privileged, case.step.proposal
         judgement = Claim.of("keep" if case.better == proposal else "change")
-        *reasons, conclusion = explain(facts, case.better)
-        seen = [claim for claim in reasons if claim.kind not in _OF_THE_INVENTORY]
         dreamed = [dream.privileged for dream in case.step.dreams if dream.privileged]
         outcome = [describe_dream(facts, dreamed[-1])] if dreamed else []
-        return [*outcome, *seen, conclusion, judgement]
+        return [*outcome, *explain(facts, case.better), judgement]
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:

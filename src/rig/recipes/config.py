@@ -126,7 +126,7 @@ LADDERS.add(
         vision_steps=2000,
         base_steps=1500,
         steps=3000,
-        second_steps=1200,
+        second_steps=2000,
         batch_size=8,
         fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
         epochs=6,
