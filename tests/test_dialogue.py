@@ -32,7 +32,11 @@ ATOMIC = train_bpe(CORPUS, vocabulary_size=340, atoms=ATOMS)
 PLAIN = train_bpe(CORPUS, vocabulary_size=300)
 LAYOUT = Layout(read_tokens=4, write_tokens=6, image_alignment=16)
 FORMS = [
-    Format(thought=t, dream=d, read_back=r) for t in (True, False) for d in (True, False) for r in ("pixels", "codes")
+    Format(thought=thought, dream=dream, read_back=way, reobserve=again)
+    for thought in (True, False)
+    for dream in (True, False)
+    for way in ("pixels", "codes")
+    for again in (True, False)
 ]
 
 thoughts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).filter(
@@ -110,7 +114,8 @@ def test_phrases_and_actions_are_single_tokens_where_the_tokenizer_has_them():
     assert PLAIN.decode(PLAIN.encode(prompt.SYSTEM, literal=True)) == prompt.SYSTEM
 
 
-def test_the_conversation_reads_as_the_paper_writes_it():
+@pytest.mark.parametrize("reobserve", [True, False])
+def test_the_conversation_reads_as_the_paper_writes_it(reobserve):
     step = coded_step(0, "1. A tree is near.", 1, MINERL)
     dream = replace(step.dreams[0], action=Action.press("forward"))
     review = replace(step.review, thought="2. It got no nearer.", action=Action.press("left", "sprint"))
@@ -125,8 +130,9 @@ def test_the_conversation_reads_as_the_paper_writes_it():
     parts = {ReadImage: "<image>", WriteImage: "<codes>"}
     shown = "".join(
         segment.text if isinstance(segment, Text) else parts.get(type(segment), "\n")
-        for segment in lookahead_conversation(step, MINERL, Format())
+        for segment in lookahead_conversation(step, MINERL, Format(reobserve=reobserve))
     )
+    again = "<image>" if reobserve else ""
     question = (
         "\nReason about the action, predict the next action from the current frame, task and previous action, and "
         "generate the next frame.\nThe current task: build a tower.\nThe previous action: "
@@ -134,7 +140,7 @@ def test_the_conversation_reads_as_the_paper_writes_it():
     assert shown == (
         f"{prompt.SYSTEM}human: <image>{question}camera:[0,10].\n"
         "rig: The reasoning: 1. A tree is near. Next action: forward, and next frame: <codes>\n"
-        f"\nhuman: <image>\n<Imagine:>{question}forward.\n"
+        f"\nhuman: <image>\n<Imagine:>{again}{question}{'camera:[0,10]' if reobserve else 'forward'}.\n"
         "rig: Wait! Let's re-observe... The reasoning: 2. It got no nearer. "
         "Next action: left, sprint, and next frame: <codes>\n"
     )

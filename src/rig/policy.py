@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rig.actions import ActionGrammar, ActionSpace
-from rig.dialogue import Format, Layout, Segment, SegmentEncoder, answer_prefix, ask, prompt
+from rig.dialogue import Format, Layout, Segment, SegmentEncoder, answer_prefix, ask, prompt, reread
 from rig.engine import GREEDY, ActionConstraint, Constraint, Engine, Sampler, Session, ThoughtConstraint
 from rig.errors import RigError
 from rig.records import Action, Cost, Decision, Dream, Observation, Review
@@ -55,7 +55,8 @@ class PolicyConfig:
     def capacity(self, layout: Layout) -> int:
         """Return the tokens that the longest conversation of this policy can take."""
         turn = layout.read_tokens + layout.write_tokens + _PROMPT_TOKENS + self.thought_tokens + _ACTION_TOKENS
-        return (self.dreams + 1) * turn
+        again = layout.read_tokens if self.form.reobserve else 0
+        return (self.dreams + 1) * turn + again
 
 
 @dataclass
@@ -98,8 +99,8 @@ class Policy:
         session, talks = self._begin(observations, seeds)
         for number in range(1, self.config.dreams + 1):
             self._dream(session, talks)
-            questions = [self._reread(talk) for talk in talks]
-            self._answer(session, talks, questions, review=number == self.config.dreams)
+            review = number == self.config.dreams
+            self._answer(session, talks, self._reread(talks, review=review), review=review)
         if self.config.imagine and not self.config.dreams:
             self._dream(session, talks)
         shared = Cost(seconds=(time.perf_counter() - started) / max(1, len(talks)))
@@ -122,7 +123,7 @@ class Policy:
         for number in range(max(steps, default=0)):
             dreaming = talks[: sum(wanted > number for wanted in steps)]
             if number:
-                self._answer(session, dreaming, [self._reread(talk) for talk in dreaming], review=False)
+                self._answer(session, dreaming, self._reread(dreaming, review=False), review=False)
             self._dream(session, dreaming)
         in_order = sorted(zip(longest_first, talks, strict=True), key=lambda pair: pair[0])
         return [talk.dreams for _, talk in in_order]
@@ -138,10 +139,9 @@ class Policy:
     def _question(self, observation: Observation) -> tuple[str, str]:
         return observation.instruction, self.space.format(observation.previous_action)
 
-    def _reread(self, talk: _Talk) -> list[Segment]:
-        pixels = self.config.form.dream and self.config.form.read_back == "pixels"
-        frame = talk.dreams[-1].frame if pixels else None
-        return ask(frame, talk.observation.instruction, self.space.format(talk.action), self.config.form, imagined=True)
+    def _reread(self, talks: list[_Talk], *, review: bool) -> list[list[Segment]]:
+        form = self.config.form
+        return [reread(talk.dreams[-1], talk.observation, self.space, form, review=review) for talk in talks]
 
     def _answer(self, session: Session, talks: list[_Talk], questions: list[list[Segment]], *, review: bool) -> None:
         """Put the questions, and let the model write its thoughts and actions."""

@@ -148,6 +148,7 @@ class Train:
         thought: whether the agent reasons.
         dream: whether the agent imagines the next frame.
         read_back: how dreams are read in lookahead conversations; each way gets an equal share.
+        reobserve: whether a review is shown the observed frame again.
         vision: folder that `rig train-vision` wrote, whose tower to begin with.
         start: an agent whose weights to begin with.
         fraction: how much of the trajectories to use.
@@ -173,6 +174,7 @@ class Train:
     thought: bool = True
     dream: bool = True
     read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
+    reobserve: bool = True
     vision: str = ""
     start: str = ""
     fraction: float = 1.0
@@ -196,7 +198,7 @@ class Train:
             preset=self.preset,
             tokenizers=self.tokenizers,
             parts=self._parts(),
-            form=Format(thought=self.thought, dream=self.dream),
+            form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve),
             read_backs=self.read_back,
             vision=self.vision,
             start=self.start,

@@ -91,19 +91,18 @@ def _split_turns(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
 
 
 def _parse_turn(turn: list[Segment], space: ActionSpace) -> _Turn:
-    text = "".join(segment.text for segment in turn if isinstance(segment, Text))
+    text = _text(turn)
     question, _, reply = text.partition(prompt.RIG)
     ask = next((phrase for phrase in prompt.ASK.values() if phrase in question), None)
     if ask is None or prompt.PREVIOUS_ACTION not in question:
         raise DialogueError(f"not a turn of the prompt format: {text[:120]!r}")
     instruction, _, previous = question.partition(ask)[2].partition(prompt.PREVIOUS_ACTION)
     thought, action = parse_answer(reply, space)
-    read = [image.frame for image in turn if isinstance(image, ReadImage)]
     written = [image.codes for image in turn if isinstance(image, WriteImage)]
-    if len(read) > 1 or len(written) > 1:
-        raise DialogueError(f"a turn reads and writes one image at the most, not {len(read)} and {len(written)}")
+    if len(written) > 1:
+        raise DialogueError(f"a turn writes one image at the most, not {len(written)}")
     return _Turn(
-        frame=read[0] if read else None,
+        frame=_opening_frame(turn),
         instruction=instruction,
         previous_action=space.parse(previous),
         is_review=reply.startswith(prompt.REVIEW),
@@ -111,3 +110,23 @@ def _parse_turn(turn: list[Segment], space: ActionSpace) -> _Turn:
         action=action,
         codes=written[0] if written else None,
     )
+
+
+def _opening_frame(turn: list[Segment]) -> Frame | None:
+    """Return the frame that a turn opens with, observed or dreamed, and not what a review observes again.
+
+    Raises:
+        DialogueError: the turn reads more images than the format has.
+    """
+    images = [(place, segment.frame) for place, segment in enumerate(turn) if isinstance(segment, ReadImage)]
+    if len(images) > 2:
+        raise DialogueError(f"a turn reads one image, or a dream and the observed frame, not {len(images)} images")
+    if not images:
+        return None
+    place, frame = images[0]
+    is_first, is_dreamed = _text(turn[:place]).startswith(prompt.SYSTEM), prompt.IMAGINE in _text(turn[place:])
+    return frame if is_first or is_dreamed else None
+
+
+def _text(segments: Sequence[Segment]) -> str:
+    return "".join(segment.text for segment in segments if isinstance(segment, Text))

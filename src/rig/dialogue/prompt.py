@@ -6,7 +6,8 @@ Training items and inference prompts are built by the same functions. One step i
     rig    The reasoning: Y Next action: A, and next frame: <image>
 
 and a lookahead continues it: each dream becomes the `<image>` of a further human turn, marked `<Imagine:>`, until the
-turn that begins with "Wait! Let's re-observe..." revises the action (specification section 2).
+turn that begins with "Wait! Let's re-observe..." revises the action (specification section 2). What it re-observes, the
+frame from before all dreams, stands once more in the human turn that it answers (`Format.reobserve`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Literal
 from rig.actions import ActionSpace
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
-from rig.records import Codes, Dream, Frame, Step
+from rig.records import Codes, Dream, Frame, Observation, Step
 
 SYSTEM = (
     "system: You reason step by step about a Minecraft-like task, act with keys and mouse, and imagine what the next "
@@ -80,15 +81,24 @@ class Format:
         dream: whether turns imagine the next frame.
         read_back: how a dream enters the next turn: decoded to "pixels" and read through the understanding encoder,
             or left in the context as the "codes" it was written in.
+        reobserve: whether the turn of the review shows the observed frame again, behind the last dream, and asks about
+            it. Without it the last image before the review is a dream, which a small model takes for the present.
     """
 
     thought: bool = True
     dream: bool = True
     read_back: Literal["pixels", "codes"] = "pixels"
+    reobserve: bool = True
 
 
 def ask(
-    frame: Frame | None, instruction: str, previous_action: str, form: Format, *, imagined: bool = False
+    frame: Frame | None,
+    instruction: str,
+    previous_action: str,
+    form: Format,
+    *,
+    imagined: bool = False,
+    observed: Frame | None = None,
 ) -> list[Segment]:
     """Return a human turn about `frame`, up to and including `rig: `.
 
@@ -99,15 +109,16 @@ def ask(
         form: the fields the model speaks.
         imagined: True for a turn that continues a conversation after a dream, which is marked `<Imagine:>`, or, where
             the form does not dream (the control), after a first proposal, which is not.
+        observed: the frame that was really observed, shown again behind the dream; the turn is then about it.
     """
     for name, text in (("instruction", instruction), ("previous action", previous_action)):
         _reject_phrases(name, text)
     opening = [_phrase(HUMAN_AGAIN)] if imagined else [_phrase(SYSTEM), _phrase(HUMAN)]
-    image: list[Segment] = [] if frame is None else [ReadImage(frame=frame)]
     return [
         *opening,
-        *image,
+        *_image(frame),
         *([_phrase(IMAGINE)] if imagined and form.dream else []),
+        *_image(observed),
         _phrase(ASK[form.thought, form.dream]),
         Text(text=instruction),
         _phrase(PREVIOUS_ACTION),
@@ -208,9 +219,10 @@ def lookahead_conversation(step: Step, space: ActionSpace, form: Format) -> list
     if not step.dreams or step.review is None:
         raise DialogueError(f"step {step.index} has no dreams or no review; it is not a lookahead step")
     segments = ask(step.frame, step.instruction, space.format(step.previous_action), form)
-    for dream in step.dreams if form.dream else step.dreams[:1]:
+    dreams = step.dreams if form.dream else step.dreams[:1]
+    for number, dream in enumerate(dreams, 1):
         segments += _dreamed_turn(dream, space, form)
-        segments += reread(dream, step.instruction, space, form)
+        segments += reread(dream, step, space, form, review=number == len(dreams))
     review = step.review
     return [
         *segments,
@@ -218,8 +230,17 @@ def lookahead_conversation(step: Step, space: ActionSpace, form: Format) -> list
     ]
 
 
-def reread(dream: Dream, instruction: str, space: ActionSpace, form: Format) -> list[Segment]:
+def reread(
+    dream: Dream, seen: Observation | Step, space: ActionSpace, form: Format, *, review: bool = False
+) -> list[Segment]:
     """Return the human turn in which a dream is looked at; without one (the control), its text alone.
+
+    Args:
+        dream: the dream.
+        seen: what was observed before all dreams.
+        space: the world's action space.
+        form: the fields the model speaks.
+        review: True for the turn that the review answers; it is about what was observed, where the form says so.
 
     Raises:
         DialogueError: the form reads pixels and the dream has none.
@@ -227,13 +248,25 @@ def reread(dream: Dream, instruction: str, space: ActionSpace, form: Format) -> 
     in_pixels = form.dream and form.read_back == "pixels"
     if in_pixels and dream.frame is None:
         raise DialogueError("a dream without pixels cannot be read back as pixels; decode its codes first")
-    return ask(dream.frame if in_pixels else None, instruction, space.format(dream.action), form, imagined=True)
+    again = review and form.reobserve
+    return ask(
+        dream.frame if in_pixels else None,
+        seen.instruction,
+        space.format(seen.previous_action if again else dream.action),
+        form,
+        imagined=True,
+        observed=seen.frame if again else None,
+    )
 
 
 def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format) -> Iterator[Segment]:
     codes = dream.real_codes if dream.real_codes is not None else dream.codes
     known = dream.real_codes is not None
     yield from answer(dream.thought, space.format(dream.action), codes, form, target_text=False, target_image=known)
+
+
+def _image(frame: Frame | None) -> list[Segment]:
+    return [] if frame is None else [ReadImage(frame=frame)]
 
 
 def _phrase(text: str, *, aligned: bool = False) -> Text:
