@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rig.actions import NOOP, Action
-from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase
+from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase, can_tell
 from rig.annotators.claims import (
     WORDINGS,
     Claim,
@@ -159,6 +160,27 @@ def test_the_reviewer_says_what_the_dream_shows_what_it_would_think_and_whether_
     assert kinds(kept) == ["dream_gain", *thought, "keep"]
     hurt = review(step, step.privileged | {"inventory": held | {"health": 1}}, NOOP, step.action)
     assert kinds(hurt)[0] == "dream_hurt"
+
+
+def test_the_reviewer_knows_what_frames_cannot_show(episodes):
+    step = next(s for s in episodes[0] if s.action == Action.press("use") and s.privileged["task"] == "collect_wood")
+    facts = step.privileged | {"creatures": []}
+    meadow = facts | {"view": [MATERIALS["grass"] * len(row) for row in facts["view"]]}
+
+    def tells(before, after, better="move_up"):
+        dreams = (Dream(thought="", action=NOOP, privileged=after),)
+        case = ReviewCase(step=replace(step, privileged=before, dreams=dreams), better=Action.press(better))
+        return can_tell(REVIEWERS.get("crafter")(), case)
+
+    elsewhere = {"position": [0, 0]}
+    assert tells(facts, facts | elsewhere), "there is the tree that is needed"
+    assert not tells(meadow, meadow | elsewhere), "where are trees?"
+    assert tells(meadow, meadow), "nothing came of it"
+    assert not tells(facts | {"task": "explore"}, facts | elsewhere), "which way is far?"
+    zombie = meadow | {"creatures": [{"kind": "zombie", "at": [0, -1]}]}
+    assert tells(zombie, zombie | elsewhere)
+    assert not tells(zombie, zombie | elsewhere, better="move_down")
+    assert can_tell(SimpleNamespace(), None), "a Reviewer need not have an opinion"
 
 
 def test_lines_of_stones():

@@ -14,7 +14,7 @@ import pytest
 from makers import TASKS
 from test_data_roundtrip import assert_same, write
 
-from rig.actions import CRAFTER, Action
+from rig.actions import CRAFTER, NOOP, Action
 from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase
 from rig.data import CodesCache, Dataset, DatasetWriter
 from rig.dialogue import prompt
@@ -310,6 +310,15 @@ def test_no_more_states_than_asked_and_none_whose_thoughts_cannot_be_said(shop, 
     assert few == sorted(few)
     assert len(few) == 2
     assert set(few) < every
+
+
+def test_what_frames_do_not_show_changes_no_plan(shop, wanderings, monkeypatch):
+    monkeypatch.setattr(shop.reviewer.__class__, "can_tell", lambda reviewer, case: False)
+    wait = [Dream(thought="1. I wait here.", action=NOOP)]
+    assert not any(review_episode(shop, visit) for visit in wanderings)
+    for visit in wanderings:
+        aligned = align_episode(shop, REASONERS.get("crafter")(), visit, dict.fromkeys(range(len(visit.states)), wait))
+        assert {(step.action, step.review.helped) for step in aligned.steps} == {(NOOP, False)}
 
 
 # S4

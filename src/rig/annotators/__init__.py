@@ -12,6 +12,7 @@ from rig.annotators.base import (
     Reviewer,
     Verdict,
     Vocabulary,
+    can_tell,
     checker_of,
     vocabulary_of,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Reviewer",
     "Verdict",
     "Vocabulary",
+    "can_tell",
     "checker_of",
     "vocabulary_of",
 ]

@@ -44,6 +44,9 @@ class ReviewCase:
 class Reviewer(Protocol):
     """Y⁺ = Reviewer(X⁻, Y⁻, A⁻, A⁺): says what the dream shows, and why to keep or to change the plan.
 
+    A teacher knows more than frames show. A Reviewer may say, with a method `can_tell(case)`, whether they show that
+    `better` is better than the proposal; where they do not, the plan is not to be changed.
+
     Attributes:
         name: name and version, kept in the lineage.
         prompt: hash of the instructions or rules that it follows, kept in the lineage.
@@ -114,6 +117,12 @@ def vocabulary_of(name: str) -> Vocabulary:
     reviewer = REVIEWERS.get(name)() if name else None
     tell = getattr(reviewer, "vocabulary", None)
     return tell() if tell else Vocabulary()
+
+
+def can_tell(reviewer: Reviewer, case: ReviewCase) -> bool:
+    """Return the Reviewer's `can_tell(case)`, True where it has no such method."""
+    tell = getattr(reviewer, "can_tell", None)
+    return tell is None or tell(case)
 
 
 def checker_of(environment: str) -> ClaimChecker | None:

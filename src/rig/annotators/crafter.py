@@ -55,6 +55,24 @@ class CrafterReviewer:
         """Return a review for each case; the facts of the step and of its dreams are read."""
         return [_word(self._claims(case), case.step.frame) for case in cases]
 
+    def can_tell(self, case: ReviewCase) -> bool:
+        """Return whether the frames show that `better` is better than the proposal.
+
+        They do where nothing comes of the proposal, where a foe is at hand, and where what is needed is in view or can
+        be made or placed. They do not show where a search should lead, nor where a wall should stand.
+        """
+        facts = case.step.privileged
+        view, key = View(facts), next(iter(case.better.keys), "")
+        dreamed = case.step.dreams[0].privileged
+        if dreamed and is_still(facts, dreamed):
+            return True
+        if _foe_at_hand(view, key) is not None:
+            return True
+        need = need_of(facts)
+        if need.verb in ("gather", "reach"):
+            return bool(view.find(need.thing))
+        return need.verb in ("make", "place")
+
     def vocabulary(self) -> Vocabulary:
         """Return every wording with some values filled in, and every place in view.
 
@@ -125,8 +143,7 @@ def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any]) -> Claim
     for item, count in now.belongings.items():
         if count > then.count(item):
             return Claim.of("dream_gain", item=item)
-    still = all(before[name] == after[name] for name in ("position", "facing"))
-    if still and {**then.inventory} == {**now.inventory}:
+    if is_still(before, after):
         return Claim.of("dream_still")
     need = need_of(before)
     if need.verb in ("gather", "reach"):
@@ -135,6 +152,11 @@ def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any]) -> Claim
             closer = bool(new) and distance(new[0]) < distance(old[0])
             return Claim.of("dream_closer" if closer else "dream_no_closer", thing=need.thing)
     return Claim.of("dream_walks")
+
+
+def is_still(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether the player stands, looks and holds as before."""
+    return all(before[name] == after[name] for name in ("position", "facing", "inventory"))
 
 
 def _word(claims: Sequence[Claim], frame: Frame) -> str:

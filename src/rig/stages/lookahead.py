@@ -10,7 +10,7 @@ import numpy as np
 
 from rig.actions import Action
 from rig.actors import PolicyActor, agent_name, build_policy
-from rig.annotators import REVIEWERS, ReviewCase, Reviewer
+from rig.annotators import REVIEWERS, ReviewCase, Reviewer, can_tell
 from rig.bundle import Bundle
 from rig.data import DatasetInfo
 from rig.envs import World, make_world
@@ -96,6 +96,13 @@ class Workshop:
         """Return the frame that `action` leads to from `state`."""
         self.world.load(state)
         return self.world.act(action)[0]
+
+    def should_change(self, step: Step, state: bytes, dreams: Sequence[Dream], better: Action) -> bool:
+        """Return whether a review is to change the first of `dreams` to `better`: it gains, and the frames show it."""
+        proposal = dreams[0].action
+        if better == proposal or self.judge.advantage(state, proposal) < self.config.margin:
+            return False
+        return can_tell(self.reviewer, ReviewCase(step=replace(step, dreams=tuple(dreams)), better=better))
 
     def reviewed(self, step: Step, dreams: Sequence[Dream], better: Action, after: Frame) -> Step:
         """Return `step` as a lookahead that ends with `better`, which leads to the frame `after`."""

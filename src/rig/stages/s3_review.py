@@ -2,8 +2,8 @@
 
 A kept step holds what the agent thought and did over the next n steps (X⁻, Y⁻, A⁻: real frames, as if dreamed), and the
 review that ends with the teacher's action: Y⁺ = Reviewer(X⁻, Y⁻, A⁻, A⁺). Kept are states where the teacher acts
-otherwise and the agent's action costs at least `margin` steps (a state-wise advantage filter). What the agent does
-later in its dream is seen, and not judged: a review revises the first action alone.
+otherwise, the agent's action costs at least `margin` steps (a state-wise advantage filter), and the frames show why.
+What the agent does later in its dream is seen, and not judged: a review revises the first action alone.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -
     steps, state = visited.trajectory.steps, visited.states[index]
     better = shop.judge.action_at(state)
     taken = steps[index : index + horizon]
-    if better == steps[index].action or not all(is_speakable(step.thought) for step in taken):
-        return None
-    if shop.judge.advantage(state, steps[index].action) < shop.config.margin:
+    if not all(is_speakable(step.thought) for step in taken):
         return None
     dreams = [
         Dream(
@@ -77,4 +75,6 @@ def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -
         )
         for step in taken
     ]
+    if not shop.should_change(steps[index], state, dreams, better):
+        return None
     return shop.reviewed(steps[index], dreams, better, shop.frame_after(state, better))

@@ -1,9 +1,9 @@
 """S4: dreams aligned with the engine. The actions of a dream are replayed for real from the state it began in.
 
 Each dreamed frame is kept as the model saw it and given the real frame as what it should have been; each thought about
-a dreamed frame is written anew for the real state; and the review, which knows what really came, keeps a proposal that
-was good and corrects one that was not. The first thought, about the real frame, stays the agent's own with whatever is
-wrong in it: a review that has only seen true ones would trust them.
+a dreamed frame is written anew for the real state; and the review, which knows what really came, corrects a proposal
+that was not good where the frames show it, and keeps any other. The first thought, about the real frame, stays the
+agent's own with whatever is wrong in it: a review that has only seen true ones would trust them.
 """
 
 from __future__ import annotations
@@ -86,13 +86,10 @@ def _aligned_step(
     if not is_speakable(dreams[0].thought):
         return None
     aligned = _replay(shop, reasoner, step, state, dreams)
-    proposal, better = aligned[0].action, shop.judge.action_at(state)
-    if better != proposal and shop.judge.advantage(state, proposal) < shop.config.margin:
-        better = proposal
-    following = aligned[0].real_frame if better == proposal else None
-    if following is None:
-        following = shop.frame_after(state, better)
-    return shop.reviewed(step, aligned, better, following)
+    better = shop.judge.action_at(state)
+    if not shop.should_change(step, state, aligned, better):
+        better = aligned[0].action
+    return shop.reviewed(step, aligned, better, shop.frame_after(state, better))
 
 
 def _replay(shop: Workshop, reasoner: Reasoner, step: Step, state: bytes, dreams: Sequence[Dream]) -> list[Dream]:
