@@ -57,7 +57,7 @@ def check_agents(ladder):
     for run in rows:
         origin = read_agent(ladder.agent(run))["origin"]
         data = ["s2"] if run in {f"{row}-1" for row in ROWS} else ["s2", "s2-beside"]
-        data += ["described", *{"control-2": ["s3-1"], "lookahead-1": ["s3-1", "s4-1"]}.get(run, [])]
+        data += ["described", *(["s3-1", "s4-1"] if run in ("control-2", "lookahead-1") else [])]
         assert [part["content_hash"] for part in origin["data"]] == [hashes[name] for name in data]
         if data == ["s2", "described"]:
             assert origin["training"]["start"] == ladder.agent("base")
