@@ -63,15 +63,10 @@ class CrafterReviewer:
         """
         facts = case.step.privileged
         view, key = View(facts), next(iter(case.better.keys), "")
-        dreamed = case.step.dreams[0].privileged
-        if dreamed and is_still(facts, dreamed):
+        dreamed, need = case.step.dreams[0].privileged, need_of(facts)
+        if (dreamed and is_still(facts, dreamed)) or _foe_at_hand(view, key) is not None:
             return True
-        if _foe_at_hand(view, key) is not None:
-            return True
-        need = need_of(facts)
-        if need.verb in ("gather", "reach"):
-            return bool(view.find(need.thing))
-        return need.verb in ("make", "place")
+        return bool(view.find(need.thing)) if need.is_out_there else need.verb in ("make", "place")
 
     def vocabulary(self) -> Vocabulary:
         """Return every wording with some values filled in, and every place in view.
@@ -146,7 +141,7 @@ def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any]) -> Claim
     if is_still(before, after):
         return Claim.of("dream_still")
     need = need_of(before)
-    if need.verb in ("gather", "reach"):
+    if need.is_out_there:
         old, new = then.find(need.thing), now.find(need.thing)
         if old:
             closer = bool(new) and distance(new[0]) < distance(old[0])
@@ -221,7 +216,7 @@ def _conclusion(view: View, key: str, target: Offset | None) -> Claim:
     if step is not None:
         if view.is_free(step):
             need = need_of(view.facts)
-            searches = target is None and need.verb in ("gather", "reach")
+            searches = target is None and need.is_out_there
             return Claim.of("search" if searches else "go", way=WAYS[step])
         return Claim.of("turn", way=WAYS[step])
     if key == "use":

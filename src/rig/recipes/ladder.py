@@ -124,15 +124,14 @@ class Ladder:
         second = (("s2", "s2-beside"), config.second_steps, config.second_rate)
         for row, flags in ROWS.items():
             yield self._train(f"{row}-2", flags, *second, start=f"{row}-1")
-        reviews = (*self._stages("s3", 1), *self._stages("s4", 1))
-        yield self._train("control-2", ("--no-dream",), *second, start="basic-1", lookahead=reviews)
+        yield self._train("control-2", ("--no-dream",), *second, start="basic-1", lookahead=self._reviews(1))
         for number in range(1, config.rounds + 1):
             yield self._train(
                 self.lookahead_run(number),
                 (),
                 *second,
                 start="basic-1" if number == 1 else self.lookahead_run(number - 1),
-                lookahead=(*self._stages("s3", number), *self._stages("s4", number)),
+                lookahead=self._reviews(number),
             )
         cells = len(make_world(config.environment).tasks.cells(config.tasks))
         for row in SCALED:
@@ -240,9 +239,9 @@ class Ladder:
     def _tasks(self) -> tuple[str, ...]:
         return ("--tasks", *self.config.tasks) if self.config.tasks else ()
 
-    def _stages(self, stage: str, until: int) -> tuple[str, ...]:
-        """Return the names of a stage's datasets of all rounds up to `until`."""
-        return tuple(f"{stage}-{number}" for number in range(1, until + 1))
+    def _reviews(self, until: int) -> tuple[str, ...]:
+        """Return the names of S3's and S4's datasets of all rounds up to `until`."""
+        return tuple(f"{stage}-{number}" for stage in ("s3", "s4") for number in range(1, until + 1))
 
     def _marker(self, name: str) -> Path:
         return self.root / name / "manifest.json"

@@ -16,7 +16,7 @@ from rig.data import DatasetInfo
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode, play
 from rig.policy import Policy, PolicyConfig
-from rig.records import POLICY, Dream, Frame, Lineage, Review, Step, Trajectory
+from rig.records import POLICY, Frame, Lineage, Review, Step, Trajectory
 from rig.stages.advantage import Judge
 from rig.stages.base import training_episodes
 from rig.stages.config import LookaheadConfig
@@ -97,20 +97,20 @@ class Workshop:
         self.world.load(state)
         return self.world.act(action)[0]
 
-    def should_change(self, step: Step, state: bytes, dreams: Sequence[Dream], better: Action) -> bool:
-        """Return whether a review is to change the first of `dreams` to `better`: it gains, and the frames show it."""
-        proposal = dreams[0].action
-        if better == proposal or self.judge.advantage(state, proposal) < self.config.margin:
+    def should_change(self, case: ReviewCase, state: bytes) -> bool:
+        """Return whether the review is to change the proposal made in `state`: that gains, and the frames show it."""
+        proposal = case.step.proposal
+        if case.better == proposal or self.judge.advantage(state, proposal) < self.config.margin:
             return False
-        return can_tell(self.reviewer, ReviewCase(step=replace(step, dreams=tuple(dreams)), better=better))
+        return can_tell(self.reviewer, case)
 
-    def reviewed(self, step: Step, dreams: Sequence[Dream], better: Action, after: Frame) -> Step:
-        """Return `step` as a lookahead that ends with `better`, which leads to the frame `after`."""
-        dreamed = replace(step, dreams=tuple(dreams))
-        thought = self.reviewer.review([ReviewCase(step=dreamed, better=better)])[0]
-        review = Review(thought=thought, action=better, helped=better != dreams[0].action)
+    def reviewed(self, case: ReviewCase, state: bytes) -> Step:
+        """Return the case's step, dreamed about in `state`, as a lookahead that ends with what is better there."""
+        step, better = case.step, case.better
+        thought, after = self.reviewer.review([case])[0], self.frame_after(state, better)
+        review = Review(thought=thought, action=better, helped=better != step.proposal)
         return replace(
-            dreamed, action=better, thought=thought, review=review, next_frame=after, next_codes=None, actor=POLICY
+            step, action=better, thought=thought, review=review, next_frame=after, next_codes=None, actor=POLICY
         )
 
     def lineage(self, stage: str, parent: str) -> Lineage:

@@ -15,6 +15,7 @@ from zlib import crc32
 
 import numpy as np
 
+from rig.annotators import ReviewCase
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
@@ -61,7 +62,6 @@ def review_episode(shop: Workshop, visited: Visited) -> Trajectory | None:
 def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -> Step | None:
     """Return the review of step `index` after `horizon` more steps, or None where the teacher does no better."""
     steps, state = visited.trajectory.steps, visited.states[index]
-    better = shop.judge.action_at(state)
     taken = steps[index : index + horizon]
     if not all(is_speakable(step.thought) for step in taken):
         return None
@@ -75,6 +75,5 @@ def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -
         )
         for step in taken
     ]
-    if not shop.should_change(steps[index], state, dreams, better):
-        return None
-    return shop.reviewed(steps[index], dreams, better, shop.frame_after(state, better))
+    case = ReviewCase(step=replace(steps[index], dreams=tuple(dreams)), better=shop.judge.action_at(state))
+    return shop.reviewed(case, state) if shop.should_change(case, state) else None

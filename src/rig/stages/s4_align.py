@@ -16,7 +16,7 @@ from zlib import crc32
 
 import numpy as np
 
-from rig.annotators import REASONERS, Reasoner
+from rig.annotators import REASONERS, Reasoner, ReviewCase
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
@@ -85,11 +85,11 @@ def _aligned_step(
     step, state = visited.trajectory.steps[index], visited.states[index]
     if not is_speakable(dreams[0].thought):
         return None
-    aligned = _replay(shop, reasoner, step, state, dreams)
-    better = shop.judge.action_at(state)
-    if not shop.should_change(step, state, aligned, better):
-        better = aligned[0].action
-    return shop.reviewed(step, aligned, better, shop.frame_after(state, better))
+    dreamed = replace(step, dreams=tuple(_replay(shop, reasoner, step, state, dreams)))
+    case = ReviewCase(step=dreamed, better=shop.judge.action_at(state))
+    if not shop.should_change(case, state):
+        case = replace(case, better=dreamed.proposal)
+    return shop.reviewed(case, state)
 
 
 def _replay(shop: Workshop, reasoner: Reasoner, step: Step, state: bytes, dreams: Sequence[Dream]) -> list[Dream]:

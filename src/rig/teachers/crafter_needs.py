@@ -31,6 +31,11 @@ class Need:
     item: str = ""
     want: int = 0
 
+    @property
+    def is_out_there(self) -> bool:
+        """Whether `thing` must be found in the world, to be gathered or reached."""
+        return self.verb in ("gather", "reach")
+
 
 class Situation(Protocol):
     """What the recipes ask about the player."""
