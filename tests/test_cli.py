@@ -309,10 +309,13 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
         ("--data a --describe d", {"a": 0.6, "d": 0.4}),
         ("--data a b --lookahead l", {"a": 0.25, "b": 0.25, "l": 0.5}),
         ("--data a --describe d --describe-share 0.2 --lookahead l m", {"a": 0.4, "d": 0.2, "l": 0.1, "m": 0.3}),
+        ("--data a --lookahead empty", {"a": 1, "empty": 0}),
     ],
 )
 def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_kind_by_size(words, shares, monkeypatch):
-    monkeypatch.setattr("rig.data.Dataset", lambda name: SimpleNamespace(num_steps={"l": 20, "m": 60}.get(name, 8)))
+    sizes = {"l": 20, "m": 60, "empty": 0}
+    load = "rig.data.Manifest.load"
+    monkeypatch.setattr(load, lambda folder: SimpleNamespace(counts={"steps": sizes.get(folder.name, 8)}))
     verb = read_verb("train", ["--out", "o", "--tokenizers", "t", *words.split()])
     found = {part.data: part.share for part in verb._parts()}
     total = sum(found.values())

@@ -211,6 +211,9 @@ def test_mistakes_are_named():
     with pytest.raises(DialogueError, match="6"):
         SegmentEncoder(ATOMIC, LAYOUT).encode(short)
     segments = basic_conversation(step, CRAFTER, Format())
+    image = next(place for place, segment in enumerate(segments) if isinstance(segment, ReadImage))
+    with pytest.raises(DialogueError, match="not 2 images"):
+        parse_conversation([*segments[: image + 1], *segments[image:]], CRAFTER)
     with pytest.raises(DialogueError, match="no end"):
         parse_conversation(segments[:-1], CRAFTER)
     with pytest.raises(RigError, match="too small"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from rig.train.config import (
@@ -223,7 +224,7 @@ class Train:
 
     def _parts(self) -> tuple[DataPart, ...]:
         """Return the parts, each style's share spread over its datasets by their steps."""
-        from rig.data import Dataset
+        from rig.data import Manifest
 
         ahead = self.lookahead_share if self.lookahead else 0.0
         described = self.describe_share if self.data or self.lookahead else 1.0
@@ -232,9 +233,12 @@ class Train:
             ("describe", self.describe, described),
             ("lookahead", self.lookahead, (1 - described) * ahead),
         )
-        return tuple(
-            DataPart(data=folder, style=style, share=share * steps / sum(counts), fraction=self.fraction)
-            for style, folders, share in styles
-            for counts in [[Dataset(folder).num_steps for folder in folders]]
-            for folder, steps in zip(folders, counts, strict=True)
-        )
+        parts: list[DataPart] = []
+        for style, folders, share in styles:
+            sizes = [Manifest.load(Path(folder)).counts["steps"] for folder in folders]
+            each = share / max(1, sum(sizes))
+            parts += [
+                DataPart(data=folder, style=style, share=each * size, fraction=self.fraction)
+                for folder, size in zip(folders, sizes, strict=True)
+            ]
+        return tuple(parts)
