@@ -36,6 +36,7 @@ SLOTS = {
     "items": st.dictionaries(st.sampled_from(ITEMS), st.integers(1, 9), min_size=1).map(items_of),
     "place": st.tuples(st.integers(-4, 4), st.integers(-3, 3)).filter(any).map(place_of),
     "way": st.sampled_from(["left", "right", "up", "down"]),
+    "deed": st.sampled_from(["use", "wait", "move_left", "make_wood_pickaxe"]),
     "n": st.integers(0, 12),
     "m": st.integers(1, 12),
 }
@@ -149,17 +150,19 @@ def kinds(thought):
     return [read_clause(clause).kind for clause in split_clauses(thought)]
 
 
-def test_the_reviewer_says_what_the_dream_shows_what_it_would_think_and_whether_to_keep_the_plan(episodes):
+def test_the_reviewer_says_the_plan_its_dream_what_it_would_think_and_whether_the_plan_stays(episodes):
     step = next(s for s in episodes[0] if s.action == Action.press("use") and s.privileged["task"] == "collect_wood")
     idle = review(step, step.privileged, NOOP, step.action)
     thought = kinds(REASONERS.get("crafter")().reason([step])[0])
-    assert kinds(idle) == ["dream_still", *thought, "change"]
+    assert kinds(idle) == ["plan", "dream_still", *thought, "change"]
+    assert read_clause(split_clauses(idle)[0]).get("deed") == "wait"
     held = dict(step.privileged["inventory"])
     gained = step.privileged | {"inventory": held | {"wood": held.get("wood", 0) + 1}}
     kept = review(step, gained, step.action, step.action)
-    assert kinds(kept) == ["dream_gain", *thought, "keep"]
+    assert kinds(kept) == ["plan", "dream_gain", *thought, "keep"]
+    assert read_clause(split_clauses(kept)[0]).get("deed") == "use"
     hurt = review(step, step.privileged | {"inventory": held | {"health": 1}}, NOOP, step.action)
-    assert kinds(hurt)[0] == "dream_hurt"
+    assert kinds(hurt)[1] == "dream_hurt"
 
 
 def test_the_reviewer_knows_what_frames_cannot_show(episodes):

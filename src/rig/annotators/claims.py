@@ -25,7 +25,8 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
     "hold_nothing": ("I hold nothing.", "My hands are empty."),
     "count": ("{item} {n} of {m}.", "I hold {n} of {m} {item}.", "I have {n} {item} and want {m}."),
     "enough": ("{n} {item} is enough.", "{n} {item} will do."),
-    # What the dream shows.
+    # What was proposed, and what the dream of it shows.
+    "plan": ("The plan: {deed}.", "I plan to {deed}."),
     "dream_still": ("In the dream nothing changes.", "The dream stands still."),
     "dream_gain": ("The dream gains {item}.", "In the dream I get {item}."),
     "dream_hurt": ("In the dream I am hurt.", "The dream costs health."),
@@ -48,11 +49,13 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
 """Kind of claim -> its wordings."""
 
 CONCLUSIONS = frozenset({"go", "turn", "search", "collect", "dig", "attack", "place", "make", "wait"})
-JUDGEMENTS = frozenset({"keep", "change"})
+REVIEWED = frozenset({"plan", "keep", "change", *(kind for kind in WORDINGS if kind.startswith("dream_"))})
+"""What only a review says: about the proposal and its dreams, not about the frame."""
 _SLOTS = {
     "thing": r"(?P<thing>[a-z][a-z ]*)",
     "item": r"(?P<item>[a-z][a-z ]*)",
     "items": r"(?P<items>\d+ [a-z][a-z ]*(?:, \d+ [a-z][a-z ]*)*)",
+    "deed": r"(?P<deed>[a-z][a-z ]*)",
     "place": r"(?P<place>\d+ (?:left|right|up|down)(?: and \d+ (?:up|down))?)",
     "way": r"(?P<way>left|right|up|down)",
     "n": r"(?P<n>\d+)",

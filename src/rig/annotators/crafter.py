@@ -18,7 +18,7 @@ from rig.records import Frame, Step
 from rig.teachers.crafter_needs import Need, next_need
 
 FOES = ("zombie", "skeleton")
-_REASONS, _REVIEWS = "3", "4"
+_REASONS, _REVIEWS = "3", "5"
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
 
 
@@ -42,10 +42,12 @@ class CrafterReasoner:
 
 
 class CrafterReviewer:
-    """Writes what the dream led to, everything that a thought would say, and whether that keeps the plan.
+    """Writes what was planned, what the dream led to, everything that a thought would say, and whether the plan stays.
 
-    The judgement comes last. How often plans change is learned long before when; said first, a wrong judgement would
-    decide what follows, said last, what is seen decides both.
+    The plan is said again, so that what is concluded can be held against it: in the conversation it lies two images
+    back, and a small model that does not look there keeps the plan in words and does something else. The judgement
+    comes last. How often plans change is learned long before when; said first, a wrong judgement would decide what
+    follows, said last, what is seen decides both.
     """
 
     name = f"crafter-rules-{_REVIEWS}"
@@ -74,16 +76,17 @@ class CrafterReviewer:
         A place of seven tokens takes a small network very long to learn: it must look for the thing anew at each.
         """
         values = {"thing": "tree", "place": "2 left and 1 up", "way": "right"}
-        values |= {"item": "wood", "items": "1 wood", "n": "1", "m": "4"}
+        values |= {"item": "wood", "items": "1 wood", "n": "1", "m": "4", "deed": "use"}
         sentences = [form.format(**values) for forms in WORDINGS.values() for form in forms]
         return Vocabulary(sentences=sentences, terms=[f" {place_of(offset)}" for offset in offsets()])
 
     def _claims(self, case: ReviewCase) -> list[Claim]:
         facts, proposal = case.step.privileged, case.step.proposal
+        plan = Claim.of("plan", deed=_deed(proposal))
         judgement = Claim.of("keep" if case.better == proposal else "change")
         dreamed = [dream.privileged for dream in case.step.dreams if dream.privileged]
         outcome = [describe_dream(facts, dreamed[-1])] if dreamed else []
-        return [*outcome, *explain(facts, case.better), judgement]
+        return [plan, *outcome, *explain(facts, case.better), judgement]
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
@@ -230,6 +233,11 @@ def _conclusion(view: View, key: str, target: Offset | None) -> Claim:
     if key.startswith(_MAKE):
         return Claim.of("make", thing=key.removeprefix(_MAKE))
     return Claim.of("wait")
+
+
+def _deed(action: Action) -> str:
+    """Return the key of `action` as words can name it before anything is looked at: "move right", "use", "wait"."""
+    return next(iter(action.keys), "wait")
 
 
 def _direction(key: str) -> Offset | None:

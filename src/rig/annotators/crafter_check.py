@@ -7,7 +7,7 @@ from typing import Any
 
 from rig.actions import Action
 from rig.annotators.base import Verdict
-from rig.annotators.claims import CONCLUSIONS, JUDGEMENTS, Claim, counts_of, offset_of, read_clause, split_clauses
+from rig.annotators.claims import CONCLUSIONS, REVIEWED, Claim, counts_of, offset_of, read_clause, split_clauses
 from rig.envs.crafter.facts import DIRECTIONS, View
 
 _KEYS = {
@@ -27,7 +27,7 @@ class CrafterChecker:
     """Verdicts on claims: about the view and the inventory, and whether the conclusion is what was then done."""
 
     def check(self, thought: str, facts: Mapping[str, Any], action: Action) -> list[Verdict]:
-        """Return a verdict for every clause; claims about a dream and judgements are not checked here (None)."""
+        """Return a verdict for every clause, None where only a review says it: of the plan, its dream, its fate."""
         view = View(facts)
         verdicts = []
         for clause in split_clauses(thought):
@@ -62,7 +62,7 @@ def _holds(claim: Claim, view: View, action: Action) -> bool | None:
         return not view.belongings
     if kind in ("count", "enough"):
         return view.count(claim.get("item")) == int(claim.get("n"))
-    assert kind in JUDGEMENTS or kind.startswith("dream_"), kind
+    assert kind in REVIEWED, kind
     return None
 
 
