@@ -279,7 +279,7 @@ def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
 
     def budget(verb):
         same = {"out": "", "thought": True, "dream": True, "start": "", "lookahead": ()}
-        return replace(verb, **same, lookahead_share=0)
+        return replace(verb, **same, lookahead_share=0, read_back=())
 
     first = [verbs[f"{row}-1"] for row in ROWS]
     last = ladder.lookahead_run(1)
@@ -295,6 +295,8 @@ def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
     assert verbs["base"].vision == ladder.path("vision")
     for run in ("control-2", last):
         assert [Path(folder).name for folder in verbs[run].lookahead] == ["s3-1", "s4-1"]
+        assert verbs[run].lookahead_share == ladder.config.lookahead_share
+    assert verbs[last].read_back == ladder.config.read_back
 
 
 def test_shares_of_the_data_take_the_same_steps_in_both_rows(ladder):

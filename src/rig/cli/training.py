@@ -148,7 +148,8 @@ class Train:
         preset: the network's sizes; those of `start` where that is given.
         thought: whether the agent reasons.
         dream: whether the agent imagines the next frame.
-        read_back: how dreams are read in lookahead conversations; each way gets an equal share.
+        read_back: how dreams are read in lookahead conversations, each entry in an equal share of them; a way that
+            is named twice gets two.
         reobserve: whether a review is shown the observed frame again.
         vision: folder that `rig train-vision` wrote, whose tower to begin with.
         start: an agent whose weights to begin with.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rig.registry import Registry
 
@@ -38,6 +39,9 @@ class LadderConfig:
         base_steps: optimiser steps of the base.
         steps: optimiser steps of the first part.
         second_steps: optimiser steps of the second part, and of every further round.
+        lookahead_share: share of the reviews among the conversations that are not descriptions, in the rows that
+            review. They must learn to see as well as thoughts do, which have the first part for it.
+        read_back: how dreams are read in them, every entry as often as every other.
         batch_size: conversations a step.
         base_rate: peak learning rate of the base.
         learning_rate: peak of the first part. Much above this, the first steps undo what the base can see.
@@ -72,6 +76,8 @@ class LadderConfig:
     base_steps: int
     steps: int
     second_steps: int
+    lookahead_share: float = 0.7
+    read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "pixels", "pixels", "codes")
     batch_size: int = 32
     base_rate: float = 1e-3
     learning_rate: float = 4e-4
@@ -126,7 +132,7 @@ LADDERS.add(
         vision_steps=2000,
         base_steps=1500,
         steps=3000,
-        second_steps=2000,
+        second_steps=3000,
         batch_size=8,
         fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
         epochs=6,

@@ -174,7 +174,10 @@ class Ladder:
         ]
         words += ["--learning-rate", str(rate), "--resume", *flags]
         words += ["--data", *(self.path(name) for name in data)] if data else []
-        words += ["--lookahead", *(self.path(name) for name in lookahead)] if lookahead else []
+        if lookahead:
+            words += ["--lookahead", *(self.path(name) for name in lookahead)]
+            words += ["--lookahead-share", str(config.lookahead_share)]
+            words += [] if "--no-dream" in flags else ["--read-back", *config.read_back]
         words += ["--start", self.agent(start)] if start else ["--vision", self.path("vision")]
         words += [] if config.compile else ["--no-compile"]
         needs = ("tokenizers", "described", *data, *lookahead, start or "vision")

@@ -169,7 +169,7 @@ class AgentTraining:
         tokenizers: folder that `rig train-tokenizer` wrote.
         parts: the data.
         form: the fields that the agent speaks.
-        read_backs: how lookahead parts read dreams back; each way gets an equal share.
+        read_backs: how lookahead parts read dreams back; each entry gets an equal share.
         vision: folder of the tower that `rig train-vision` made, to begin with; empty for a fresh one.
         start: folder of an agent whose weights to begin with; empty for fresh ones.
         training: see `TrainingConfig`.
