@@ -164,6 +164,19 @@ def test_proposals_carry_no_loss_and_the_review_does():
     assert aligned.targets[review_start:][text[review_start:]].all()
 
 
+def test_the_review_looks_at_what_really_came_where_that_is_known():
+    step = coded_step(3, "1. A cow.", 2, CRAFTER)
+    real = tuple(replace(dream, real_frame=255 - dream.frame) for dream in step.dreams)
+
+    def images(step):
+        return [part.frame for part in lookahead_conversation(step, CRAFTER, Format()) if isinstance(part, ReadImage)]
+
+    shown = [step.frame, *(dream.frame for dream in step.dreams), step.frame]
+    assert np.array_equal(images(step), shown)
+    shown[1:-1] = [dream.real_frame for dream in real]
+    assert np.array_equal(images(replace(step, dreams=real)), shown)
+
+
 def test_noise_is_dreamed_about_and_never_imitated():
     step = coded_step(3, "1. A cow.", 0, CRAFTER)
     encoder = SegmentEncoder(ATOMIC, LAYOUT)

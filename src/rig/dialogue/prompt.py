@@ -13,7 +13,7 @@ frame from before all dreams, stands once more in the human turn that it answers
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rig.actions import ActionSpace
@@ -210,8 +210,10 @@ def description_conversation(step: Step) -> list[Segment]:
 def lookahead_conversation(step: Step, space: ActionSpace, form: Format) -> list[Segment]:
     """Return the conversation of one step with its dreams and its review.
 
-    The proposals (Y⁻, A⁻) are context only; the dreams are learned where the engine's real frame is known, and so is
-    the review. Without dreams (`form.dream` false: the control) the first proposal is reviewed as it stands.
+    The proposals (Y⁻, A⁻) are context only. Where the engine's real frame is known, it stands for the dream: the dream is
+    learned against it, and the review, which is learned too, looks at it. A review that is shown what a worse dreamer
+    saw learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is reviewed
+    as it stands.
 
     Raises:
         DialogueError: the step has no dreams or no review.
@@ -222,7 +224,7 @@ def lookahead_conversation(step: Step, space: ActionSpace, form: Format) -> list
     dreams = step.dreams if form.dream else step.dreams[:1]
     for number, dream in enumerate(dreams, 1):
         segments += _dreamed_turn(dream, space, form)
-        segments += reread(dream, step, space, form, review=number == len(dreams))
+        segments += reread(_aligned(dream), step, space, form, review=number == len(dreams))
     review = step.review
     return [
         *segments,
@@ -257,6 +259,11 @@ def reread(
         imagined=True,
         observed=seen.frame if again else None,
     )
+
+
+def _aligned(dream: Dream) -> Dream:
+    """Return the dream as it should have been."""
+    return dream if dream.real_frame is None else replace(dream, frame=dream.real_frame)
 
 
 def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format) -> Iterator[Segment]:
