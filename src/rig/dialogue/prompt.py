@@ -210,10 +210,10 @@ def description_conversation(step: Step) -> list[Segment]:
 def lookahead_conversation(step: Step, space: ActionSpace, form: Format) -> list[Segment]:
     """Return the conversation of one step with its dreams and its review.
 
-    The proposals (Y⁻, A⁻) are context only. Where the engine's real frame is known, it stands for the dream: the dream is
-    learned against it, and the review, which is learned too, looks at it. A review that is shown what a worse dreamer
-    saw learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is reviewed
-    as it stands.
+    The proposals (Y⁻, A⁻) are context only. Where the engine's real frame is known, it stands for the dream: the dream
+    is learned against it, and the review, which is learned too, looks at it. A review that is shown what a worse
+    dreamer saw learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is
+    reviewed as it stands.
 
     Raises:
         DialogueError: the step has no dreams or no review.

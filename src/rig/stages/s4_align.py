@@ -1,9 +1,10 @@
 """S4: dreams aligned with the engine. The actions of a dream are replayed for real from the state it began in.
 
 Each dreamed frame is kept as the model saw it, beside the real frame, which is what training shows and what it should
-have been; each thought about a dreamed frame is written anew for the real state; and the review, which knows what really
-came, corrects a proposal that was not good where the frames show it, and keeps any other. The first thought, about the real frame, stays the
-agent's own with whatever is wrong in it: a review that has only seen true ones would trust them.
+have been; each thought about a dreamed frame is written anew for the real state; and the review, knowing what really
+came, corrects a proposal that was not good where the frames show it, and keeps any other. The first thought, about the
+observed frame, stays the agent's own with whatever is wrong in it: a review that has only seen true ones would trust
+them.
 """
 
 from __future__ import annotations
