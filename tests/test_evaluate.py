@@ -21,7 +21,7 @@ from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
 from rig.evaluate.imagination import dream_chains, evaluate_imagination, real_chains, score_chains
 from rig.policy import PolicyConfig
-from rig.records import NOISE, Cost
+from rig.records import NOISE, POLICY, Cost
 
 BOTH = ("collect_wood/manual", "place_table/tool")
 TABLE = ("place_table/tool",)
@@ -317,6 +317,28 @@ def test_noise_scores_low_and_a_copy_gets_no_changed_cell_right(bundle, chains):
         assert dream["psnr"]["value"] < 10 < copy["psnr"]["value"]
         assert dream["frechet"]["value"] > copy["frechet"]["value"]
         assert copy["changed_cells_right"]["value"] == 0
+
+
+def test_a_dream_of_change_where_nothing_changes_is_no_right_still(bundle, chains):
+    still = [[chain[0]] * len(chain) for chain in chains]
+    assert score_chains(bundle, still, truth_of(still), DREAMS)["dream"][0]["stills_right"]["value"] == 1
+    moved = truth_of(still)
+    moved[0, 0, :16, :16] = moved[0, 0, 48:64, 64:80]
+    scores = score_chains(bundle, [*still[:2], chains[2]], np.concatenate([moved[:2], truth_of(chains[2:])]), DREAMS)
+    assert scores["dream"][0]["stills_right"] == scores["dream"][0]["stills_right"] | {"value": 0.5, "n": 2}
+    assert scores["copy"][0]["stills_right"]["value"] == 1
+
+
+def test_an_agents_own_actions_are_dreamed_about(made):
+    config = replace(DREAMS, agent=str(made.agent), actions="agent", chains=2, depth=2)
+    own = list(real_chains("crafter", config))
+    assert len(own) == 2
+    for chain in own:
+        assert [step.index for step in chain] == list(range(chain[0].index, chain[0].index + 3))
+        assert {step.actor for step in chain} == {POLICY}
+        assert all(step.thought is not None for step in chain)
+    alone = next(real_chains("crafter", replace(config, batch_size=1)))
+    assert [step.action for step in alone] == [step.action for step in own[0]]
 
 
 def test_one_wrong_cell_costs_its_share(bundle, chains):

@@ -47,7 +47,7 @@ def imagination_text(scores: Mapping[str, Any]) -> str:
     rows = []
     for kind in ("dream", "tokenizer", "copy"):
         for entry in scores[kind]:
-            cells = [interval(entry.get(name), 3) for name in ("cells_right", "changed_cells_right")]
+            cells = [interval(entry.get(name), 3) for name in ("cells_right", "changed_cells_right", "stills_right")]
             rows.append(
                 [
                     kind,
@@ -58,7 +58,7 @@ def imagination_text(scores: Mapping[str, Any]) -> str:
                     f"{entry['frechet']['value']:.3f}",
                 ]
             )
-    header = ["frames", "steps", "cells right", "changed cells right", "PSNR", "SSIM", "Fréchet"]
+    header = ["frames", "steps", "cells right", "changed cells right", "stills right", "PSNR", "SSIM", "Fréchet"]
     extractor = scores["dream"][0]["frechet"]["extractor"]
     return f"{table(header, rows)}\n\n{scores['chains']} chains; features of the Fréchet distance: {extractor}"
 

@@ -50,19 +50,22 @@ class ImaginationConfig:
         tasks: "task" or "task/setting"; all where none is given.
         chains: chains of actions in all.
         depth: k, the longest dream.
+        actions: whose actions are dreamed about: the "teacher"'s, with the noise of S1 and the Reasoner's thoughts, the
+            same for every agent; or the "agent"'s own as RIG-basic, with its own thoughts, as in a lookahead.
         context: "fresh": each dream begins a new conversation with the last dream as what is observed; "lookahead":
             all dreams of a chain stand in one conversation, as in a lookahead.
         read_back: how dreams are read back inside a lookahead conversation.
         split: "evaluation" for numbers; "validation" for tuning.
-        teacher: who plays the episodes.
-        reasoner: who writes the given thoughts.
-        batch_size: chains side by side.
+        teacher: who plays, if it is a teacher.
+        reasoner: who writes the thoughts that are given beside the teacher's actions.
+        batch_size: chains, or worlds of the agent, side by side.
     """
 
     agent: str
     tasks: tuple[str, ...] = ()
     chains: int = 512
     depth: int = 5
+    actions: Literal["teacher", "agent"] = "teacher"
     context: Literal["fresh", "lookahead"] = "fresh"
     read_back: Literal["pixels", "codes"] = "pixels"
     split: Literal["evaluation", "validation"] = "evaluation"

@@ -1,9 +1,10 @@
 """How true dreams are: frames dreamed 1 … k steps ahead beside the frames that really came.
 
 Taught episodes of evaluation worlds (with the noise of stage S1, so that wrong actions are dreamed about too) give
-chains of k actions. The model dreams the first, reads its own dream back, dreams the second, and so on, with the
-actions, and thoughts where it has them, given. Two references stand beside it: the tokenizer's own round trip of the
-real frames (no dream can be better), and a copy of the frame the chain began with (a dream must be better than that).
+chains of k actions, or the agent's own episodes do, whose mistakes are what a lookahead is to foresee. The model dreams
+the first, reads its own dream back, dreams the second, and so on, with the actions, and thoughts where it has them,
+given. Two references stand beside it: the tokenizer's own round trip of the real frames (no dream can be better), and a
+copy of the frame the chain began with (a dream must be better than that).
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rig.actions import ActionSpace
+from rig.actors import PolicyActor, agent_name, build_policy
 from rig.annotators import REASONERS
 from rig.bundle import Bundle
 from rig.dialogue import Format, SegmentEncoder, answer, ask
 from rig.engine import GREEDY, Engine, Session
-from rig.envs import CELL_READERS, Split, make_world
-from rig.envs.rollout import Episode
+from rig.envs import CELL_READERS, Split, World, make_world
+from rig.envs.rollout import Episode, play
 from rig.errors import RigError
 from rig.evaluate.config import ImaginationConfig
 from rig.evaluate.images import frechet_score, pair_scores
 from rig.evaluate.stats import bootstrap_mean
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
-from rig.records import NOISE, Frame, Step
+from rig.records import NOISE, Frame, Lineage, Step
 from rig.stages.config import CollectConfig
 from rig.stages.s1_collect import teach
 from rig.storage import refuse_existing, write_json
@@ -67,24 +69,54 @@ def real_chains(environment: str, config: ImaginationConfig) -> Iterator[Chain]:
     Raises:
         RigError: the tasks' episodes are too short for that.
     """
+    play_all = _taught if config.actions == "teacher" else _played
+    made = 0
+    for number, seed, steps in play_all(environment, config):
+        if len(steps) <= config.depth:
+            continue
+        start = int(np.random.default_rng([seed, number]).integers(len(steps) - config.depth))
+        yield steps[start : start + config.depth + 1]
+        made += 1
+        if made == config.chains:
+            return
+    raise RigError(f"these episodes hold {made} chains of {config.depth} steps; choose longer tasks or fewer chains")
+
+
+def _taught(environment: str, config: ImaginationConfig) -> Iterator[tuple[int, int, Sequence[Step]]]:
+    """Yield (number, seed, steps) of episodes of the teacher, with thoughts by the Reasoner."""
     world, teacher = make_world(environment), TEACHERS.get(config.teacher)()
     reasoner = REASONERS.get(config.reasoner)()
     noisy = CollectConfig(environment=environment, teacher=config.teacher, seed=1)
-    cells, split, made = world.tasks.cells(config.tasks), Split[config.split.upper()], 0
     for number in range(config.chains):
-        for task, setting in cells:
-            seed = world.episode_seeds(task, setting, split, 1, skip=number)[0]
-            steps = teach(world, teacher, Episode(task=task.name, setting=setting, seed=seed), noisy).steps
-            if len(steps) <= config.depth:
-                continue
-            start = int(np.random.default_rng([seed, number]).integers(len(steps) - config.depth))
-            chain = steps[start : start + config.depth + 1]
-            thoughts = reasoner.reason(chain)
-            yield [replace(step, thought=thought) for step, thought in zip(chain, thoughts, strict=True)]
-            made += 1
-            if made == config.chains:
-                return
-    raise RigError(f"these episodes hold {made} chains of {config.depth} steps; choose longer tasks or fewer chains")
+        for episode in _episodes(world, config, number):
+            steps = teach(world, teacher, episode, noisy).steps
+            thoughts = reasoner.reason(steps)
+            thought_out = [replace(step, thought=thought) for step, thought in zip(steps, thoughts, strict=True)]
+            yield number, episode.seed, thought_out
+
+
+def _played(environment: str, config: ImaginationConfig) -> Iterator[tuple[int, int, Sequence[Step]]]:
+    """Yield (number, seed, steps) of episodes of the agent; as many are played side by side as a batch holds."""
+    bundle = Bundle.load(config.agent)
+    actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form)))
+    world, lineage = make_world(environment), Lineage(stage="live", actor=agent_name(config.agent))
+    cells = len(world.tasks.cells(config.tasks))
+    rounds = max(1, min(config.batch_size, config.chains) // cells)
+    for first in range(0, config.chains, rounds):
+        numbers = {episode: n for n in range(first, first + rounds) for episode in _episodes(world, config, n)}
+        played = play(lambda: make_world(environment), actor, numbers, batch_size=len(numbers), lineage=lineage)
+        steps = {one.episode: one.trajectory.steps for one in played}
+        for episode, number in numbers.items():
+            yield number, episode.seed, steps[episode]
+
+
+def _episodes(world: World, config: ImaginationConfig, number: int) -> list[Episode]:
+    """Return the `number`th episode of every cell."""
+    split = Split[config.split.upper()]
+    return [
+        Episode(task=task.name, setting=setting, seed=world.episode_seeds(task, setting, split, 1, skip=number)[0])
+        for task, setting in world.tasks.cells(config.tasks)
+    ]
 
 
 def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationConfig) -> NDArray[np.uint8]:
@@ -143,7 +175,10 @@ class _Judge:
         return values | (self._cells(frames, depth) if self._reader else {})
 
     def _cells(self, frames: NDArray[np.uint8], depth: int) -> dict[str, Any]:
-        """Return the share of all cells read as the engine has them, and of the cells that changed since the start."""
+        """Return the share of all cells read as the engine has them, and of the cells that changed since the start.
+
+        Where no cell has changed: in what share of these chains the dream has none changed either.
+        """
         assert self._reader is not None
         after = [chain[depth + 1].privileged for chain in self._chains]
         start = np.stack([self._reader.truth(chain[0].privileged) for chain in self._chains])
@@ -151,9 +186,11 @@ class _Judge:
         read = self._reader.read(list(frames), after)
         right, changed = read == real, real != start
         shares = [float(r[c].mean()) for r, c in zip(right, changed, strict=True) if c.any()]
+        stills = [float(r.all()) for r, c in zip(right, changed, strict=True) if not c.any()]
         return {
             "cells_right": asdict(bootstrap_mean(right.mean(axis=(1, 2)))),
             "changed_cells_right": asdict(bootstrap_mean(shares)) if shares else None,
+            "stills_right": asdict(bootstrap_mean(stills)) if stills else None,
         }
 
 

@@ -21,6 +21,9 @@ ROWS = {"action": ("--no-thought", "--no-dream"), "imagine": ("--no-thought",), 
 
 SCALED = ("action", "basic")
 
+OWN = "-own"
+"""Ends the names of scores of dreams about an agent's own actions."""
+
 
 @dataclass(frozen=True)
 class Ladder:
@@ -205,6 +208,8 @@ class Ladder:
             yield self._imagine(row, f"{row}-2")
         yield self._imagine("lookahead", last)
         yield self._imagine("lookahead-chain", last, "--context", "lookahead")
+        for row, run in (("basic", "basic-2"), ("lookahead", last)):
+            yield self._imagine(f"{row}{OWN}", run, "--actions", "agent", "--depth", "1")
 
     def _eval(
         self, name: str, run: str, *, dreams: int = 0, tasks: Sequence[str] = (), read_back: str = "pixels"

@@ -11,7 +11,7 @@ from rig.evaluate.stats import Difference, data_efficiency, interval, paired_dif
 from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import in_order
-from rig.recipes.ladder import SCALED, Ladder
+from rig.recipes.ladder import OWN, SCALED, Ladder
 from rig.storage import read_json, write_text
 
 NAMES = {
@@ -32,7 +32,9 @@ class Results:
     def __init__(self, ladder: Ladder) -> None:
         self.ladder = ladder
         self.embodied = self._read("eval", "summary.json")
-        self.imagined = self._read("imagine", "imagination.json")
+        imagined = self._read("imagine", "imagination.json")
+        self.imagined = {name: scores for name, scores in imagined.items() if not name.endswith(OWN)}
+        self.own_dreams = {name.removesuffix(OWN): scores for name, scores in imagined.items() if name.endswith(OWN)}
         self.agents = {
             path.parent.parent.name: read_json(path)["origin"]
             for path in sorted((ladder.root / "train").glob("*/agent/agent.json"))
@@ -75,6 +77,7 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
         _data_table(results, figures, page),
         "## Imagination",
         _imagination_table(results, figures, page),
+        _own_dreams_table(results),
         "## Reasoning",
         _reasoning_table(results),
         "## What was spent",
@@ -303,6 +306,27 @@ def _imagination_table(results: Results, figures: Path, page: Path) -> str:
         f"frame the chain begins with. FID: Fréchet distance over `{frechet['extractor']}` features "
         f"({frechet['dims']} dims, {frechet['n']} frames), not Inception's, so not comparable with other papers.\n\n"
         f"{markdown(header, rows)}\n\n{_image(figure, page)}"
+    )
+
+
+def _own_dreams_table(results: Results) -> str:
+    rows = []
+    for name, scores in results.own_dreams.items():
+        dream = scores["dream"][0]
+        rows.append(
+            [
+                NAMES.get(name, name),
+                scores["chains"],
+                *(interval(dream.get(kind), 3) for kind in ("cells_right", "changed_cells_right", "stills_right")),
+            ]
+        )
+    if not rows:
+        return ""
+    header = ["agent", "dreams", "cells right", "changed cells right", "stills right"]
+    return (
+        "One step ahead, of actions that the agent itself chose, after its own thoughts: what a review looks at. "
+        "Stills are actions of which nothing comes; right are the dreams that show just that.\n\n"
+        f"{markdown(header, rows)}"
     )
 
 
