@@ -25,7 +25,17 @@ from rig.dialogue import train_bpe
 from rig.envs import Split, make_world
 from rig.errors import ActionError, CheckpointError, DatasetError, RigError, UnknownNameError
 from rig.model import PRESETS, RIG, VQModel, save
-from rig.stages import CollectConfig, LookaheadConfig, Opening, ReasonConfig, align, collect, reason, review
+from rig.stages import (
+    AlignConfig,
+    CollectConfig,
+    LookaheadConfig,
+    Opening,
+    ReasonConfig,
+    align,
+    collect,
+    reason,
+    review,
+)
 from rig.storage import atomic_file
 from rig.train import Tokenizers, TokenizerTraining, train_agent, train_tokenizers
 from rig.train.tokenizers import encode_frames, text_atoms
@@ -175,7 +185,7 @@ def test_a_key_that_a_world_does_not_have_changes_nothing_in_it():
 )
 def test_a_wrong_name_leaves_nothing_behind(made, tmp_path, stage, changes, message):
     with pytest.raises(UnknownNameError, match=message):
-        stage(LookaheadConfig(agent=str(made.agent), **changes), tmp_path / "out")
+        stage(AlignConfig(agent=str(made.agent), **changes), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -282,19 +282,21 @@ def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
         return replace(verb, **same, lookahead_share=0, read_back=())
 
     first = [verbs[f"{row}-1"] for row in ROWS]
-    last = ladder.lookahead_run(1)
-    second = [*(verbs[f"{row}-2"] for row in ROWS), verbs["control-2"], verbs[last]]
+    rounds = [ladder.lookahead_run(number) for number in range(1, ladder.config.rounds + 1)]
+    last = rounds[-1]
+    second = [*(verbs[f"{row}-2"] for row in ROWS), verbs["control-2"], *(verbs[run] for run in rounds)]
     assert len({budget(verb) for verb in first}) == len({budget(verb) for verb in second}) == 1
     assert first[0].steps == ladder.config.steps
     assert second[0].steps == ladder.config.second_steps
     assert all(verbs[f"{row}-2"].start == ladder.agent(f"{row}-1") for row in ROWS)
-    assert verbs["control-2"].start == verbs[last].start == ladder.agent("basic-1")
+    assert {verbs[run].start for run in ("control-2", *rounds)} == {ladder.agent("basic-1")}
     assert {(verb.start, verb.lookahead) for verb in first} == {(ladder.agent("base"), ())}
     assert verbs["base"].data == ()
     assert {verb.describe for verb in (verbs["base"], *first, *second)} == {(ladder.path("described"),)}
     assert verbs["base"].vision == ladder.path("vision")
-    for run in ("control-2", last):
-        assert [Path(folder).name for folder in verbs[run].lookahead] == ["s3-1", "s4-1"]
+    for count, run in [*enumerate(rounds, 1), (len(rounds), "control-2")]:
+        names = [f"{stage}-{number}" for stage in ("s3", "s4") for number in range(1, count + 1)]
+        assert [Path(folder).name for folder in verbs[run].lookahead] == names
         assert verbs[run].lookahead_share == ladder.config.lookahead_share
     assert verbs[last].read_back == ladder.config.read_back
 

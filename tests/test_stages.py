@@ -24,7 +24,17 @@ from rig.envs.seeds import Split, split_of
 from rig.errors import DatasetError, RigError
 from rig.policy import PolicyConfig
 from rig.records import NOISE, POLICY, TEACHER, Decision, Dream, Observation, fake_trajectory
-from rig.stages import CollectConfig, LookaheadConfig, Opening, ReasonConfig, align, collect, reason, review
+from rig.stages import (
+    AlignConfig,
+    CollectConfig,
+    LookaheadConfig,
+    Opening,
+    ReasonConfig,
+    align,
+    collect,
+    reason,
+    review,
+)
 from rig.stages.lookahead import Workshop
 from rig.stages.s2_reason import annotate, diverse_successes
 from rig.stages.s3_review import review_episode
@@ -48,8 +58,8 @@ def prepare(patch, stage, writer=DatasetWriter):
     patch.setattr("rig.stages.base.DatasetWriter", partial(writer, shard_steps=SHARD_STEPS[stage]))
 
 
-def lookahead(root, **changes):
-    config = LookaheadConfig(
+def lookahead(root, kind=LookaheadConfig, **changes):
+    config = kind(
         agent=str(root / "basic" / "agent"),
         tasks=("place_table/tool",),
         episodes=4,
@@ -70,7 +80,7 @@ def run(stage, root, out, *, resume=False, **changes):
         return reason(root / "s1", replace(ReasonConfig(), **changes), out, opening)
     if stage == "review":
         return review(lookahead(root, **changes), out, opening)
-    return align(lookahead(root, **{"episodes": 2, "states": 3, **changes}), out, opening)
+    return align(lookahead(root, AlignConfig, **{"episodes": 2, "states": 3, **changes}), out, opening)
 
 
 @pytest.fixture(scope="module")
@@ -362,6 +372,22 @@ def test_the_dreams_are_the_agents_own(whole, shop):
         assert all(np.array_equal(found.frame, dream.frame) for found, dream in zip(step.dreams, dreamed, strict=True))
 
 
+def test_states_can_be_those_that_reviews_lead_to(shop):
+    config = replace(shop.config, states=3)
+    reasoner = REASONERS.get("crafter")()
+    with pytest.MonkeyPatch.context() as patch:
+        prepare(patch, "align")
+        patch.setattr(shop, "config", config)
+        for visit in shop.visit(shop.episodes()[:2], dreams=1):
+            assert all(step.review and len(step.dreams) == 1 for step in visit.trajectory.steps)
+            aligned = align_episode(shop, reasoner, visit, dream_beside(shop, [visit])[0])
+            for step in aligned.steps:
+                played = visit.trajectory.steps[step.index]
+                assert np.array_equal(step.frame, played.frame)
+                assert step.proposal == played.proposal
+                assert len(step.dreams) == 2 or step.dreams[0].real_frame is not None
+
+
 def test_a_dream_ends_with_its_episode(shop, wanderings, monkeypatch):
     dream = Dream(thought="1. I put down table now.", action=Action.press("place_table"))
     monkeypatch.setattr(shop.policy, "dream_ahead", lambda observations, seeds, counts: [[dream] * n for n in counts])
@@ -486,6 +512,8 @@ def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_
         (ReasonConfig, {"same_actions": 0}, "same_actions=0: at least 1"),
         (LookaheadConfig, {"agent": "", "batch_size": 0}, "batch_size=0: at least 1"),
         (LookaheadConfig, {"agent": "", "states": 0}, "states=0"),
+        (AlignConfig, {"agent": "", "states": 0}, "states=0"),
+        (AlignConfig, {"agent": "", "dreams": -1}, "dreams=-1: at least 0"),
         (LookaheadConfig, {"agent": "", "horizons": (0, 0)}, r"horizons \(0, 0\)"),
     ],
 )

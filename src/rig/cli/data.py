@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rig.cli.flags import Flags
-from rig.stages.config import CollectConfig, LookaheadConfig, Opening, ReasonConfig
+from rig.stages.config import AlignConfig, CollectConfig, LookaheadConfig, Opening, ReasonConfig
 
 
 def described(out: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class ReviewVerb(Flags, LookaheadConfig, Opening):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Align(Flags, LookaheadConfig, Opening):
+class Align(Flags, AlignConfig, Opening):
     """S4: let an agent dream in states it visits, replay the dreams in the engine, and align the two.
 
     Example: rig align --agent runs/basic/agent --skip 100 --episodes 12 --out runs/s4
@@ -124,5 +124,5 @@ class Align(Flags, LookaheadConfig, Opening):
         """Align."""
         from rig.stages import align
 
-        align(self.part(LookaheadConfig), self.out, self.part(Opening))
+        align(self.part(AlignConfig), self.out, self.part(Opening))
         return described(self.out)

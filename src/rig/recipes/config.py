@@ -32,13 +32,15 @@ class LadderConfig:
         review_states: the most states that S3 takes from one of them. All of its reviews change the plan, so too many
             teach that plans are to be changed.
         align_states: the most states that S4 takes from one of them; its reviews change what deserves it.
-        rounds: rounds of S3 and S4, each with the agent that the one before made.
+        rounds: rounds of S3 and S4, each with the agent that the one before made; from the second on, S4's states are
+            those that it reaches with its reviews. A round's agent begins with the first part's RIG-basic again and
+            learns from the reviews of all rounds so far, so it takes no more steps than the other rows.
         tokenizer_steps: optimiser steps of the VQ tokenizer.
         tokenizer_held_out: frames kept aside to score it.
         vision_steps: optimiser steps of the vision tower.
         base_steps: optimiser steps of the base.
         steps: optimiser steps of the first part.
-        second_steps: optimiser steps of the second part, and of every further round.
+        second_steps: optimiser steps of the second part.
         lookahead_share: share of the reviews among the conversations that are not descriptions, in the rows that
             review. They must learn to see as well as thoughts do, which have the first part for it.
         read_back: how dreams are read in them, every entry as often as every other.
@@ -133,6 +135,7 @@ LADDERS.add(
         base_steps=1500,
         steps=3000,
         second_steps=3000,
+        rounds=2,
         batch_size=8,
         fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
         epochs=6,

@@ -106,6 +106,7 @@ class Ladder:
         player = "basic-1" if number == 1 else self.lookahead_run(number - 1)
         for stage, verb, states in (("s3", "review", config.review_states), ("s4", "align", config.align_states)):
             name = f"{stage}-{number}"
+            ahead = ("--dreams", str(config.dreams[0])) if stage == "s4" and number > 1 and config.dreams else ()
             yield Job(
                 name=name,
                 arguments=(
@@ -113,7 +114,7 @@ class Ladder:
                     *("--episodes", str(config.review_episodes), "--states", str(states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
                     *("--teacher", config.teacher, "--reasoner", config.reasoner, "--reviewer", config.reviewer),
-                    *("--seed", str(number), "--resume", *self._tasks()),
+                    *("--seed", str(number), "--resume", *ahead, *self._tasks()),
                 ),
                 result=self._marker(name),
                 needs=(player,),
@@ -127,13 +128,14 @@ class Ladder:
         second = (("s2", "s2-beside"), config.second_steps, config.second_rate)
         for row, flags in ROWS.items():
             yield self._train(f"{row}-2", flags, *second, start=f"{row}-1")
-        yield self._train("control-2", ("--no-dream",), *second, start="basic-1", lookahead=self._reviews(1))
+        reviews = self._reviews(config.rounds)
+        yield self._train("control-2", ("--no-dream",), *second, start="basic-1", lookahead=reviews)
         for number in range(1, config.rounds + 1):
             yield self._train(
                 self.lookahead_run(number),
                 (),
                 *second,
-                start="basic-1" if number == 1 else self.lookahead_run(number - 1),
+                start="basic-1",
                 lookahead=self._reviews(number),
             )
         cells = len(make_world(config.environment).tasks.cells(config.tasks))

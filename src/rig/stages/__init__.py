@@ -7,7 +7,7 @@ agent's mistakes; S4 aligns its dreams with the engine. What a stage needs is im
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rig.stages.config import CollectConfig, LookaheadConfig, Opening, ReasonConfig
+from rig.stages.config import AlignConfig, CollectConfig, LookaheadConfig, Opening, ReasonConfig
 
 if TYPE_CHECKING:
     from rig.stages.s0_import import import_dataset
@@ -25,6 +25,7 @@ _LATE = {
 }
 
 __all__ = [
+    "AlignConfig",
     "CollectConfig",
     "LookaheadConfig",
     "Opening",

@@ -105,3 +105,20 @@ class LookaheadConfig:
             raise RigError(f"horizons {self.horizons}: weights of n = 1, 2, 3 …, at least one of them positive")
         if self.states < 1 or self.batch_size < 1:
             raise RigError(f"states={self.states}, batch_size={self.batch_size}: at least 1 each")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignConfig(LookaheadConfig):
+    """What S4 has besides.
+
+    Attributes:
+        dreams: how many steps the agent dreams ahead while it plays. Reviews lead it to states that RIG-basic never
+            visits, and whoever is to play with reviews must learn from those.
+    """
+
+    dreams: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dreams < 0:
+            raise RigError(f"dreams={self.dreams}: at least 0")

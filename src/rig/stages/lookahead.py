@@ -71,14 +71,16 @@ class Workshop:
         cells = self.world.tasks.cells(self.config.tasks)
         return training_episodes(self.world, cells, episodes=self.config.episodes, skip=self.config.skip)
 
-    def visit(self, episodes: Sequence[Episode]) -> Iterator[Visited]:
-        """Play `episodes` as RIG-basic, and yield each with its states."""
+    def visit(self, episodes: Sequence[Episode], dreams: int = 0) -> Iterator[Visited]:
+        """Play `episodes`, dreaming `dreams` steps ahead, and yield each with its states."""
         kept: dict[str, list[bytes]] = {}
 
         def keep(episode: Episode, world: World, index: int) -> None:
             kept.setdefault(episode.id, []).append(world.save())
 
-        environment, actor = self.bundle.environment, PolicyActor(self.policy)
+        player = PolicyConfig(form=self.bundle.form, dreams=dreams)
+        actor = PolicyActor(build_policy(self.bundle, player) if dreams else self.policy)
+        environment = self.bundle.environment
         lineage = Lineage(stage="live", actor=agent_name(self.config.agent))
         batch, before = self.config.batch_size, keep
         for played in play(

@@ -23,11 +23,11 @@ from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
 from rig.records import Dream, Observation, Step, Trajectory
 from rig.stages.base import Opening, run_stage
-from rig.stages.config import LookaheadConfig
+from rig.stages.config import AlignConfig
 from rig.stages.lookahead import Visited, Workshop
 
 
-def align(config: LookaheadConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
     """Let the agent dream in states it visits, replay the dreams, and write the aligned steps to the dataset `out`.
 
     Raises:
@@ -38,7 +38,7 @@ def align(config: LookaheadConfig, out: Path | str, opening: Opening | None = No
     reasoner = REASONERS.get(config.reasoner)()
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
-        visits = shop.visit(pieces)
+        visits = shop.visit(pieces, config.dreams)
         while together := list(islice(visits, max(1, config.batch_size // config.states))):
             for visited, dreams in zip(together, dream_beside(shop, together), strict=True):
                 yield align_episode(shop, reasoner, visited, dreams)
