@@ -278,15 +278,15 @@ def bundle(made):
 
 
 @pytest.fixture(scope="module")
-def chains():
-    return list(real_chains("crafter", DREAMS))
+def chains(bundle):
+    return list(real_chains(bundle, DREAMS))
 
 
 def truth_of(chains):
     return np.stack([np.stack([step.frame for step in chain[1:]]) for chain in chains])
 
 
-def test_chains_are_consecutive_steps_with_true_thoughts(chains):
+def test_chains_are_consecutive_steps_with_true_thoughts(bundle, chains):
     checker = CHECKERS.get("crafter")()
     assert [len(chain) for chain in chains] == [DREAMS.depth + 1] * 3
     for chain in chains:
@@ -294,7 +294,7 @@ def test_chains_are_consecutive_steps_with_true_thoughts(chains):
         for step, following in pairwise(chain):
             assert np.array_equal(step.next_frame, following.frame)
             assert all(claim.holds for claim in checker.check(step.thought, step.privileged, step.action))
-    again = list(real_chains("crafter", DREAMS))
+    again = list(real_chains(bundle, DREAMS))
     assert np.array_equal(truth_of(again), truth_of(chains))
 
 
@@ -329,15 +329,15 @@ def test_a_dream_of_change_where_nothing_changes_is_no_right_still(bundle, chain
     assert scores["copy"][0]["stills_right"]["value"] == 1
 
 
-def test_an_agents_own_actions_are_dreamed_about(made):
+def test_an_agents_own_actions_are_dreamed_about(made, bundle):
     config = replace(DREAMS, agent=str(made.agent), actions="agent", chains=2, depth=2)
-    own = list(real_chains("crafter", config))
+    own = list(real_chains(bundle, config))
     assert len(own) == 2
     for chain in own:
         assert [step.index for step in chain] == list(range(chain[0].index, chain[0].index + 3))
         assert {step.actor for step in chain} == {POLICY}
         assert all(step.thought is not None for step in chain)
-    alone = next(real_chains("crafter", replace(config, batch_size=1)))
+    alone = next(real_chains(bundle, replace(config, batch_size=1)))
     assert [step.action for step in alone] == [step.action for step in own[0]]
 
 
@@ -379,9 +379,9 @@ def test_a_dream_sees_nothing_of_what_really_came(bundle, chains, context):
     assert np.array_equal(dream_chains(bundle, [chain], config), dream_chains(bundle, [blind], config))
 
 
-def test_dreams_that_cannot_be_scored_are_named(made, tmp_path):
+def test_dreams_that_cannot_be_scored_are_named(made, bundle, tmp_path):
     with pytest.raises(RigError, match="choose longer tasks or fewer chains"):
-        list(real_chains("crafter", replace(DREAMS, tasks=TABLE, chains=2, depth=49)))
+        list(real_chains(bundle, replace(DREAMS, tasks=TABLE, chains=2, depth=49)))
     with pytest.raises(CheckpointError, match="nowhere"):
         evaluate_imagination(replace(DREAMS, agent="nowhere"), tmp_path / "dreams")
     shutil.copytree(made.agent, tmp_path / "agent")

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rig.actions import ActionSpace
-from rig.actors import PolicyActor, agent_name, build_policy
+from rig.actors import PolicyActor, build_policy
 from rig.annotators import REASONERS
 from rig.bundle import Bundle
 from rig.dialogue import Format, SegmentEncoder, answer, ask
 from rig.engine import GREEDY, Engine, Session
-from rig.envs import CELL_READERS, Split, World, make_world
-from rig.envs.rollout import Episode, play
+from rig.envs import CELL_READERS, Split, Task, World, make_world
+from rig.envs.rollout import play
 from rig.errors import RigError
 from rig.evaluate.config import ImaginationConfig
 from rig.evaluate.images import frechet_score, pair_scores
@@ -33,11 +33,13 @@ from rig.evaluate.stats import bootstrap_mean
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import NOISE, Frame, Lineage, Step
+from rig.stages.base import episodes_in_turn
 from rig.stages.config import CollectConfig
 from rig.stages.s1_collect import teach
 from rig.storage import refuse_existing, write_json
 from rig.teachers import TEACHERS
 
+Cells = Sequence[tuple[Task, str]]
 Chain = Sequence[Step]
 """`depth` steps to dream, and one more that tells what came of the last."""
 
@@ -54,14 +56,14 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     bundle = Bundle.load(config.agent)
     if not bundle.form.dream:
         raise RigError(f"{config.agent} was trained without dreams; there is nothing to score")
-    chains = list(real_chains(bundle.environment, config))
+    chains = list(real_chains(bundle, config))
     dreams = dream_chains(bundle, chains, config)
     scores = score_chains(bundle, chains, dreams, config)
     write_json(out / "imagination.json", scores)
     return scores
 
 
-def real_chains(environment: str, config: ImaginationConfig) -> Iterator[Chain]:
+def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
     """Yield `chains` runs of `depth` + 1 consecutive steps, one per episode, cell after cell in turn.
 
     One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
@@ -69,54 +71,47 @@ def real_chains(environment: str, config: ImaginationConfig) -> Iterator[Chain]:
     Raises:
         RigError: the tasks' episodes are too short for that.
     """
-    play_all = _taught if config.actions == "teacher" else _played
+    world, is_taught = make_world(bundle.environment), config.actions == "teacher"
+    cells = world.tasks.cells(config.tasks)
+    reasoner = REASONERS.get(config.reasoner)() if is_taught else None
+    episodes = _taught(world, cells, config) if is_taught else _played(world, cells, bundle, config)
     made = 0
-    for number, seed, steps in play_all(environment, config):
+    for index, (seed, steps) in enumerate(episodes):
         if len(steps) <= config.depth:
             continue
-        start = int(np.random.default_rng([seed, number]).integers(len(steps) - config.depth))
-        yield steps[start : start + config.depth + 1]
+        start = int(np.random.default_rng([seed, index // len(cells)]).integers(len(steps) - config.depth))
+        chain = steps[start : start + config.depth + 1]
+        if reasoner is not None:
+            thoughts = reasoner.reason(chain)
+            chain = [replace(step, thought=thought) for step, thought in zip(chain, thoughts, strict=True)]
+        yield chain
         made += 1
         if made == config.chains:
             return
     raise RigError(f"these episodes hold {made} chains of {config.depth} steps; choose longer tasks or fewer chains")
 
 
-def _taught(environment: str, config: ImaginationConfig) -> Iterator[tuple[int, int, Sequence[Step]]]:
-    """Yield (number, seed, steps) of episodes of the teacher, with thoughts by the Reasoner."""
-    world, teacher = make_world(environment), TEACHERS.get(config.teacher)()
-    reasoner = REASONERS.get(config.reasoner)()
-    noisy = CollectConfig(environment=environment, teacher=config.teacher, seed=1)
+def _taught(world: World, cells: Cells, config: ImaginationConfig) -> Iterator[tuple[int, Sequence[Step]]]:
+    """Yield (seed, steps) of episodes of the teacher."""
+    teacher = TEACHERS.get(config.teacher)()
+    noisy = CollectConfig(environment=world.name, teacher=config.teacher, seed=1)
     for number in range(config.chains):
-        for episode in _episodes(world, config, number):
-            steps = teach(world, teacher, episode, noisy).steps
-            thoughts = reasoner.reason(steps)
-            thought_out = [replace(step, thought=thought) for step, thought in zip(steps, thoughts, strict=True)]
-            yield number, episode.seed, thought_out
+        for episode in episodes_in_turn(world, cells, Split[config.split.upper()], episodes=1, skip=number):
+            yield episode.seed, teach(world, teacher, episode, noisy).steps
 
 
-def _played(environment: str, config: ImaginationConfig) -> Iterator[tuple[int, int, Sequence[Step]]]:
-    """Yield (number, seed, steps) of episodes of the agent; as many are played side by side as a batch holds."""
-    bundle = Bundle.load(config.agent)
+def _played(
+    world: World, cells: Cells, bundle: Bundle, config: ImaginationConfig
+) -> Iterator[tuple[int, Sequence[Step]]]:
+    """Yield (seed, steps) of episodes of the agent; as many are played side by side as a batch holds."""
     actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form)))
-    world, lineage = make_world(environment), Lineage(stage="live", actor=agent_name(config.agent))
-    cells = len(world.tasks.cells(config.tasks))
-    rounds = max(1, min(config.batch_size, config.chains) // cells)
+    lineage, batch = Lineage(stage="live", actor=config.agent), config.batch_size
+    rounds = max(1, min(batch, config.chains) // len(cells))
     for first in range(0, config.chains, rounds):
-        numbers = {episode: n for n in range(first, first + rounds) for episode in _episodes(world, config, n)}
-        played = play(lambda: make_world(environment), actor, numbers, batch_size=len(numbers), lineage=lineage)
+        together = episodes_in_turn(world, cells, Split[config.split.upper()], episodes=rounds, skip=first)
+        played = play(lambda: make_world(bundle.environment), actor, together, batch_size=batch, lineage=lineage)
         steps = {one.episode: one.trajectory.steps for one in played}
-        for episode, number in numbers.items():
-            yield number, episode.seed, steps[episode]
-
-
-def _episodes(world: World, config: ImaginationConfig, number: int) -> list[Episode]:
-    """Return the `number`th episode of every cell."""
-    split = Split[config.split.upper()]
-    return [
-        Episode(task=task.name, setting=setting, seed=world.episode_seeds(task, setting, split, 1, skip=number)[0])
-        for task, setting in world.tasks.cells(config.tasks)
-    ]
+        yield from ((episode.seed, steps[episode]) for episode in together)
 
 
 def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationConfig) -> NDArray[np.uint8]:

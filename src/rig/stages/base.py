@@ -51,17 +51,17 @@ def run_stage(
     return Dataset(out)
 
 
-def training_episodes(
-    world: World, cells: Sequence[tuple[Task, str]], *, episodes: int, skip: int = 0
+def episodes_in_turn(
+    world: World, cells: Sequence[tuple[Task, str]], split: Split, *, episodes: int, skip: int = 0
 ) -> list[Episode]:
-    """Return `episodes` episodes per cell in training worlds, cell after cell in turn, after `skip` of each.
+    """Return `episodes` episodes per cell in worlds of `split`, cell after cell in turn, after `skip` of each.
 
     Raises:
         RigError: no episode is asked for.
     """
     if episodes < 1 or not cells or skip < 0:
         raise RigError(f"{episodes} episodes of {len(cells)} tasks after {skip}: at least 1 of each, after 0 or more")
-    seeds = [world.episode_seeds(task, setting, Split.TRAIN, episodes, skip=skip) for task, setting in cells]
+    seeds = [world.episode_seeds(task, setting, split, episodes, skip=skip) for task, setting in cells]
     return [
         Episode(task=task.name, setting=setting, seed=seeds[cell][number])
         for number in range(episodes)

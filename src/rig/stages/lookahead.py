@@ -15,10 +15,11 @@ from rig.bundle import Bundle
 from rig.data import DatasetInfo
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode, play
+from rig.envs.seeds import Split
 from rig.policy import Policy, PolicyConfig
 from rig.records import POLICY, Frame, Lineage, Review, Step, Trajectory
 from rig.stages.advantage import Judge
-from rig.stages.base import training_episodes
+from rig.stages.base import episodes_in_turn
 from rig.stages.config import LookaheadConfig
 from rig.teachers import TEACHERS
 
@@ -69,7 +70,7 @@ class Workshop:
     def episodes(self) -> list[Episode]:
         """Return the episodes to play, in worlds that the agent has not learned from."""
         cells = self.world.tasks.cells(self.config.tasks)
-        return training_episodes(self.world, cells, episodes=self.config.episodes, skip=self.config.skip)
+        return episodes_in_turn(self.world, cells, Split.TRAIN, episodes=self.config.episodes, skip=self.config.skip)
 
     def visit(self, episodes: Sequence[Episode], dreams: int = 0) -> Iterator[Visited]:
         """Play `episodes`, dreaming `dreams` steps ahead, and yield each with its states."""

@@ -18,8 +18,9 @@ from rig.actions import NOOP, Action
 from rig.data import Dataset, DatasetInfo
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode
+from rig.envs.seeds import Split
 from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
-from rig.stages.base import Opening, run_stage, training_episodes
+from rig.stages.base import Opening, episodes_in_turn, run_stage
 from rig.stages.config import CollectConfig
 from rig.teachers import TEACHERS, Teacher
 
@@ -33,7 +34,8 @@ def collect(config: CollectConfig, out: Path | str, opening: Opening | None = No
     """
     world = make_world(config.environment)
     teacher = TEACHERS.get(config.teacher)()
-    episodes = training_episodes(world, world.tasks.cells(config.tasks), episodes=config.episodes, skip=config.skip)
+    cells = world.tasks.cells(config.tasks)
+    episodes = episodes_in_turn(world, cells, Split.TRAIN, episodes=config.episodes, skip=config.skip)
     info = DatasetInfo(
         name=Path(out).name,
         stage="s1",
