@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,24 +31,29 @@ from rig.stages import (
     LookaheadConfig,
     Opening,
     ReasonConfig,
+    RehearseConfig,
     align,
     collect,
     reason,
+    rehearse,
     review,
 )
-from rig.stages.lookahead import Workshop
+from rig.stages.lookahead import Bench, Workshop
 from rig.stages.s2_reason import annotate, diverse_successes
 from rig.stages.s3_review import review_episode
 from rig.stages.s4_align import align_episode, dream_beside
+from rig.stages.s4_rehearse import rehearse_episode
 from rig.teachers import TEACHERS
 from rig.train import Tokenizers
 from rig.train.tokenizers import encode_frames
 
-STAGES = ("collect", "reason", "review", "align")
-SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1}
+STAGES = ("collect", "reason", "review", "align", "rehearse")
+SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1, "rehearse": 8}
 PIECES = {"collect": "s1_collect.teach", "reason": "s2_reason.annotate"}
 PIECES |= {"review": "s3_review.review_episode", "align": "s4_align.align_episode"}
+PIECES |= {"rehearse": "s4_rehearse.rehearse_episode"}
 HORIZON = 2
+REHEARSAL = RehearseConfig(states=4, slips=2, horizons=(0, 1))
 LIVELY = partial(PolicyConfig, thought_tokens=4, text=Sampler(temperature=1.0))
 """An agent after four steps of training presses one key for ever; at this temperature it tries them all."""
 
@@ -80,6 +86,8 @@ def run(stage, root, out, *, resume=False, **changes):
         return reason(root / "s1", replace(ReasonConfig(), **changes), out, opening)
     if stage == "review":
         return review(lookahead(root, **changes), out, opening)
+    if stage == "rehearse":
+        return rehearse(root / "s2", replace(REHEARSAL, **changes), out, opening)
     return align(lookahead(root, AlignConfig, **{"episodes": 2, "states": 3, **changes}), out, opening)
 
 
@@ -422,6 +430,62 @@ def test_an_aligned_step_keeps_a_good_proposal_and_corrects_a_bad_one(whole, vis
     assert True in helped
 
 
+# S4 without an agent
+
+
+def test_a_rehearsal_keeps_what_the_teacher_did_and_corrects_its_noise(whole, made, teacher):
+    taught, reviewer, helped = Dataset(made.root / "s2"), REVIEWERS.get("crafter")(), []
+    for trajectory in whole["rehearse"]:
+        own = taught[trajectory.id]
+        world, moments = relive(own)
+        assert (trajectory.lineage.stage, trajectory.lineage.parent) == ("s4", own.id)
+        assert (trajectory.lineage.actor, trajectory.lineage.annotator) == (own.lineage.actor, reviewer.name)
+        for step in trajectory.steps:
+            done, moment = own.steps[step.index], moments[step.index]
+            ahead = own.steps[step.index : step.index + min(HORIZON, len(own.steps) - 1 - step.index)]
+            for dream, mine in zip(step.dreams, ahead, strict=True):
+                assert (dream.thought, dream.action) == (mine.thought, mine.action)
+                assert np.array_equal(dream.frame, mine.next_frame)
+                assert np.array_equal(dream.real_frame, mine.next_frame)
+                assert dream.privileged == own.steps[mine.index + 1].privileged
+            if done.actor == NOISE:
+                world.load(moment.state)
+                world.act(done.action)
+                assert 1 + steps_left(world, teacher, world.save()) > steps_left(world, teacher, moment.state)
+            world.load(moment.state)
+            assert step.action == (done.action if done.actor == TEACHER else teacher.act(world))
+            assert np.array_equal(step.next_frame, world.act(step.action)[0])
+            assert step.review.helped == (done.actor == NOISE)
+            assert step.thought == step.review.thought
+            assert step.thought == reviewer.review([ReviewCase(step=step, better=step.action)])[0]
+            helped.append(step.review.helped)
+    assert {True, False} == set(helped)
+
+
+def test_a_rehearsal_meets_what_a_teacher_seldom_does(made):
+    taught = Dataset(made.root / "s2")
+    bench = Bench(REHEARSAL, "crafter")
+    for trajectory in taught:
+        often = Counter(step.action for step in trajectory.steps[:-1] if step.actor == TEACHER)
+        configs = [replace(REHEARSAL, states=1, slips=0, seed=number) for number in range(60)]
+        found = [rehearse_episode(bench, config, trajectory) for config in configs]
+        met = Counter(rehearsed.steps[0].action for rehearsed in found if rehearsed is not None)
+        assert set(met) == set(often)
+        assert all(60 / len(often) / 3 < count < 60 / len(often) * 3 for count in met.values())
+
+
+def test_what_cannot_be_rehearsed_is_said(whole, made, tmp_path):
+    with pytest.raises(DatasetError, match=r"s1 has no thoughts, .*`rig reason`"):
+        rehearse(made.root / "s1", REHEARSAL, tmp_path / "s4")
+    trajectory = next(found for found in Dataset(made.root / "s2") if any(s.actor == NOISE for s in found.steps[:-1]))
+    bench, config = Bench(REHEARSAL, "crafter"), replace(REHEARSAL, slips=99)
+    others = tuple(replace(step, frame=255 - step.frame) for step in trajectory.steps)
+    with pytest.raises(DatasetError, match=r"does not replay: step \d+ shows another frame .* --slips 0"):
+        rehearse_episode(bench, config, trajectory.with_steps(others))
+    mute = tuple(replace(step, thought=None) for step in trajectory.steps)
+    assert rehearse_episode(bench, config, trajectory.with_steps(mute)) is None
+
+
 # All of them
 
 
@@ -432,6 +496,7 @@ def test_an_aligned_step_keeps_a_good_proposal_and_corrects_a_bad_one(whole, vis
         ("reason", {"same_actions": 3}, "config.same_actions: 20 there, 3 now"),
         ("review", {"margin": 2}, "config.margin: 1 there, 2 now"),
         ("align", {"horizons": (1,)}, r"config.horizons: \[0, 1\] there, \[1\] now"),
+        ("rehearse", {"slips": 1}, "config.slips: 2 there, 1 now"),
     ],
 )
 def test_what_is_there_is_neither_overwritten_nor_gone_on_with_differently(whole, made, stage, changes, message):
@@ -473,7 +538,7 @@ def stamps(path):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_path, monkeypatch, stage):
     out, wanted = tmp_path / "cut", whole[stage]
-    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1}[stage]
+    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1, "rehearse": 3}[stage]
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), stage, str(made.root), str(out), str(kept)]
     killed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -489,7 +554,8 @@ def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_
 
     def noted(*arguments):
         made_again = make(*arguments)
-        again.append(made_again.id)
+        if made_again is not None:
+            again.append(made_again.id)
         return made_again
 
     prepare(monkeypatch, stage)
@@ -515,6 +581,7 @@ def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_
         (LookaheadConfig, {"agent": "", "states": 0}, "states=0"),
         (AlignConfig, {"agent": "", "states": 0}, "states=0"),
         (AlignConfig, {"agent": "", "dreams": -1}, "dreams=-1: at least 0"),
+        (RehearseConfig, {"slips": -1}, "slips=-1: at least 0"),
         (LookaheadConfig, {"agent": "", "horizons": (0, 0)}, r"horizons \(0, 0\)"),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rig.cli.flags import Flags
-from rig.stages.config import AlignConfig, CollectConfig, LookaheadConfig, Opening, ReasonConfig
+from rig.stages.config import AlignConfig, CollectConfig, LookaheadConfig, Opening, ReasonConfig, RehearseConfig
 
 
 def described(out: str) -> dict[str, Any]:
@@ -125,4 +125,26 @@ class Align(Flags, AlignConfig, Opening):
         from rig.stages import align
 
         align(self.part(AlignConfig), self.out, self.part(Opening))
+        return described(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearse(Flags, RehearseConfig, Opening):
+    """S4 without an agent: review what a teacher and its noise did, as if it had been dreamed.
+
+    Example: rig rehearse --source runs/s2 --out runs/s4-taught
+
+    Attributes:
+        source: folder of the dataset with the teacher's steps and their thoughts.
+        out: folder of the new dataset.
+    """
+
+    source: str
+    out: str
+
+    def run(self) -> dict[str, Any]:
+        """Rehearse."""
+        from rig.stages import rehearse
+
+        rehearse(self.source, self.part(RehearseConfig), self.out, self.part(Opening))
         return described(self.out)

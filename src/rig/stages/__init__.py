@@ -1,13 +1,14 @@
 """The data, stage by stage: each stage reads a dataset or plays, and writes the next, with progress and lineage.
 
 S0 imports other people's data (`rig.data.importers`); S1 collects from a teacher; S2 adds thoughts; S3 reviews an
-agent's mistakes; S4 aligns its dreams with the engine. What a stage needs is imported on first use.
+agent's mistakes; S4 aligns its dreams with the engine, or rehearses what a teacher did. What a stage needs is
+imported on first use.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rig.stages.config import AlignConfig, CollectConfig, LookaheadConfig, Opening, ReasonConfig
+from rig.stages.config import AlignConfig, CollectConfig, LookaheadConfig, Opening, ReasonConfig, RehearseConfig
 
 if TYPE_CHECKING:
     from rig.stages.s0_import import import_dataset
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rig.stages.s2_reason import reason
     from rig.stages.s3_review import review
     from rig.stages.s4_align import align
+    from rig.stages.s4_rehearse import rehearse
 
 _LATE = {
     "import_dataset": "s0_import",
@@ -22,6 +24,7 @@ _LATE = {
     "reason": "s2_reason",
     "review": "s3_review",
     "align": "s4_align",
+    "rehearse": "s4_rehearse",
 }
 
 __all__ = [
@@ -30,10 +33,12 @@ __all__ = [
     "LookaheadConfig",
     "Opening",
     "ReasonConfig",
+    "RehearseConfig",
     "align",
     "collect",
     "import_dataset",
     "reason",
+    "rehearse",
     "review",
 ]
 

@@ -69,42 +69,74 @@ class ReasonConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookaheadConfig:
-    """What S3 and S4 have in common.
+class ReviewingConfig:
+    """What every stage that makes reviews has in common.
 
     Attributes:
-        agent: folder of the trained agent (RIG-basic).
-        teacher: who plays beside the agent in S3, and judges its proposals in S4.
+        teacher: who says what would have been better.
         reviewer: who writes the reviews.
-        reasoner: who writes the thoughts anew in S4.
-        tasks: "task" or "task/setting"; all where none is given.
-        episodes: episodes per task and setting.
-        skip: episodes per task and setting to leave out first: the agent learned from them.
         states: the most states taken from one episode.
         horizons: how often n = 1, 2, 3 … dreams are made, relative to each other.
         margin: the least advantage, in steps, that makes the teacher's action the better one.
-        batch_size: worlds side by side.
         seed: of the choice of states and horizons.
     """
 
-    agent: str
     teacher: str = "crafter"
     reviewer: str = "crafter"
-    reasoner: str = "crafter"
-    tasks: tuple[str, ...] = ()
-    episodes: int = 12
-    skip: int = 0
     states: int = 8
     horizons: tuple[float, ...] = (4, 3, 2, 1, 1)
     margin: int = 1
-    batch_size: int = 64
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.horizons or min(self.horizons) < 0 or sum(self.horizons) <= 0:
             raise RigError(f"horizons {self.horizons}: weights of n = 1, 2, 3 …, at least one of them positive")
-        if self.states < 1 or self.batch_size < 1:
-            raise RigError(f"states={self.states}, batch_size={self.batch_size}: at least 1 each")
+        if self.states < 1:
+            raise RigError(f"states={self.states}: at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearseConfig(ReviewingConfig):
+    """How to review what a teacher did.
+
+    Attributes:
+        states: the most of the teacher's own steps taken from one episode, what it seldom does before the rest.
+        slips: the most steps of its noise taken from one episode, to be corrected.
+    """
+
+    states: int = 6
+    slips: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.slips < 0:
+            raise RigError(f"slips={self.slips}: at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookaheadConfig(ReviewingConfig):
+    """What S3 and S4 of an agent have in common: the agent plays, and the teacher judges what it proposes.
+
+    Attributes:
+        agent: folder of the trained agent (RIG-basic).
+        reasoner: who writes the thoughts anew in S4.
+        tasks: "task" or "task/setting"; all where none is given.
+        episodes: episodes per task and setting.
+        skip: episodes per task and setting to leave out first: the agent learned from them.
+        batch_size: worlds side by side.
+    """
+
+    agent: str
+    reasoner: str = "crafter"
+    tasks: tuple[str, ...] = ()
+    episodes: int = 12
+    skip: int = 0
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 1:
+            raise RigError(f"batch_size={self.batch_size}: at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,10 @@
-"""What S3 and S4 share: episodes of an agent with every state kept, and the making of one lookahead step."""
+"""What S3 and S4 share: the making of one lookahead step, and episodes of an agent with every state kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,15 @@ from rig.actors import PolicyActor, agent_name, build_policy
 from rig.annotators import REVIEWERS, ReviewCase, Reviewer, can_tell
 from rig.bundle import Bundle
 from rig.data import DatasetInfo
+from rig.dialogue import is_speakable
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode, play
 from rig.envs.seeds import Split
 from rig.policy import Policy, PolicyConfig
-from rig.records import POLICY, Frame, Lineage, Review, Step, Trajectory
+from rig.records import POLICY, Dream, Frame, Lineage, Review, Step, Trajectory
 from rig.stages.advantage import Judge
 from rig.stages.base import episodes_in_turn
-from rig.stages.config import LookaheadConfig
+from rig.stages.config import LookaheadConfig, ReviewingConfig
 from rig.teachers import TEACHERS
 
 
@@ -39,19 +41,80 @@ class Visited:
     states: Sequence[bytes]
 
 
-class Workshop:
+class Bench:
+    """A teacher and a Reviewer at work in one environment.
+
+    Args:
+        config: see `ReviewingConfig`.
+        environment: the world's name.
+    """
+
+    def __init__(self, config: ReviewingConfig, environment: str) -> None:
+        self.config = config
+        self.world: World = make_world(environment)
+        self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)())
+        self.reviewer: Reviewer = REVIEWERS.get(config.reviewer)()
+
+    def horizon(self, random: np.random.Generator) -> int:
+        """Return a number of dreams, drawn by the configured weights."""
+        weights = np.array(self.config.horizons, float)
+        return int(random.choice(len(weights), p=weights / weights.sum())) + 1
+
+    def frame_after(self, state: bytes, action: Action) -> Frame:
+        """Return the frame that `action` leads to from `state`."""
+        self.world.load(state)
+        return self.world.act(action)[0]
+
+    def should_change(self, case: ReviewCase, state: bytes) -> bool:
+        """Return whether the review is to change the proposal made in `state`: that gains, and the frames show it."""
+        proposal = case.step.proposal
+        if case.better == proposal or self.judge.advantage(state, proposal) < self.config.margin:
+            return False
+        return can_tell(self.reviewer, case)
+
+    def reviewed(self, case: ReviewCase, after: Frame | None) -> Step:
+        """Return the case's step as a lookahead that ends with what is better there, and leads to the frame `after`."""
+        step, better = case.step, case.better
+        thought = self.reviewer.review([case])[0]
+        review = Review(thought=thought, action=better, helped=better != step.proposal)
+        return replace(
+            step, action=better, thought=thought, review=review, next_frame=after, next_codes=None, actor=POLICY
+        )
+
+
+def as_dreamed(steps: Sequence[Step], start: int, horizon: int) -> tuple[Dream, ...]:
+    """Return up to `horizon` steps of an episode from `start` on, as if they had been dreamed, and as they came.
+
+    They end before a step whose thought no conversation can hold, and before the last, of which no facts are known.
+    """
+    dreams = []
+    for step, following in pairwise(steps[start : start + horizon + 1]):
+        if not is_speakable(step.thought):
+            break
+        dreams.append(
+            Dream(
+                thought=step.thought,
+                action=step.action,
+                frame=step.next_frame,
+                real_frame=step.next_frame,
+                privileged=following.privileged,
+            )
+        )
+    return tuple(dreams)
+
+
+class Workshop(Bench):
     """The agent, the teacher and the annotators at work in one environment.
 
     Args:
         config: see `LookaheadConfig`.
     """
 
+    config: LookaheadConfig
+
     def __init__(self, config: LookaheadConfig) -> None:
-        self.config = config
         self.bundle = Bundle.load(config.agent)
-        self.world: World = make_world(self.bundle.environment)
-        self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)())
-        self.reviewer: Reviewer = REVIEWERS.get(config.reviewer)()
+        super().__init__(config, self.bundle.environment)
         self.policy: Policy = build_policy(
             self.bundle, PolicyConfig(form=self.bundle.form), dreams_ahead=len(config.horizons)
         )
@@ -89,32 +152,6 @@ class Workshop:
         ):
             states = kept.pop(played.episode.id)
             yield Visited(episode=played.episode, trajectory=played.trajectory, states=states)
-
-    def horizon(self, random: np.random.Generator) -> int:
-        """Return a number of dreams, drawn by the configured weights."""
-        weights = np.array(self.config.horizons, float)
-        return int(random.choice(len(weights), p=weights / weights.sum())) + 1
-
-    def frame_after(self, state: bytes, action: Action) -> Frame:
-        """Return the frame that `action` leads to from `state`."""
-        self.world.load(state)
-        return self.world.act(action)[0]
-
-    def should_change(self, case: ReviewCase, state: bytes) -> bool:
-        """Return whether the review is to change the proposal made in `state`: that gains, and the frames show it."""
-        proposal = case.step.proposal
-        if case.better == proposal or self.judge.advantage(state, proposal) < self.config.margin:
-            return False
-        return can_tell(self.reviewer, case)
-
-    def reviewed(self, case: ReviewCase, state: bytes) -> Step:
-        """Return the case's step, dreamed about in `state`, as a lookahead that ends with what is better there."""
-        step, better = case.step, case.better
-        thought, after = self.reviewer.review([case])[0], self.frame_after(state, better)
-        review = Review(thought=thought, action=better, helped=better != step.proposal)
-        return replace(
-            step, action=better, thought=thought, review=review, next_frame=after, next_codes=None, actor=POLICY
-        )
 
     def lineage(self, stage: str, parent: str) -> Lineage:
         """Return the lineage of what a stage makes of the episode `parent`."""

@@ -17,12 +17,11 @@ import numpy as np
 
 from rig.annotators import ReviewCase
 from rig.data import Dataset
-from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
-from rig.records import Dream, Step, Trajectory
+from rig.records import Step, Trajectory
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import LookaheadConfig
-from rig.stages.lookahead import Visited, Workshop
+from rig.stages.lookahead import Visited, Workshop, as_dreamed
 
 
 def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
@@ -62,18 +61,8 @@ def review_episode(shop: Workshop, visited: Visited) -> Trajectory | None:
 def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -> Step | None:
     """Return the review of step `index` after `horizon` more steps, or None where the teacher does no better."""
     steps, state = visited.trajectory.steps, visited.states[index]
-    taken = steps[index : index + horizon]
-    if not all(is_speakable(step.thought) for step in taken):
+    dreams = as_dreamed(steps, index, horizon)
+    if len(dreams) < horizon:
         return None
-    dreams = [
-        Dream(
-            thought=step.thought,
-            action=step.action,
-            frame=step.next_frame,
-            real_frame=step.next_frame,
-            privileged=steps[step.index + 1].privileged,
-        )
-        for step in taken
-    ]
-    case = ReviewCase(step=replace(steps[index], dreams=tuple(dreams)), better=shop.judge.action_at(state))
-    return shop.reviewed(case, state) if shop.should_change(case, state) else None
+    case = ReviewCase(step=replace(steps[index], dreams=dreams), better=shop.judge.action_at(state))
+    return shop.reviewed(case, shop.frame_after(state, case.better)) if shop.should_change(case, state) else None

@@ -90,7 +90,7 @@ def _aligned_step(
     case = ReviewCase(step=dreamed, better=shop.judge.action_at(state))
     if not shop.should_change(case, state):
         case = replace(case, better=dreamed.proposal)
-    return shop.reviewed(case, state)
+    return shop.reviewed(case, shop.frame_after(state, case.better))
 
 
 def _replay(shop: Workshop, reasoner: Reasoner, step: Step, state: bytes, dreams: Sequence[Dream]) -> list[Dream]:

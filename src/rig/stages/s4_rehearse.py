@@ -1,0 +1,128 @@
+"""S4 without an agent: what a teacher and its noise did, reviewed as if it had been dreamed.
+
+A recorded step is a dream that came true: its frames are the engine's, its thoughts are S2's. Reviews keep what the
+teacher did; they correct a step of its noise where it loses time and the frames show it. An agent's S3 and S4 show what
+*it* gets wrong; there are few of them, and the steps that decide a task are few among those. Rehearsal gives reviews as
+wide an experience as thoughts have, at the price of a replay and before there is any agent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from itertools import takewhile
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from rig.actions import Action
+from rig.annotators import ReviewCase
+from rig.data import Dataset, DatasetInfo
+from rig.errors import DatasetError
+from rig.records import NOISE, TEACHER, Step, Trajectory
+from rig.stages.base import Opening, run_stage
+from rig.stages.config import RehearseConfig
+from rig.stages.lookahead import Bench, as_dreamed
+
+
+def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+    """Review steps of the taught dataset `source`, and write them to the dataset `out`.
+
+    Raises:
+        DatasetError: `source` cannot be read, has no thoughts, or does not replay; or `out` may not be touched.
+    """
+    dataset = Dataset(source)
+    thoughts = dataset.table(["thought"]).column("thought")
+    if thoughts.null_count == len(thoughts):
+        raise DatasetError(f"{dataset.info.name} has no thoughts, which reviews follow; run `rig reason` on it first")
+    bench = Bench(config, dataset.info.environment)
+    info = DatasetInfo(
+        name=Path(out).name,
+        stage="s4",
+        environment=dataset.info.environment,
+        action_space=dataset.info.action_space,
+        frame_size=dataset.info.frame_size,
+        config=asdict(config),
+        parent=dataset.as_parent(),
+    )
+
+    def make(pieces: Sequence[str]) -> Iterator[Trajectory | None]:
+        for piece in pieces:
+            yield rehearse_episode(bench, config, dataset[piece])
+
+    return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
+
+
+def rehearse_episode(bench: Bench, config: RehearseConfig, trajectory: Trajectory) -> Trajectory | None:
+    """Return steps of an episode with reviews, or None where there is none."""
+    random = np.random.default_rng([config.seed, crc32(trajectory.id.encode())])
+    usable = [step for step in trajectory.steps[:-1] if step.thought is not None]
+    taught = _rare_first([step for step in usable if step.actor == TEACHER], config.states, random)
+    slips = _rare_first([step for step in usable if step.actor == NOISE], config.slips, random)
+    states = _states(bench, trajectory, [step.index for step in slips])
+    made = []
+    for step in sorted([*taught, *slips], key=lambda step: step.index):
+        dreamed = _dreamed(bench, trajectory.steps, step, random)
+        if step.actor == TEACHER:
+            made.append(bench.reviewed(ReviewCase(step=dreamed, better=step.action), step.next_frame))
+            continue
+        state = states[step.index]
+        case = ReviewCase(step=dreamed, better=bench.judge.action_at(state))
+        if bench.should_change(case, state):
+            made.append(bench.reviewed(case, bench.frame_after(state, case.better)))
+    if not made:
+        return None
+    lineage = replace(
+        trajectory.lineage,
+        stage="s4",
+        annotator=bench.reviewer.name,
+        prompt=bench.reviewer.prompt,
+        parent=trajectory.id,
+    )
+    return replace(trajectory, steps=tuple(made), lineage=lineage)
+
+
+def _rare_first(steps: Sequence[Step], count: int, random: np.random.Generator) -> list[Step]:
+    """Return at most `count` of `steps`, drawn so that every action among them is as likely to be met as any other.
+
+    An episode walks thirty times and makes a pickaxe once, and on that once it depends.
+    """
+    if not steps or not count:
+        return []
+    often: Counter[Action] = Counter(step.action for step in steps)
+    weights = np.array([1 / often[step.action] for step in steps])
+    chosen = random.choice(len(steps), min(count, len(steps)), replace=False, p=weights / weights.sum())
+    return [steps[int(index)] for index in chosen]
+
+
+def _dreamed(bench: Bench, steps: Sequence[Step], step: Step, random: np.random.Generator) -> Step:
+    """Return `step` with what was done from there on as its dreams."""
+    ahead = steps[step.index : step.index + bench.horizon(random)]
+    told = len(list(takewhile(lambda later: later.thought is not None, ahead)))
+    return replace(step, dreams=as_dreamed(steps, step.index, told))
+
+
+def _states(bench: Bench, trajectory: Trajectory, wanted: Sequence[int]) -> dict[int, bytes]:
+    """Return the world's state before each wanted step, by playing the episode again.
+
+    Raises:
+        DatasetError: it comes out otherwise than it was recorded.
+    """
+    if not wanted:
+        return {}
+    options = {"task": trajectory.task, "setting": trajectory.setting}
+    bench.world.reset(seed=trajectory.seed, options=options)
+    states = {}
+    for step in trajectory.steps[: max(wanted) + 1]:
+        if step.index in wanted:
+            states[step.index] = bench.world.save()
+        bench.world.act(step.action)  # drawn, for where the night is drawn from the world's own random stream
+    for index, state in states.items():
+        if not np.array_equal(bench.world.load(state), trajectory.steps[index].frame):
+            raise DatasetError(
+                f"episode {trajectory.id} does not replay: step {index} shows another frame than was recorded. The "
+                "environment has changed since; collect it anew, or leave noise out with --slips 0"
+            )
+    return states
