@@ -467,8 +467,10 @@ def test_a_rehearsal_meets_what_a_teacher_seldom_does(made):
     bench = Bench(REHEARSAL, "crafter")
     for trajectory in taught:
         often = Counter(step.action for step in trajectory.steps[:-1] if step.actor == TEACHER)
-        configs = [replace(REHEARSAL, states=1, slips=0, seed=number) for number in range(60)]
-        found = [rehearse_episode(bench, config, trajectory) for config in configs]
+        found = []
+        for number in range(60):
+            bench.config = replace(REHEARSAL, states=1, slips=0, seed=number)
+            found.append(rehearse_episode(bench, trajectory))
         met = Counter(rehearsed.steps[0].action for rehearsed in found if rehearsed is not None)
         assert set(met) == set(often)
         assert all(60 / len(often) / 3 < count < 60 / len(often) * 3 for count in met.values())
@@ -478,12 +480,12 @@ def test_what_cannot_be_rehearsed_is_said(whole, made, tmp_path):
     with pytest.raises(DatasetError, match=r"s1 has no thoughts, .*`rig reason`"):
         rehearse(made.root / "s1", REHEARSAL, tmp_path / "s4")
     trajectory = next(found for found in Dataset(made.root / "s2") if any(s.actor == NOISE for s in found.steps[:-1]))
-    bench, config = Bench(REHEARSAL, "crafter"), replace(REHEARSAL, slips=99)
+    bench = Bench(replace(REHEARSAL, slips=99), "crafter")
     others = tuple(replace(step, frame=255 - step.frame) for step in trajectory.steps)
     with pytest.raises(DatasetError, match=r"does not replay: step \d+ shows another frame .* --slips 0"):
-        rehearse_episode(bench, config, trajectory.with_steps(others))
+        rehearse_episode(bench, trajectory.with_steps(others))
     mute = tuple(replace(step, thought=None) for step in trajectory.steps)
-    assert rehearse_episode(bench, config, trajectory.with_steps(mute)) is None
+    assert rehearse_episode(bench, trajectory.with_steps(mute)) is None
 
 
 # All of them

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from rig.annotators import Reasoner, Reviewer
 from rig.data import Dataset, DatasetInfo, DatasetWriter
 from rig.envs import Task, World
 from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
 from rig.errors import RigError
-from rig.records import Trajectory
+from rig.records import Lineage, Trajectory
 from rig.stages.config import Opening
 
 T = TypeVar("T")
@@ -49,6 +51,30 @@ def run_stage(
                 bar.update()
         writer.finalize()
     return Dataset(out)
+
+
+def derived_info(source: Dataset, stage: str, config: Any, out: Path | str) -> DatasetInfo:
+    """Return what the dataset `out` says of itself, which `stage` makes of `source` by the dataclass `config`."""
+    return DatasetInfo(
+        name=Path(out).name,
+        stage=stage,
+        environment=source.info.environment,
+        action_space=source.info.action_space,
+        frame_size=source.info.frame_size,
+        config=asdict(config),
+        parent=source.as_parent(),
+    )
+
+
+def annotated_lineage(trajectory: Trajectory, stage: str, annotator: Reasoner | Reviewer) -> Lineage:
+    """Return the lineage of what `stage` makes of `trajectory`, whoever acted, with texts by `annotator`."""
+    return replace(
+        trajectory.lineage,
+        stage=stage,
+        annotator=annotator.name,
+        prompt=annotator.prompt,
+        parent=trajectory.id,
+    )
 
 
 def episodes_in_turn(

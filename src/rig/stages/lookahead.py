@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from rig.stages.base import episodes_in_turn
 from rig.stages.config import LookaheadConfig, ReviewingConfig
 from rig.teachers import TEACHERS
 
+C = TypeVar("C", bound=ReviewingConfig)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Visited:
@@ -41,7 +44,7 @@ class Visited:
     states: Sequence[bytes]
 
 
-class Bench:
+class Bench(Generic[C]):
     """A teacher and a Reviewer at work in one environment.
 
     Args:
@@ -49,7 +52,7 @@ class Bench:
         environment: the world's name.
     """
 
-    def __init__(self, config: ReviewingConfig, environment: str) -> None:
+    def __init__(self, config: C, environment: str) -> None:
         self.config = config
         self.world: World = make_world(environment)
         self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)())
@@ -103,14 +106,12 @@ def as_dreamed(steps: Sequence[Step], start: int, horizon: int) -> tuple[Dream, 
     return tuple(dreams)
 
 
-class Workshop(Bench):
+class Workshop(Bench[LookaheadConfig]):
     """The agent, the teacher and the annotators at work in one environment.
 
     Args:
         config: see `LookaheadConfig`.
     """
-
-    config: LookaheadConfig
 
     def __init__(self, config: LookaheadConfig) -> None:
         self.bundle = Bundle.load(config.agent)

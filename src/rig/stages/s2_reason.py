@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rig.annotators import REASONERS, ClaimChecker, Reasoner, checker_of
-from rig.data import Dataset, DatasetInfo
+from rig.data import Dataset
 from rig.records import Step, Trajectory
-from rig.stages.base import Opening, run_stage
+from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import ReasonConfig
 
 
@@ -29,15 +29,7 @@ def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: O
     dataset = Dataset(source)
     reasoner = REASONERS.get(config.reasoner)()
     checker = checker_of(dataset.info.environment) if config.validate else None
-    info = DatasetInfo(
-        name=Path(out).name,
-        stage="s2",
-        environment=dataset.info.environment,
-        action_space=dataset.info.action_space,
-        frame_size=dataset.info.frame_size,
-        config=asdict(config),
-        parent=dataset.as_parent(),
-    )
+    info = derived_info(dataset, "s2", config, out)
     kept = set(diverse_successes(dataset, config.same_actions))
 
     def make(pieces: Iterable[str]) -> Iterator[Trajectory]:
@@ -58,10 +50,7 @@ def annotate(trajectory: Trajectory, reasoner: Reasoner, checker: ClaimChecker |
         replace(step, thought=thought if _is_valid(thought, step, checker) else None)
         for step, thought in zip(trajectory.steps, thoughts, strict=True)
     )
-    lineage = replace(
-        trajectory.lineage, stage="s2", annotator=reasoner.name, prompt=reasoner.prompt, parent=trajectory.id
-    )
-    return replace(trajectory, steps=steps, lineage=lineage)
+    return replace(trajectory, steps=steps, lineage=annotated_lineage(trajectory, "s2", reasoner))
 
 
 def diverse_successes(dataset: Dataset, same_actions: int) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from zlib import crc32
@@ -19,10 +19,10 @@ import numpy as np
 
 from rig.actions import Action
 from rig.annotators import ReviewCase
-from rig.data import Dataset, DatasetInfo
+from rig.data import Dataset
 from rig.errors import DatasetError
 from rig.records import NOISE, TEACHER, Step, Trajectory
-from rig.stages.base import Opening, run_stage
+from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import RehearseConfig
 from rig.stages.lookahead import Bench, as_dreamed
 
@@ -38,25 +38,18 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
     if thoughts.null_count == len(thoughts):
         raise DatasetError(f"{dataset.info.name} has no thoughts, which reviews follow; run `rig reason` on it first")
     bench = Bench(config, dataset.info.environment)
-    info = DatasetInfo(
-        name=Path(out).name,
-        stage="s4",
-        environment=dataset.info.environment,
-        action_space=dataset.info.action_space,
-        frame_size=dataset.info.frame_size,
-        config=asdict(config),
-        parent=dataset.as_parent(),
-    )
 
     def make(pieces: Sequence[str]) -> Iterator[Trajectory | None]:
         for piece in pieces:
-            yield rehearse_episode(bench, config, dataset[piece])
+            yield rehearse_episode(bench, dataset[piece])
 
+    info = derived_info(dataset, "s4", config, out)
     return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
 
 
-def rehearse_episode(bench: Bench, config: RehearseConfig, trajectory: Trajectory) -> Trajectory | None:
+def rehearse_episode(bench: Bench[RehearseConfig], trajectory: Trajectory) -> Trajectory | None:
     """Return steps of an episode with reviews, or None where there is none."""
+    config = bench.config
     random = np.random.default_rng([config.seed, crc32(trajectory.id.encode())])
     usable = [step for step in trajectory.steps[:-1] if step.thought is not None]
     taught = _rare_first([step for step in usable if step.actor == TEACHER], config.states, random)
@@ -74,14 +67,7 @@ def rehearse_episode(bench: Bench, config: RehearseConfig, trajectory: Trajector
             made.append(bench.reviewed(case, bench.frame_after(state, case.better)))
     if not made:
         return None
-    lineage = replace(
-        trajectory.lineage,
-        stage="s4",
-        annotator=bench.reviewer.name,
-        prompt=bench.reviewer.prompt,
-        parent=trajectory.id,
-    )
-    return replace(trajectory, steps=tuple(made), lineage=lineage)
+    return replace(trajectory, steps=tuple(made), lineage=annotated_lineage(trajectory, "s4", bench.reviewer))
 
 
 def _rare_first(steps: Sequence[Step], count: int, random: np.random.Generator) -> list[Step]:
@@ -97,14 +83,14 @@ def _rare_first(steps: Sequence[Step], count: int, random: np.random.Generator) 
     return [steps[int(index)] for index in chosen]
 
 
-def _dreamed(bench: Bench, steps: Sequence[Step], step: Step, random: np.random.Generator) -> Step:
+def _dreamed(bench: Bench[RehearseConfig], steps: Sequence[Step], step: Step, random: np.random.Generator) -> Step:
     """Return `step` with what was done from there on as its dreams."""
     ahead = steps[step.index : step.index + bench.horizon(random)]
     told = len(list(takewhile(lambda later: later.thought is not None, ahead)))
     return replace(step, dreams=as_dreamed(steps, step.index, told))
 
 
-def _states(bench: Bench, trajectory: Trajectory, wanted: Sequence[int]) -> dict[int, bytes]:
+def _states(bench: Bench[RehearseConfig], trajectory: Trajectory, wanted: Sequence[int]) -> dict[int, bytes]:
     """Return the world's state before each wanted step, by playing the episode again.
 
     Raises:
@@ -112,17 +98,16 @@ def _states(bench: Bench, trajectory: Trajectory, wanted: Sequence[int]) -> dict
     """
     if not wanted:
         return {}
-    options = {"task": trajectory.task, "setting": trajectory.setting}
-    bench.world.reset(seed=trajectory.seed, options=options)
     states = {}
+    options = {"task": trajectory.task, "setting": trajectory.setting}
+    frame, _ = bench.world.reset(seed=trajectory.seed, options=options)
     for step in trajectory.steps[: max(wanted) + 1]:
         if step.index in wanted:
+            if not np.array_equal(frame, step.frame):
+                raise DatasetError(
+                    f"episode {trajectory.id} does not replay: step {step.index} shows another frame than was "
+                    "recorded. The environment has changed since; collect it anew, or leave noise out with --slips 0"
+                )
             states[step.index] = bench.world.save()
-        bench.world.act(step.action)  # drawn, for where the night is drawn from the world's own random stream
-    for index, state in states.items():
-        if not np.array_equal(bench.world.load(state), trajectory.steps[index].frame):
-            raise DatasetError(
-                f"episode {trajectory.id} does not replay: step {index} shows another frame than was recorded. The "
-                "environment has changed since; collect it anew, or leave noise out with --slips 0"
-            )
+        frame = bench.world.act(step.action)[0]
     return states
