@@ -150,16 +150,16 @@ def kinds(thought):
     return [read_clause(clause).kind for clause in split_clauses(thought)]
 
 
-def test_the_reviewer_says_the_plan_its_dream_what_it_would_think_and_whether_the_plan_stays(episodes):
+def test_the_reviewer_says_the_plan_its_dream_whether_the_plan_stays_and_what_it_would_think(episodes):
     step = next(s for s in episodes[0] if s.action == Action.press("use") and s.privileged["task"] == "collect_wood")
     idle = review(step, step.privileged, NOOP, step.action)
     thought = kinds(REASONERS.get("crafter")().reason([step])[0])
-    assert kinds(idle) == ["plan", "dream_still", *thought, "change"]
+    assert kinds(idle) == ["plan", "dream_still", "change", *thought]
     assert read_clause(split_clauses(idle)[0]).get("deed") == "wait"
     held = dict(step.privileged["inventory"])
     gained = step.privileged | {"inventory": held | {"wood": held.get("wood", 0) + 1}}
     kept = review(step, gained, step.action, step.action)
-    assert kinds(kept) == ["plan", "dream_gain", *thought, "keep"]
+    assert kinds(kept) == ["plan", "dream_gain", "keep", *thought]
     assert read_clause(split_clauses(kept)[0]).get("deed") == "use"
     hurt = review(step, step.privileged | {"inventory": held | {"health": 1}}, NOOP, step.action)
     assert kinds(hurt)[1] == "dream_hurt"

@@ -18,7 +18,7 @@ from rig.records import Frame, Step
 from rig.teachers.crafter_needs import Need, next_need
 
 FOES = ("zombie", "skeleton")
-_REASONS, _REVIEWS = "3", "5"
+_REASONS, _REVIEWS = "3", "6"
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
 
 
@@ -42,12 +42,11 @@ class CrafterReasoner:
 
 
 class CrafterReviewer:
-    """Writes what was planned, what the dream led to, everything that a thought would say, and whether the plan stays.
+    """Writes what was planned, what the dream led to, whether the plan stays, and everything that a thought would say.
 
-    The plan is said again, so that what is concluded can be held against it: in the conversation it lies two images
+    The plan is said again, so that it can be held against what came of it: in the conversation it lies two images
     back, and a small model that does not look there keeps the plan in words and does something else. The judgement
-    comes last. How often plans change is learned long before when; said first, a wrong judgement would decide what
-    follows, said last, what is seen decides both.
+    comes before the reasons: said last, it knows which plans are bad, and what is done does not follow from it.
     """
 
     name = f"crafter-rules-{_REVIEWS}"
@@ -86,7 +85,7 @@ class CrafterReviewer:
         judgement = Claim.of("keep" if case.better == proposal else "change")
         dreamed = [dream.privileged for dream in case.step.dreams if dream.privileged]
         outcome = [describe_dream(facts, dreamed[-1])] if dreamed else []
-        return [plan, *outcome, *explain(facts, case.better), judgement]
+        return [plan, *outcome, judgement, *explain(facts, case.better)]
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
