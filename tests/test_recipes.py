@@ -296,7 +296,7 @@ def test_rows_of_a_phase_differ_in_what_they_speak_and_in_nothing_else(ladder):
     assert verbs["base"].vision == ladder.path("vision")
     for count, run in [*enumerate(rounds, 1), (len(rounds), "control-2")]:
         names = [f"{stage}-{number}" for stage in ("s3", "s4") for number in range(1, count + 1)]
-        assert [Path(folder).name for folder in verbs[run].lookahead] == names
+        assert [Path(folder).name for folder in verbs[run].lookahead] == [*names, "s4-taught"]
         assert verbs[run].lookahead_share == ladder.config.lookahead_share
     assert verbs[last].read_back == ladder.config.read_back
 

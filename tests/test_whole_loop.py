@@ -39,25 +39,28 @@ def check_data(ladder):
     origin = read_agent(ladder.agent("basic-1"))["origin"]
     described = Dataset(ladder.root / "described")
     assert [part["content_hash"] for part in origin["data"]] == [s2.content_hash, described.content_hash]
+    rehearsed = Dataset(ladder.root / "s4-taught")
+    assert [parent.content_hash for parent in rehearsed.info.parent.chain()] == [s2.content_hash, s1.content_hash]
     for dataset in (s3, s4):
         assert dataset.info.config["agent"] == agent_name(ladder.agent("basic-1"))
         for trajectory in dataset:
             assert trajectory.lineage.actor.startswith(f"{agent_name(ladder.agent('basic-1'))} beside ")
             assert all(step.dreams and step.review for step in trajectory.steps)
-    assert all(dream.real_frame is not None for step in s4.steps() for dream in step.dreams)
+    for dataset in (s4, rehearsed):
+        assert all(dream.real_frame is not None for step in dataset.steps() for dream in step.dreams)
     assert {s1.entries[0].stage, s2.entries[0].stage} == {"s1", "s2"}
 
 
 def check_agents(ladder):
     """Every row was trained, on the data that it is said to have, from the agent that it is said to begin with."""
     rows = {f"{row}-{phase}" for row in ROWS for phase in (1, 2)} | {"control-2", "lookahead-1"}
-    hashes = {
-        name: Dataset(ladder.root / name).content_hash for name in ("s2", "described", "s2-beside", "s3-1", "s4-1")
-    }
+    reviews = ["s3-1", "s4-1", "s4-taught"]
+    names = ["s2", "described", "s2-beside", *reviews]
+    hashes = {name: Dataset(ladder.root / name).content_hash for name in names}
     for run in rows:
         origin = read_agent(ladder.agent(run))["origin"]
         data = ["s2"] if run in {f"{row}-1" for row in ROWS} else ["s2", "s2-beside"]
-        data += ["described", *(["s3-1", "s4-1"] if run in ("control-2", "lookahead-1") else [])]
+        data += ["described", *(reviews if run in ("control-2", "lookahead-1") else [])]
         assert [part["content_hash"] for part in origin["data"]] == [hashes[name] for name in data]
         if data == ["s2", "described"]:
             assert origin["training"]["start"] == ladder.agent("base")

@@ -32,6 +32,9 @@ class LadderConfig:
         review_states: the most states that S3 takes from one of them. All of its reviews change the plan, so too many
             teach that plans are to be changed.
         align_states: the most states that S4 takes from one of them; its reviews change what deserves it.
+        rehearsed_states: the most of the teacher's own steps that S4 takes from one episode of S2, to be reviewed as
+            if the agent had dreamed them. They hold what an agent seldom reaches.
+        rehearsed_slips: the most steps of its noise.
         rounds: rounds of S3 and S4, each with the agent that the one before made; from the second on, S4's states are
             those that it reaches with its reviews. A round's agent begins with the first part's RIG-basic again and
             learns from the reviews of all rounds so far, so it takes no more steps than the other rows.
@@ -71,6 +74,8 @@ class LadderConfig:
     review_episodes: int
     review_states: int = 2
     align_states: int = 12
+    rehearsed_states: int = 3
+    rehearsed_slips: int = 1
     rounds: int = 1
     tokenizer_steps: int
     tokenizer_held_out: int = 256
@@ -129,13 +134,12 @@ LADDERS.add(
         preset="small",
         title="Crafter: from nothing to RIG-lookahead",
         episodes=100,
-        review_episodes=20,
+        review_episodes=40,
         tokenizer_steps=6000,
         vision_steps=2000,
         base_steps=1500,
         steps=3000,
         second_steps=3000,
-        rounds=2,
         batch_size=8,
         fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
         epochs=6,

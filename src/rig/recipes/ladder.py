@@ -1,6 +1,8 @@
 """The ladder: from nothing to a table of every row, as a plan of `rig` commands.
 
-    S1 ─► S2 ─► tokenizers, vision ─► base ─► first part of each row ─► S3, S4 (with RIG-basic) ─► second part ─► scores
+    S1 ─► S2 ─► tokenizers, vision ─► base ─► first part of each row ─► S3, S4 ─► second part ─► scores
+
+S3 and S4 are played by RIG-basic; S4 also rehearses what the teacher did in S2.
 
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data.
@@ -20,6 +22,9 @@ ROWS = {"action": ("--no-thought", "--no-dream"), "imagine": ("--no-thought",), 
 """Row -> the flags that take its fields away."""
 
 SCALED = ("action", "basic")
+
+TAUGHT = "s4-taught"
+"""The reviews of what the teacher did in S2."""
 
 OWN = "-own"
 """Ends the names of scores of dreams about an agent's own actions."""
@@ -86,6 +91,7 @@ class Ladder:
             needs=("s2",),
             threads=0,
         )
+        yield self._rehearse()
         for number in range(1, config.rounds + 1):
             yield from self._review(number)
 
@@ -99,6 +105,13 @@ class Ladder:
         words: tuple[str, ...] = ("reason", "--source", self.path(source), "--out", self.path(name))
         words += ("--reasoner", reasoner, "--resume")
         return Job(name=name, arguments=words, result=self._marker(name), needs=(source,))
+
+    def _rehearse(self) -> Job:
+        config = self.config
+        words: tuple[str, ...] = ("rehearse", "--source", self.path("s2"), "--out", self.path(TAUGHT))
+        words += ("--states", str(config.rehearsed_states), "--slips", str(config.rehearsed_slips))
+        words += ("--teacher", config.teacher, "--reviewer", config.reviewer, "--resume")
+        return Job(name=TAUGHT, arguments=words, result=self._marker(TAUGHT), needs=("s2",))
 
     def _review(self, number: int) -> Iterator[Job]:
         """Yield S3 and S4 of a round, played by the agent of the one before."""
@@ -250,8 +263,8 @@ class Ladder:
         return ("--tasks", *self.config.tasks) if self.config.tasks else ()
 
     def _reviews(self, until: int) -> tuple[str, ...]:
-        """Return the names of S3's and S4's datasets of all rounds up to `until`."""
-        return tuple(f"{stage}-{number}" for stage in ("s3", "s4") for number in range(1, until + 1))
+        """Return the names of S3's and S4's datasets of all rounds up to `until`, and of the rehearsal."""
+        return (*(f"{stage}-{number}" for stage in ("s3", "s4") for number in range(1, until + 1)), TAUGHT)
 
     def _marker(self, name: str) -> Path:
         return self.root / name / "manifest.json"
