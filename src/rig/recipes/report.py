@@ -161,6 +161,7 @@ def _differences_table(results: Results) -> str:
     ahead = [name for name in main_rows(results) if name.startswith("lookahead-")]
     pairs = [("basic", "action"), ("basic", "reason"), ("basic", "imagine"), ("control", "basic")]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]
+    pairs += [*((name, "lookahead-0") for name in ahead if name != "lookahead-0"), ("control", "control-0")]
     rows = []
     for ours, theirs in pairs:
         found = results.difference(ours, theirs)
