@@ -2,7 +2,8 @@
 
     S1 ─► S2 ─► tokenizers, vision ─► base ─► first part of each row ─► S3, S4 ─► second part ─► scores
 
-S3 and S4 are played by RIG-basic; S4 also rehearses what the teacher did in S2.
+S3 and S4 are played by RIG-basic, in further rounds by the agent of the round before; S4 also rehearses what the
+teacher did in S2.
 
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data.

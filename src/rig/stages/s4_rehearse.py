@@ -57,7 +57,8 @@ def rehearse_episode(bench: Bench[RehearseConfig], trajectory: Trajectory) -> Tr
     states = _states(bench, trajectory, [step.index for step in slips])
     made = []
     for step in sorted([*taught, *slips], key=lambda step: step.index):
-        dreamed = _dreamed(bench, trajectory.steps, step, random)
+        ahead = as_dreamed(trajectory.steps, step.index, bench.horizon(random))
+        dreamed = replace(step, dreams=tuple(takewhile(lambda dream: dream.thought is not None, ahead)))
         if step.actor == TEACHER:
             made.append(bench.reviewed(ReviewCase(step=dreamed, better=step.action), step.next_frame))
             continue
@@ -81,13 +82,6 @@ def _rare_first(steps: Sequence[Step], count: int, random: np.random.Generator) 
     weights = np.array([1 / often[step.action] for step in steps])
     chosen = random.choice(len(steps), min(count, len(steps)), replace=False, p=weights / weights.sum())
     return [steps[int(index)] for index in chosen]
-
-
-def _dreamed(bench: Bench[RehearseConfig], steps: Sequence[Step], step: Step, random: np.random.Generator) -> Step:
-    """Return `step` with what was done from there on as its dreams."""
-    ahead = steps[step.index : step.index + bench.horizon(random)]
-    told = len(list(takewhile(lambda later: later.thought is not None, ahead)))
-    return replace(step, dreams=as_dreamed(steps, step.index, told))
 
 
 def _states(bench: Bench[RehearseConfig], trajectory: Trajectory, wanted: Sequence[int]) -> dict[int, bytes]:
