@@ -486,6 +486,8 @@ def test_what_cannot_be_rehearsed_is_said(whole, made, tmp_path):
         rehearse_episode(bench, trajectory.with_steps(others))
     mute = tuple(replace(step, thought=None) for step in trajectory.steps)
     assert rehearse_episode(bench, trajectory.with_steps(mute)) is None
+    unheld = tuple(replace(step, thought="I wait. <Imagine:> So go on.") for step in trajectory.steps)
+    assert rehearse_episode(bench, trajectory.with_steps(unheld)) is None, "no conversation can hold these"
 
 
 # All of them

@@ -20,6 +20,7 @@ import numpy as np
 from rig.actions import Action
 from rig.annotators import ReviewCase
 from rig.data import Dataset
+from rig.dialogue import is_speakable
 from rig.errors import DatasetError
 from rig.records import NOISE, TEACHER, Step, Trajectory
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
@@ -51,7 +52,7 @@ def rehearse_episode(bench: Bench[RehearseConfig], trajectory: Trajectory) -> Tr
     """Return steps of an episode with reviews, or None where there is none."""
     config = bench.config
     random = np.random.default_rng([config.seed, crc32(trajectory.id.encode())])
-    usable = [step for step in trajectory.steps[:-1] if step.thought is not None]
+    usable = [step for step in trajectory.steps[:-1] if step.thought is not None and is_speakable(step.thought)]
     taught = _rare_first([step for step in usable if step.actor == TEACHER], config.states, random)
     slips = _rare_first([step for step in usable if step.actor == NOISE], config.slips, random)
     states = _states(bench, trajectory, [step.index for step in slips])
