@@ -19,7 +19,7 @@ from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import EPISODES, SUMMARY, summarise, summary_row
 from rig.recipes.config import LADDERS
-from rig.recipes.jobs import Job, in_order, needed, run_plan
+from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, run_plan
 from rig.recipes.ladder import ROWS, Ladder
 from rig.recipes.report import write_report
 from rig.records import Cost
@@ -118,6 +118,9 @@ def test_a_plan_that_was_cut_goes_on_and_does_nothing_twice(tmp_path, monkeypatc
     assert verbs[4:] == ["view"]
     run_plan(jobs, tmp_path / "logs", workers=0, here=main)
     assert len(verbs) == 5
+    assert {name: hours > 0 for name, hours in core_hours(tmp_path / "logs").items()} == dict.fromkeys(
+        ("page", "s2", "s1"), True
+    )
 
 
 def test_a_real_command_that_fails_says_why(tmp_path):
@@ -208,6 +211,8 @@ def test_jobs_run_beside_each_other_after_their_needs_and_alone_where_they_want_
     assert ended == set(needs)
     run_plan(jobs, tmp_path / "logs", workers=2)
     assert len(journal(tmp_path)) == 2 * len(jobs), "what is done is not run again"
+    assert len((tmp_path / "logs" / TIMES).read_text().splitlines()) == len(jobs)
+    assert core_hours(tmp_path / "logs")["alone"] > CORES * 0.5 / 3600 > 0
 
 
 def test_a_failure_shows_the_end_of_its_log_stops_the_rest_and_keeps_what_is_done(tmp_path, stand_in):
@@ -223,6 +228,7 @@ def test_a_failure_shows_the_end_of_its_log_stops_the_rest_and_keeps_what_is_don
     assert set(begun) == {"done", "slow", "bad"}
     assert (tmp_path / "done").exists()
     assert not (tmp_path / "slow").exists()
+    assert set(core_hours(tmp_path / "logs")) == set(begun), "what was cut has cost time as well"
     with pytest.raises(ProcessLookupError):
         os.kill(int(begun["slow"][1]), 0)
 
@@ -362,6 +368,10 @@ def keep_scores(folder, trajectories):
 def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(made, tmp_path):
     taught = list(Dataset(made.data))
     keep_scores(tmp_path / "eval" / "basic", taught)
+    times = [("s1", 1800), ("basic-1", 3600), ("basic-1", 3600), ("eval-basic", 720)]
+    (tmp_path / "logs").mkdir()
+    with (tmp_path / "logs" / TIMES).open("w") as file:
+        file.writelines(json.dumps({"job": name, "seconds": count, "threads": 2}) + "\n" for name, count in times)
     keep_scores(tmp_path / "eval" / "reason", [replace(entry, success=entry.seed % 2 == 0) for entry in taught])
     page = write_report(Ladder(LADDERS.get("crafter/debug"), tmp_path), tmp_path / "page" / "ladder.md", "A title")
     lines = page.read_text().splitlines()
@@ -381,5 +391,6 @@ def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(
     losses = sum(entry.seed % 2 for entry in taught)
     assert difference[1].startswith(f"{losses / len(taught):+.3f} [")
     assert difference[3] == f"{losses} / 0"
+    assert "All 3 jobs together: 5.4 core hours (data 1.0, training 4.0, scores 0.4)." in lines
     assert not any(row[0] in ("teacher", "RIG-lookahead, n = 1") for row in rows)
     assert not (tmp_path / "page" / "figures").exists()

@@ -22,6 +22,9 @@ from rig.data.manifest import FILE_NAME as MANIFEST_FILE
 from rig.errors import RigError
 from rig.registry import unknown_name
 
+TIMES = "times.jsonl"
+"""In the folder of logs: a line per run of a command, how long it took and how many threads it had."""
+
 _TAIL = 25
 
 
@@ -63,6 +66,8 @@ class _Running:
     job: Job
     process: subprocess.Popen
     log: Path
+    threads: int
+    since: float
 
 
 def run_plan(
@@ -83,16 +88,30 @@ def run_plan(
     order = in_order(jobs)
     logs.mkdir(parents=True, exist_ok=True)
     left = [job for job in order if not job.is_done]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with tqdm(total=len(order), initial=len(order) - len(left), desc="reproduce", unit="job") as bar:
         if not workers:
             assert here is not None, "0 workers need a way to run commands here"
             for job in left:
                 bar.set_postfix_str(job.name)
-                if here(job.arguments) or not job.is_done:
+                since = time.monotonic()
+                status = here(job.arguments)
+                _note_time(logs, job, since, cores)
+                if status or not job.is_done:
                     raise RigError(f"the job {job.name} failed: {job.command}")
                 bar.update()
         else:
-            _run_beside(left, logs, workers, bar)
+            _run_beside(left, logs, workers, cores, bar)
+
+
+def core_hours(logs: Path) -> dict[str, float]:
+    """Return what every job took so far, by name, in core hours (hours times threads), cut runs included."""
+    path = logs / TIMES
+    spent: dict[str, float] = {}
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        entry = json.loads(line)
+        spent[entry["job"]] = spent.get(entry["job"], 0.0) + entry["seconds"] * entry["threads"] / 3600
+    return spent
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:
@@ -133,15 +152,15 @@ def needed(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:
     return [job for job in jobs if job.name in kept]
 
 
-def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
+def _run_beside(left: list[Job], logs: Path, workers: int, cores: int, bar: tqdm) -> None:
     running: list[_Running] = []
     waiting = list(left)
     unfinished = {job.name for job in left}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         while waiting or running:
             for entry in [entry for entry in running if entry.process.poll() is not None]:
                 running.remove(entry)
+                _note_time(logs, entry.job, entry.since, entry.threads)
                 _check(entry)
                 unfinished.discard(entry.job.name)
                 bar.update()
@@ -158,6 +177,7 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
             entry.process.terminate()
         for entry in running:
             entry.process.wait()
+            _note_time(logs, entry.job, entry.since, entry.threads)
 
 
 def _next(waiting: Sequence[Job], running: Sequence[_Running], unfinished: set[str], workers: int) -> Job | None:
@@ -186,7 +206,13 @@ def _start(job: Job, log: Path, threads: int) -> _Running:
             stderr=subprocess.STDOUT,
             env=dict(environment),
         )
-    return _Running(job, process, log)
+    return _Running(job, process, log, threads, time.monotonic())
+
+
+def _note_time(logs: Path, job: Job, since: float, threads: int) -> None:
+    line = {"job": job.name, "seconds": round(time.monotonic() - since, 3), "threads": threads}
+    with (logs / TIMES).open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def _check(entry: _Running) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from rig.evaluate.stats import Difference, data_efficiency, interval, paired_difference
 from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
-from rig.recipes.jobs import in_order
+from rig.recipes.jobs import core_hours, in_order
 from rig.recipes.ladder import OWN, SCALED, Ladder
 from rig.storage import read_json, write_text
 
@@ -81,6 +81,7 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
         "## Reasoning",
         _reasoning_table(results),
         "## What was spent",
+        _hours_line(ladder),
         _costs_table(results),
         "## Commands",
         _commands(ladder),
@@ -347,6 +348,18 @@ def _reasoning_table(results: Results) -> str:
             )
     header = ["row", "claims checked", "true", "conclusions acted upon", "clauses that could be read"]
     return markdown(header, rows) if rows else ""
+
+
+def _hours_line(ladder: Ladder) -> str:
+    spent, verbs = core_hours(ladder.root / "logs"), {job.name: job.arguments[0] for job in ladder.jobs()}
+    parts = {"data": 0.0, "training": 0.0, "scores": 0.0}
+    for name, hours in spent.items():
+        verb = verbs.get(name, "")
+        parts["training" if verb.startswith("train") else "scores" if verb in ("eval", "imagine") else "data"] += hours
+    if not spent:
+        return ""
+    each = ", ".join(f"{part} {hours:.1f}" for part, hours in parts.items())
+    return f"All {len(spent)} jobs together: {sum(spent.values()):.1f} core hours ({each})."
 
 
 def _costs_table(results: Results) -> str:
