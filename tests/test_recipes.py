@@ -215,6 +215,20 @@ def test_jobs_run_beside_each_other_after_their_needs_and_alone_where_they_want_
     assert core_hours(tmp_path / "logs")["alone"] > CORES * 0.5 / 3600 > 0
 
 
+def test_what_most_others_wait_for_comes_first(tmp_path, stand_in):
+    jobs = [
+        stand_in("leaf"),
+        stand_in("root"),
+        stand_in("all", "linger", threads=0, needs=("root",)),
+        stand_in("b", needs=("all",)),
+        stand_in("c", needs=("b",)),
+        stand_in("after leaf", needs=("leaf",)),
+    ]
+    run_plan(jobs, tmp_path / "logs", workers=1)
+    begun = [name for word, name, *_ in journal(tmp_path) if word == "begin"]
+    assert begun == ["root", "all", "leaf", "b", "after leaf", "c"]
+
+
 def test_a_failure_shows_the_end_of_its_log_stops_the_rest_and_keeps_what_is_done(tmp_path, stand_in):
     jobs = [stand_in("done"), stand_in("slow", "sleep", needs=("done",)), stand_in("bad", "fail", needs=("done",))]
     with pytest.raises(RigError) as caught:

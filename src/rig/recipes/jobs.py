@@ -73,7 +73,7 @@ class _Running:
 def run_plan(
     jobs: Sequence[Job], logs: Path, *, workers: int = 1, here: Callable[[Sequence[str]], int] | None = None
 ) -> None:
-    """Run every job that is not done.
+    """Run every job that is not done; of those that may start, first the one that most others wait for.
 
     Args:
         jobs: the plan; needs name other jobs of it.
@@ -154,7 +154,7 @@ def needed(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:
 
 def _run_beside(left: list[Job], logs: Path, workers: int, cores: int, bar: tqdm) -> None:
     running: list[_Running] = []
-    waiting = list(left)
+    waiting = sorted(left, key=lambda job: -len(_dependents(job, left)))
     unfinished = {job.name for job in left}
     try:
         while waiting or running:
@@ -181,13 +181,19 @@ def _run_beside(left: list[Job], logs: Path, workers: int, cores: int, bar: tqdm
 
 
 def _next(waiting: Sequence[Job], running: Sequence[_Running], unfinished: set[str], workers: int) -> Job | None:
-    """Return a job that may start now, or None."""
+    """Return the first job that may start now, or None; one that wants all cores is waited for, not overtaken."""
     if len(running) >= workers or any(entry.job.threads == 0 for entry in running):
         return None
     ready = [job for job in waiting if not any(need in unfinished for need in job.needs)]
-    if running:
-        ready = [job for job in ready if job.threads]
-    return ready[0] if ready else None
+    return ready[0] if ready and (ready[0].threads or not running) else None
+
+
+def _dependents(job: Job, jobs: Sequence[Job]) -> set[str]:
+    """Return the names of the jobs that wait for `job`, directly or not."""
+    found = {job.name}
+    while more := {other.name for other in jobs if other.name not in found and found & set(other.needs)}:
+        found |= more
+    return found - {job.name}
 
 
 def _start(job: Job, log: Path, threads: int) -> _Running:

@@ -136,9 +136,9 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
-        yield self._train("base", ("--no-dream",), (), config.base_steps, config.base_rate)
-        for row in ("basic", *(row for row in ROWS if row != "basic")):  # S3 waits for RIG-basic
-            yield self._train(f"{row}-1", ROWS[row], ("s2",), config.steps, config.learning_rate, start="base")
+        yield self._train("base", ("--no-dream",), (), config.base_steps, config.base_rate, threads=0)
+        for row, flags in ROWS.items():
+            yield self._train(f"{row}-1", flags, ("s2",), config.steps, config.learning_rate, start="base")
         second = (("s2", "s2-beside"), config.second_steps, config.second_rate)
         for row, flags in ROWS.items():
             yield self._train(f"{row}-2", flags, *second, start=f"{row}-1")
@@ -178,6 +178,7 @@ class Ladder:
         *,
         start: str = "",
         lookahead: Sequence[str] = (),
+        threads: int = 1,
     ) -> Job:
         config = self.config
         words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
@@ -200,7 +201,8 @@ class Ladder:
         words += ["--start", self.agent(start)] if start else ["--vision", self.path("vision")]
         words += [] if config.compile else ["--no-compile"]
         needs = ("tokenizers", "described", *data, *lookahead, start or "vision")
-        return Job(name=run, arguments=tuple(words), result=Path(self.agent(run)) / "agent.json", needs=needs)
+        result = Path(self.agent(run)) / "agent.json"
+        return Job(name=run, arguments=tuple(words), result=result, needs=needs, threads=threads)
 
     def _scores(self) -> Iterator[Job]:
         config, last = self.config, self.lookahead_run(self.config.rounds)
