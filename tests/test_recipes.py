@@ -4,6 +4,10 @@ import json
 import os
 import random
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from rig.envs.rollout import Episode, Played
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import EPISODES, SUMMARY, summarise, summary_row
+from rig.recipes import jobs as jobs_module
 from rig.recipes.config import LADDERS
 from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, run_plan
 from rig.recipes.ladder import ROWS, Ladder
@@ -245,6 +250,28 @@ def test_a_failure_shows_the_end_of_its_log_stops_the_rest_and_keeps_what_is_don
     assert set(core_hours(tmp_path / "logs")) == set(begun), "what was cut has cost time as well"
     with pytest.raises(ProcessLookupError):
         os.kill(int(begun["slow"][1]), 0)
+
+
+def test_a_plan_that_is_terminated_takes_its_commands_along(tmp_path, stand_in):
+    code = f"""
+from pathlib import Path
+from rig.recipes.jobs import Job, run_plan
+slow = Job(name="slow", arguments=({str(tmp_path)!r}, "slow", "sleep"), result=Path({str(tmp_path / "slow")!r}))
+run_plan([slow], Path({str(tmp_path / "logs")!r}), workers=1)
+"""
+    sources = str(Path(jobs_module.__file__).parents[2])
+    plan = subprocess.Popen([sys.executable, "-c", f"import sys; sys.path.insert(0, {sources!r})\n{code}"])
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "journal").exists() or not journal(tmp_path):
+        assert time.monotonic() < deadline
+        assert plan.poll() is None
+        time.sleep(0.05)
+    plan.terminate()
+    assert plan.wait(60) == 128 + signal.SIGTERM
+    ((_, _, _, slow),) = journal(tmp_path)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(slow), 0)
+    assert set(core_hours(tmp_path / "logs")) == {"slow"}
 
 
 def test_a_command_that_leaves_no_result_has_failed(tmp_path, stand_in):

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +104,8 @@ def run_plan(
                     raise RigError(f"the job {job.name} failed: {job.command}")
                 bar.update()
         else:
-            _run_beside(left, logs, workers, cores, bar)
+            with _ended_together():
+                _run_beside(left, logs, workers, cores, bar)
 
 
 def core_hours(logs: Path) -> dict[str, float]:
@@ -150,6 +154,23 @@ def needed(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:
             kept[name] = by_name[name]
             waiting.extend(by_name[name].needs)
     return [job for job in jobs if job.name in kept]
+
+
+@contextmanager
+def _ended_together() -> Iterator[None]:
+    """Unwind at SIGTERM instead of dying on the spot, so that no command is left behind."""
+    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+        yield
+        return
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run_beside(left: list[Job], logs: Path, workers: int, cores: int, bar: tqdm) -> None:
