@@ -434,4 +434,6 @@ def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(
     assert difference[3] == f"{losses} / 0"
     assert "All 3 jobs together: 5.4 core hours (data 1.0, training 4.0, scores 0.4)." in lines
     assert not any(row[0] in ("teacher", "RIG-lookahead, n = 1") for row in rows)
+    sections = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+    assert sections == ["The ladder", "Success by task and setting", "Reasoning", "What was spent", "Commands"]
     assert not (tmp_path / "page" / "figures").exists()

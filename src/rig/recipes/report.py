@@ -63,30 +63,21 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
     """Write the page and its figures beside it; return the page."""
     results = Results(ladder)
     figures = page.parent / "figures"
-    parts = [
-        f"# {title}",
-        _head(results),
-        "## The ladder",
-        _ladder_table(results),
-        _differences_table(results),
-        "## Success by task and setting",
-        _cells_table(results),
-        "## Dreams ahead",
-        _sweep_table(results, figures, page),
-        "## Success against data",
-        _data_table(results, figures, page),
-        "## Imagination",
-        _imagination_table(results, figures, page),
-        _own_dreams_table(results),
-        "## Reasoning",
-        _reasoning_table(results),
-        "## What was spent",
-        _hours_line(ladder),
-        _costs_table(results),
-        "## Commands",
-        _commands(ladder),
-    ]
-    write_text(page, "\n\n".join(part for part in parts if part) + "\n")
+    sections = {
+        "The ladder": (_ladder_table(results), _differences_table(results)),
+        "Success by task and setting": (_cells_table(results),),
+        "Dreams ahead": (_sweep_table(results, figures, page),),
+        "Success against data": (_data_table(results, figures, page),),
+        "Imagination": (_imagination_table(results, figures, page), _own_dreams_table(results)),
+        "Reasoning": (_reasoning_table(results),),
+        "What was spent": (_hours_line(ladder), _costs_table(results)),
+        "Commands": (_commands(ladder),),
+    }
+    parts = [f"# {title}", _head(results)]
+    for name, tables in sections.items():
+        there = [table for table in tables if table]
+        parts += [f"## {name}", *there] if there else []
+    write_text(page, "\n\n".join(parts) + "\n")
     return page
 
 
