@@ -22,6 +22,7 @@ from rig.envs.rollout import Episode, Played
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import EPISODES, SUMMARY, summarise, summary_row
+from rig.provenance import cores
 from rig.recipes import jobs as jobs_module
 from rig.recipes.config import LADDERS
 from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, run_plan
@@ -30,7 +31,7 @@ from rig.recipes.report import write_report
 from rig.records import Cost
 from rig.stages import s1_collect
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CORES = cores()
 
 
 def job(name, *needs, **rest):
@@ -148,19 +149,19 @@ def note(line):
     with open(journal, "a") as file:
         file.write(line + "\\n")
 note(f"begin\t{name}\t{os.environ['OMP_NUM_THREADS']}\t{os.getpid()}")
-if rest[:1] == ["fail"]:
-    print("\\n".join(f"line {number}" for number in range(60)))
-    sys.exit(3)
 if rest[:1] == ["linger"]:
     time.sleep(0.5)
 if rest[:1] == ["sleep"]:
     time.sleep(60)
 deadline = time.time() + 30
-for other in rest[1:] if rest[:1] == ["meet"] else ():
+for other in rest[1:] if rest[:1] in (["meet"], ["fail"]) else ():
     while f"begin\t{other}\t" not in open(journal).read():
         if time.time() > deadline:
             sys.exit(f"{other} never began")
         time.sleep(0.02)
+if rest[:1] == ["fail"]:
+    print("\\n".join(f"line {number}" for number in range(60)))
+    sys.exit(3)
 if rest[:1] != ["nothing"]:
     open(os.path.join(folder, name), "w").close()
 note(f"end\t{name}")
@@ -235,7 +236,11 @@ def test_what_most_others_wait_for_comes_first(tmp_path, stand_in):
 
 
 def test_a_failure_shows_the_end_of_its_log_stops_the_rest_and_keeps_what_is_done(tmp_path, stand_in):
-    jobs = [stand_in("done"), stand_in("slow", "sleep", needs=("done",)), stand_in("bad", "fail", needs=("done",))]
+    jobs = [
+        stand_in("done"),
+        stand_in("slow", "sleep", needs=("done",)),
+        stand_in("bad", "fail", "slow", needs=("done",)),
+    ]
     with pytest.raises(RigError) as caught:
         run_plan([*jobs, stand_in("after", needs=("bad",))], tmp_path / "logs", workers=2)
     said = str(caught.value)

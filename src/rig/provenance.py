@@ -66,7 +66,7 @@ def commit(package: Path = _PACKAGE) -> dict[str, Any]:
 
 def hardware() -> dict[str, Any]:
     """Return `cpu` (model), `cores` (that this process may use) and `gpu` (names joined by ", ", or "none")."""
-    return {"cpu": _cpu(), "cores": _cores(), "gpu": ", ".join(_gpus()) or "none"}
+    return {"cpu": _cpu(), "cores": cores(), "gpu": ", ".join(_gpus()) or "none"}
 
 
 def _cpu() -> str:
@@ -77,7 +77,8 @@ def _cpu() -> str:
     return platform.processor() or platform.machine() or UNKNOWN
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -23,7 +23,9 @@ from tqdm import tqdm
 
 from rig.data.manifest import FILE_NAME as MANIFEST_FILE
 from rig.errors import RigError
+from rig.provenance import cores
 from rig.registry import unknown_name
+from rig.storage import full_disk_named
 
 TIMES = "times.jsonl"
 """In the folder of logs: a line per run of a command, how long it took and how many threads it had."""
@@ -91,7 +93,6 @@ def run_plan(
     order = in_order(jobs)
     logs.mkdir(parents=True, exist_ok=True)
     left = [job for job in order if not job.is_done]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with tqdm(total=len(order), initial=len(order) - len(left), desc="reproduce", unit="job") as bar:
         if not workers:
             assert here is not None, "0 workers need a way to run commands here"
@@ -99,13 +100,13 @@ def run_plan(
                 bar.set_postfix_str(job.name)
                 since = time.monotonic()
                 status = here(job.arguments)
-                _note_time(logs, job, since, cores)
+                _note_time(logs, job, since, cores())
                 if status or not job.is_done:
                     raise RigError(f"the job {job.name} failed: {job.command}")
                 bar.update()
         else:
             with _ended_together():
-                _run_beside(left, logs, workers, cores, bar)
+                _run_beside(left, logs, workers, bar)
 
 
 def core_hours(logs: Path) -> dict[str, float]:
@@ -173,7 +174,7 @@ def _ended_together() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run_beside(left: list[Job], logs: Path, workers: int, cores: int, bar: tqdm) -> None:
+def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
     running: list[_Running] = []
     waiting = sorted(left, key=lambda job: -len(_dependents(job, left)))
     unfinished = {job.name for job in left}
@@ -188,7 +189,7 @@ def _run_beside(left: list[Job], logs: Path, workers: int, cores: int, bar: tqdm
             job = _next(waiting, running, unfinished, workers)
             if job is not None:
                 waiting.remove(job)
-                share = max(1, cores // workers) if job.threads else cores
+                share = max(1, cores() // workers) if job.threads else cores()
                 running.append(_start(job, logs / f"{job.name}.log", share))
                 bar.set_postfix_str(", ".join(entry.job.name for entry in running))
             else:
@@ -238,7 +239,7 @@ def _start(job: Job, log: Path, threads: int) -> _Running:
 
 def _note_time(logs: Path, job: Job, since: float, threads: int) -> None:
     line = {"job": job.name, "seconds": round(time.monotonic() - since, 3), "threads": threads}
-    with (logs / TIMES).open("a") as file:
+    with full_disk_named(logs / TIMES), (logs / TIMES).open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 

@@ -342,13 +342,14 @@ def _reasoning_table(results: Results) -> str:
 
 
 def _hours_line(ladder: Ladder) -> str:
-    spent, verbs = core_hours(ladder.root / "logs"), {job.name: job.arguments[0] for job in ladder.jobs()}
+    spent = core_hours(ladder.root / "logs")
+    if not spent:
+        return ""
+    verbs = {job.name: job.arguments[0] for job in ladder.jobs()}
     parts = {"data": 0.0, "training": 0.0, "scores": 0.0}
     for name, hours in spent.items():
         verb = verbs.get(name, "")
         parts["training" if verb.startswith("train") else "scores" if verb in ("eval", "imagine") else "data"] += hours
-    if not spent:
-        return ""
     each = ", ".join(f"{part} {hours:.1f}" for part, hours in parts.items())
     return f"All {len(spent)} jobs together: {sum(spent.values()):.1f} core hours ({each})."
 
