@@ -59,6 +59,31 @@ def test_other_disk_errors_stay_what_they_are(tmp_path, monkeypatch):
         storage.write_text(tmp_path / "note.txt", "new")
 
 
+def test_lines_of_json_outlive_a_kill_in_the_middle_of_one(tmp_path):
+    path = tmp_path / "lines"
+    assert storage.read_json_lines(path) == []
+    storage.append_json_line(path, {"first": "é\n"})
+    whole = path.read_bytes()
+    for left in (b'{"second": ', b'{"second": 2}', b"x" * 100):
+        path.write_bytes(whole + left)
+        assert storage.read_json_lines(path) == [{"first": "é\n"}]
+        storage.append_json_line(path, {"second": 3})
+        assert storage.read_json_lines(path) == [{"first": "é\n"}, {"second": 3}]
+    path.write_bytes(b'{"fir')
+    storage.append_json_line(path, 1)
+    assert path.read_bytes() == b"1\n"
+    path.write_bytes(b"1\n{\n2\n")
+    with pytest.raises(RigError, match=f"{path}, line 2, is not JSON .*; restore the file, or remove it"):
+        storage.read_json_lines(path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the full disk is Linux's /dev/full")
+def test_a_line_that_finds_no_space_is_named(tmp_path):
+    (tmp_path / "lines").symlink_to("/dev/full")
+    with pytest.raises(RigError, match=r"no space left to write .*lines: "):
+        storage.append_json_line(tmp_path / "lines", 1)
+
+
 def test_folders_appear_whole_and_replace_only_when_asked(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint"
     with storage.atomic_folder(path) as folder:

@@ -108,6 +108,46 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def append_json_line(path: Path, value: Any) -> None:
+    """Add `value` to `path` as one line of JSON.
+
+    A kill or a full disk may leave the beginning of a line: `read_json_lines` leaves it out, and the next call here
+    cuts it off.
+
+    Raises:
+        RigError: the disk is full.
+    """
+    line = json.dumps(value) + "\n"
+    with full_disk_named(path), path.open("ab+") as file:
+        _cut_half_line(file)
+        file.write(line.encode())
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """Return what the whole lines of `path` hold, first to last; nothing where there is no such file.
+
+    Raises:
+        RigError: a line is not JSON.
+    """
+    found = []
+    whole, _, _ = path.read_bytes().rpartition(b"\n") if path.is_file() else (b"", b"", b"")
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            raise RigError(f"{path}, line {number}, is not JSON ({error}); restore the file, or remove it") from error
+    return found
+
+
+def _cut_half_line(file: IO[bytes]) -> None:
+    size = file.seek(0, os.SEEK_END)
+    if size:
+        file.seek(size - 1)
+        if file.read() != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
 @contextmanager
 def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty folder to fill; it becomes `path` where the block ends well, and is removed where it raises.

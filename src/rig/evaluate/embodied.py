@@ -30,7 +30,7 @@ from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
-from rig.storage import refuse_existing, write_json, write_text
+from rig.storage import append_json_line, read_json, read_json_lines, refuse_existing, write_json
 from rig.teachers import TEACHERS
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
@@ -56,14 +56,13 @@ def evaluate_embodied(
     setup = _Setup.of(config)
     done = _open(out, config)  # not before: a wrong name leaves no folder behind
     wanted = [episode for episode in setup.episodes if episode.id not in done]
-    with (out / EPISODES).open("a") as file, tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
+    with tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
         for played in setup.play(wanted):
-            file.write(json.dumps(summary_row(played, setup.checker)) + "\n")
-            file.flush()
+            append_json_line(out / EPISODES, summary_row(played, setup.checker))
             bar.update()
             if keep is not None:
                 keep.append(played.trajectory)
-    summary = summarise(_rows(out), config)
+    summary = summarise(read_json_lines(out / EPISODES), config)
     write_json(out / SUMMARY, summary)
     return summary
 
@@ -241,30 +240,16 @@ def _refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
     if not resume:
         refuse_existing(out, "continue it with --resume, or choose another folder with --out")
     path = out / "config.json"
-    changed = (
-        differences(json.loads(path.read_text()), json.loads(json.dumps(asdict(config)))) if path.is_file() else []
-    )
+    changed = differences(read_json(path), json.loads(json.dumps(asdict(config)))) if path.is_file() else []
     if changed:
         raise RigError(f"{out} holds results of another configuration: {'; '.join(changed[:5])}")
 
 
 def _open(out: Path, config: EmbodiedConfig) -> set[str]:
-    """Return the ids of the episodes that `out` holds already, cutting off a half-written line."""
+    """Return the ids of the episodes that `out` holds already; one whose line a kill cut short is played again."""
     write_json(out / "config.json", asdict(config))
-    rows = _rows(out)
-    write_text(out / EPISODES, "".join(json.dumps(row) + "\n" for row in rows))
+    rows = read_json_lines(out / EPISODES)
     return {Episode(task=row["task"], setting=row["setting"], seed=row["seed"]).id for row in rows}
-
-
-def _rows(out: Path) -> list[dict[str, Any]]:
-    path = out / EPISODES
-    rows = []
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # the line that a kill cut short: its episode is played again
-    return rows
 
 
 def _actor(config: EmbodiedConfig) -> tuple[Any, Actor, str]:

@@ -25,7 +25,7 @@ from rig.data.manifest import FILE_NAME as MANIFEST_FILE
 from rig.errors import RigError
 from rig.provenance import cores
 from rig.registry import unknown_name
-from rig.storage import full_disk_named
+from rig.storage import append_json_line, read_json_lines
 
 TIMES = "times.jsonl"
 """In the folder of logs: a line per run of a command, how long it took and how many threads it had."""
@@ -111,10 +111,8 @@ def run_plan(
 
 def core_hours(logs: Path) -> dict[str, float]:
     """Return what every job took so far, by name, in core hours (hours times threads), cut runs included."""
-    path = logs / TIMES
     spent: dict[str, float] = {}
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        entry = json.loads(line)
+    for entry in read_json_lines(logs / TIMES):
         spent[entry["job"]] = spent.get(entry["job"], 0.0) + entry["seconds"] * entry["threads"] / 3600
     return spent
 
@@ -238,9 +236,8 @@ def _start(job: Job, log: Path, threads: int) -> _Running:
 
 
 def _note_time(logs: Path, job: Job, since: float, threads: int) -> None:
-    line = {"job": job.name, "seconds": round(time.monotonic() - since, 3), "threads": threads}
-    with full_disk_named(logs / TIMES), (logs / TIMES).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    took = round(time.monotonic() - since, 3)
+    append_json_line(logs / TIMES, {"job": job.name, "seconds": took, "threads": threads})
 
 
 def _check(entry: _Running) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rig.evaluate.embodied import EPISODES
 from rig.evaluate.stats import Difference, data_efficiency, interval, paired_difference
 from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
 from rig.recipes.ladder import OWN, SCALED, Ladder
-from rig.storage import read_json, write_text
+from rig.storage import read_json, read_json_lines, write_text
 
 NAMES = {
     "action": "action only",
@@ -42,8 +42,7 @@ class Results:
 
     def episodes(self, name: str) -> dict[str, float]:
         """Return success by episode of the row `name`."""
-        path = self.ladder.root / "eval" / name / "episodes.jsonl"
-        rows = map(json.loads, path.read_text().splitlines())
+        rows = read_json_lines(self.ladder.root / "eval" / name / EPISODES)
         return {f"{row['task']}/{row['setting']}/{row['seed']}": float(row["success"]) for row in rows}
 
     def difference(self, ours: str, theirs: str) -> Difference | None:

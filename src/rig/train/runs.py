@@ -21,7 +21,16 @@ from tqdm import tqdm
 from rig.data.manifest import differences
 from rig.errors import CheckpointError, RigError
 from rig.provenance import provenance
-from rig.storage import Lock, atomic_file, full_disk_named, refuse_existing, write_json, write_text
+from rig.storage import (
+    Lock,
+    append_json_line,
+    atomic_file,
+    full_disk_named,
+    read_json_lines,
+    refuse_existing,
+    write_json,
+    write_text,
+)
 from rig.train.config import FrameTraining
 
 STATE_FILE = "state.pt"
@@ -110,19 +119,16 @@ class Run:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the metrics, and to TensorBoard where it is installed."""
-        line = json.dumps({"step": step, **{name: float(value) for name, value in values.items()}})
-        with full_disk_named(self.folder / METRICS_FILE):
-            with (self.folder / METRICS_FILE).open("a") as file:
-                file.write(line + "\n")
+        numbers = {name: float(value) for name, value in values.items()}
+        append_json_line(self.folder / METRICS_FILE, {"step": step, **numbers})
+        with full_disk_named(self.folder):
             events = self._tensorboard()
-            for name, value in values.items() if events else ():
-                events.add_scalar(name, float(value), step)
+            for name, value in numbers.items() if events else ():
+                events.add_scalar(name, value, step)
 
     def metrics(self) -> list[dict[str, float]]:
         """Return every whole line of the metrics; a full disk or a kill may have cut the last one."""
-        path = self.folder / METRICS_FILE
-        lines = path.read_text().split("\n")[:-1] if path.is_file() else []
-        return [json.loads(line) for line in lines]
+        return read_json_lines(self.folder / METRICS_FILE)
 
     def close(self) -> None:
         """Close the run's files and let another process have it."""
