@@ -46,13 +46,13 @@ class Engine:
         Raises:
             RigError: the frames are of another size.
         """
-        vq, model, size = self.model.model.vqmodel, self.model, self.model.config.vision.image_size
+        vq, size = self.model.model.vqmodel, self.model.config.vision.image_size
         if frames.shape[1:] != (size, size, 3):
             raise RigError(f"frames of {frames.shape[1:]} where the model takes ({size}, {size}, 3); resize them")
         codes = [np.zeros((0, vq.config.num_tokens), np.uint16)]
-        for chunk in _chunks(frames, model.device):
+        for chunk in _chunks(frames, self.model.device):
             pixels = _resized(frames_to_pixels(chunk), vq.config.image_size)
-            codes.append(vq.encode(pixels.to(model.dtype)).cpu().numpy().astype(np.uint16))
+            codes.append(vq.encode(pixels).cpu().numpy().astype(np.uint16))
         return np.concatenate(codes)
 
     @torch.inference_mode()

@@ -78,7 +78,6 @@ def decode(
     where = torch.from_numpy(columns).to(device)
     every = torch.arange(rows, device=device)
     mask = None if level else _beyond(where, extent, x_RD.dtype)
-    groups = decoder.config.num_heads // decoder.config.num_kv_heads
     for index, layer in enumerate(decoder.blocks):
         q_RHd, k_RKd, v_RKd = project(layer, x_RD, cos, sin)
         keys, values = cache.layer(index)
@@ -87,10 +86,22 @@ def decode(
                 store[:, :, extent - 1] = new
             else:
                 store[every, :, where] = new
-        q = q_RHd.unflatten(1, (-1, groups))
-        attended = scaled_dot_product_attention(q, keys[:, :, :extent], values[:, :, :extent], attn_mask=mask)
-        x_RD = finish(layer, x_RD, attended.flatten(1, 2))
+        attended = _attend_one(q_RHd, keys[:, :, :extent], values[:, :, :extent], mask)
+        x_RD = finish(layer, x_RD, attended)
     return decoder.norm(x_RD)
+
+
+def _attend_one(q_RHd: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """Return what the heads of one token per row attend to, [R, H, d].
+
+    The query heads of a group stand as so many queries beside each other, but on a CPU in bfloat16, where attention is
+    twice as fast over one query at a time.
+    """
+    if keys.device.type == "cpu" and keys.dtype == torch.bfloat16:
+        alone = q_RHd[:, :, None]
+        return scaled_dot_product_attention(alone, keys, values, attn_mask=mask, enable_gqa=True)[:, :, 0]
+    grouped = q_RHd.unflatten(1, (keys.shape[1], -1))
+    return scaled_dot_product_attention(grouped, keys, values, attn_mask=mask).flatten(1, 2)
 
 
 def _beyond(columns: Tensor, extent: int, dtype: torch.dtype) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rig.bundle import Dtype
 from rig.errors import RigError
 
 
@@ -24,6 +25,8 @@ class EmbodiedConfig:
         thought_tokens: the longest thought.
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
         batch_size: worlds side by side.
+        dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
+            it. In bfloat16 an episode may turn out otherwise in another batch.
         imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
     """
 
@@ -38,6 +41,7 @@ class EmbodiedConfig:
     thought_tokens: int = 96
     temperature: float = 0.5
     batch_size: int = 64
+    dtype: Dtype = "auto"
     imagine: bool = False
 
 
@@ -59,6 +63,7 @@ class ImaginationConfig:
         teacher: who plays, if it is a teacher.
         reasoner: who writes the thoughts that are given beside the teacher's actions.
         batch_size: chains, or worlds of the agent, side by side.
+        dtype: as in `EmbodiedConfig`.
     """
 
     agent: str
@@ -72,6 +77,7 @@ class ImaginationConfig:
     teacher: str = "crafter"
     reasoner: str = "crafter"
     batch_size: int = 64
+    dtype: Dtype = "auto"
 
     def __post_init__(self) -> None:
         if min(self.chains, self.depth, self.batch_size) < 1:

@@ -62,7 +62,7 @@ def evaluate_embodied(
             bar.update()
             if keep is not None:
                 keep.append(played.trajectory)
-    summary = summarise(read_json_lines(out / EPISODES), config)
+    summary = summarise(read_json_lines(out / EPISODES), config) | {"runs_in": setup.runs_in}
     write_json(out / SUMMARY, summary)
     return summary
 
@@ -97,6 +97,11 @@ class _Setup:
             checker=checker_of(world.name),
             batch_size=config.batch_size,
         )
+
+    @property
+    def runs_in(self) -> dict[str, str]:
+        """Device and dtype of the agent's network; nothing of a teacher."""
+        return self.actor.policy.engine.model.runs_in if isinstance(self.actor, PolicyActor) else {}
 
     def play(self, episodes: Sequence[Episode]) -> Iterator[Played]:
         lineage = Lineage(stage="live", actor=self.name)
@@ -257,7 +262,7 @@ def _actor(config: EmbodiedConfig) -> tuple[Any, Actor, str]:
     if kind == "teacher":
         environment = config.environment or "crafter"
         return (lambda: make_world(environment)), TeacherActor(TEACHERS.get(name)()), name
-    bundle = Bundle.load(config.agent)
+    bundle = Bundle.load(config.agent).for_running(config.dtype)
     environment = config.environment or bundle.environment
     policy = PolicyConfig(
         form=replace(bundle.form, read_back=config.read_back),

@@ -53,7 +53,7 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     """
     out = Path(out)
     refuse_existing(out / "imagination.json", "choose another folder with --out")
-    bundle = Bundle.load(config.agent)
+    bundle = Bundle.load(config.agent).for_running(config.dtype)
     if not bundle.form.dream:
         raise RigError(f"{config.agent} was trained without dreams; there is nothing to score")
     chains = list(real_chains(bundle, config))
@@ -140,6 +140,7 @@ def score_chains(
     return {
         "config": asdict(config),
         "provenance": provenance(),
+        "runs_in": bundle.model.runs_in,
         "chains": len(chains),
         "noise_actions": float(np.mean([step.actor == NOISE for chain in chains for step in chain[:-1]])),
         "dream": [judge.scores(dreams[:, k], truth[:, k], k) for k in range(config.depth)],

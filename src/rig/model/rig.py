@@ -96,6 +96,22 @@ class RIG(nn.Module):
         """What the weights are stored in."""
         return self.lm_head.weight.dtype
 
+    @property
+    def runs_in(self) -> dict[str, str]:
+        """The names of `device` and `dtype`, for reports."""
+        return {"device": self.device.type, "dtype": str(self.dtype).removeprefix("torch.")}
+
+    def place(self, device: torch.device, dtype: torch.dtype) -> RIG:
+        """Move the network to `device`, and store it there in `dtype`; return it.
+
+        The VQ tokenizer stays in full precision: it decodes the same codes to the same pixels wherever it runs.
+        """
+        body = self.model
+        for part in (*(child for child in body.children() if child is not body.vqmodel), self.lm_head):
+            part.to(device=device, dtype=dtype)
+        body.vqmodel.to(device)
+        return self
+
     def train(self, mode: bool = True) -> RIG:
         """Set training mode for everything but the frozen tokenizer."""
         super().train(mode)

@@ -116,10 +116,12 @@ def _head(results: Results) -> str:
     agents = [row["config"] for row in rows if not row["config"]["agent"].startswith("teacher:")]
     drawn = "/".join(f"{heat:g}" for heat in sorted({found["temperature"] for found in agents}))
     drawing = f", thoughts and actions drawn at temperature {drawn}, dreams greedily" if agents else ""
+    precision = "/".join(sorted({row["runs_in"]["dtype"] for row in rows if row.get("runs_in")}))
+    computing = f"; agents in {precision}" if precision else ""
     text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
         f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}){drawing}. "
-        f"Machine: {'; '.join(machines)}. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
+        f"Machine: {'; '.join(machines)}{computing}. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
         "Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and setting "
         "weighing the same; bootstrap over episodes elsewhere."
     )

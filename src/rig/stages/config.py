@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rig.bundle import Dtype
 from rig.errors import RigError
 
 
@@ -124,6 +125,8 @@ class LookaheadConfig(ReviewingConfig):
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first: the agent learned from them.
         batch_size: worlds side by side.
+        dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
+            it. In bfloat16 an episode may turn out otherwise in another batch.
     """
 
     agent: str
@@ -132,6 +135,7 @@ class LookaheadConfig(ReviewingConfig):
     episodes: int = 12
     skip: int = 0
     batch_size: int = 64
+    dtype: Dtype = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()

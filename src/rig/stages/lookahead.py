@@ -114,7 +114,7 @@ class Workshop(Bench[LookaheadConfig]):
     """
 
     def __init__(self, config: LookaheadConfig) -> None:
-        self.bundle = Bundle.load(config.agent)
+        self.bundle = Bundle.load(config.agent).for_running(config.dtype)
         super().__init__(config, self.bundle.environment)
         self.policy: Policy = build_policy(
             self.bundle, PolicyConfig(form=self.bundle.form), dreams_ahead=len(config.horizons)
