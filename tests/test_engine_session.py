@@ -1,5 +1,6 @@
 """A session's cache gives what one pass over the whole sequence gives, whatever was forked, rewound or batched."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -382,12 +383,26 @@ def test_no_rows_write_nothing(engine):
     assert engine.decode_images(np.zeros((0, 16), np.uint16)).shape == (0, 32, 32, 3)
 
 
-def test_half_precision_plays_too(engine):
-    model = RIG(CONFIG, seed=0).to(torch.bfloat16)
-    session = Engine(model, capacity=480).session([1, 2])
-    session.append([0, 1], [prefix(conversation(0)), prefix(conversation(1))])
+def test_half_precision_says_nearly_the_same_and_sees_the_very_same_codes(engine):
+    half = copy.deepcopy(engine.model).place(torch.device("cpu"), torch.bfloat16)
+    assert half.runs_in == {"device": "cpu", "dtype": "bfloat16"}
+    assert engine.model.runs_in["dtype"] == "float32"
+    played = Engine(half, capacity=480)
+    conversations = [conversation(seed, dreams=1) for seed in (0, 1)]
+    expected = [uncached(engine, tokens) for tokens in conversations]
+    session = played.session([1, 2])
+    session.append([0, 1], [prefix(tokens) for tokens in conversations])
+    lengths = [session.length(row) for row in (0, 1)]
+    for rows in ([0], [1], [0, 1]):
+        for row, found in zip(rows, session.next_token_logits(rows, Kind.TEXT), strict=True):
+            wanted = expected[row][Kind.TEXT, lengths[row] - 1]
+            assert found.dtype == torch.bfloat16
+            assert 0 < (found.float() - wanted).std() < 0.05 * wanted.std()
     assert len(play(session, [0, 1], [4, 9])) == 2
-    assert Engine(model, capacity=1).decode_images(np.zeros((1, 16), np.uint16)).shape == (1, 32, 32, 3)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    codes = played.encode_images(frames)
+    assert np.array_equal(codes, engine.encode_images(frames))
+    assert np.array_equal(played.decode_images(codes), engine.decode_images(codes))
 
 
 def test_frames_to_codes_and_back(engine):

@@ -41,7 +41,7 @@ def timeless(value):
 
 def agent_config(made, **changes):
     """Short thoughts keep an untrained agent quick."""
-    settings = {"tasks": TABLE, "episodes": 2, "thought_tokens": 4, **changes}
+    settings = {"tasks": TABLE, "episodes": 2, "thought_tokens": 4, "dtype": "float32", **changes}
     return EmbodiedConfig(agent=str(made.agent), **settings)
 
 

@@ -14,7 +14,8 @@ from rig.dialogue import Format, Kind, Role, basic_conversation, lookahead_conve
 from rig.engine import Sampler
 from rig.envs import Split, make_world
 from rig.envs.rollout import Episode, play
-from rig.errors import RigError
+from rig.errors import RigError, UnknownNameError
+from rig.model import best_device
 from rig.policy import PolicyConfig
 from rig.records import Cost, Lineage, Observation, fake_frame
 from rig.teachers import TEACHERS
@@ -67,6 +68,31 @@ def test_a_decision_follows_from_its_observation_and_seed_alone(bundle):
     alone = policy.decide(seen[2:3], [7])[0]
     assert (alone.thought, alone.action) == (together[2].thought, together[2].action)
     assert np.array_equal(alone.dreams[0].codes, together[2].dreams[0].codes)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "dtype", "found"),
+    [
+        (torch.bfloat16, "auto", "bfloat16"),
+        (torch.float32, "auto", "float32"),
+        (torch.bfloat16, "float32", "float32"),
+        (torch.float32, "bfloat16", "bfloat16"),
+    ],
+)
+def test_an_agent_runs_in_what_the_hardware_is_fast_at_or_in_what_is_asked_for(
+    made, monkeypatch, hardware, dtype, found
+):
+    monkeypatch.setattr("rig.model.compute_dtype", lambda device: hardware)
+    ready = Bundle.load(made.agent).for_running(dtype)
+    assert ready.model.runs_in == {"device": best_device().type, "dtype": found}
+    assert next(ready.model.model.vqmodel.parameters()).dtype == torch.float32
+    (decision,) = policy_of(ready, dreams=1).decide(observations(1), [3])
+    assert decision.dreams[0].frame is not None
+
+
+def test_an_unknown_dtype_is_named(bundle):
+    with pytest.raises(UnknownNameError, match=r"unknown dtype 'float16'.* Known: auto, bfloat16, float32"):
+        bundle.for_running("float16")
 
 
 class Dictated:

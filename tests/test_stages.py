@@ -73,6 +73,7 @@ def lookahead(root, kind=LookaheadConfig, **changes):
         states=99,
         horizons=(0, 1),
         batch_size=2,
+        dtype="float32",
     )
     return replace(config, **changes)
 
