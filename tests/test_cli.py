@@ -13,6 +13,9 @@ from test_data_importers import LINES, episode
 
 from rig.cli.main import VERBS, describe, main, overview, read_verb
 from rig.data import Dataset
+from rig.errors import RigError
+from rig.evaluate.beside import play_beside
+from rig.evaluate.config import EmbodiedConfig
 from rig.teachers.crafter import CrafterExpert
 
 ASK_EVERY_VERB_FOR_HELP = """
@@ -338,6 +341,27 @@ def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_p
     assert "RIG-basic first" in page
     saved = json.loads((tmp_path / "demo" / "summary.json").read_text())
     assert saved == {name: value for name, value in summary.items() if name != "text"}
+
+
+def test_the_demonstration_is_the_same_in_several_processes(capsys, made, tmp_path, monkeypatch):
+    words = ("--agent", made.agent, "--tasks", "place_table", "collect_wood/tool")
+    found = {}
+    for count in (1, 2):
+        monkeypatch.setattr("rig.evaluate.beside.cores", lambda count=count: count)
+        found[count] = result(capsys, "demo", *words, "--out", tmp_path / f"demo-{count}")
+    for name in ("RIG-basic", "RIG-lookahead, n = 1"):
+        one, two = (found[count][name] for count in (1, 2))
+        assert one["episodes"] == two["episodes"] == 3
+        assert one["cells"] == two["cells"]
+        assert one["cost_per_decision"]["text_tokens"] == two["cost_per_decision"]["text_tokens"]
+        assert one["reviews"] == two["reviews"]
+
+
+def test_what_ends_a_process_ends_the_demonstration(made, monkeypatch):
+    monkeypatch.setattr("rig.evaluate.beside.cores", lambda: 2)
+    config = EmbodiedConfig(agent=str(made.agent), tasks=("place_table",), episodes=0)
+    with pytest.raises(RigError, match="0 episodes: at least one"):
+        play_beside({"one": config})
 
 
 def test_a_published_agent_has_a_card_with_its_making_and_scores(capsys, made, tmp_path):

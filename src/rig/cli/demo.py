@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rig.annotators import checker_of
 from rig.cli.tables import table
+from rig.envs import TOOL, make_world
 from rig.envs.rollout import Played
+from rig.evaluate.beside import play_beside
 from rig.evaluate.config import EmbodiedConfig
-from rig.evaluate.embodied import by_cell, play_config, summarise, summary_row
+from rig.evaluate.embodied import by_cell, environment_of, summarise, summary_row
 from rig.storage import write_json
 from rig.viewer import render_trace
 
 
 def run_demo(config: EmbodiedConfig, dreams: int, out: Path) -> dict[str, Any]:
-    """Play without and with dreams, write `trace.html` and `summary.json` into `out`, and return the summary."""
+    """Play without and with dreams, write `trace.html` and `summary.json` into `out`, and return the summary.
+
+    Args:
+        config: who plays what; every task once where it names none.
+        dreams: n of RIG-lookahead.
+        out: the folder.
+    """
     started = time.perf_counter()
+    if not config.tasks:
+        config = replace(config, tasks=tuple(_every_task(config)))
     kinds = {"RIG-basic": config, f"RIG-lookahead, n = {dreams}": replace(config, dreams=dreams)}
-    played = {name: list(play_config(kind)) for name, kind in kinds.items()}
+    played = play_beside(kinds)
     shown = [episode.trajectory for name in played for episode in _shown(played[name])]
     page = render_trace(
         shown,
@@ -38,6 +48,13 @@ def run_demo(config: EmbodiedConfig, dreams: int, out: Path) -> dict[str, Any]:
     }
     write_json(out / "summary.json", summary)
     return {"text": f"{_table(rows)}\n\nopen {page}", **summary}
+
+
+def _every_task(config: EmbodiedConfig) -> Iterator[str]:
+    """Yield every task as "task/setting": the setting with tools, where it has one, for it is the shorter."""
+    tasks = make_world(environment_of(config)).tasks
+    for task in tasks:
+        yield f"{task.name}/{TOOL if TOOL in task.starts else next(iter(task.starts))}"
 
 
 def _scored(played: Played) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class Demo:
     Attributes:
         agent: folder of the agent.
         out: folder of trace.html and summary.json.
-        tasks: "task" or "task/setting"; all where none is given.
+        tasks: "task" or "task/setting"; where none is given every task once, with tools if it can be.
         episodes: episodes per task and setting, of each kind.
         dreams: n of RIG-lookahead.
         batch_size: worlds side by side.
@@ -188,7 +188,13 @@ class Demo:
         from rig.cli.demo import run_demo
         from rig.evaluate.config import EmbodiedConfig
 
-        config = EmbodiedConfig(agent=self.agent, tasks=self.tasks, episodes=self.episodes, batch_size=self.batch_size)
+        config = EmbodiedConfig(
+            agent=self.agent,
+            tasks=self.tasks,
+            episodes=self.episodes,
+            batch_size=self.batch_size,
+            dtype="float32",  # for few worlds as fast as any, and the same episodes on every machine
+        )
         return run_demo(config, self.dreams, Path(self.out))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from rig.actors import PolicyActor, TeacherActor, build_policy
 from rig.annotators import ClaimChecker, checker_of
-from rig.bundle import Bundle
+from rig.bundle import Bundle, read_agent
 from rig.data.manifest import differences
 from rig.engine import Sampler
 from rig.envs import Split, World, make_world
@@ -34,6 +34,8 @@ from rig.storage import append_json_line, read_json, read_json_lines, refuse_exi
 from rig.teachers import TEACHERS
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
+
+_TAUGHT = "teacher:"
 
 
 def evaluate_embodied(
@@ -78,7 +80,7 @@ def play_config(config: EmbodiedConfig) -> Iterator[Played]:
 class _Setup:
     """What a configuration asks for: who plays which episodes where, and who checks the thoughts."""
 
-    make: Callable[[], World]
+    environment: str
     actor: Actor
     name: str
     episodes: Sequence[Episode]
@@ -87,10 +89,10 @@ class _Setup:
 
     @staticmethod
     def of(config: EmbodiedConfig) -> _Setup:
-        make, actor, name = _actor(config)
-        world = make()
+        actor, name = _actor(config)
+        world = make_world(environment_of(config))
         return _Setup(
-            make=make,
+            environment=world.name,
             actor=actor,
             name=name,
             episodes=evaluation_episodes(world, config),
@@ -105,7 +107,9 @@ class _Setup:
 
     def play(self, episodes: Sequence[Episode]) -> Iterator[Played]:
         lineage = Lineage(stage="live", actor=self.name)
-        return play(self.make, self.actor, episodes, batch_size=self.batch_size, lineage=lineage)
+        return play(
+            lambda: make_world(self.environment), self.actor, episodes, batch_size=self.batch_size, lineage=lineage
+        )
 
 
 def with_verdicts(trajectory: Trajectory, checker: ClaimChecker | None) -> Trajectory:
@@ -257,13 +261,21 @@ def _open(out: Path, config: EmbodiedConfig) -> set[str]:
     return {Episode(task=row["task"], setting=row["setting"], seed=row["seed"]).id for row in rows}
 
 
-def _actor(config: EmbodiedConfig) -> tuple[Any, Actor, str]:
-    kind, _, name = config.agent.partition(":")
-    if kind == "teacher":
-        environment = config.environment or "crafter"
-        return (lambda: make_world(environment)), TeacherActor(TEACHERS.get(name)()), name
+def environment_of(config: EmbodiedConfig) -> str:
+    """Return the name of the world that `config` plays in.
+
+    Raises:
+        CheckpointError: it is the agent's own, and the agent cannot be read.
+    """
+    is_taught = config.agent.startswith(_TAUGHT)
+    return config.environment or ("crafter" if is_taught else read_agent(config.agent)["environment"])
+
+
+def _actor(config: EmbodiedConfig) -> tuple[Actor, str]:
+    if config.agent.startswith(_TAUGHT):
+        name = config.agent.removeprefix(_TAUGHT)
+        return TeacherActor(TEACHERS.get(name)()), name
     bundle = Bundle.load(config.agent).for_running(config.dtype)
-    environment = config.environment or bundle.environment
     policy = PolicyConfig(
         form=replace(bundle.form, read_back=config.read_back),
         dreams=config.dreams,
@@ -271,7 +283,7 @@ def _actor(config: EmbodiedConfig) -> tuple[Any, Actor, str]:
         text=Sampler(temperature=config.temperature),
         imagine=config.imagine and bundle.form.dream and not config.dreams,
     )
-    return (lambda: make_world(environment)), PolicyActor(build_policy(bundle, policy)), Path(config.agent).parent.name
+    return PolicyActor(build_policy(bundle, policy)), Path(config.agent).parent.name
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:
