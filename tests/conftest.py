@@ -8,9 +8,12 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
+from hypothesis import settings
 from makers import make_agent, make_data, make_tokenizers
 
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other, and tests run side by side
+settings.register_profile("rig", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("rig")
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def trajectories(draw, space):
 
 @pytest.mark.parametrize("space", [CRAFTER, MINERL], ids=lambda space: space.name)
 def test_write_then_read_is_the_identity(space, tmp_path_factory):
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(st.lists(trajectories(space), min_size=1, max_size=3))
     def check(several):
         several = [replace(one, id=f"t{number}") for number, one in enumerate(several)]

@@ -79,7 +79,7 @@ def visible(step, form):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**16),
     thoughts,

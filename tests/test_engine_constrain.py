@@ -55,7 +55,7 @@ def action_of(automaton, tokenizer, ids):
 def test_every_walk_is_a_legal_action(name, space):
     automaton = CONSTRAINTS[name, space]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.integers(0, 2**32))
     def check(seed):
         random = np.random.default_rng(seed)
@@ -126,7 +126,7 @@ def test_an_action_may_end_with_the_end_of_the_turn():
     CRAFTER.parse(ATOMIC.decode(ids[:-1]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.sampled_from(list(TOKENIZERS)), st.integers(0, 30))
 def test_thoughts_are_ordinary_text_up_to_the_phrase(seed, name, max_tokens):
     tokenizer = TOKENIZERS[name]
