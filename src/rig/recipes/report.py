@@ -50,7 +50,7 @@ class Results:
         if not {ours, theirs} <= set(self.embodied):
             return None
         mine, others = self.episodes(ours), self.episodes(theirs)
-        shared = mine.keys() & others.keys()
+        shared = sorted(mine.keys() & others.keys())  # in one order, for the bootstrap draws by place
         return paired_difference({key: mine[key] for key in shared}, {key: others[key] for key in shared})
 
     def _read(self, folder: str, file: str) -> dict[str, dict[str, Any]]:
