@@ -383,6 +383,16 @@ def test_no_rows_write_nothing(engine):
     assert engine.decode_images(np.zeros((0, 16), np.uint16)).shape == (0, 32, 32, 3)
 
 
+def test_half_precision_plays_too(engine):
+    model = RIG(CONFIG, seed=0).to(torch.bfloat16)
+    session = Engine(model, capacity=480).session([1, 2])
+    session.append([0, 1], [prefix(conversation(0)), prefix(conversation(1))])
+    assert len(play(session, [0, 1], [4, 9])) == 2
+    small = Engine(model, capacity=1)
+    assert small.decode_images(np.zeros((1, 16), np.uint16)).shape == (1, 32, 32, 3)
+    assert small.encode_images(np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 16)
+
+
 def test_half_precision_says_nearly_the_same_and_sees_the_very_same_codes(engine):
     half = copy.deepcopy(engine.model).place(torch.device("cpu"), torch.bfloat16)
     assert half.runs_in == {"device": "cpu", "dtype": "bfloat16"}
@@ -398,7 +408,6 @@ def test_half_precision_says_nearly_the_same_and_sees_the_very_same_codes(engine
             wanted = expected[row][Kind.TEXT, lengths[row] - 1]
             assert found.dtype == torch.bfloat16
             assert 0 < (found.float() - wanted).std() < 0.05 * wanted.std()
-    assert len(play(session, [0, 1], [4, 9])) == 2
     frames = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     codes = played.encode_images(frames)
     assert np.array_equal(codes, engine.encode_images(frames))

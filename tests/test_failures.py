@@ -406,16 +406,16 @@ def test_codes_on_a_full_disk_are_computed_once_there_is_space(made, disk):
 @pytest.mark.parametrize(
     ("size", "file", "step"),
     [
-        ("4k", "/metrics.jsonl", None),
-        ("8k", "(/metrics.jsonl|/state.pt|)", None),  # or TensorBoard's own file, which goes by the folder's name
-        ("1m", "/state.pt", None),
-        ("3m", "/state.pt", 2),
-        ("5m", "/agent/model.safetensors", 4),
+        ("4k", "metrics.jsonl", None),
+        ("8k", "(metrics.jsonl|state.pt)", None),
+        ("1m", "state.pt", None),
+        ("3m", "state.pt", 2),
+        ("5m", "agent/model.safetensors", 4),
     ],
 )
 def test_a_trainer_on_a_full_disk_goes_on_where_it_was(made, disk, size, file, step):
     config, folder = agent_training(made.data, made.tokenizers), disk(size) / "run"
-    with pytest.raises(RigError, match=rf"no space left to write .*disk/run{file}: .* MB are free.*run again"):
+    with pytest.raises(RigError, match=rf"no space left to write .*disk/run/{file}: .* MB are free.*run again"):
         train_agent(config, folder)
     assert (folder / "state.pt").exists() == (step is not None)
     if step is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -25,32 +25,35 @@ def play_beside(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Played]]:
     Each process plays its tasks and settings of the first kind, then of the next. In float32 the episodes are the same
     as in one process.
 
+    Args:
+        kinds: ways to play the same tasks of the same world, by name.
+
     Raises:
         RigError: as `play_config`.
     """
-    shares = {name: _shares(config) for name, config in kinds.items()}
+    shares = _shares(next(iter(kinds.values())))
+    works = [{name: replace(config, tasks=share) for name, config in kinds.items()} for share in shares]
     played: dict[str, list[Played]] = {name: [] for name in kinds}
-    count = sum(len(share.tasks) * share.episodes for parts in shares.values() for share in parts)
+    count = sum(map(len, shares)) * sum(config.episodes for config in kinds.values())
     with tqdm(total=count, desc="play", unit="episode") as bar:
-        for name, episode in _all(shares):
+        for name, episode in _all(works):
             played[name].append(episode)
             bar.update()
     return played
 
 
-def _shares(config: EmbodiedConfig) -> list[EmbodiedConfig]:
-    """Return `config` for one process each, long tasks and short ones dealt out evenly."""
+def _shares(config: EmbodiedConfig) -> list[tuple[str, ...]]:
+    """Return the tasks and settings of one process each, long and short ones dealt out evenly."""
     from rig.model import best_device
 
     tasks = make_world(environment_of(config)).tasks
     cells = sorted(tasks.cells(config.tasks), key=lambda cell: -cell[0].start(cell[1]).limit)
     workers = min(cores(), _MOST_WORKERS, len(cells)) if best_device().type == "cpu" else 1
     names = [f"{task.name}/{setting}" for task, setting in cells]
-    return [replace(config, tasks=tuple(names[first::workers])) for first in range(workers)]
+    return [tuple(names[first::workers]) for first in range(workers)]
 
 
-def _all(shares: Mapping[str, list[EmbodiedConfig]]) -> Iterator[tuple[str, Played]]:
-    works = [dict(zip(shares, parts, strict=True)) for parts in zip(*shares.values(), strict=True)]
+def _all(works: Sequence[Mapping[str, EmbodiedConfig]]) -> Iterator[tuple[str, Played]]:
     if len(works) == 1:
         yield from _one_by_one(works[0])
         return

@@ -8,6 +8,9 @@ from typing import Literal
 from rig.bundle import Dtype
 from rig.errors import RigError
 
+TAUGHT = "teacher:"
+"""What a teacher's name begins with where an agent's folder could stand."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbodiedConfig:

@@ -25,7 +25,7 @@ from rig.engine import Sampler
 from rig.envs import Split, World, make_world
 from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError
-from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.config import TAUGHT, EmbodiedConfig
 from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
@@ -34,8 +34,6 @@ from rig.storage import append_json_line, read_json, read_json_lines, refuse_exi
 from rig.teachers import TEACHERS
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
-
-_TAUGHT = "teacher:"
 
 
 def evaluate_embodied(
@@ -90,9 +88,10 @@ class _Setup:
     @staticmethod
     def of(config: EmbodiedConfig) -> _Setup:
         actor, name = _actor(config)
-        world = make_world(environment_of(config))
+        environment = environment_of(config)
+        world = make_world(environment)
         return _Setup(
-            environment=world.name,
+            environment=environment,
             actor=actor,
             name=name,
             episodes=evaluation_episodes(world, config),
@@ -267,13 +266,14 @@ def environment_of(config: EmbodiedConfig) -> str:
     Raises:
         CheckpointError: it is the agent's own, and the agent cannot be read.
     """
-    is_taught = config.agent.startswith(_TAUGHT)
-    return config.environment or ("crafter" if is_taught else read_agent(config.agent)["environment"])
+    if config.environment:
+        return config.environment
+    return "crafter" if config.agent.startswith(TAUGHT) else read_agent(config.agent)["environment"]
 
 
 def _actor(config: EmbodiedConfig) -> tuple[Actor, str]:
-    if config.agent.startswith(_TAUGHT):
-        name = config.agent.removeprefix(_TAUGHT)
+    if config.agent.startswith(TAUGHT):
+        name = config.agent.removeprefix(TAUGHT)
         return TeacherActor(TEACHERS.get(name)()), name
     bundle = Bundle.load(config.agent).for_running(config.dtype)
     policy = PolicyConfig(

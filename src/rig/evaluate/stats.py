@@ -195,6 +195,8 @@ def paired_difference(
 ) -> Difference:
     """Return the mean of ours minus theirs over the same seeds, with a bootstrap interval over the pairs.
 
+    The order of the keys makes no difference, though the bootstrap draws pairs by their place.
+
     Args:
         ours: the episode's key, for example (task, setting, seed), to its value.
         theirs: the same keys to the other policy's values.
@@ -213,7 +215,7 @@ def paired_difference(
         )
     if len(ours) < 2:
         raise RigError(f"paired_difference: {len(ours)} pairs give no interval; run at least two seeds")
-    differences = _observations("paired_difference", [ours[key] - theirs[key] for key in ours])
+    differences = _observations("paired_difference", [ours[key] - theirs[key] for key in sorted(ours, key=repr)])
     random = np.random.default_rng(seed)
     means = _resampled_means(differences, random, resamples)
     estimate = _percentile(float(differences.mean()), means, len(differences), confidence)

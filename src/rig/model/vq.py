@@ -256,7 +256,7 @@ class VQModel(nn.Module):
 
     def latents(self, pixels: Tensor) -> Tensor:
         """Return what is quantized, [B, h, w, c], of pixels [B, 3, H, W] in [-1, 1]."""
-        return self.quant_conv(self.encoder(pixels)).movedim(1, -1)
+        return self.quant_conv(self.encoder(pixels.to(self.quant_conv.weight.dtype))).movedim(1, -1)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Return the codes int64 [B, N], in raster order, of pixels [B, 3, H, W] in [-1, 1].

@@ -121,7 +121,7 @@ class Run:
         """Add a line to the metrics, and to TensorBoard where it is installed."""
         numbers = {name: float(value) for name, value in values.items()}
         append_json_line(self.folder / METRICS_FILE, {"step": step, **numbers})
-        with full_disk_named(self.folder):
+        with full_disk_named(self.folder / METRICS_FILE):
             events = self._tensorboard()
             for name, value in numbers.items() if events else ():
                 events.add_scalar(name, value, step)
