@@ -8,7 +8,7 @@ from typing import Literal
 from rig.bundle import Dtype
 from rig.errors import RigError
 
-TAUGHT = "teacher:"
+BY_TEACHER = "teacher:"
 """What a teacher's name begins with where an agent's folder could stand."""
 
 

@@ -25,7 +25,7 @@ from rig.engine import Sampler
 from rig.envs import Split, World, make_world
 from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError
-from rig.evaluate.config import TAUGHT, EmbodiedConfig
+from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
 from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
@@ -268,12 +268,12 @@ def environment_of(config: EmbodiedConfig) -> str:
     """
     if config.environment:
         return config.environment
-    return "crafter" if config.agent.startswith(TAUGHT) else read_agent(config.agent)["environment"]
+    return "crafter" if config.agent.startswith(BY_TEACHER) else read_agent(config.agent)["environment"]
 
 
 def _actor(config: EmbodiedConfig) -> tuple[Actor, str]:
-    if config.agent.startswith(TAUGHT):
-        name = config.agent.removeprefix(TAUGHT)
+    if config.agent.startswith(BY_TEACHER):
+        name = config.agent.removeprefix(BY_TEACHER)
         return TeacherActor(TEACHERS.get(name)()), name
     bundle = Bundle.load(config.agent).for_running(config.dtype)
     policy = PolicyConfig(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rig.envs import make_world
-from rig.evaluate.config import TAUGHT
+from rig.evaluate.config import BY_TEACHER
 from rig.recipes.config import LadderConfig
 from rig.recipes.jobs import Job
 
@@ -207,8 +207,8 @@ class Ladder:
 
     def _scores(self) -> Iterator[Job]:
         config, last = self.config, self.lookahead_run(self.config.rounds)
-        yield self._eval("teacher", TAUGHT + config.teacher)
-        yield self._eval("random", TAUGHT + "random")
+        yield self._eval("teacher", BY_TEACHER + config.teacher)
+        yield self._eval("random", BY_TEACHER + "random")
         for row in ROWS:
             yield self._eval(row, f"{row}-2")
         yield self._eval("control", "control-2", dreams=1)
@@ -233,7 +233,7 @@ class Ladder:
     def _eval(
         self, name: str, run: str, *, dreams: int = 0, tasks: Sequence[str] = (), read_back: str = "pixels"
     ) -> Job:
-        is_teacher = run.startswith(TAUGHT)
+        is_teacher = run.startswith(BY_TEACHER)
         out = self.root / "eval" / name
         words = ["eval", "--agent", run if is_teacher else self.agent(run), "--out", str(out)]
         words += ["--episodes", str(self.config.evaluation_episodes), "--resume"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rig.evaluate.config import TAUGHT
+from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.embodied import EPISODES
 from rig.evaluate.stats import Difference, data_efficiency, interval, paired_difference
 from rig.provenance import provenance
@@ -114,7 +114,7 @@ def _head(results: Results) -> str:
     seeds = [min(row["seeds"][0] for row in rows), max(row["seeds"][1] for row in rows)] if rows else [0, 0]
     config = results.ladder.config
     count, each = "/".join(map(str, sorted(episodes))), config.evaluation_episodes
-    agents = [row["config"] for row in rows if not row["config"]["agent"].startswith(TAUGHT)]
+    agents = [row["config"] for row in rows if not row["config"]["agent"].startswith(BY_TEACHER)]
     drawn = "/".join(f"{heat:g}" for heat in sorted({found["temperature"] for found in agents}))
     drawing = f", thoughts and actions drawn at temperature {drawn}, dreams greedily" if agents else ""
     precision = "/".join(sorted({row["runs_in"]["dtype"] for row in rows if row.get("runs_in")}))
