@@ -11,6 +11,7 @@ from rig.actions import CRAFTER
 from rig.dialogue import Format, Kind, Role, SegmentEncoder, TokenSequence, basic_conversation, prompt, train_bpe
 from rig.errors import RigError, UnknownNameError
 from rig.model import PRESETS, RIG, compute_dtype, pack
+from rig.model.attention import attend_densely
 from rig.records import fake_step
 
 torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
@@ -68,6 +69,20 @@ def test_rows_predict_the_next_token_and_know_its_role():
     assert set(batch.text_roles.tolist()) == {Role.THOUGHT, Role.ACTION}
     assert (batch.kinds[batch.code_rows + 1] == Kind.CODE).all()
     assert batch.frames.shape == (3, 144, 144, 3)
+
+
+@pytest.mark.parametrize("tokens", [5, 700])
+def test_attention_under_autocast_rounds_no_more_than_bfloat16_does(tokens):
+    random = torch.Generator().manual_seed(tokens)
+    q, k, v = (torch.randn(1, heads, tokens, 16, generator=random).bfloat16() for heads in (4, 2, 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        attended = attend_densely(q, k, v, is_causal=True)
+    assert attended.dtype == torch.bfloat16
+    exact = attend_densely(q.double(), k.double(), v.double(), is_causal=True)
+    rounded = exact.bfloat16()
+    if tokens == 5:
+        assert (attended == rounded).float().mean() > 0.95  # float32 inside: at most the last bit differs
+    torch.testing.assert_close(attended, rounded, atol=0.02, rtol=0.02)
 
 
 def loss_of(model, batch):

@@ -1,7 +1,7 @@
 """Causal attention inside the documents of a pack, with no mask of pack × pack anywhere.
 
-On a CPU: one causal call per document, which is exact and the fastest that torch offers there. On a GPU: the variable
-length flash kernel where this torch and this card have it, else flex attention with a block mask of the documents.
+On a CPU: one causal call per document, in float32 where that is faster. On a GPU: the variable length flash kernel
+where this torch and this card have it, else flex attention with a block mask of the documents.
 
 T: tokens of the pack, H: query heads, K: key and value heads, d: head width.
 """
@@ -21,6 +21,18 @@ from torch.nn.functional import scaled_dot_product_attention
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(q [T, H, d], k [T, K, d], v [T, K, d]) to [T, H, d]."""
+
+_WIDENED_TO = 600
+"""On a CPU, attention over up to so many tokens takes less time in float32 than in bfloat16, most of it backward."""
+
+
+def attend_densely(q: Tensor, k: Tensor, v: Tensor, *, is_causal: bool = False) -> Tensor:
+    """Return what queries [B, H, T, d] take from keys and values [B, K, T, d], in their own dtype."""
+    if q.device.type != "cpu" or q.dtype != torch.bfloat16 or q.shape[-2] > _WIDENED_TO:
+        return scaled_dot_product_attention(q, k, v, is_causal=is_causal, enable_gqa=True)
+    with torch.autocast("cpu", enabled=False):  # which would narrow them again
+        wide = scaled_dot_product_attention(q.float(), k.float(), v.float(), is_causal=is_causal, enable_gqa=True)
+        return wide.to(q.dtype)
 
 
 def attend_within(cu_seqlens: Sequence[int], device: torch.device, dtype: torch.dtype) -> Attend:
@@ -47,7 +59,7 @@ def _loop(cu_seqlens: Sequence[int]) -> Attend:
 
 def _causal(q_THd: Tensor, k_TKd: Tensor, v_TKd: Tensor) -> Tensor:
     q, k, v = (x.transpose(0, 1)[None] for x in (q_THd, k_TKd, v_TKd))
-    return scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
+    return attend_densely(q, k, v, is_causal=True)[0].transpose(0, 1)
 
 
 @lru_cache(maxsize=8)

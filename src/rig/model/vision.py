@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rig.model.attention import attend_densely
 from rig.model.config import VisionConfig
 
 
@@ -44,7 +45,7 @@ class VisionAttention(nn.Module):
             linear(x_BNC).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
             for linear in (self.q_proj, self.k_proj, self.v_proj)
         )
-        return self.projection_layer(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(-2))
+        return self.projection_layer(attend_densely(q, k, v).transpose(1, 2).flatten(-2))
 
 
 class VisionMLP(nn.Module):
