@@ -70,6 +70,15 @@ def test_splits_are_disjoint_ranges_that_the_world_sampler_respects(world):
         split_of(Split.EVALUATION.stop)
 
 
+def test_a_long_search_for_worlds_shows_a_bar_and_a_short_one_nothing(world, monkeypatch, capsys):
+    search = world.tasks["place_table"], "tool", Split.TRAIN, 2
+    world.episode_seeds(*search)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("rig.envs.base._PATIENCE", 0.0)
+    world.episode_seeds(*search)
+    assert "worlds for place_table/tool" in capsys.readouterr().err
+
+
 def test_replay_is_exact_through_the_night(world):
     """Night frames hold noise from the world's own stream: a replay must bring back every pixel of it."""
     start(world, seed=1)

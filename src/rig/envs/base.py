@@ -9,12 +9,16 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from rig.actions import Action, ActionSpace
 from rig.envs.seeds import Split
 from rig.envs.tasks import Task, TaskTable
 from rig.records import Frame
 from rig.registry import Registry
+
+_PATIENCE = 3.0
+"""Seconds after which a search for worlds shows a bar: those that were generated before take no time."""
 
 
 class World(gym.Env):
@@ -73,11 +77,14 @@ class World(gym.Env):
     def episode_seeds(self, task: Task, setting: str, split: Split, count: int, *, skip: int = 0) -> list[int]:
         """Return the first `count` seeds of `split`, after `skip` solvable ones, in which the task can be started."""
         found: list[int] = []
-        for seed in split.seeds():
-            if self.solvable(task, setting, seed):
-                found.append(seed)
-                if len(found) == skip + count:
-                    break
+        name = f"worlds for {task.name}/{setting}"
+        with tqdm(total=skip + count, desc=name, unit="world", leave=False, delay=_PATIENCE) as bar:
+            for seed in split.seeds():
+                if self.solvable(task, setting, seed):
+                    found.append(seed)
+                    bar.update()
+                    if len(found) == skip + count:
+                        break
         return found[skip:]
 
 
