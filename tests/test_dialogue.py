@@ -164,6 +164,24 @@ def test_proposals_carry_no_loss_and_the_review_does():
     assert aligned.targets[review_start:][text[review_start:]].all()
 
 
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("form", [Format(), Format(dream=False)])
+def test_a_proposal_that_is_kept_can_be_learned_like_a_single_turn(form, kept):
+    step = coded_step(3, "1. A cow.", 2, CRAFTER)
+    step = replace(step, review=replace(step.review, helped=not kept))
+    encoder = SegmentEncoder(ATOMIC, LAYOUT)
+    plain = encoder.encode(lookahead_conversation(step, CRAFTER, form))
+    tokens = encoder.encode(lookahead_conversation(step, CRAFTER, form, learn_kept=True))
+    assert np.array_equal(tokens.ids, plain.ids)
+    first = replace(step, thought=step.dreams[0].thought, action=step.dreams[0].action)
+    alone = encoder.encode(basic_conversation(first, CRAFTER, Format(dream=False)))
+    added = tokens.targets & ~plain.targets
+    wanted = [index for index in alone.ids[alone.targets] if index != ATOMIC.eos] if kept else []
+    said = [index for index in tokens.ids[added] if index != ATOMIC.eos]
+    assert said[: len(wanted)] == wanted
+    assert len(said) == len(wanted) + (kept and form.dream), "a dream's mark, and no later proposal"
+
+
 def test_the_review_looks_at_what_really_came_where_that_is_known():
     step = coded_step(3, "1. A cow.", 2, CRAFTER)
     real = tuple(replace(dream, real_frame=255 - dream.frame) for dream in step.dreams)

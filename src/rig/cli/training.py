@@ -151,6 +151,8 @@ class Train:
         read_back: how dreams are read in lookahead conversations, each entry in an equal share of them; a way that
             is named twice gets two.
         reobserve: whether a review is shown the observed frame again.
+        learn_kept: whether a lookahead's first proposal is learned too where the review keeps it; it is then what a
+            single turn should say.
         vision: folder that `rig train-vision` wrote, whose tower to begin with.
         start: an agent whose weights to begin with.
         fraction: how much of the trajectories to use.
@@ -177,6 +179,7 @@ class Train:
     dream: bool = True
     read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
     reobserve: bool = True
+    learn_kept: bool = True
     vision: str = ""
     start: str = ""
     fraction: float = 1.0
@@ -202,6 +205,7 @@ class Train:
             parts=self._parts(),
             form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve),
             read_backs=self.read_back,
+            learn_kept=self.learn_kept,
             vision=self.vision,
             start=self.start,
             model_seed=self.seed,

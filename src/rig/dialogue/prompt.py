@@ -207,10 +207,11 @@ def description_conversation(step: Step) -> list[Segment]:
     ]
 
 
-def lookahead_conversation(step: Step, space: ActionSpace, form: Format) -> list[Segment]:
+def lookahead_conversation(step: Step, space: ActionSpace, form: Format, *, learn_kept: bool = False) -> list[Segment]:
     """Return the conversation of one step with its dreams and its review.
 
-    The proposals (Y⁻, A⁻) are context only. Where the engine's real frame is known, it stands for the dream: the dream
+    The proposals (Y⁻, A⁻) are context only; with `learn_kept` a first one that the review keeps is learned like the
+    answer of a single turn, which it is. Where the engine's real frame is known, it stands for the dream: the dream
     is learned against it, and the review, which is learned too, looks at it. A review that is shown what a worse
     dreamer saw learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is
     reviewed as it stands.
@@ -223,7 +224,8 @@ def lookahead_conversation(step: Step, space: ActionSpace, form: Format) -> list
     segments = ask(step.frame, step.instruction, space.format(step.previous_action), form)
     dreams = step.dreams if form.dream else step.dreams[:1]
     for number, dream in enumerate(dreams, 1):
-        segments += _dreamed_turn(dream, space, form)
+        learned = learn_kept and number == 1 and not step.review.helped
+        segments += _dreamed_turn(dream, space, form, learned=learned)
         segments += reread(_aligned(dream), step, space, form, review=number == len(dreams))
     review = step.review
     return [
@@ -266,10 +268,10 @@ def _aligned(dream: Dream) -> Dream:
     return dream if dream.real_frame is None else replace(dream, frame=dream.real_frame)
 
 
-def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format) -> Iterator[Segment]:
+def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format, *, learned: bool) -> Iterator[Segment]:
     codes = dream.real_codes if dream.real_codes is not None else dream.codes
     known = dream.real_codes is not None
-    yield from answer(dream.thought, space.format(dream.action), codes, form, target_text=False, target_image=known)
+    yield from answer(dream.thought, space.format(dream.action), codes, form, target_text=learned, target_image=known)
 
 
 def _image(frame: Frame | None) -> list[Segment]:

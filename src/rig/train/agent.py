@@ -171,11 +171,12 @@ def _of_style(style: Style, parts: Sequence[DataPart], steps: Sequence[list[Step
 
 def _sources(part: DataPart, steps: list[Step], config: AgentTraining) -> list[Source]:
     if part.style != "lookahead" or not config.form.dream:
-        return [Source(steps=steps, style=part.style, form=config.form, share=part.share)]
-    share = part.share / len(config.read_backs)
+        forms = [config.form]
+    else:
+        forms = [replace(config.form, read_back=way) for way in config.read_backs]
+    share = part.share / len(forms)
     return [
-        Source(steps=steps, style="lookahead", form=replace(config.form, read_back=way), share=share)
-        for way in config.read_backs
+        Source(steps=steps, style=part.style, form=form, share=share, learn_kept=config.learn_kept) for form in forms
     ]
 
 

@@ -170,6 +170,7 @@ class AgentTraining:
         parts: the data.
         form: the fields that the agent speaks.
         read_backs: how lookahead parts read dreams back; each entry gets an equal share.
+        learn_kept: whether lookahead parts learn proposals that their review keeps.
         vision: folder of the tower that `rig train-vision` made, to begin with; empty for a fresh one.
         start: folder of an agent whose weights to begin with; empty for fresh ones.
         training: see `TrainingConfig`.
@@ -181,6 +182,7 @@ class AgentTraining:
     parts: tuple[DataPart, ...]
     form: Format = field(default_factory=Format)
     read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
+    learn_kept: bool = True
     vision: str = ""
     start: str = ""
     training: TrainingConfig = field(default_factory=TrainingConfig)

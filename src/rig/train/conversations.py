@@ -37,12 +37,14 @@ class Source:
         style: "basic" conversations, "lookahead" ones with dreams and a review, or "describe" ones of a frame alone.
         form: the fields to render.
         share: this source's share of the drawn conversations, relative to the other sources'.
+        learn_kept: whether lookaheads learn proposals that their review keeps.
     """
 
     steps: Sequence[Step]
     style: Style = "basic"
     form: Format
     share: float = 1.0
+    learn_kept: bool = False
 
 
 class Conversations:
@@ -73,7 +75,8 @@ class Conversations:
     def encode(self, source: Source, step: Step) -> TokenSequence:
         """Return one step as `source` renders it."""
         if source.style == "lookahead":
-            return self.encoder.encode(lookahead_conversation(step, self.space, source.form))
+            segments = lookahead_conversation(step, self.space, source.form, learn_kept=source.learn_kept)
+            return self.encoder.encode(segments)
         if source.style == "describe":
             return self.encoder.encode(description_conversation(step))
         segments = basic_conversation(step, self.space, source.form, imitate=step.actor != NOISE)
