@@ -145,7 +145,7 @@ LADDERS.add(
         epochs=6,
         dreams=(1,),
         sweep=(2, 3, 4, 5),
-        # Neither always won nor never, in the validation worlds.
+        # Neither always won nor never.
         sweep_tasks=("place_table/manual", "collect_wood/manual", "collect_stone/tool", "collect_coal/tool"),
     ),
 )
