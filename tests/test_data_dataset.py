@@ -113,7 +113,7 @@ def test_frames_in_memory_are_distinct_and_give_the_same_steps(tmp_path):
         assert_same(found, one)
     assert next(dataset.with_frames(bank).steps()).frame.base is bank.frames
     reader, table = next(dataset.shard_tables(["frame"]))
-    rows = bank.rows(reader.frames_path.name, table.column("frame").to_numpy())
+    rows = bank.rows(reader.frames_hash, table.column("frame").to_numpy())
     assert np.array_equal(bank.frames[rows[1]], wanted[0].steps[1].frame)
     part = dataset.filter(task="dig")
     small = load_frames(part, progress=False)
@@ -121,6 +121,25 @@ def test_frames_in_memory_are_distinct_and_give_the_same_steps(tmp_path):
     assert_same(part.with_frames(small)[0], wanted[2])
     with pytest.raises(DatasetError, match="not in this bank; load_frames"):
         dataset.with_frames(small)[0]
+
+
+def test_datasets_share_the_frames_that_both_show(tmp_path):
+    first, second = list(varied(4)), list(varied(6))
+    sets = [
+        Dataset(write(tmp_path / "a", first)),
+        Dataset(write(tmp_path / "b", second, shard_steps=8)),
+        Dataset(write(tmp_path / "copy", first)).filter(task="dig"),
+        Dataset(write(tmp_path / "copy-too", first)),
+    ]
+    assert sets[0].manifest.shards[0].frames_file.sha256 == sets[3].manifest.shards[0].frames_file.sha256
+    bank = load_frames(*sets[::-1], progress=False)
+    assert len(bank) == len(load_frames(sets[1], progress=False))
+    for dataset in sets:
+        for found, one in zip(dataset.with_frames(bank), dataset, strict=True):
+            assert_same(found, one)
+    small = Dataset(write(tmp_path / "small", [], info_for(size=4)))
+    with pytest.raises(DatasetError, match=r"a has frames of \(8, 8\) and .*small of \(4, 4\) pixels; use datasets"):
+        load_frames(sets[0], small)
 
 
 def mean_codes(frames):

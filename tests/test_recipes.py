@@ -159,6 +159,8 @@ for other in rest[1:] if rest[:1] in (["meet"], ["fail"]) else ():
         if time.time() > deadline:
             sys.exit(f"{other} never began")
         time.sleep(0.02)
+if rest[:1] == ["die"]:
+    os.kill(os.getpid(), int(rest[1]))
 if rest[:1] == ["fail"]:
     print("\\n".join(f"line {number}" for number in range(60)))
     sys.exit(3)
@@ -255,6 +257,14 @@ def test_a_failure_shows_the_end_of_its_log_stops_the_rest_and_keeps_what_is_don
     assert set(core_hours(tmp_path / "logs")) == set(begun), "what was cut has cost time as well"
     with pytest.raises(ProcessLookupError):
         os.kill(int(begun["slow"][1]), 0)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGKILL, "killed, as .* memory runs out"), (signal.SIGABRT, "ended by SIGABRT")]
+)
+def test_a_command_that_the_system_ends_is_told_from_one_that_fails(tmp_path, stand_in, number, said):
+    with pytest.raises(RigError, match=rf"the job big failed \({said}"):
+        run_plan([stand_in("big", "die", str(int(number)))], tmp_path / "logs", workers=1)
 
 
 def test_a_plan_that_is_terminated_takes_its_commands_along(tmp_path, stand_in):

@@ -1,4 +1,4 @@
-"""All frames of a dataset in memory, for training: loaded once, each distinct one once, addressed by row."""
+"""All frames of datasets in memory, for training: loaded once, each distinct one once, addressed by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FrameBank:
-    """All frames that a dataset's steps mention, in memory, each distinct one once.
+    """All frames that the steps of some datasets mention, in memory, each distinct one once.
 
     Attributes:
         frames: uint8 [F, H, W, 3].
@@ -33,7 +33,7 @@ class FrameBank:
         """Return where the frames with these numbers of a shard's frames file stand in `frames`.
 
         Args:
-            shard: name of the frames file.
+            shard: the hash of the frames file.
             numbers: what the columns `frame`, `next_frame` and those of dreams hold.
 
         Raises:
@@ -42,29 +42,39 @@ class FrameBank:
         rows = self._rows.get(shard, np.empty(0, np.int32))
         wanted = np.asarray(numbers, dtype=np.int64)
         if len(wanted) and (wanted.max() >= len(rows) or (rows[wanted] < 0).any()):
-            raise DatasetError(f"frames of {shard} are not in this bank; load_frames the dataset that is read")
+            raise DatasetError(f"shard {shard[:12]} has frames that are not in this bank; load_frames what is read")
         return rows[wanted]
 
 
-def load_frames(dataset: Dataset, *, progress: bool = True) -> FrameBank:
-    """Return the frames of `dataset` (a part of one, where it is filtered), each distinct one once.
+def load_frames(*datasets: Dataset, progress: bool = True) -> FrameBank:
+    """Return the frames of `datasets` (parts of them, where they are filtered), each distinct one once.
 
-    A dataset of 60,000 frames of 144x144 takes 3.7 GB. `dataset.with_frames(bank)` then reads steps whose frames are
-    views into the bank.
+    60,000 frames of 144x144 take 3.7 GB. `dataset.with_frames(bank)` then reads steps whose frames are views into the
+    bank. Datasets that show the same frames (thoughts about a recording, and descriptions of it) share them there.
+
+    Raises:
+        DatasetError: a file cannot be read, or the datasets' frames have different sizes.
     """
+    size = datasets[0].info.frame_size
+    for dataset in datasets:
+        if dataset.info.frame_size != size:
+            raise DatasetError(
+                f"{datasets[0].path} has frames of {size} and {dataset.path} of {dataset.info.frame_size} pixels; "
+                f"use datasets of one size"
+            )
     places: dict[bytes, int] = {}
     rows: dict[str, NDArray[np.int32]] = {}
-    shards = list(dataset.shard_frames())
-    for reader, numbers in shards:
-        row = rows[reader.frames_path.name] = np.full(reader.shard.frames, -1, np.int32)
+    shards = [(dataset, *shard) for dataset in datasets for shard in dataset.shard_frames()]
+    for dataset, reader, numbers in shards:
+        row = rows.setdefault(reader.frames_hash, np.full(reader.shard.frames, -1, np.int32))
         with dataset.skipping(str(reader.frames_path)):
             keys = reader.open_frames().keys()
             row[numbers] = [places.setdefault(keys[number], len(places)) for number in numbers]
-    frames = np.empty((len(places), *dataset.info.frame_size, 3), np.uint8)
+    frames = np.empty((len(places), *size, 3), np.uint8)
     filled = 0
     with tqdm(total=len(places), desc="frames", unit="frame", disable=not progress) as bar:
-        for reader, numbers in shards:
-            row = rows[reader.frames_path.name]
+        for _, reader, numbers in shards:
+            row = rows[reader.frames_hash]
             new = [number for number in numbers if row[number] >= filled]
             if new:
                 reader.open_frames().read(new, into=frames[filled : filled + len(new)])

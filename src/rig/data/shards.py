@@ -73,6 +73,7 @@ class ShardReader:
         self.info = info
         self.steps_path = folder / SHARD_FOLDER / shard.steps_file.name
         self.frames_path = folder / SHARD_FOLDER / shard.frames_file.name
+        self.frames_hash = shard.frames_file.sha256
         self._intact = intact
 
     def open_frames(self) -> FrameReader:
@@ -143,7 +144,7 @@ class ShardReader:
 
     def _pixels(self, numbers: Sequence[int], bank: FrameBank | None) -> dict[int, Frame]:
         if bank is not None:
-            rows = bank.rows(self.shard.frames_file.name, numbers)
+            rows = bank.rows(self.frames_hash, numbers)
             return {number: bank.frames[row] for number, row in zip(numbers, rows, strict=True)}
         block = self._frames.read(numbers)
         block.flags.writeable = False  # neighbouring steps share frames

@@ -245,7 +245,15 @@ def _check(entry: _Running) -> None:
         return
     lines = entry.log.read_text(errors="replace").replace("\r", "\n").splitlines()[-_TAIL:]
     raise RigError(
-        f"the job {entry.job.name} failed (status {entry.process.returncode}); its log is {entry.log}:\n"
+        f"the job {entry.job.name} failed ({_ending(entry.process.returncode)}); its log is {entry.log}:\n"
         + "\n".join(lines)
         + "\nMend the cause and run the same command with --resume: what is done is not done again."
     )
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"status {status}"
+    if status == -signal.SIGKILL:
+        return "killed, as the system does where memory runs out: fewer --workers need less"
+    return f"ended by {signal.Signals(-status).name}"

@@ -45,11 +45,8 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
     model = _build_model(config, tokenizers)
     if not config.parts:
         raise RigError("there is nothing to train on: give a dataset")
-    datasets = [_open(part, tokenizers if _has_codes(part, config) else None) for part in config.parts]
+    datasets = _open(config, tokenizers)
     info = datasets[0].info
-    for dataset in datasets[1:]:
-        if dataset.info.action_space != info.action_space:
-            raise RigError(f"{config.parts[0].data} and {config.parts[-1].data} have different action spaces")
     encoder = SegmentEncoder(tokenizers.text, model.config.layout)
     chosen, kept = split(datasets)
     styles: tuple[Style, ...] = ("basic", "describe")
@@ -148,21 +145,25 @@ def _compose_terms(model: RIG, tokenizer: TextTokenizer) -> None:
                 weight[index] += weight[parts].sum(0)
 
 
-def _open(part: DataPart, tokenizers: Tokenizers | None) -> Dataset:
-    """Return a part with its frames in memory, and with their codes where tokenizers are given."""
+def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:
+    """Return the parts with their frames in memory, which they share, and with their codes where they are dreamed."""
+    datasets = [_chosen(part) for part in config.parts]
+    first = datasets[0]
+    for dataset in datasets:
+        if dataset.info.action_space != first.info.action_space:
+            raise RigError(f"{first.path} and {dataset.path} have different action spaces")
+    bank = load_frames(*datasets)
+    for number, part in enumerate(config.parts):
+        if config.form.dream and part.style != "describe":
+            cache = CodesCache(datasets[number], tokenizers.hash)
+            cache.fill(lambda frames: encode_frames(tokenizers.vq, frames))
+            datasets[number] = datasets[number].with_codes(cache)
+    return [dataset.with_frames(bank) for dataset in datasets]
+
+
+def _chosen(part: DataPart) -> Dataset:
     dataset = Dataset(part.data)
-    if part.fraction < 1:
-        dataset = dataset.fraction(part.fraction)
-    bank = load_frames(dataset)
-    if tokenizers is not None:
-        vq, cache = tokenizers.vq, CodesCache(dataset, tokenizers.hash)
-        cache.fill(lambda frames: encode_frames(vq, frames))
-        dataset = dataset.with_codes(cache)
-    return dataset.with_frames(bank)
-
-
-def _has_codes(part: DataPart, config: AgentTraining) -> bool:
-    return config.form.dream and part.style != "describe"
+    return dataset.fraction(part.fraction) if part.fraction < 1 else dataset
 
 
 def _of_style(style: Style, parts: Sequence[DataPart], steps: Sequence[list[Step]]) -> list[Step]:
