@@ -8,6 +8,7 @@ from rig.evaluate import (
     Estimate,
     bootstrap_mean,
     data_efficiency,
+    data_efficiency_interval,
     data_needed,
     mean_of_cells,
     mean_of_rates,
@@ -169,9 +170,31 @@ def test_data_efficiency_is_a_ratio_a_bound_or_none():
     assert data_efficiency({0.1: 0.4}, {0.1: 0.4}).ratio == 1
 
 
+def test_the_interval_of_data_efficiency_holds_its_value_and_shrinks_with_episodes():
+    def played(rates, episodes, random):
+        return {amount: dict(enumerate(random.random(episodes) < rate)) for amount, rate in rates.items()}
+
+    slow, fast = {0.1: 0.1, 1.0: 0.5}, {0.01: 0.1, 0.1: 0.5, 1.0: 0.8}
+    widths, held = [], 0
+    for episodes in (100, 1600):
+        for seed in range(20):
+            random = np.random.default_rng(seed)
+            low, high = data_efficiency_interval(
+                played(slow, episodes, random), played(fast, episodes, random), resamples=300
+            )
+            held += low <= 10 <= high
+        widths.append(np.log(high / low))
+    assert 34 <= held <= 40
+    assert widths[1] < widths[0] / 2
+    same = {1.0: {0: 0.0, 1: 1.0, 2: 1.0}}
+    assert data_efficiency_interval(same, same) == (1, 1)
+    assert data_efficiency_interval(same, {1.0: {0: 0.0, 1: 0.0, 2: 1.0}}, seed=1)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: data_efficiency_interval({1.0: {1: 0.0}}, {1.0: {2: 0.0}}), "have different episodes"),
         (lambda: wilson(3, 2), "3 successes of 2"),
         (lambda: wilson(0, 0), "0 successes of 0"),
         (lambda: wilson(1, 2, confidence=95), "confidence is 95"),

@@ -267,6 +267,49 @@ def data_efficiency(
     return DataEfficiency(reference_data / other_data, target, reference_data, other_data, note)
 
 
+def data_efficiency_interval(
+    reference: Mapping[float, Mapping[Hashable, float]],
+    other: Mapping[float, Mapping[Hashable, float]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> tuple[float, float]:
+    """Return the bootstrap interval of `data_efficiency`'s ratio at the reference's best score.
+
+    Episodes are drawn together for all points, since all played the same ones. A resample in which the other method
+    never reaches the score counts as a ratio of 0. That another training of the same agent would score otherwise is
+    not in the interval.
+
+    Args:
+        reference: the reference's amount of data to its episodes' values by key, as in `paired_difference`.
+        other: the other method's.
+        seed: of the resampling.
+        resamples: how many resamples the interval stands on.
+        confidence: the interval's coverage.
+
+    Raises:
+        RigError: the points were not scored on the same episodes.
+    """
+    points = [*reference.values(), *other.values()]
+    keys = sorted(points[0], key=repr) if points else []
+    if not keys or any(point.keys() != set(keys) for point in points):
+        raise RigError("data_efficiency_interval: the points have different episodes; score all on the same seeds")
+    values = np.array([[point[key] for key in keys] for point in points]).T
+    random = np.random.default_rng(seed)
+
+    def means(count: int) -> Values:
+        return values[random.integers(0, len(keys), (count, len(keys)))].mean(axis=1)
+
+    ratios = []
+    for row in _in_chunks(means, resamples, values.size).tolist():
+        first = dict(zip(reference, row, strict=False))
+        second = dict(zip(other, row[len(first) :], strict=True))
+        ratios.append(data_efficiency(first, second).ratio or 0.0)
+    found = _percentile(0.0, np.array(ratios), len(keys), confidence)
+    return found.low, found.high
+
+
 def _resampled_means(values: Values, random: np.random.Generator, resamples: int) -> Values:
     def means(count: int) -> Values:
         return values[random.integers(0, len(values), (count, len(values)))].mean(axis=1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.embodied import EPISODES
-from rig.evaluate.stats import Difference, data_efficiency, interval, paired_difference
+from rig.evaluate.stats import Difference, data_efficiency, data_efficiency_interval, interval, paired_difference
 from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
@@ -41,7 +41,7 @@ class Results:
             for path in sorted((ladder.root / "train").glob("*/agent/agent.json"))
         }
 
-    def episodes(self, name: str) -> dict[str, float]:
+    def episodes(self, name: str) -> dict[Hashable, float]:
         """Return success by episode of the row `name`."""
         rows = read_json_lines(self.ladder.root / "eval" / name / EPISODES)
         return {f"{row['task']}/{row['setting']}/{row['seed']}": float(row["success"]) for row in rows}
@@ -228,6 +228,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
     if not fractions:
         return ""
     curves: dict[str, dict[float, float]] = {}
+    episodes: dict[str, dict[float, dict[Hashable, float]]] = {}
     rows = []
     for row in SCALED:
         for fraction, name in [*((f, f"{row}-{f:g}") for f in fractions), (1.0, f"{row}-all")]:
@@ -235,6 +236,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
                 continue
             success = results.embodied[name]["success"]
             curves.setdefault(row, {})[fraction] = success["value"]
+            episodes.setdefault(row, {})[fraction] = results.episodes(name)
             run = f"{row}-1" if fraction == 1 else name
             origin = results.agents.get(run, {})
             data = (origin.get("data") or [{}])[0]
@@ -252,13 +254,17 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
     if set(curves) != set(SCALED):
         return ""
     found = data_efficiency(curves["action"], curves["basic"])
-    verdict = f"{found.ratio:.1f} times less data" if found.ratio else "no answer"
+    verdict = "no answer"
+    if found.ratio:
+        low, high = data_efficiency_interval(episodes["action"], episodes["basic"])
+        verdict = f"{found.ratio:.1f} [{low:.1f}, {high:.1f}] times less data"
     lines = {NAMES[row]: sorted(curve.items()) for row, curve in curves.items()}
     figure = draw_lines(figures / "data.svg", lines, x="share of the taught episodes", y="mean success", log_x=True)
     header = ["row", "share", "episodes", "steps of play", "optimiser steps", "mean success"]
     return (
         f"First part only (S1 and S2, no second part), each share nested in the next.\n\n{markdown(header, rows)}\n\n"
-        f"For the score {found.score:.2f}, RIG-basic needs {verdict} (log-linear interpolation). {found.note}\n\n"
+        f"For the score {found.score:.2f}, RIG-basic needs {verdict} (log-linear interpolation, bootstrap over "
+        f"episodes). {found.note}\n\n"
         f"{_image(figure, page)}"
     )
 
