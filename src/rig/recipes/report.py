@@ -264,7 +264,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
     return (
         f"First part only (S1 and S2, no second part), each share nested in the next.\n\n{markdown(header, rows)}\n\n"
         f"For the score {found.score:.2f}, RIG-basic needs {verdict} (log-linear interpolation, bootstrap over "
-        f"episodes). {found.note}\n\n"
+        f"episodes).{found.note and f' {found.note}.'}\n\n"
         f"{_image(figure, page)}"
     )
 
