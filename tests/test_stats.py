@@ -179,16 +179,17 @@ def test_the_interval_of_data_efficiency_holds_its_value_and_shrinks_with_episod
     for episodes in (100, 1600):
         for seed in range(20):
             random = np.random.default_rng(seed)
-            low, high = data_efficiency_interval(
+            found = data_efficiency_interval(
                 played(slow, episodes, random), played(fast, episodes, random), resamples=300
             )
-            held += low <= 10 <= high
-        widths.append(np.log(high / low))
+            held += found.low <= 10 <= found.high
+            assert found.low <= found.value <= found.high
+        widths.append(np.log(found.high / found.low))
     assert 34 <= held <= 40
     assert widths[1] < widths[0] / 2
     same = {1.0: {0: 0.0, 1: 1.0, 2: 1.0}}
-    assert data_efficiency_interval(same, same) == (1, 1)
-    assert data_efficiency_interval(same, {1.0: {0: 0.0, 1: 0.0, 2: 1.0}}, seed=1)[0] == 0
+    assert data_efficiency_interval(same, same) == Estimate(1, 1, 1, 3)
+    assert data_efficiency_interval(same, {1.0: {0: 0.0, 1: 0.0, 2: 1.0}}, seed=1).low == 0
 
 
 @pytest.mark.parametrize(

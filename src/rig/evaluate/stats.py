@@ -274,12 +274,12 @@ def data_efficiency_interval(
     seed: int = 0,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
-) -> tuple[float, float]:
-    """Return the bootstrap interval of `data_efficiency`'s ratio at the reference's best score.
+) -> Estimate:
+    """Return `data_efficiency`'s ratio at the reference's best score, with its bootstrap interval over episodes.
 
-    Episodes are drawn together for all points, since all played the same ones. A resample in which the other method
-    never reaches the score counts as a ratio of 0. That another training of the same agent would score otherwise is
-    not in the interval.
+    Episodes are drawn together for all points, since all played the same ones. Where the other method never reaches
+    the score, the ratio counts as 0. That another training of the same agent would score otherwise is not in the
+    interval.
 
     Args:
         reference: the reference's amount of data to its episodes' values by key, as in `paired_difference`.
@@ -296,25 +296,21 @@ def data_efficiency_interval(
     if not keys or any(point.keys() != set(keys) for point in points):
         raise RigError("data_efficiency_interval: the points have different episodes; score all on the same seeds")
     values = np.array([[point[key] for key in keys] for point in points]).T
-    random = np.random.default_rng(seed)
 
-    def means(count: int) -> Values:
-        return values[random.integers(0, len(keys), (count, len(keys)))].mean(axis=1)
+    def ratio(scores: Values) -> float:
+        first, second = np.split(scores, [len(reference)])
+        found = data_efficiency(dict(zip(reference, first, strict=True)), dict(zip(other, second, strict=True)))
+        return found.ratio or 0.0
 
-    ratios = []
-    for row in _in_chunks(means, resamples, values.size).tolist():
-        first = dict(zip(reference, row, strict=False))
-        second = dict(zip(other, row[len(first) :], strict=True))
-        ratios.append(data_efficiency(first, second).ratio or 0.0)
-    found = _percentile(0.0, np.array(ratios), len(keys), confidence)
-    return found.low, found.high
+    resampled = _resampled_means(values, np.random.default_rng(seed), resamples)
+    return _percentile(ratio(values.mean(axis=0)), np.array([*map(ratio, resampled)]), len(keys), confidence)
 
 
 def _resampled_means(values: Values, random: np.random.Generator, resamples: int) -> Values:
     def means(count: int) -> Values:
         return values[random.integers(0, len(values), (count, len(values)))].mean(axis=1)
 
-    return _in_chunks(means, resamples, len(values))
+    return _in_chunks(means, resamples, values.size)
 
 
 def _resampled_cluster_means(

@@ -228,7 +228,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
     if not fractions:
         return ""
     curves: dict[str, dict[float, float]] = {}
-    episodes: dict[str, dict[float, dict[Hashable, float]]] = {}
+    names: dict[str, dict[float, str]] = {}
     rows = []
     for row in SCALED:
         for fraction, name in [*((f, f"{row}-{f:g}") for f in fractions), (1.0, f"{row}-all")]:
@@ -236,7 +236,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
                 continue
             success = results.embodied[name]["success"]
             curves.setdefault(row, {})[fraction] = success["value"]
-            episodes.setdefault(row, {})[fraction] = results.episodes(name)
+            names.setdefault(row, {})[fraction] = name
             run = f"{row}-1" if fraction == 1 else name
             origin = results.agents.get(run, {})
             data = (origin.get("data") or [{}])[0]
@@ -256,8 +256,8 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
     found = data_efficiency(curves["action"], curves["basic"])
     verdict = "no answer"
     if found.ratio:
-        low, high = data_efficiency_interval(episodes["action"], episodes["basic"])
-        verdict = f"{found.ratio:.1f} [{low:.1f}, {high:.1f}] times less data"
+        action, basic = ({f: results.episodes(name) for f, name in names[row].items()} for row in SCALED)
+        verdict = f"{data_efficiency_interval(action, basic).format(1)} times less data"
     lines = {NAMES[row]: sorted(curve.items()) for row, curve in curves.items()}
     figure = draw_lines(figures / "data.svg", lines, x="share of the taught episodes", y="mean success", log_x=True)
     header = ["row", "share", "episodes", "steps of play", "optimiser steps", "mean success"]

@@ -147,23 +147,23 @@ def _compose_terms(model: RIG, tokenizer: TextTokenizer) -> None:
 
 def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:
     """Return the parts with their frames in memory, which they share, and with their codes where they are dreamed."""
-    datasets = [_chosen(part) for part in config.parts]
+    datasets = [Dataset(part.data).fraction(part.fraction) for part in config.parts]
     first = datasets[0]
     for dataset in datasets:
         if dataset.info.action_space != first.info.action_space:
             raise RigError(f"{first.path} and {dataset.path} have different action spaces")
     bank = load_frames(*datasets)
-    for number, part in enumerate(config.parts):
-        if config.form.dream and part.style != "describe":
-            cache = CodesCache(datasets[number], tokenizers.hash)
-            cache.fill(lambda frames: encode_frames(tokenizers.vq, frames))
-            datasets[number] = datasets[number].with_codes(cache)
-    return [dataset.with_frames(bank) for dataset in datasets]
+    coded = [
+        _with_codes(dataset, tokenizers) if config.form.dream and part.style != "describe" else dataset
+        for part, dataset in zip(config.parts, datasets, strict=True)
+    ]
+    return [dataset.with_frames(bank) for dataset in coded]
 
 
-def _chosen(part: DataPart) -> Dataset:
-    dataset = Dataset(part.data)
-    return dataset.fraction(part.fraction) if part.fraction < 1 else dataset
+def _with_codes(dataset: Dataset, tokenizers: Tokenizers) -> Dataset:
+    cache = CodesCache(dataset, tokenizers.hash)
+    cache.fill(lambda frames: encode_frames(tokenizers.vq, frames))
+    return dataset.with_codes(cache)
 
 
 def _of_style(style: Style, parts: Sequence[DataPart], steps: Sequence[list[Step]]) -> list[Step]:
