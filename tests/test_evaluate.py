@@ -145,6 +145,19 @@ def test_what_is_done_is_not_played_again(tmp_path, monkeypatch):
     assert begun == []
 
 
+def test_an_evaluation_at_work_keeps_its_folder_for_itself(tmp_path, monkeypatch):
+    config, play = EmbodiedConfig(agent="teacher:crafter", tasks=TABLE, episodes=2), embodied.play
+
+    def disturbed(*arguments, **rest):
+        with pytest.raises(RigError, match=r"eval is being written by another process"):
+            evaluate_embodied(config, tmp_path / "eval", resume=True)
+        return play(*arguments, **rest)
+
+    monkeypatch.setattr(embodied, "play", disturbed)
+    evaluate_embodied(config, tmp_path / "eval")
+    assert len(rows_of(tmp_path / "eval")) == 2
+
+
 def test_results_of_another_configuration_are_not_touched(tmp_path):
     config = EmbodiedConfig(agent="teacher:crafter", tasks=TABLE, episodes=1)
     evaluate_embodied(config, tmp_path / "eval")

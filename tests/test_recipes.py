@@ -129,6 +129,21 @@ def test_a_plan_that_was_cut_goes_on_and_does_nothing_twice(tmp_path, monkeypatc
     )
 
 
+def test_two_plans_do_not_run_with_the_same_logs(tmp_path):
+    jobs, refused = plan_of(tmp_path), []
+
+    def meanwhile(words):
+        if not refused:
+            with pytest.raises(RigError, match="logs is being written by another process") as told:
+                run_plan(jobs, tmp_path / "logs", workers=0, here=main)
+            refused.append(told)
+        return main(words)
+
+    run_plan(jobs, tmp_path / "logs", workers=0, here=meanwhile)
+    assert refused
+    assert all(entry.is_done for entry in jobs)
+
+
 def test_a_real_command_that_fails_says_why(tmp_path):
     wrong = Job(name="page", arguments=("view", "--data", "nowhere", "--out", "x.html"), result=tmp_path / "x.html")
     with pytest.raises(

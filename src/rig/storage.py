@@ -26,6 +26,9 @@ except ImportError:  # Windows has no fcntl: there the lock file is written, and
 TEMPORARY = ".tmp"
 """What the name of every unfinished file ends with."""
 
+LOCK_NAME = ".lock"
+"""The lock of a folder that one process at a time may write."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rig.data.dataset import Dataset
-from rig.data.manifest import CODES_FOLDER, LOCK_NAME, Shard
+from rig.data.manifest import CODES_FOLDER, Shard
 from rig.data.rows import coded_numbers, rows_of
 from rig.data.shards import ShardReader
 from rig.errors import DatasetError
 from rig.records import Codes
-from rig.storage import Lock, atomic_file, remove_unfinished
+from rig.storage import LOCK_NAME, Lock, atomic_file, remove_unfinished
 
 Encode = Callable[[NDArray[np.uint8]], NDArray[np.uint16]]
 """Turns frames, uint8 [B, H, W, 3], into VQ codes, uint16 [B, N]."""

@@ -22,7 +22,6 @@ from rig.storage import write_json
 FILE_NAME = "manifest.json"
 SHARD_FOLDER = "shards"
 CODES_FOLDER = "codes"
-LOCK_NAME = ".lock"
 FORMAT = 1
 """The newest format that this code writes, and the newest it reads."""
 

@@ -26,7 +26,6 @@ from rig.data.frames import FramePlan, FrameWriter
 from rig.data.manifest import (
     CODES_FOLDER,
     FILE_NAME,
-    LOCK_NAME,
     SHARD_FOLDER,
     DatasetInfo,
     Manifest,
@@ -38,7 +37,16 @@ from rig.data.rows import encode_rows, table_of
 from rig.errors import DatasetError
 from rig.provenance import provenance
 from rig.records import Trajectory
-from rig.storage import TEMPORARY, AtomicFile, Lock, atomic_file, full_disk_named, remove_unfinished, sha256_file
+from rig.storage import (
+    LOCK_NAME,
+    TEMPORARY,
+    AtomicFile,
+    Lock,
+    atomic_file,
+    full_disk_named,
+    remove_unfinished,
+    sha256_file,
+)
 
 SHARD_STEPS = 1024
 """Steps after which a shard is closed: the most that a kill costs."""

@@ -30,7 +30,7 @@ from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
-from rig.storage import append_json_line, read_json, read_json_lines, refuse_existing, write_json
+from rig.storage import LOCK_NAME, Lock, append_json_line, read_json, read_json_lines, refuse_existing, write_json
 from rig.teachers import TEACHERS
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
@@ -48,22 +48,23 @@ def evaluate_embodied(
         keep: where given, the trajectories played now are added to it.
 
     Raises:
-        RigError: `out` holds other results, or `resume` is false and it holds any.
+        RigError: `out` holds other results, or `resume` is false and it holds any; or another process is adding to it.
         CheckpointError: the agent cannot be loaded.
     """
     out = Path(out)
     _refuse_foreign(out, config, resume)
     setup = _Setup.of(config)
-    done = _open(out, config)  # not before: a wrong name leaves no folder behind
-    wanted = [episode for episode in setup.episodes if episode.id not in done]
-    with tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
-        for played in setup.play(wanted):
-            append_json_line(out / EPISODES, summary_row(played, setup.checker))
-            bar.update()
-            if keep is not None:
-                keep.append(played.trajectory)
-    summary = summarise(read_json_lines(out / EPISODES), config) | {"runs_in": setup.runs_in}
-    write_json(out / SUMMARY, summary)
+    with Lock(out / LOCK_NAME):  # not before: a wrong name leaves no folder behind
+        done = _open(out, config)
+        wanted = [episode for episode in setup.episodes if episode.id not in done]
+        with tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
+            for played in setup.play(wanted):
+                append_json_line(out / EPISODES, summary_row(played, setup.checker))
+                bar.update()
+                if keep is not None:
+                    keep.append(played.trajectory)
+        summary = summarise(read_json_lines(out / EPISODES), config) | {"runs_in": setup.runs_in}
+        write_json(out / SUMMARY, summary)
     return summary
 
 

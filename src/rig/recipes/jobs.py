@@ -25,7 +25,7 @@ from rig.data.manifest import FILE_NAME as MANIFEST_FILE
 from rig.errors import RigError
 from rig.provenance import cores
 from rig.registry import unknown_name
-from rig.storage import append_json_line, read_json_lines
+from rig.storage import LOCK_NAME, Lock, append_json_line, read_json_lines
 
 TIMES = "times.jsonl"
 """In the folder of logs: a line per run of a command, how long it took and how many threads it had."""
@@ -88,25 +88,14 @@ def run_plan(
         here: runs the words of a command inside this process and returns its status; needed where `workers` is 0.
 
     Raises:
-        RigError: a job failed, with the end of its log; what is done stays done. Or the needs go in a circle.
+        RigError: a job failed, with the end of its log; what is done stays done. Or the needs go in a circle, or
+            another process runs a plan with these logs.
     """
     order = in_order(jobs)
-    logs.mkdir(parents=True, exist_ok=True)
-    left = [job for job in order if not job.is_done]
-    with tqdm(total=len(order), initial=len(order) - len(left), desc="reproduce", unit="job") as bar:
-        if not workers:
-            assert here is not None, "0 workers need a way to run commands here"
-            for job in left:
-                bar.set_postfix_str(job.name)
-                since = time.monotonic()
-                status = here(job.arguments)
-                _note_time(logs, job, since, cores())
-                if status or not job.is_done:
-                    raise RigError(f"the job {job.name} failed: {job.command}")
-                bar.update()
-        else:
-            with _ended_together():
-                _run_beside(left, logs, workers, bar)
+    with Lock(logs / LOCK_NAME):
+        left = [job for job in order if not job.is_done]
+        with tqdm(total=len(order), initial=len(order) - len(left), desc="reproduce", unit="job") as bar:
+            _run(left, logs, workers, here, bar)
 
 
 def core_hours(logs: Path) -> dict[str, float]:
@@ -153,6 +142,22 @@ def needed(jobs: Sequence[Job], names: Sequence[str]) -> list[Job]:
             kept[name] = by_name[name]
             waiting.extend(by_name[name].needs)
     return [job for job in jobs if job.name in kept]
+
+
+def _run(left: list[Job], logs: Path, workers: int, here: Callable[[Sequence[str]], int] | None, bar: tqdm) -> None:
+    if workers:
+        with _ended_together():
+            _run_beside(left, logs, workers, bar)
+        return
+    assert here is not None, "0 workers need a way to run commands here"
+    for job in left:
+        bar.set_postfix_str(job.name)
+        since = time.monotonic()
+        status = here(job.arguments)
+        _note_time(logs, job, since, cores())
+        if status or not job.is_done:
+            raise RigError(f"the job {job.name} failed: {job.command}")
+        bar.update()
 
 
 @contextmanager
