@@ -170,6 +170,19 @@ def test_results_of_another_configuration_are_not_touched(tmp_path):
     assert {path: path.read_bytes() for path in (tmp_path / "eval").iterdir()} == before
 
 
+def test_true_dreams_stand_in_for_an_agents_own(made, tmp_path):
+    kept = []
+    config = agent_config(made, dreams=1, true_dreams=True)
+    summary = evaluate_embodied(config, tmp_path / "true", keep=kept)
+    assert summary["config"]["true_dreams"]
+    steps = [step for trajectory in kept for step in trajectory.steps if step.action == step.dreams[0].action]
+    assert steps
+    assert all(np.array_equal(step.dreams[0].frame, step.next_frame) for step in steps)
+    with pytest.raises(RigError, match="--dreams of 1 or more"):
+        evaluate_embodied(replace(config, dreams=0), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_mistake_leaves_no_folder_behind(made, tmp_path):
     wrong = [
         EmbodiedConfig(agent="nowhere"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rig.actions import CRAFTER, NOOP, Action
-from rig.actors import PolicyActor, TeacherActor, build_policy
+from rig.actors import EngineForesight, PolicyActor, TeacherActor, build_policy
 from rig.bundle import Bundle
 from rig.dialogue import Format, Kind, Role, basic_conversation, lookahead_conversation
 from rig.engine import Sampler
@@ -118,7 +118,19 @@ class Dictated:
         return state == self.limit
 
 
-def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monkeypatch):
+class Told:
+    """Foresight that shows the same frames whatever is done."""
+
+    def __init__(self, frames):
+        self.frames = frames
+
+    def follow(self, actions):
+        assert len(actions) == len(self.frames)
+        return self.frames
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monkeypatch, told):
     """Token for token and position for position, what the policy put into the cache is what training would show."""
     from rig.engine import session as sessions
 
@@ -135,8 +147,13 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monk
         original(self, rows, x, positions)
 
     monkeypatch.setattr(sessions.Session, "_record", spy)
-    decision = policy.decide(seen, [0])[0]
+    shown = [fake_frame(np.random.default_rng(7), 144)]
+    decision = policy.decide(seen, [0], Told(shown) if told else None)[0]
     assert all((dream.thought, dream.action) == (thought, Action(keys=frozenset({"use"}))) for dream in decision.dreams)
+    if told:
+        codes = policy.engine.encode_images(np.stack(shown))[0]
+        assert all(np.array_equal(dream.frame, shown[0]) for dream in decision.dreams)
+        assert all(np.array_equal(dream.codes, codes) for dream in decision.dreams)
     step = _as_step(seen[0], decision)
     tokens = bundle.encoder.encode(lookahead_conversation(step, CRAFTER, bundle.form))
     positions = [position for part in held for position in part]
@@ -226,6 +243,21 @@ def test_episodes_played_side_by_side_are_the_episodes_played_alone(bundle):
         }
 
     assert run(1) == run(2)
+
+
+def test_foresight_goes_on_from_step_to_step_and_ends_where_the_episode_does():
+    entry, place, left = episodes(1)[0], *(Action.press(key) for key in ("place_table", "move_left"))
+    world, copied = make_world("crafter"), make_world("crafter")
+    frame, _ = copied.reset(seed=entry.seed, options={"task": entry.task, "setting": entry.setting})
+    foresight = EngineForesight(world, [copied, copied])
+    once = foresight.follow([left, place])
+    twice = foresight.follow([left, left])
+    assert np.array_equal(copied.load(copied.save()), frame), "the world itself has not moved"
+    assert np.array_equal(twice[1], once[1]), "with the table the task is done, and nothing follows"
+    for shown in (once[0], twice[0]):
+        assert np.array_equal(copied.act(left)[0], shown)
+    copied.reset(seed=entry.seed)
+    assert np.array_equal(copied.act(place)[0], once[1])
 
 
 def test_a_teacher_can_play_and_steps_chain():

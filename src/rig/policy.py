@@ -14,12 +14,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
 
 from rig.actions import ActionGrammar, ActionSpace
-from rig.dialogue import Format, Layout, Segment, SegmentEncoder, answer_prefix, ask, prompt, reread
+from rig.dialogue import End, Format, Layout, Segment, SegmentEncoder, WriteImage, answer_prefix, ask, prompt, reread
 from rig.engine import GREEDY, ActionConstraint, Constraint, Engine, Sampler, Session, ThoughtConstraint
 from rig.errors import RigError
-from rig.records import Action, Cost, Decision, Dream, Observation, Review
+from rig.records import Action, Cost, Decision, Dream, Frame, Observation, Review
 
 _PROMPT_TOKENS = 160
 _ACTION_TOKENS = 64
@@ -59,6 +62,14 @@ class PolicyConfig:
         return (self.dreams + 1) * turn + again
 
 
+class Foresight(Protocol):
+    """Knows what really comes of actions: stands in for dreams, to bound what better ones could bring."""
+
+    def follow(self, actions: Sequence[Action]) -> list[Frame]:
+        """Return the frames after one more action in each of the observed worlds, which themselves stay as they are."""
+        ...
+
+
 @dataclass
 class _Talk:
     """One conversation in the making."""
@@ -88,17 +99,20 @@ class Policy:
         stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
         self._thought = ThoughtConstraint(tokenizer, stop, config.thought_tokens)
 
-    def decide(self, observations: Sequence[Observation], seeds: Sequence[int]) -> list[Decision]:
+    def decide(
+        self, observations: Sequence[Observation], seeds: Sequence[int], foresight: Foresight | None = None
+    ) -> list[Decision]:
         """Return a decision for each observation.
 
         Args:
             observations: what is seen now, one per world.
             seeds: one per observation; a decision follows from its observation and its seed alone.
+            foresight: of the same worlds; where given, what it shows takes the place of every dream.
         """
         started = time.perf_counter()
         session, talks = self._begin(observations, seeds)
         for number in range(1, self.config.dreams + 1):
-            self._dream(session, talks)
+            self._dream(session, talks, foresight)
             review = number == self.config.dreams
             self._answer(session, talks, self._reread(talks, review=review), review=review)
         if self.config.imagine and not self.config.dreams:
@@ -165,11 +179,14 @@ class Policy:
             talk.cost += Cost(text_tokens=len(ids))
         return [self.encoder.tokenizer.decode(ids[: len(ids) - ending]) for ids in written]
 
-    def _dream(self, session: Session, talks: list[_Talk]) -> None:
+    def _dream(self, session: Session, talks: list[_Talk], foresight: Foresight | None = None) -> None:
         """Let the model imagine the frame after its action, and keep it as a dream."""
         if not self.config.form.dream:
             for talk in talks:
                 talk.dreams.append(Dream(thought=talk.thought, action=talk.action))
+            return
+        if foresight is not None:
+            self._foresee(session, talks, foresight)
             return
         rows = range(len(talks))
         session.append(rows, [self.encoder.open_image(session.next_position(row)) for row in rows])
@@ -179,6 +196,14 @@ class Policy:
         for talk, codes, frame in zip(talks, images.codes, frames, strict=True):
             talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=codes, frame=frame))
             talk.cost += Cost(image_tokens=len(codes), read_tokens=3)
+
+    def _foresee(self, session: Session, talks: list[_Talk], foresight: Foresight) -> None:
+        """Let the frame that really comes stand where the model would have written its dream."""
+        frames = foresight.follow([talk.action for talk in talks])
+        written = self.engine.encode_images(np.stack(frames))
+        self._append(session, talks, [[WriteImage(codes=codes), End()] for codes in written])
+        for talk, codes, frame in zip(talks, written, frames, strict=True):
+            talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=codes, frame=frame))
 
     def _append(self, session: Session, talks: list[_Talk], segments: list[list[Segment]]) -> None:
         rows = range(len(talks))

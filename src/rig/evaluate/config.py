@@ -25,6 +25,8 @@ class EmbodiedConfig:
         split: "evaluation" for numbers; "validation" for tuning.
         dreams: n of the lookahead; 0 acts at once.
         read_back: how dreams are read: "pixels" or "codes".
+        true_dreams: put what would really come in the place of every dream: the bound on what better dreams could
+            bring. The agent is then told what no agent knows, so such a score is none of its own.
         thought_tokens: the longest thought.
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
         batch_size: worlds side by side.
@@ -41,6 +43,7 @@ class EmbodiedConfig:
     split: Literal["evaluation", "validation"] = "evaluation"
     dreams: int = 0
     read_back: Literal["pixels", "codes"] = "pixels"
+    true_dreams: bool = False
     thought_tokens: int = 96
     temperature: float = 0.5
     batch_size: int = 64

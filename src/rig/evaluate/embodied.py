@@ -284,7 +284,10 @@ def _actor(config: EmbodiedConfig) -> tuple[Actor, str]:
         text=Sampler(temperature=config.temperature),
         imagine=config.imagine and bundle.form.dream and not config.dreams,
     )
-    return PolicyActor(build_policy(bundle, policy)), Path(config.agent).parent.name
+    if config.true_dreams and not (bundle.form.dream and config.dreams):
+        raise RigError("true dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more")
+    world = make_world(environment_of(config)) if config.true_dreams else None
+    return PolicyActor(build_policy(bundle, policy), foreseen_in=world), Path(config.agent).parent.name
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:
