@@ -467,3 +467,32 @@ def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(
     sections = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
     assert sections == ["The ladder", "Success by task and setting", "Reasoning", "What was spent", "Commands"]
     assert not (tmp_path / "page" / "figures").exists()
+
+
+def test_a_sweep_is_compared_with_no_dreams_on_its_own_tasks(made, tmp_path):
+    ladder = Ladder(LADDERS.get("crafter/debug"), tmp_path)
+    (task,) = ladder.config.sweep_tasks
+    taught = list(Dataset(made.data))
+    inside = {entry.id for entry in taught if f"{entry.task}/{entry.setting}" == task}
+    assert 2 <= len(inside) < len(taught), "episodes of other tasks do not count"
+    first = min(inside)
+    keep_scores(tmp_path / "eval" / "lookahead-0", [replace(entry, success=entry.id == first) for entry in taught])
+    keep_scores(tmp_path / "eval" / "lookahead-1", [replace(entry, success=entry.id in inside) for entry in taught])
+    keep_scores(
+        tmp_path / "eval" / "sweep-2", [replace(entry, success=False) for entry in taught if entry.id in inside]
+    )
+    page = write_report(ladder, tmp_path / "page.md", "A title").read_text()
+    table = page.split("## Dreams ahead")[1].split("## ")[0]
+    rows = {cells[1].strip(): [cell.strip() for cell in cells[2:]] for cells in map(split_row, table.splitlines())}
+    count = len(inside)
+    zero, one, two = (rows[f"RIG-lookahead, n = {n}"] for n in range(3))
+    assert zero[0].startswith(f"{1 / count:.2f} [")
+    assert zero[1:3] == ["–", "–"]
+    assert one[1].startswith(f"{1 - 1 / count:+.3f} [")
+    assert one[2] == f"{count - 1} / 0"
+    assert two[0].startswith("0.00 [")
+    assert two[2] == "0 / 1"
+
+
+def split_row(line):
+    return line.split("|") if line.startswith("| ") else ["", "", ""]

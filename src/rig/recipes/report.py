@@ -8,7 +8,14 @@ from typing import Any
 
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.embodied import EPISODES
-from rig.evaluate.stats import Difference, data_efficiency, data_efficiency_interval, interval, paired_difference
+from rig.evaluate.stats import (
+    Difference,
+    data_efficiency,
+    data_efficiency_interval,
+    interval,
+    mean_of_rates,
+    paired_difference,
+)
 from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
@@ -24,6 +31,8 @@ NAMES = {
     "control": "control: corrections without dreams",
     "teacher": "teacher",
     "random": "random",
+    "lookahead": "RIG-lookahead",
+    "lookahead-chain": "RIG-lookahead, dreams in one conversation",
 }
 
 
@@ -41,16 +50,17 @@ class Results:
             for path in sorted((ladder.root / "train").glob("*/agent/agent.json"))
         }
 
-    def episodes(self, name: str) -> dict[Hashable, float]:
-        """Return success by episode of the row `name`."""
+    def episodes(self, name: str, tasks: Sequence[str] = ()) -> dict[Hashable, float]:
+        """Return success by episode of the row `name`, of these "task/setting" alone where any are given."""
         rows = read_json_lines(self.ladder.root / "eval" / name / EPISODES)
-        return {f"{row['task']}/{row['setting']}/{row['seed']}": float(row["success"]) for row in rows}
+        kept = [(f"{row['task']}/{row['setting']}", row) for row in rows]
+        return {f"{cell}/{row['seed']}": float(row["success"]) for cell, row in kept if not tasks or cell in tasks}
 
-    def difference(self, ours: str, theirs: str) -> Difference | None:
+    def difference(self, ours: str, theirs: str, tasks: Sequence[str] = ()) -> Difference | None:
         """Return the paired difference in success over the episodes that both rows played, or None."""
         if not {ours, theirs} <= set(self.embodied):
             return None
-        mine, others = self.episodes(ours), self.episodes(theirs)
+        mine, others = self.episodes(ours, tasks), self.episodes(theirs, tasks)
         shared = mine.keys() & others.keys()
         return paired_difference({key: mine[key] for key in shared}, {key: others[key] for key in shared})
 
@@ -107,7 +117,8 @@ def main_rows(results: Results) -> list[str]:
 def _head(results: Results) -> str:
     made = provenance()
     rows = [results.embodied[name] for name in main_rows(results)]
-    commits = sorted({row["provenance"]["commit"]["hash"][:10] for row in rows})
+    scored = [*results.embodied.values(), *results.imagined.values(), *results.own_dreams.values()]
+    commits = sorted({scores["provenance"]["commit"]["hash"][:10] for scores in scored})
     hardware = [row["provenance"]["hardware"] for row in rows]
     machines = sorted({f"{found['cores']} × {found['cpu']}; GPU: {found['gpu']}" for found in hardware})
     episodes = {row["episodes"] for row in rows}
@@ -160,11 +171,10 @@ def _differences_table(results: Results) -> str:
     for ours, theirs in pairs:
         found = results.difference(ours, theirs)
         if found is not None:
-            estimate = found.estimate
             rows.append(
                 [
                     f"{row_name(ours)} − {row_name(theirs)}",
-                    f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]",
+                    _signed(found),
                     f"{found.p_value:.3f}",
                     f"{found.wins} / {found.losses}",
                 ]
@@ -173,6 +183,11 @@ def _differences_table(results: Results) -> str:
         return ""
     text = "Paired over the same episodes (bootstrap interval, sign-flip test):\n\n"
     return text + markdown(["difference in success", "mean", "p", "wins / losses"], rows)
+
+
+def _signed(found: Difference) -> str:
+    estimate = found.estimate
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
 
 
 def _cells_table(results: Results) -> str:
@@ -198,28 +213,39 @@ def _sweep_table(results: Results, figures: Path, page: Path) -> str:
     names = [name for name in results.embodied if name.startswith(("lookahead-", "sweep-", "codes-"))]
     for name in sorted(names, key=lambda name: (name.startswith("codes-"), int(name.rpartition("-")[2]))):
         cells = results.embodied[name]["cells"]
-        kept = [cells[task]["success"] for task in tasks if task in cells]
+        kept = {task: cells[task]["success"] for task in tasks if task in cells}
         if not kept:
             continue
-        mean = sum(cell["value"] for cell in kept) / len(kept)
+        mean = mean_of_rates({task: (round(cell["value"] * cell["n"]), cell["n"]) for task, cell in kept.items()})
         cost = results.embodied[name]["cost_per_decision"]
         changed = results.embodied[name]["reviews"].get("changed")
+        gain = results.difference(name, "lookahead-0", tasks) if name != "lookahead-0" else None
         rows.append(
             [
                 row_name(name),
-                f"{mean:.3f}",
-                *(interval(cell) for cell in kept),
+                mean.format(),
+                _signed(gain) if gain is not None else "–",
+                f"{gain.wins} / {gain.losses}" if gain is not None else "–",
+                *(interval(cell) for cell in kept.values()),
                 f"{changed:.2f}" if changed is not None else "–",
                 f"{cost['text_tokens'] + cost['image_tokens']:.0f}",
             ]
         )
         if not name.startswith("codes-"):
-            points[int(name.rpartition("-")[2])] = mean
+            points[int(name.rpartition("-")[2])] = mean.value
     if not rows:
         return ""
     lines = {"RIG-lookahead": sorted(points.items())}
     figure = draw_lines(figures / "dreams.svg", lines, x="dreams before acting (n)", y="mean success on the subset")
-    header = ["row", "mean", *tasks, "reviews that changed the action", "tokens written a decision"]
+    header = [
+        "row",
+        "mean success",
+        "against n = 0",
+        "wins / losses",
+        *tasks,
+        "reviews that changed the action",
+        "tokens written a decision",
+    ]
     return f"On a subset of tasks and settings.\n\n{markdown(header, rows)}\n\n{_image(figure, page)}"
 
 
