@@ -10,6 +10,7 @@ from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.embodied import EPISODES
 from rig.evaluate.stats import (
     Difference,
+    Estimate,
     data_efficiency,
     data_efficiency_interval,
     interval,
@@ -232,7 +233,7 @@ def _sweep_table(results: Results, figures: Path, page: Path) -> str:
             ]
         )
         if not name.startswith("codes-"):
-            points[int(name.rpartition("-")[2])] = mean.value
+            points[int(name.rpartition("-")[2])] = mean
     if not rows:
         return ""
     lines = {"RIG-lookahead": sorted(points.items())}
@@ -253,7 +254,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
     fractions = results.ladder.config.fractions
     if not fractions:
         return ""
-    curves: dict[str, dict[float, float]] = {}
+    curves: dict[str, dict[float, Estimate]] = {}
     names: dict[str, dict[float, str]] = {}
     rows = []
     for row in SCALED:
@@ -261,7 +262,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
             if name not in results.embodied:
                 continue
             success = results.embodied[name]["success"]
-            curves.setdefault(row, {})[fraction] = success["value"]
+            curves.setdefault(row, {})[fraction] = Estimate(**success)
             names.setdefault(row, {})[fraction] = name
             run = f"{row}-1" if fraction == 1 else name
             origin = results.agents.get(run, {})
@@ -279,7 +280,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
             )
     if set(curves) != set(SCALED):
         return ""
-    found = data_efficiency(curves["action"], curves["basic"])
+    found = data_efficiency(*({share: score.value for share, score in curves[row].items()} for row in SCALED))
     verdict = "no answer"
     if found.ratio:
         action, basic = ({f: results.episodes(name) for f, name in names[row].items()} for row in SCALED)
@@ -297,7 +298,7 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
 
 def _imagination_table(results: Results, figures: Path, page: Path) -> str:
     rows: list[list[object]] = []
-    curves: dict[str, list[tuple[float, float]]] = {}
+    curves: dict[str, list[tuple[float, Estimate]]] = {}
     kinds = [(NAMES.get(name, name), scores["dream"]) for name, scores in results.imagined.items()]
     if results.imagined:
         some = next(iter(results.imagined.values()))
@@ -320,7 +321,7 @@ def _imagination_table(results: Results, figures: Path, page: Path) -> str:
                 ]
             )
             if cells:
-                curves.setdefault(name, []).append((entry["steps"], cells["value"]))
+                curves.setdefault(name, []).append((entry["steps"], Estimate(**cells)))
     if not rows:
         return ""
     some_scores = next(iter(results.imagined.values()))
