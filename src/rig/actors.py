@@ -32,8 +32,9 @@ class PolicyActor:
         self, worlds: Sequence[World], observations: Sequence[Observation], seeds: Sequence[int]
     ) -> list[Decision]:
         """Return the policy's decisions."""
-        foresight = EngineForesight(self._foreseen_in, worlds) if self._foreseen_in is not None else None
-        return self.policy.decide(observations, seeds, foresight)
+        if self._foreseen_in is None:
+            return self.policy.decide(observations, seeds)
+        return self.policy.decide(observations, seeds, EngineForesight(self._foreseen_in, worlds))
 
 
 class EngineForesight:
