@@ -424,6 +424,11 @@ def test_rows_are_scored_on_the_same_episodes(ladder):
 # The report.
 
 
+def table_rows(lines):
+    """The cells of every line of every Markdown table."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+
+
 def keep_scores(folder, trajectories):
     """Write `trajectories` as an evaluation would have."""
     rows = []
@@ -452,7 +457,7 @@ def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(
     names = set(left.removeprefix("**Not yet there:** ").rstrip(".").split(", "))
     assert {"s1", "eval-action", "eval-lookahead-1"} <= names
     assert not {"eval-basic", "eval-reason"} & names
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    rows = table_rows(lines)
     (basic,) = [row for row in rows if row[0] == "RIG-basic" and len(row) == 6]
     assert basic[1].startswith("1.00 [0.")
     (claims,) = [row for row in rows if row[0] == "RIG-basic" and len(row) == 5]
@@ -483,7 +488,7 @@ def test_a_sweep_is_compared_with_no_dreams_on_its_own_tasks(made, tmp_path):
     )
     page = write_report(ladder, tmp_path / "page.md", "A title").read_text()
     table = page.split("## Dreams ahead")[1].split("## ")[0]
-    rows = {cells[1].strip(): [cell.strip() for cell in cells[2:]] for cells in map(split_row, table.splitlines())}
+    rows = {name: cells for name, *cells in table_rows(table.splitlines())}
     count = len(inside)
     zero, one, two = (rows[f"RIG-lookahead, n = {n}"] for n in range(3))
     assert zero[0].startswith(f"{1 / count:.2f} [")
@@ -492,7 +497,3 @@ def test_a_sweep_is_compared_with_no_dreams_on_its_own_tasks(made, tmp_path):
     assert one[2] == f"{count - 1} / 0"
     assert two[0].startswith("0.00 [")
     assert two[2] == "0 / 1"
-
-
-def split_row(line):
-    return line.split("|") if line.startswith("| ") else ["", "", ""]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rig.actions import ActionGrammar, ActionSpace
 from rig.dialogue import End, Format, Layout, Segment, SegmentEncoder, WriteImage, answer_prefix, ask, prompt, reread
@@ -185,25 +186,30 @@ class Policy:
             for talk in talks:
                 talk.dreams.append(Dream(thought=talk.thought, action=talk.action))
             return
-        if foresight is not None:
-            self._foresee(session, talks, foresight)
-            return
+        codes, frames = (
+            self._write_images(session, talks) if foresight is None else self._foresee(session, talks, foresight)
+        )
+        for talk, written, frame in zip(talks, codes, frames, strict=True):
+            talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=written, frame=frame))
+
+    def _write_images(self, session: Session, talks: list[_Talk]) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+        """Let the model write an image in each conversation, and return their codes and the frames they stand for."""
         rows = range(len(talks))
         session.append(rows, [self.encoder.open_image(session.next_position(row)) for row in rows])
         images = session.write_image(rows, self.config.image)
         session.append(rows, [self.encoder.close_image(session.next_position(row)) for row in rows])
-        frames = self.engine.decode_images(images.codes)
-        for talk, codes, frame in zip(talks, images.codes, frames, strict=True):
-            talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=codes, frame=frame))
+        for talk, codes in zip(talks, images.codes, strict=True):
             talk.cost += Cost(image_tokens=len(codes), read_tokens=3)
+        return images.codes, self.engine.decode_images(images.codes)
 
-    def _foresee(self, session: Session, talks: list[_Talk], foresight: Foresight) -> None:
-        """Let the frame that really comes stand where the model would have written its dream."""
-        frames = foresight.follow([talk.action for talk in talks])
-        written = self.engine.encode_images(np.stack(frames))
-        self._append(session, talks, [[WriteImage(codes=codes), End()] for codes in written])
-        for talk, codes, frame in zip(talks, written, frames, strict=True):
-            talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=codes, frame=frame))
+    def _foresee(
+        self, session: Session, talks: list[_Talk], foresight: Foresight
+    ) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+        """Put the frames that really come where the model would write its images, and return the same of them."""
+        frames = np.stack(foresight.follow([talk.action for talk in talks]))
+        codes = self.engine.encode_images(frames)
+        self._append(session, talks, [[WriteImage(codes=written), End()] for written in codes])
+        return codes, frames
 
     def _append(self, session: Session, talks: list[_Talk], segments: list[list[Segment]]) -> None:
         rows = range(len(talks))

@@ -88,9 +88,9 @@ class _Setup:
 
     @staticmethod
     def of(config: EmbodiedConfig) -> _Setup:
-        actor, name = _actor(config)
         environment = environment_of(config)
         world = make_world(environment)
+        actor, name = _actor(config, world)
         return _Setup(
             environment=environment,
             actor=actor,
@@ -155,9 +155,9 @@ def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict
         "provenance": provenance(),
         "episodes": len(rows),
         "seeds": [min((row["seed"] for row in rows), default=0), max((row["seed"] for row in rows), default=0)],
-        "success": _plain(_mean_success(cells.values())),
+        "success": _plain(mean_success(cells.values())),
         "by_setting": {
-            setting: _plain(_mean_success([part for name, part in cells.items() if name.endswith(f"/{setting}")]))
+            setting: _plain(mean_success([part for name, part in cells.items() if name.endswith(f"/{setting}")]))
             for setting in sorted({row["setting"] for row in rows})
         },
         "cells": {name: _cell(part) for name, part in cells.items()},
@@ -184,7 +184,8 @@ def _cell(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _mean_success(cells: Iterable[Sequence[Mapping[str, Any]]]) -> Estimate:
+def mean_success(cells: Iterable[Sequence[Mapping[str, Any]]]) -> Estimate:
+    """Return the mean over cells, each weighing the same, of the share of its rows that succeeded."""
     counts = {str(number): (sum(row["success"] for row in rows), len(rows)) for number, rows in enumerate(cells)}
     return mean_of_rates(counts)
 
@@ -272,7 +273,8 @@ def environment_of(config: EmbodiedConfig) -> str:
     return "crafter" if config.agent.startswith(BY_TEACHER) else read_agent(config.agent)["environment"]
 
 
-def _actor(config: EmbodiedConfig) -> tuple[Actor, str]:
+def _actor(config: EmbodiedConfig, spare: World) -> tuple[Actor, str]:
+    """Return who plays, and the name; `spare` is a world that no episode is played in."""
     if config.agent.startswith(BY_TEACHER):
         name = config.agent.removeprefix(BY_TEACHER)
         return TeacherActor(TEACHERS.get(name)()), name
@@ -286,8 +288,8 @@ def _actor(config: EmbodiedConfig) -> tuple[Actor, str]:
     )
     if config.true_dreams and not (bundle.form.dream and config.dreams):
         raise RigError("true dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more")
-    world = make_world(environment_of(config)) if config.true_dreams else None
-    return PolicyActor(build_policy(bundle, policy), foreseen_in=world), Path(config.agent).parent.name
+    foreseen_in = spare if config.true_dreams else None
+    return PolicyActor(build_policy(bundle, policy), foreseen_in=foreseen_in), Path(config.agent).parent.name
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rig.evaluate.config import BY_TEACHER
+from rig.evaluate.embodied import by_cell, mean_success
 from rig.evaluate.stats import (
     Difference,
     Estimate,
     data_efficiency,
     data_efficiency_interval,
     interval,
-    mean_of_rates,
 )
 from rig.provenance import provenance
 from rig.recipes.figures import draw_lines
@@ -179,10 +179,10 @@ def _sweep_table(results: Results, figures: Path, page: Path) -> str:
     names = [name for name in results.embodied if name.startswith(("lookahead-", "sweep-", "codes-"))]
     for name in sorted(names, key=lambda name: (name.startswith("codes-"), int(name.rpartition("-")[2]))):
         cells = results.embodied[name]["cells"]
-        kept = {task: cells[task]["success"] for task in tasks if task in cells}
+        kept = [cells[task]["success"] for task in tasks if task in cells]
         if not kept:
             continue
-        mean = mean_of_rates({task: (round(cell["value"] * cell["n"]), cell["n"]) for task, cell in kept.items()})
+        mean = mean_success(by_cell(results.rows(name, tasks)).values())
         cost = results.embodied[name]["cost_per_decision"]
         changed = results.embodied[name]["reviews"].get("changed")
         gain = results.difference(name, "lookahead-0", tasks) if name != "lookahead-0" else None
@@ -192,7 +192,7 @@ def _sweep_table(results: Results, figures: Path, page: Path) -> str:
                 mean.format(),
                 _signed(gain) if gain is not None else "–",
                 f"{gain.wins} / {gain.losses}" if gain is not None else "–",
-                *(interval(cell) for cell in kept.values()),
+                *(interval(cell) for cell in kept),
                 f"{changed:.2f}" if changed is not None else "–",
                 f"{cost['text_tokens'] + cost['image_tokens']:.0f}",
             ]

@@ -16,6 +16,7 @@ class Results:
 
     def __init__(self, ladder: Ladder) -> None:
         self.ladder = ladder
+        self._rows: dict[str, list[dict[str, Any]]] = {}
         self.embodied = self._read("eval", "summary.json")
         imagined = self._read("imagine", "imagination.json")
         self.imagined = {name: scores for name, scores in imagined.items() if not name.endswith(OWN)}
@@ -25,11 +26,15 @@ class Results:
             for path in sorted((ladder.root / "train").glob("*/agent/agent.json"))
         }
 
+    def rows(self, name: str, tasks: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Return the episodes of the row `name`, of these "task/setting" alone where any are given."""
+        if name not in self._rows:
+            self._rows[name] = read_json_lines(self.ladder.root / "eval" / name / EPISODES)
+        return [row for row in self._rows[name] if not tasks or f"{row['task']}/{row['setting']}" in tasks]
+
     def episodes(self, name: str, tasks: Sequence[str] = ()) -> dict[Hashable, float]:
-        """Return success by episode of the row `name`, of these "task/setting" alone where any are given."""
-        rows = read_json_lines(self.ladder.root / "eval" / name / EPISODES)
-        kept = [(f"{row['task']}/{row['setting']}", row) for row in rows]
-        return {f"{cell}/{row['seed']}": float(row["success"]) for cell, row in kept if not tasks or cell in tasks}
+        """Return success by episode of these rows."""
+        return {(row["task"], row["setting"], row["seed"]): float(row["success"]) for row in self.rows(name, tasks)}
 
     def difference(self, ours: str, theirs: str, tasks: Sequence[str] = ()) -> Difference | None:
         """Return the paired difference in success over the episodes that both rows played, or None."""
