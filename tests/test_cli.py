@@ -26,7 +26,7 @@ for verb in VERBS:
     text = io.StringIO()
     try:
         with contextlib.redirect_stdout(text):
-            main([verb, "--help"])
+            main([*verb.split(), "--help"])
     except SystemExit as end:
         helps[verb] = [end.code, text.getvalue()]
 print(json.dumps({"helps": helps, "torch": "torch" in sys.modules}))
@@ -73,7 +73,7 @@ def test_helps_come_without_torch_and_with_an_example():
 def test_the_overview_lists_every_verb(capsys):
     status, out, _ = rig(capsys, "--help")
     assert status == 0
-    listed = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    listed = [line[2:].split("  ")[0] for line in out.splitlines() if line.startswith("  ")]
     assert listed == list(VERBS)
     assert rig(capsys)[:2] == (0, out)
 
@@ -88,8 +88,9 @@ def example_of(verb):
 @pytest.mark.parametrize("verb", VERBS)
 def test_examples_parse(verb):
     kind, words = example_of(verb)
-    assert words[:2] == ["rig", verb]
-    assert isinstance(read_verb(verb, words[2:]), kind)
+    begin = ["rig", *verb.split()]
+    assert words[: len(begin)] == begin
+    assert isinstance(read_verb(verb, words[len(begin) :]), kind)
 
 
 def test_the_overviews_example_parses():

@@ -37,7 +37,7 @@ VERBS = {
     "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
     "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
 }
-"""Verb -> (dataclass, one line of help)."""
+"""Verb -> (dataclass, one line of help); a verb is one word, or two where it is one of a family."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     name = given.pop(0)
+    if given and f"{name} {given[0]}" in VERBS:
+        name = f"{name} {given.pop(0)}"
     if name not in VERBS:
         print(f"rig: unknown verb {name!r}.{suggestion(name, VERBS)} `rig --help` lists them.", file=sys.stderr)
         return 2
