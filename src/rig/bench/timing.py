@@ -60,7 +60,7 @@ def side_by_side(
 
 
 def ratio(ours: Timing, other: Timing) -> dict[str, float]:
-    """Return how many times faster we are: the median over rounds of the other's seconds over ours, and the extremes."""
+    """Return how many times faster we are: the median, over rounds, of the ratio of seconds; and the extremes."""
     each = [theirs / mine for mine, theirs in zip(ours.seconds, other.seconds, strict=True)]
     return {"median": statistics.median(each), "min": min(each), "max": max(each)}
 
