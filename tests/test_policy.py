@@ -12,6 +12,7 @@ from rig.actors import EngineForesight, PolicyActor, TeacherActor, build_policy
 from rig.bundle import Bundle
 from rig.dialogue import Format, Kind, Role, basic_conversation, lookahead_conversation
 from rig.engine import Sampler
+from rig.engine.rows import Rows
 from rig.envs import Split, make_world
 from rig.envs.rollout import Episode, play
 from rig.errors import RigError, UnknownNameError
@@ -119,45 +120,37 @@ class Dictated:
 
 
 class Told:
-    """Foresight that shows the same frames whatever is done."""
+    """Foresight that shows the same frame whatever is done."""
 
-    def __init__(self, frames):
-        self.frames = frames
+    def __init__(self, frame):
+        self.frame = frame
 
-    def follow(self, actions):
-        assert len(actions) == len(self.frames)
-        return self.frames
+    def follow(self, action):
+        return self.frame
 
 
 @pytest.mark.parametrize("told", [False, True])
 def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monkeypatch, told):
     """Token for token and position for position, what the policy put into the cache is what training would show."""
-    from rig.engine import session as sessions
-
     seen = observations(1)
     policy = policy_of(bundle, dreams=2, thought_tokens=64)
     tokenizer, thought = bundle.encoder.tokenizer, "1. We see a tree to the west."
     policy._thought = Dictated(tokenizer, tokenizer.encode(thought), policy._thought.stop_ids)
     policy._action = Dictated(tokenizer, tokenizer.encode("use", literal=True), policy._action.terminator_ids)
     held = []
-    original = sessions.Session._record
-
-    def spy(self, rows, x, positions):
-        held.append([int(position) for part in positions for position in part])
-        original(self, rows, x, positions)
-
-    monkeypatch.setattr(sessions.Session, "_record", spy)
-    shown = [fake_frame(np.random.default_rng(7), 144)]
-    decision = policy.decide(seen, [0], Told(shown) if told else None)[0]
+    put, push = Rows.put, Rows.push
+    monkeypatch.setattr(Rows, "put", lambda *given: (held.extend(given[4]), put(*given)))
+    monkeypatch.setattr(Rows, "push", lambda *given: (held.extend(given[3]), push(*given)))
+    shown = fake_frame(np.random.default_rng(7), 144)
+    decision = policy.decide(seen, [0], [Told(shown)] if told else None)[0]
     assert all((dream.thought, dream.action) == (thought, Action(keys=frozenset({"use"}))) for dream in decision.dreams)
     if told:
-        codes = policy.engine.encode_images(np.stack(shown))[0]
-        assert all(np.array_equal(dream.frame, shown[0]) for dream in decision.dreams)
+        codes = policy.engine.encode_images(shown[None])[0]
+        assert all(np.array_equal(dream.frame, shown) for dream in decision.dreams)
         assert all(np.array_equal(dream.codes, codes) for dream in decision.dreams)
     step = _as_step(seen[0], decision)
     tokens = bundle.encoder.encode(lookahead_conversation(step, CRAFTER, bundle.form))
-    positions = [position for part in held for position in part]
-    assert positions == tokens.positions[: len(positions)].tolist()
+    assert held == tokens.positions[: len(held)].tolist()
     assert int((tokens.kinds == Kind.CODE).sum()) == 3 * 81
     assert (tokens.roles == Role.THOUGHT).any()
 
@@ -249,15 +242,15 @@ def test_foresight_goes_on_from_step_to_step_and_ends_where_the_episode_does():
     entry, place, left = episodes(1)[0], *(Action.press(key) for key in ("place_table", "move_left"))
     world, copied = make_world("crafter"), make_world("crafter")
     frame, _ = copied.reset(seed=entry.seed, options={"task": entry.task, "setting": entry.setting})
-    foresight = EngineForesight(world, [copied, copied])
-    once = foresight.follow([left, place])
-    twice = foresight.follow([left, left])
+    goes, places = EngineForesight(world, copied), EngineForesight(world, copied)
+    once, done = goes.follow(left), places.follow(place)
+    twice = goes.follow(left)
     assert np.array_equal(copied.load(copied.save()), frame), "the world itself has not moved"
-    assert np.array_equal(twice[1], once[1]), "with the table the task is done, and nothing follows"
-    for shown in (once[0], twice[0]):
+    assert np.array_equal(places.follow(left), done), "with the table the task is done, and nothing follows"
+    for shown in (once, twice):
         assert np.array_equal(copied.act(left)[0], shown)
     copied.reset(seed=entry.seed)
-    assert np.array_equal(copied.act(place)[0], once[1])
+    assert np.array_equal(copied.act(place)[0], done)
 
 
 def test_a_teacher_can_play_and_steps_chain():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,8 @@ from rig.actions import Action
 from rig.bundle import Bundle
 from rig.engine import Engine
 from rig.envs import World
+from rig.envs.rollout import Deciding
+from rig.policy import Deciding as PolicyDeciding
 from rig.policy import Policy, PolicyConfig
 from rig.records import Decision, Frame, Observation
 from rig.teachers import Teacher
@@ -28,40 +30,45 @@ class PolicyActor:
         self.policy = policy
         self._foreseen_in = foreseen_in
 
-    def decide(
-        self, worlds: Sequence[World], observations: Sequence[Observation], seeds: Sequence[int]
-    ) -> list[Decision]:
-        """Return the policy's decisions."""
-        if self._foreseen_in is None:
-            return self.policy.decide(observations, seeds)
-        return self.policy.decide(observations, seeds, EngineForesight(self._foreseen_in, worlds))
+    def deciding(self, places: int) -> Deciding:
+        """Return where the policy's decisions are made."""
+        return _PolicyDeciding(self.policy.deciding(places), self._foreseen_in)
+
+
+class _PolicyDeciding:
+    def __init__(self, inner: PolicyDeciding, foreseen_in: World | None) -> None:
+        self._inner, self._foreseen_in = inner, foreseen_in
+
+    def submit(self, key: int, world: World, observation: Observation, seed: int) -> None:
+        foresight = None if self._foreseen_in is None else EngineForesight(self._foreseen_in, world)
+        self._inner.submit(key, observation, seed, foresight)
+
+    def next(self) -> tuple[int, Decision]:
+        return self._inner.next()
 
 
 class EngineForesight:
-    """What the engine shows after actions, tried in copies of worlds; where an episode ends, its last frame stays.
+    """What the engine shows after actions, tried in a copy of a world; where the episode ends, its last frame stays.
 
     Args:
-        world: where the copies take their steps, one after the other; none of `worlds`.
-        worlds: what is copied, as it stands now.
+        spare: where the copy takes its steps, between those of others; not `world`.
+        world: what is copied, as it stands now.
     """
 
-    def __init__(self, world: World, worlds: Sequence[World]) -> None:
-        self._world = world
-        self._states = [copied.save() for copied in worlds]
-        self._last: dict[int, Frame] = {}
+    def __init__(self, spare: World, world: World) -> None:
+        self._spare = spare
+        self._state = world.save()
+        self._last: Frame | None = None
 
-    def follow(self, actions: Sequence[Action]) -> list[Frame]:
-        """Return the frames after one more action in each copy."""
-        return [self._step(number, action) for number, action in enumerate(actions)]
-
-    def _step(self, number: int, action: Action) -> Frame:
-        if number in self._last:
-            return self._last[number]
-        self._world.load(self._states[number])
-        frame, _, terminated, truncated, _ = self._world.act(action)
-        self._states[number] = self._world.save()
+    def follow(self, action: Action) -> Frame:
+        """Return the frame after one more action in the copy."""
+        if self._last is not None:
+            return self._last
+        self._spare.load(self._state)
+        frame, _, terminated, truncated, _ = self._spare.act(action)
+        self._state = self._spare.save()
         if terminated or truncated:
-            self._last[number] = frame
+            self._last = frame
         return frame
 
 
@@ -71,11 +78,22 @@ class TeacherActor:
     def __init__(self, teacher: Teacher) -> None:
         self.teacher = teacher
 
-    def decide(
-        self, worlds: Sequence[World], observations: Sequence[Observation], seeds: Sequence[int]
-    ) -> list[Decision]:
-        """Return the teacher's decisions."""
-        return [Decision(action=self.teacher.act(world)) for world in worlds]
+    def deciding(self, places: int) -> Deciding:
+        """Return where the teacher's decisions are made: at once, one after the other."""
+        return _TeacherDeciding(self.teacher)
+
+
+class _TeacherDeciding:
+    def __init__(self, teacher: Teacher) -> None:
+        self._teacher = teacher
+        self._waiting: deque[tuple[int, World]] = deque()
+
+    def submit(self, key: int, world: World, observation: Observation, seed: int) -> None:
+        self._waiting.append((key, world))
+
+    def next(self) -> tuple[int, Decision]:
+        key, world = self._waiting.popleft()
+        return key, Decision(action=self._teacher.act(world))
 
 
 def build_policy(bundle: Bundle, config: PolicyConfig, *, dreams_ahead: int = 0) -> Policy:

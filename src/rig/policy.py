@@ -3,27 +3,39 @@
     policy = Policy(engine, encoder, space, PolicyConfig(dreams=3))
     decisions = policy.decide(observations, seeds)
 
-Every decision is a conversation of its own, built by the same functions as the training items; all decisions of a call
-run side by side. RIG-basic (`dreams=0`) acts at once. RIG-lookahead dreams `dreams` steps ahead, reads each dream back,
-and after "Wait! Let's re-observe..." decides anew; only that action is for the world. A model that was trained without
-dreams (`Format(dream=False)`) can still review its first proposal once: the control.
+Every decision is a conversation of its own, built by the same functions as the training items; many run side by side,
+each at its own pace. RIG-basic (`dreams=0`) acts at once. RIG-lookahead dreams `dreams` steps ahead, reads each dream
+back, and after "Wait! Let's re-observe..." decides anew; only that action is for the world. A model that was trained
+without dreams (`Format(dream=False)`) can still review its first proposal once: the control.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import attrgetter, itemgetter
 from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from rig.actions import ActionGrammar, ActionSpace
 from rig.dialogue import End, Format, Layout, Segment, SegmentEncoder, WriteImage, answer_prefix, ask, prompt, reread
-from rig.engine import GREEDY, ActionConstraint, Constraint, Engine, Sampler, Session, ThoughtConstraint
+from rig.engine import (
+    GREEDY,
+    ActionConstraint,
+    Constraint,
+    Conversation,
+    Draw,
+    Drawn,
+    Engine,
+    Place,
+    Read,
+    Sampler,
+    Speak,
+    Stream,
+    ThoughtConstraint,
+)
 from rig.errors import RigError
-from rig.records import Action, Cost, Decision, Dream, Frame, Observation, Review
+from rig.records import Action, Codes, Cost, Decision, Dream, Frame, Observation, Review
 
 _PROMPT_TOKENS = 160
 _ACTION_TOKENS = 64
@@ -64,10 +76,10 @@ class PolicyConfig:
 
 
 class Foresight(Protocol):
-    """Knows what really comes of actions: stands in for dreams, to bound what better ones could bring."""
+    """Knows what really comes of actions in one world: stands in for dreams, to bound what better ones could bring."""
 
-    def follow(self, actions: Sequence[Action]) -> list[Frame]:
-        """Return the frames after one more action in each of the observed worlds, which themselves stay as they are."""
+    def follow(self, action: Action) -> Frame:
+        """Return the frame after one more action; the observed world itself stays as it is."""
         ...
 
 
@@ -76,6 +88,8 @@ class _Talk:
     """One conversation in the making."""
 
     observation: Observation
+    place: Place
+    foresight: Foresight | None = None
     thought: str | None = None
     action: Action = field(default_factory=Action)
     dreams: list[Dream] = field(default_factory=list)
@@ -101,25 +115,24 @@ class Policy:
         self._thought = ThoughtConstraint(tokenizer, stop, config.thought_tokens)
 
     def decide(
-        self, observations: Sequence[Observation], seeds: Sequence[int], foresight: Foresight | None = None
+        self, observations: Sequence[Observation], seeds: Sequence[int], foresights: Sequence[Foresight] | None = None
     ) -> list[Decision]:
         """Return a decision for each observation.
 
         Args:
             observations: what is seen now, one per world.
             seeds: one per observation; a decision follows from its observation and its seed alone.
-            foresight: of the same worlds; where given, what it shows takes the place of every dream.
+            foresights: of the same worlds; where given, what they show takes the place of every dream.
         """
-        started = time.perf_counter()
-        session, talks = self._begin(observations, seeds)
-        for number in range(1, self.config.dreams + 1):
-            self._dream(session, talks, foresight)
-            review = number == self.config.dreams
-            self._answer(session, talks, self._reread(talks, review=review), review=review)
-        if self.config.imagine and not self.config.dreams:
-            self._dream(session, talks)
-        shared = Cost(seconds=(time.perf_counter() - started) / max(1, len(talks)))
-        return [self._decision(talk, shared) for talk in talks]
+        deciding = self.deciding(max(1, len(observations)))
+        given = foresights if foresights is not None else [None] * len(observations)
+        for key, (observation, seed, foresight) in enumerate(zip(observations, seeds, given, strict=True)):
+            deciding.submit(key, observation, seed, foresight)
+        return [decision for _, decision in sorted((deciding.next() for _ in observations), key=itemgetter(0))]
+
+    def deciding(self, places: int) -> Deciding:
+        """Return where observations are handed in and decisions handed out, `places` of them in the making at once."""
+        return Deciding(self.engine.stream(places), self._decision)
 
     def dream_ahead(
         self, observations: Sequence[Observation], seeds: Sequence[int], steps: Sequence[int]
@@ -131,106 +144,127 @@ class Policy:
             seeds: one per observation.
             steps: how many dreams from each.
         """
-        longest_first = sorted(range(len(steps)), key=lambda index: -steps[index])
-        session, talks = self._begin(
-            [observations[index] for index in longest_first], [seeds[index] for index in longest_first]
-        )
-        for number in range(max(steps, default=0)):
-            dreaming = talks[: sum(wanted > number for wanted in steps)]
-            if number:
-                self._answer(session, dreaming, self._reread(dreaming, review=False), review=False)
-            self._dream(session, dreaming)
-        in_order = sorted(zip(longest_first, talks, strict=True), key=lambda pair: pair[0])
-        return [talk.dreams for _, talk in in_order]
+        stream = self.engine.stream(max(1, len(observations)))
+        for observation, seed, count in zip(observations, seeds, steps, strict=True):
+            stream.submit(seed, partial(self._dreams, observation=observation, steps=count))
+        ended = sorted((stream.next() for _ in observations), key=attrgetter("ticket"))
+        return [entry.value for entry in ended]
 
-    def _begin(self, observations: Sequence[Observation], seeds: Sequence[int]) -> tuple[Session, list[_Talk]]:
+    def _decision(self, place: Place, observation: Observation, foresight: Foresight | None) -> Conversation[Decision]:
+        """Think, act, dream and review."""
+        config, talk = self.config, _Talk(observation, place, foresight)
+        yield from self._begin(talk)
+        for number in range(1, config.dreams + 1):
+            yield from self._dream(talk)
+            review = number == config.dreams
+            yield from self._answer(talk, self._reread(talk, review=review), review=review)
+        if config.imagine and not config.dreams:
+            yield from self._dream(talk)
+        return self._decided(talk)
+
+    def _dreams(self, place: Place, observation: Observation, steps: int) -> Conversation[list[Dream]]:
+        """Think, act and dream, step after step."""
+        talk = _Talk(observation, place)
+        for number in range(steps):
+            if number:
+                yield from self._answer(talk, self._reread(talk, review=False), review=False)
+            else:
+                yield from self._begin(talk)
+            yield from self._dream(talk)
+        return talk.dreams
+
+    def _begin(self, talk: _Talk) -> Conversation[None]:
         """Put what is observed, and let the model answer."""
-        talks = [_Talk(observation) for observation in observations]
-        session = self.engine.session(seeds)
-        first = [ask(talk.observation.frame, *self._question(talk.observation), self.config.form) for talk in talks]
-        self._answer(session, talks, first, review=False)
-        return session, talks
+        question = ask(talk.observation.frame, *self._question(talk.observation), self.config.form)
+        yield from self._answer(talk, question, review=False)
 
     def _question(self, observation: Observation) -> tuple[str, str]:
         return observation.instruction, self.space.format(observation.previous_action)
 
-    def _reread(self, talks: list[_Talk], *, review: bool) -> list[list[Segment]]:
-        form = self.config.form
-        return [reread(talk.dreams[-1], talk.observation, self.space, form, review=review) for talk in talks]
+    def _reread(self, talk: _Talk, *, review: bool) -> list[Segment]:
+        return reread(talk.dreams[-1], talk.observation, self.space, self.config.form, review=review)
 
-    def _answer(self, session: Session, talks: list[_Talk], questions: list[list[Segment]], *, review: bool) -> None:
-        """Put the questions, and let the model write its thoughts and actions."""
-        rows = range(len(talks))
-        prefix = answer_prefix(self.config.form, review=review)
-        self._append(session, talks, [[*question, *prefix] for question in questions])
-        thoughts = (
-            self._write(session, talks, self._thought, len(self._thought.stop_ids))
-            if self.config.form.thought
-            else None
-        )
-        actions = self._write(session, talks, self._action, len(self._action.terminator_ids))
-        for row in rows:
-            talks[row].thought = thoughts[row] if thoughts else None
-            talks[row].action = self.space.parse(actions[row])
+    def _answer(self, talk: _Talk, question: list[Segment], *, review: bool) -> Conversation[None]:
+        """Put the question, and let the model write its thought and its action."""
+        yield self._read(talk, [*question, *answer_prefix(self.config.form, review=review)])
+        if self.config.form.thought:
+            talk.thought = yield from self._write(talk, self._thought, len(self._thought.stop_ids))
+        talk.action = self.space.parse((yield from self._write(talk, self._action, len(self._action.terminator_ids))))
 
-    def _write(self, session: Session, talks: list[_Talk], constraint: Constraint, ending: int) -> list[str]:
-        """Let the model write under `constraint`, and return the texts without their last `ending` tokens."""
-        written = session.write_text(range(len(talks)), [constraint] * len(talks), self.config.text)
-        for talk, ids in zip(talks, written, strict=True):
-            talk.cost += Cost(text_tokens=len(ids))
-        return [self.encoder.tokenizer.decode(ids[: len(ids) - ending]) for ids in written]
+    def _write(self, talk: _Talk, constraint: Constraint, ending: int) -> Conversation[str]:
+        """Let the model write under `constraint`, and return the text without its last `ending` tokens."""
+        ids = yield Speak(constraint=constraint, sampler=self.config.text)
+        talk.cost += Cost(text_tokens=len(ids))
+        return self.encoder.tokenizer.decode(ids[: len(ids) - ending])
 
-    def _dream(self, session: Session, talks: list[_Talk], foresight: Foresight | None = None) -> None:
+    def _dream(self, talk: _Talk) -> Conversation[None]:
         """Let the model imagine the frame after its action, and keep it as a dream."""
         if not self.config.form.dream:
-            for talk in talks:
-                talk.dreams.append(Dream(thought=talk.thought, action=talk.action))
+            talk.dreams.append(Dream(thought=talk.thought, action=talk.action))
             return
-        codes, frames = (
-            self._write_images(session, talks) if foresight is None else self._foresee(session, talks, foresight)
-        )
-        for talk, written, frame in zip(talks, codes, frames, strict=True):
-            talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=written, frame=frame))
+        write = self._draw if talk.foresight is None else self._foresee
+        codes, frame = yield from write(talk)
+        talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=codes, frame=frame))
 
-    def _write_images(self, session: Session, talks: list[_Talk]) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """Let the model write an image in each conversation, and return their codes and the frames they stand for."""
-        rows = range(len(talks))
-        session.append(rows, [self.encoder.open_image(session.next_position(row)) for row in rows])
-        images = session.write_image(rows, self.config.image)
-        session.append(rows, [self.encoder.close_image(session.next_position(row)) for row in rows])
-        for talk, codes in zip(talks, images.codes, strict=True):
-            talk.cost += Cost(image_tokens=len(codes), read_tokens=3)
-        return images.codes, self.engine.decode_images(images.codes)
+    def _draw(self, talk: _Talk) -> Conversation[tuple[Codes, Frame]]:
+        """Let the model write an image, and return its codes and the frame they stand for."""
+        yield Read(tokens=self.encoder.open_image(talk.place.next_position))
+        drawn: Drawn = yield Draw(sampler=self.config.image)
+        yield Read(tokens=self.encoder.close_image(talk.place.next_position))
+        talk.cost += Cost(image_tokens=len(drawn.codes), read_tokens=3)
+        return drawn.codes, self.engine.decode_images(drawn.codes[None])[0]
 
-    def _foresee(
-        self, session: Session, talks: list[_Talk], foresight: Foresight
-    ) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """Put the frames that really come where the model would write its images, and return the same of them."""
-        frames = np.stack(foresight.follow([talk.action for talk in talks]))
-        codes = self.engine.encode_images(frames)
-        self._append(session, talks, [[WriteImage(codes=written), End()] for written in codes])
-        return codes, frames
+    def _foresee(self, talk: _Talk) -> Conversation[tuple[Codes, Frame]]:
+        """Put the frame that really comes where the model would write its image, and return the same of it."""
+        assert talk.foresight is not None
+        frame = talk.foresight.follow(talk.action)
+        codes = self.engine.encode_images(frame[None])[0]
+        yield self._read(talk, [WriteImage(codes=codes), End()])
+        return codes, frame
 
-    def _append(self, session: Session, talks: list[_Talk], segments: list[list[Segment]]) -> None:
-        rows = range(len(talks))
-        sequences = [
-            self.encoder.encode(part, start=session.next_position(row), begin=session.length(row) == 0)
-            for row, part in zip(rows, segments, strict=True)
-        ]
-        session.append(rows, sequences)
-        for talk, sequence in zip(talks, sequences, strict=True):
-            talk.cost += Cost(read_tokens=len(sequence))
+    def _read(self, talk: _Talk, segments: list[Segment]) -> Read:
+        """Return the wish to read segments."""
+        place = talk.place
+        tokens = self.encoder.encode(segments, start=place.next_position, begin=place.length == 0)
+        talk.cost += Cost(read_tokens=len(tokens))
+        return Read(tokens=tokens)
 
-    def _decision(self, talk: _Talk, shared: Cost) -> Decision:
-        reviewed = self.config.dreams > 0
+    def _decided(self, talk: _Talk) -> Decision:
         review = None
-        if reviewed:
+        if self.config.dreams:
             helped = talk.action != talk.dreams[0].action
             review = Review(thought=talk.thought, action=talk.action, helped=helped)
-        return Decision(
-            action=talk.action,
-            thought=talk.thought,
-            dreams=tuple(talk.dreams),
-            review=review,
-            cost=talk.cost + shared,
-        )
+        dreams = tuple(talk.dreams)
+        return Decision(action=talk.action, thought=talk.thought, dreams=dreams, review=review, cost=talk.cost)
+
+
+class Deciding:
+    """Decisions in the making, each at its own pace; made by `Policy.deciding`.
+
+    Args:
+        stream: where conversations are held.
+        converse: what each of them says.
+    """
+
+    def __init__(
+        self,
+        stream: Stream[Decision],
+        converse: Callable[[Place, Observation, Foresight | None], Conversation[Decision]],
+    ) -> None:
+        self._stream, self._converse = stream, converse
+        self._keys: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        """Return how many observations are handed in and not decided yet."""
+        return len(self._stream)
+
+    def submit(self, key: int, observation: Observation, seed: int, foresight: Foresight | None = None) -> None:
+        """Hand in an observation under a key of the caller's; the decision follows from it and the seed alone."""
+        ticket = self._stream.submit(seed, lambda place: self._converse(place, observation, foresight))
+        self._keys[ticket] = key
+
+    def next(self) -> tuple[int, Decision]:
+        """Return the next decision that is made, and its key."""
+        ended = self._stream.next()
+        decision = replace(ended.value, cost=ended.value.cost + Cost(seconds=ended.seconds))
+        return self._keys.pop(ended.ticket), decision

@@ -4,14 +4,23 @@ from rig.engine.constrain import ActionConstraint, Constraint, ThoughtConstraint
 from rig.engine.engine import Engine
 from rig.engine.sampling import GREEDY, Sampler
 from rig.engine.session import Session, WrittenImages
+from rig.engine.stream import Conversation, Draw, Drawn, Ended, Place, Read, Speak, Stream
 
 __all__ = [
     "GREEDY",
     "ActionConstraint",
     "Constraint",
+    "Conversation",
+    "Draw",
+    "Drawn",
+    "Ended",
     "Engine",
+    "Place",
+    "Read",
     "Sampler",
     "Session",
+    "Speak",
+    "Stream",
     "ThoughtConstraint",
     "WrittenImages",
 ]

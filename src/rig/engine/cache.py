@@ -1,11 +1,9 @@
-"""Keys and values of every token that a session has run, in one preallocated block of memory.
+"""Keys and values of every token that rows have run, in one block of memory.
 
-L: layers, R: rows, K: key and value heads, C: capacity in tokens, d: head width.
+L: layers, S: slots (one row each), C: capacity of a slot in tokens, K: key and value heads, d: head width.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,68 +12,45 @@ from rig.model.config import DecoderConfig
 
 
 class KVCache:
-    """The block [L, 2, R, K, C, d], cleared column by column as it comes into use.
+    """The block [L, S, C, 2 K, d]: of each token the keys, then the values.
 
-    Rows of different lengths are read up to the longest; what lies beyond a row's own length is masked, and must only
-    be finite. So whoever writes columns clears up to them first: clearing later would wipe them out.
+    What lies beyond a row's last token is masked wherever it is read, and finite: zeros, or what an earlier row left.
+
+    Args:
+        config: the decoder's sizes.
+        slots: S.
+        capacity: C.
+        like: a tensor of the dtype and on the device to use.
     """
 
-    def __init__(self, block: Tensor, *, cleared: int = 0) -> None:
-        self.block = block
-        self._cleared = cleared
+    def __init__(self, config: DecoderConfig, slots: int, capacity: int, *, like: Tensor) -> None:
+        self._heads = config.num_kv_heads
+        self.block = like.new_zeros((config.num_layers, slots, capacity, 2 * config.num_kv_heads, config.head_dim))
 
-    @staticmethod
-    def allocate(config: DecoderConfig, rows: int, capacity: int, *, like: Tensor) -> KVCache:
-        """Return an empty cache in the dtype and on the device of `like`."""
-        shape = (config.num_layers, 2, rows, config.num_kv_heads, capacity, config.head_dim)
-        return KVCache(like.new_empty(shape))
+    @property
+    def slots(self) -> int:
+        """S."""
+        return self.block.shape[1]
 
-    def layer(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return the keys and the values of a layer, each [R, K, C, d], as views."""
-        return self.block[index, 0], self.block[index, 1]
+    @property
+    def capacity(self) -> int:
+        """C."""
+        return self.block.shape[2]
 
-    def clear_to(self, length: int) -> None:
-        """Make the first `length` columns readable in every row."""
-        if length > self._cleared:
-            self.block[..., self._cleared : length, :].zero_()
-            self._cleared = length
+    def write(self, layer: int, where_T: Tensor, joined: Tensor) -> None:
+        """Keep the keys and values [T, 2 K, d] of tokens at the places slot · C + column."""
+        self.block[layer].flatten(0, 1).index_copy_(0, where_T, joined)
 
-    def add_rows(self, sources: Sequence[int], length: int) -> None:
-        """Append one row per source, with the source's first `length` columns."""
-        layers, two, rows, *rest = self.block.shape
-        block = self.block.new_empty((layers, two, rows + len(sources), *rest))
-        block[:, :, :rows, :, : self._cleared] = self.block[..., : self._cleared, :]
-        block[:, :, rows:, :, :length] = self.block[:, :, list(sources), :, :length]
-        block[:, :, rows:, :, length : self._cleared] = 0
-        self.block = block
+    def read(self, layer: int, slots: slice, extent: int) -> tuple[Tensor, Tensor]:
+        """Return views of the keys and the values, each [slots, K, extent, d], of the first `extent` columns."""
+        joined = self.block[layer, slots, :extent].transpose(1, 2)
+        return joined[:, : self._heads], joined[:, self._heads :]
 
-    def view(self, rows: Sequence[int], length: int) -> KVCache:
-        """Return adjacent rows as a cache that shares this one's memory and may use the first `length` columns."""
-        self.clear_to(length)
-        return KVCache(self.block[:, :, rows[0] : rows[-1] + 1], cleared=self._cleared)
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Give a slot the first `length` columns of another."""
+        self.block[:, target, :length] = self.block[:, source, :length]
 
-    def copy(self, rows: Sequence[int], length: int, capacity: int) -> KVCache:
-        """Return a cache of `capacity` columns with a copy of the first `length` of these rows, the rest cleared."""
-        layers, two, _, heads, _, width = self.block.shape
-        block = self.block.new_empty((layers, two, len(rows), heads, capacity, width))
-        for target, source in enumerate(rows):
-            block[:, :, target, :, :length] = self.block[:, :, source, :, :length]
-        block[..., length:, :] = 0
-        return KVCache(block, cleared=capacity)
-
-    def put(self, row: int, start: int, stop: int, source: KVCache, source_row: int) -> None:
-        """Take the columns from `start` to `stop` of a row from another cache's row."""
-        self.clear_to(stop)
-        self.block[:, :, row, :, start:stop] = source.block[:, :, source_row, :, start:stop]
-
-
-def is_adjacent(rows: Sequence[int]) -> bool:
-    """Return True where `rows` ascend by one: then they can be viewed without a copy."""
-    return all(row == rows[0] + offset for offset, row in enumerate(rows))
-
-
-def lower_triangle(queries: int, keys: int, device: torch.device) -> Tensor | None:
-    """Return which keys each of the last `queries` tokens may see, bool [queries, keys]; None where plainly causal."""
-    if queries == keys:
-        return None
-    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+    def grow(self, slots: int) -> None:
+        """Append empty slots, so that there are `slots`."""
+        layers, old, *rest = self.block.shape
+        self.block = torch.cat([self.block, self.block.new_zeros((layers, slots - old, *rest))], 1)

@@ -7,6 +7,7 @@ dialogue's, tasks the policy's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from rig.engine.packed import PackedDecoder
+from rig.engine.rows import Rows
 from rig.engine.session import Session
+from rig.engine.stream import Stream
 from rig.errors import RigError
 from rig.model.rig import RIG
 from rig.model.vision import frames_to_pixels, pixels_to_frames
@@ -34,10 +38,16 @@ class Engine:
     def __init__(self, model: RIG, *, capacity: int) -> None:
         self.model = model.eval()
         self.capacity = capacity
+        self._decoder = PackedDecoder(model.model.language_model)
 
     def session(self, seeds: Sequence[int]) -> Session:
         """Return a session with one empty row per seed."""
-        return Session(self.model, self.capacity, seeds)
+        return Session(self.model, self._decoder, self.capacity, seeds)
+
+    @torch.inference_mode()
+    def stream(self, places: int) -> Stream[Any]:
+        """Return a stream that serves up to `places` conversations at once, and any number one after the other."""
+        return Stream(Rows(self.model, self._decoder, self.capacity, range(places)))
 
     @torch.inference_mode()
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.uint16]:

@@ -1,7 +1,7 @@
 """How the next token is drawn from logits.
 
-A draw inverts the cumulative distribution at one uniform number per row, so that a row's tokens follow from its own
-logits and its own generator, whoever shares its batch.
+A draw inverts the cumulative distribution at one uniform number per token, so that a row's tokens follow from its own
+logits and its own generator, whoever shares its batch, and however many of them are drawn at once.
 """
 
 from __future__ import annotations
@@ -34,19 +34,22 @@ class Sampler:
         if not (self.temperature >= 0 and self.top_k >= 0 and 0 < self.top_p <= 1):
             raise RigError(f"{self} cannot be drawn from; temperature >= 0, top_k >= 0 and 0 < top_p <= 1")
 
+    def numbers(self, generator: np.random.Generator, count: int) -> NDArray[np.float64]:
+        """Return the uniform numbers [count] at which so many tokens are drawn; the likeliest token needs none."""
+        return np.zeros(count) if self.temperature == 0 else generator.random(count)
+
 
 GREEDY = Sampler(temperature=0.0)
 
 
-def draw(logits: Tensor, sampler: Sampler, generators: list[np.random.Generator]) -> Tensor:
-    """Return one token per row, int64 [R], of logits [R, V]; each generator gives one number, or none if greedy.
+def draw(logits: Tensor, sampler: Sampler, numbers: NDArray[np.float64]) -> Tensor:
+    """Return one token per row, int64 [R], of logits [R, V], at the uniform numbers [R] of `Sampler.numbers`.
 
     A token whose logit is -inf is never drawn; each row has at least one other.
     """
     if sampler.temperature == 0:
         return logits.argmax(-1)
-    uniforms = np.array([generator.random() for generator in generators])
-    return _invert(_kept(logits.float() / sampler.temperature, sampler), uniforms)
+    return _invert(_kept(logits.float() / sampler.temperature, sampler), numbers)
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -66,12 +69,12 @@ def _kept(logits: Tensor, sampler: Sampler) -> Tensor:
     return logits
 
 
-def _invert(logits: Tensor, uniforms: NDArray[np.float64]) -> Tensor:
+def _invert(logits: Tensor, numbers: NDArray[np.float64]) -> Tensor:
     """Return the first token at which the cumulative distribution exceeds its row's number.
 
     Scaled to end at exactly 1, it only ever exceeds a number below 1 where it jumps: at a token of some probability.
     """
     cumulative = logits.softmax(-1).double().cumsum(-1)
     cumulative /= cumulative[:, -1:].clone()
-    levels = torch.from_numpy(uniforms).to(cumulative.device)
+    levels = torch.from_numpy(numbers).to(cumulative.device)
     return torch.searchsorted(cumulative, levels[:, None], right=True)[:, 0]

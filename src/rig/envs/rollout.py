@@ -1,9 +1,12 @@
-"""Plays episodes in many worlds side by side: one that ends makes room for the next, and no world waits for another."""
+"""Plays episodes in many worlds side by side: one that ends makes room for the next, and no world waits for another.
+
+A world takes its step as soon as its own decision is made, while others are still being thought about.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zlib import crc32
@@ -31,13 +34,23 @@ class Episode:
         return crc32(f"{self.id}/{index}".encode())
 
 
-class Actor(Protocol):
-    """Decides in several worlds at once."""
+class Deciding(Protocol):
+    """Decisions in the making, in several worlds at once."""
 
-    def decide(
-        self, worlds: Sequence[World], observations: Sequence[Observation], seeds: Sequence[int]
-    ) -> list[Decision]:
-        """Return a decision for each world; the worlds are not changed."""
+    def submit(self, key: int, world: World, observation: Observation, seed: int) -> None:
+        """Hand in what is observed in a world, under a key of the caller's; the world is not changed."""
+        ...
+
+    def next(self) -> tuple[int, Decision]:
+        """Return the next decision that is made, and its key."""
+        ...
+
+
+class Actor(Protocol):
+    """Decides."""
+
+    def deciding(self, places: int) -> Deciding:
+        """Return where decisions are made, `places` of them at once."""
         ...
 
 
@@ -100,22 +113,27 @@ def play(
         before: called with (episode, world, step index) before each step, the world as observed.
     """
     waiting = deque(episodes)
-    seats = [_sit(make(), waiting.popleft()) for _ in range(min(batch_size, len(waiting)))]
-    while seats:
+    count = min(batch_size, len(waiting))
+    deciding = actor.deciding(max(1, count))
+    seats: dict[int, _Seat] = {}
+
+    def observe(key: int, seat: _Seat) -> None:
+        seats[key] = seat
         if before is not None:
-            for seat in seats:
-                before(seat.episode, seat.world, len(seat.steps))
-        seeds = [seat.episode.decision_seed(len(seat.steps)) for seat in seats]
-        decisions = actor.decide([seat.world for seat in seats], [seat.observation for seat in seats], seeds)
-        staying = []
-        for seat, decision in zip(seats, decisions, strict=True):
-            if not _advance(seat, decision, actor_kind):
-                staying.append(seat)
-                continue
-            yield Played(episode=seat.episode, trajectory=_trajectory(seat, lineage), cost=seat.cost)
-            if waiting:
-                staying.append(_sit(seat.world, waiting.popleft()))
-        seats = staying
+            before(seat.episode, seat.world, len(seat.steps))
+        deciding.submit(key, seat.world, seat.observation, seat.episode.decision_seed(len(seat.steps)))
+
+    for key in range(count):
+        observe(key, _sit(make(), waiting.popleft()))
+    while seats:
+        key, decision = deciding.next()
+        seat = seats.pop(key)
+        if not _advance(seat, decision, actor_kind):
+            observe(key, seat)
+            continue
+        yield Played(episode=seat.episode, trajectory=_trajectory(seat, lineage), cost=seat.cost)
+        if waiting:
+            observe(key, _sit(seat.world, waiting.popleft()))
 
 
 def _sit(world: World, episode: Episode) -> _Seat:

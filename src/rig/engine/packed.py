@@ -1,0 +1,101 @@
+"""The decoder's weights as generation wants them: fewer and larger products, the numbers of the network.
+
+A copy, made when an engine is: the projections of queries, keys and values are one matrix, as are those of the MLP's
+gate and value, and the two halves that rotary positions turn lie beside each other, so that turning is one complex
+product. Each layer takes half the operations of the network's own, which is what one token's time goes into.
+
+T: tokens, D: width, H: query heads, K: key and value heads, d: head width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rig.model.decoder import Decoder, DecoderLayer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PackedLayer:
+    """One layer's weights.
+
+    Attributes:
+        norm_in: [D].
+        project: [(H + 2 K) d, D]: queries, keys, values.
+        out: [D, H d].
+        norm_mlp: [D].
+        gate_up: [2 F, D].
+        down: [D, F].
+    """
+
+    norm_in: Tensor
+    project: Tensor
+    out: Tensor
+    norm_mlp: Tensor
+    gate_up: Tensor
+    down: Tensor
+
+
+class PackedDecoder:
+    """The decoder of a network as it is now; later changes to the network do not reach it."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.config = config = decoder.config
+        self.layers = [_packed(layer, config.head_dim) for layer in decoder.blocks]
+        self._norm_out = decoder.norm.weight.detach().clone()
+        self._rates = config.rope_theta ** -(
+            torch.arange(0, config.head_dim, 2, device=self._norm_out.device, dtype=torch.float32) / config.head_dim
+        )
+
+    def rotation(self, positions_T: Tensor) -> Tensor:
+        """Return complex64 [T, 1, d/2], by which queries and keys at these positions are turned."""
+        angles = positions_T.float()[:, None, None] * self._rates
+        return torch.polar(torch.ones_like(angles), angles)
+
+    def project(self, index: int, x_TD: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a layer's queries [T, H, d], and its keys beside its values [T, 2 K, d]."""
+        config, layer = self.config, self.layers[index]
+        turned = config.num_heads + config.num_kv_heads
+        joined = F.linear(self._normed(x_TD, layer.norm_in), layer.project).unflatten(-1, (-1, config.head_dim))
+        pairs = torch.view_as_complex(joined[:, :turned].float().unflatten(-1, (-1, 2)))
+        joined[:, :turned] = torch.view_as_real(pairs * rotation).flatten(-2)
+        return joined[:, : config.num_heads], joined[:, config.num_heads :]
+
+    def finish(self, index: int, x_TD: Tensor, attended_THd: Tensor) -> Tensor:
+        """Return a layer's output [T, D] from its input and what its heads attended to."""
+        layer = self.layers[index]
+        x_TD = x_TD + F.linear(attended_THd.flatten(-2), layer.out)
+        gate, up = F.linear(self._normed(x_TD, layer.norm_mlp), layer.gate_up).chunk(2, dim=-1)
+        return x_TD + F.linear(F.silu(gate) * up, layer.down)
+
+    def norm(self, x_TD: Tensor) -> Tensor:
+        """Return the normed hidden states [T, D] behind the last layer."""
+        return self._normed(x_TD, self._norm_out)
+
+    def _normed(self, x_TD: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x_TD, weight.shape, weight, self.config.rms_norm_eps)
+
+
+def _packed(layer: DecoderLayer, head_dim: int) -> PackedLayer:
+    attention, mlp = layer.self_attn, layer.mlp
+    turned = [_halves_beside(linear.weight, head_dim) for linear in (attention.q_proj, attention.k_proj)]
+    with torch.no_grad():
+        return PackedLayer(
+            norm_in=layer.input_layernorm.weight.detach().clone(),
+            project=torch.cat([*turned, attention.v_proj.weight]).detach(),
+            out=attention.o_proj.weight.detach().clone(),
+            norm_mlp=layer.post_attention_layernorm.weight.detach().clone(),
+            gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).detach(),
+            down=mlp.down_proj.weight.detach().clone(),
+        )
+
+
+def _halves_beside(weight: Tensor, head_dim: int) -> Tensor:
+    """Return a projection whose heads have what stood at i and at i + d/2 at 2 i and 2 i + 1.
+
+    Queries and keys both do, so their products are the same.
+    """
+    return weight.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2).flatten(0, 2)

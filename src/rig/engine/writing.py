@@ -1,0 +1,192 @@
+"""What rows write: text under a constraint, images code by code or many codes at once; and the step that all take.
+
+An image is written exactly as one code after the other would be, also where several are found at once. Codes that are
+only guessed stand in the row, all are run together, and each position says what it would write there; up to the first
+guess that differs from what was written before it, everything is as it would have been (Jacobi iteration). Sampling is
+no different from taking the likeliest, because the number at which a code is drawn belongs to its place in the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rig.engine.constrain import Constraint
+from rig.engine.rows import Rows
+from rig.engine.sampling import Sampler, draw, entropy
+from rig.errors import RigError
+from rig.records import Codes
+
+
+@dataclass(eq=False)
+class TextWriting:
+    """Text that a row is writing.
+
+    Attributes:
+        row: which row.
+        constraint: what it may be.
+        sampler: how it is drawn.
+        ids: what is written so far.
+    """
+
+    row: int
+    constraint: Constraint
+    sampler: Sampler
+    ids: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._state: Any = self.constraint.start
+
+    @property
+    def is_done(self) -> bool:
+        """True where nothing more is to be written."""
+        return self.constraint.is_done(self._state)
+
+    @property
+    def allowed(self) -> Tensor:
+        """Which tokens may follow, bool [tokenizer's size]."""
+        return self.constraint.allowed(self._state)
+
+    def take(self, token: int) -> None:
+        """Go on behind an allowed token."""
+        self.ids.append(token)
+        self._state = self.constraint.advance(self._state, token)
+
+
+class ImageWriting:
+    """An image that a row is writing behind its begin mark.
+
+    Args:
+        rows: the rows.
+        row: which of them.
+        sampler: how codes are drawn.
+        count: codes of an image.
+        at_once: how many codes to find at once at the most; 1 goes from code to code.
+        draft: [count], the first guesses; without them every code is first guessed to be 0.
+
+    Attributes:
+        codes: int64 [count], of which the first `found` are written.
+        doubts: float32 [count], the entropy of each code's distribution.
+        found: how many codes are written.
+        passes: how often the decoder ran for it.
+    """
+
+    def __init__(
+        self, rows: Rows, row: int, sampler: Sampler, count: int, *, at_once: int = 1, draft: Codes | None = None
+    ) -> None:
+        self.row, self.sampler = row, sampler
+        self.codes = np.zeros(count, np.int64) if draft is None else draft.astype(np.int64)
+        self.doubts = np.zeros(count, np.float32)
+        self.found = self.passes = 0
+        self._at_once = at_once
+        self._begin = int(rows.lengths[row])
+        self._position = rows.next_position(row)
+        self._numbers = sampler.numbers(rows.generators[row], count)
+
+    @property
+    def is_done(self) -> bool:
+        """True where nothing more is to be written."""
+        return self.found == len(self.codes)
+
+    @property
+    def reach(self) -> int:
+        """How many codes the next pass predicts: the next one, and one behind each guess."""
+        return min(self._at_once, len(self.codes) - self.found)
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """The uniform numbers at which those codes are drawn."""
+        return self._numbers[self.found : self.found + self.reach]
+
+    def take(self, predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
+        """Take what the last pass predicted: all that rests on right guesses is written, the rest are new guesses."""
+        first, stop = self.found, self.found + len(predicted)
+        wrong = np.flatnonzero(self.codes[first : stop - 1] != predicted[:-1])
+        self.codes[first:stop] = predicted
+        self.doubts[first:stop] = doubts
+        self.found = first + int(wrong[0]) + 1 if len(wrong) else stop
+        self.passes += 1
+
+    @property
+    def fresh(self) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+        """What must stand at the row's end before the next pass: the first column, codes, and their positions."""
+        first = max(self.found - 1, 0)
+        places = np.arange(first, self.found + max(self.reach, 1) - 1, dtype=np.int64)
+        return self._begin + first, self.codes[places], self._position + places
+
+
+Writing = TextWriting | ImageWriting
+
+
+def step(rows: Rows, writings: Sequence[Writing]) -> None:
+    """Let each writing, of rows of its own and none of them done, go one pass of the decoder further."""
+    ordered = sorted(writings, key=lambda writing: writing.row)
+    keep = [writing.reach if isinstance(writing, ImageWriting) else 1 for writing in ordered]
+    hidden = rows.run([writing.row for writing in ordered], keep)
+    texts: dict[Sampler, list[tuple[TextWriting, int]]] = {}
+    images: dict[Sampler, list[tuple[ImageWriting, int]]] = {}
+    at = 0
+    for writing, count in zip(ordered, keep, strict=True):
+        if isinstance(writing, TextWriting):
+            texts.setdefault(writing.sampler, []).append((writing, at))
+        else:
+            images.setdefault(writing.sampler, []).append((writing, at))
+        at += count
+    for sampler, some in texts.items():
+        _write_text(rows, hidden, sampler, some)
+    for sampler, others in images.items():
+        _write_images(rows, hidden, sampler, others)
+
+
+def _write_text(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[TextWriting, int]]) -> None:
+    logits = rows.model.text_logits(_rows_of(hidden, [at for _, at in some]))
+    masked = _masked(logits, [writing.allowed for writing, _ in some])
+    numbers = np.concatenate([sampler.numbers(rows.generators[writing.row], 1) for writing, _ in some])
+    tokens = draw(masked, sampler, numbers)
+    positions = np.array([rows.next_position(writing.row) for writing, _ in some])
+    for (writing, _), token in zip(some, tokens.tolist(), strict=True):
+        writing.take(token)
+    rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_text(tokens), positions)
+
+
+def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[ImageWriting, int]]) -> None:
+    counts = [writing.reach for writing, _ in some]
+    where = [at + offset for (_, at), count in zip(some, counts, strict=True) for offset in range(count)]
+    logits = rows.model.code_logits(_rows_of(hidden, where))
+    drawn = draw(logits, sampler, np.concatenate([writing.numbers for writing, _ in some])).cpu().numpy()
+    doubts = entropy(logits).cpu().numpy()
+    ends = np.cumsum(counts)[:-1]
+    for (writing, _), codes, doubt in zip(some, np.split(drawn, ends), np.split(doubts, ends), strict=True):
+        writing.take(codes, doubt)
+    put_codes(rows, [writing for writing, _ in some])
+
+
+def put_codes(rows: Rows, writings: Sequence[ImageWriting]) -> None:
+    """Put into the rows what images must have there before their next pass; call it once before the first."""
+    fresh = [(writing.row, *writing.fresh) for writing in writings]
+    if not any(len(codes) for _, _, codes, _ in fresh):
+        return
+    codes = torch.from_numpy(np.concatenate([part for _, _, part, _ in fresh])).to(rows.model.device)
+    x = rows.model.embed_codes(codes).split([len(part) for _, _, part, _ in fresh])
+    for (row, column, _, positions), part in zip(fresh, x, strict=True):
+        rows.put(row, column, part, positions)
+
+
+def _rows_of(hidden: Tensor, where: list[int]) -> Tensor:
+    return hidden if len(where) == len(hidden) else hidden[where]
+
+
+def _masked(logits: Tensor, masks: list[Tensor]) -> Tensor:
+    """Return logits with -inf where a mask is False; a vocabulary larger than the tokenizer is cut to it."""
+    size = masks[0].shape[-1]
+    if size > logits.shape[-1]:
+        raise RigError(f"a tokenizer of {size} tokens over a model of {logits.shape[-1]}; they do not belong together")
+    shared = all(mask is masks[0] for mask in masks)
+    mask = masks[0] if shared else torch.stack(masks)
+    return torch.where(mask.to(logits.device), logits[:, :size], -torch.inf)
