@@ -8,7 +8,18 @@ import pytest
 import torch
 
 from rig.actions import CRAFTER
-from rig.dialogue import Format, Kind, SegmentEncoder, TokenSequence, lookahead_conversation, prompt, train_bpe
+from rig.dialogue import (
+    Format,
+    Kind,
+    Role,
+    SegmentEncoder,
+    Text,
+    TokenSequence,
+    WriteImage,
+    lookahead_conversation,
+    prompt,
+    train_bpe,
+)
 from rig.engine import GREEDY, Engine, Sampler, ThoughtConstraint
 from rig.errors import RigError
 from rig.model import RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, pack
@@ -380,30 +391,61 @@ def test_no_rows_write_nothing(engine):
     assert engine.decode_images(np.zeros((0, 16), np.uint16)).shape == (0, 32, 32, 3)
 
 
+def strided(engine, stride):
+    """An engine over the same weights whose images are written so many codes at a pass, and its encoder."""
+    if stride == 1:
+        return engine, ENCODER
+    model = RIG(replace(CONFIG, image_stride=stride), seed=0)
+    model.load_state_dict(engine.model.state_dict())
+    return Engine(model, capacity=480), SegmentEncoder(TOKENIZER, model.config.layout)
+
+
 @pytest.mark.parametrize("sampler", [GREEDY, WARM, Sampler(temperature=0.7, top_k=5)])
-@pytest.mark.parametrize("at_once", [2, 5, 16, 99])
-def test_codes_found_at_once_are_those_found_one_by_one(engine, sampler, at_once):
+@pytest.mark.parametrize("guesses", [1, 4, 15, 99])
+@pytest.mark.parametrize("stride", [1, 4, 7, 16])
+def test_guessed_codes_are_those_found_without_guessing(engine, sampler, guesses, stride):
     """Also with bad drafts, in rows that need different numbers of passes, and for what is written afterwards."""
+    played, encoder = strided(engine, stride)
 
     def dreamt(**how):
-        session = engine.session([3, 4, 5])
+        session = played.session([3, 4, 5])
         session.append(range(3), [prefix(conversation(seed)) for seed in range(3)])
-        session.append(range(3), [ENCODER.open_image(session.next_position(row)) for row in range(3)])
+        session.append(range(3), [encoder.open_image(session.next_position(row)) for row in range(3)])
         images = session.write_image(range(3), sampler, **how)
         thoughts = session.write_text(range(3), [thought(5)] * 3, WARM)
         return images, thoughts, session.next_token_logits(range(3)), [session.length(row) for row in range(3)]
 
     expected, thoughts, logits, lengths = dreamt()
-    assert expected.passes.tolist() == [16, 16, 16]
+    assert expected.passes.tolist() == [-(-16 // stride)] * 3
     assert len(set(expected.codes.flatten().tolist())) > 5, "a single code would be guessed at once"
-    found, spoken, after, long = dreamt(at_once=at_once)
+    found, spoken, after, long = dreamt(guesses=guesses)
     np.testing.assert_array_equal(found.codes, expected.codes)
     np.testing.assert_allclose(found.entropy, expected.entropy, rtol=1e-4)
     assert (spoken, long) == (thoughts, lengths)
     close(after, logits)
-    known, *_ = dreamt(at_once=at_once, drafts=list(expected.codes))
+    known, *_ = dreamt(guesses=guesses, drafts=list(expected.codes))
     np.testing.assert_array_equal(known.codes, expected.codes)
-    assert known.passes.tolist() == [-(-16 // at_once)] * 3, "a right draft is only checked"
+    assert known.passes.tolist() == [-(-16 // (stride + guesses))] * 3, "a right draft is only checked"
+
+
+@pytest.mark.parametrize("stride", [4, 7, 16])
+def test_with_a_stride_each_code_comes_from_so_many_tokens_before(engine, stride):
+    """What is drawn greedily is the likeliest of what training's own pass over the whole conversation predicts."""
+    played, encoder = strided(engine, stride)
+    start = encoder.encode([Text(text="Look.", role=Role.THOUGHT)])
+    session = played.session([0])
+    session.append([0], [start])
+    session.append([0], [encoder.open_image(session.next_position(0))])
+    codes = session.write_image([0], GREEDY).codes[0]
+    whole = encoder.encode([Text(text="Look.", role=Role.THOUGHT), WriteImage(codes=codes, target=True)])
+    first = int(np.flatnonzero(whole.kinds == Kind.CODE)[0])
+    assert whole.positions[first] % CONFIG.image_alignment == 0
+    assert (whole.ids[first - stride : first] == TOKENIZER.begin_image).all()
+    batch = pack([conversation(1), whole])
+    assert (batch.code_rows[-16:] - len(conversation(1))).tolist() == list(range(first - stride, first - stride + 16))
+    with torch.inference_mode():
+        found = played.model(batch).code_logits[-16:]
+    assert found.argmax(-1).tolist() == codes.tolist()
 
 
 def test_half_precision_plays_too(engine):

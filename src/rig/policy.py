@@ -70,7 +70,14 @@ class PolicyConfig:
 
     def capacity(self, layout: Layout) -> int:
         """Return the tokens that the longest conversation of this policy can take."""
-        turn = layout.read_tokens + layout.write_tokens + _PROMPT_TOKENS + self.thought_tokens + _ACTION_TOKENS
+        turn = (
+            layout.read_tokens
+            + layout.write_tokens
+            + layout.write_stride
+            + _PROMPT_TOKENS
+            + self.thought_tokens
+            + _ACTION_TOKENS
+        )
         again = layout.read_tokens if self.form.reobserve else 0
         return (self.dreams + 1) * turn + again
 
@@ -208,10 +215,12 @@ class Policy:
 
     def _draw(self, talk: _Talk) -> Conversation[tuple[Codes, Frame]]:
         """Let the model write an image, and return its codes and the frame they stand for."""
-        yield Read(tokens=self.encoder.open_image(talk.place.next_position))
+        opening = self.encoder.open_image(talk.place.next_position)
+        yield Read(tokens=opening)
         drawn: Drawn = yield Draw(sampler=self.config.image)
-        yield Read(tokens=self.encoder.close_image(talk.place.next_position))
-        talk.cost += Cost(image_tokens=len(drawn.codes), read_tokens=3)
+        closing = self.encoder.close_image(talk.place.next_position)
+        yield Read(tokens=closing)
+        talk.cost += Cost(image_tokens=len(drawn.codes), read_tokens=len(opening) + len(closing))
         return drawn.codes, self.engine.decode_images(drawn.codes[None])[0]
 
     def _foresee(self, talk: _Talk) -> Conversation[tuple[Codes, Frame]]:

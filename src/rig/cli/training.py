@@ -155,6 +155,8 @@ class Train:
             single turn should say.
         vision: folder that `rig train-vision` wrote, whose tower to begin with.
         start: an agent whose weights to begin with.
+        image_stride: codes of an image that one pass writes; as `start` or the preset has it where 0. Another stride
+            than that of `start` is learned anew.
         fraction: how much of the trajectories to use.
         steps: optimiser steps.
         batch_size: conversations a step.
@@ -182,6 +184,7 @@ class Train:
     learn_kept: bool = True
     vision: str = ""
     start: str = ""
+    image_stride: int = 0
     fraction: float = 1.0
     steps: int = 3000
     batch_size: int = 8
@@ -208,6 +211,7 @@ class Train:
             learn_kept=self.learn_kept,
             vision=self.vision,
             start=self.start,
+            image_stride=self.image_stride,
             model_seed=self.seed,
             training=TrainingConfig(
                 steps=self.steps,

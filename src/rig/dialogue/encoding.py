@@ -38,11 +38,14 @@ class Layout:
         read_tokens: features of one image in the understanding encoder.
         write_tokens: VQ codes of one image.
         image_alignment: an image's first token stands at a multiple of this position; 1 counts plainly.
+        write_stride: how many codes ahead each token of a written image predicts. So many begin marks stand before it,
+            and so many codes are written in one pass; Janus has 1.
     """
 
     read_tokens: int
     write_tokens: int
     image_alignment: int = 1
+    write_stride: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,9 +90,9 @@ class _Builder:
         self.rows.append((values, kind, role, target, positions))
         self.position += len(values)
 
-    def align(self) -> None:
-        """Move on so that the token after next (an image's first, behind its begin mark) is aligned."""
-        self.position = -(-(self.position + 1) // self.alignment) * self.alignment - 1
+    def align(self, marks: int = 1) -> None:
+        """Move on so that an image's first token, behind so many begin marks, is aligned."""
+        self.position = -(-(self.position + marks) // self.alignment) * self.alignment - marks
 
     def align_text(self) -> None:
         """Move on to the next position at which aligned text begins: halfway between images, or where one may begin."""
@@ -139,10 +142,9 @@ class SegmentEncoder:
         return builder.build()
 
     def open_image(self, start: int) -> TokenSequence:
-        """Return the token after which the model writes an image, for a sequence whose next position is `start`."""
+        """Return the tokens after which the model writes an image, for a sequence whose next position is `start`."""
         builder = _Builder(start, self.layout.image_alignment)
-        builder.align()
-        builder.add([self.tokenizer.begin_image], Kind.TEXT, Role.IMAGE, False)
+        self._begin_written(builder)
         return builder.build()
 
     def close_image(self, start: int) -> TokenSequence:
@@ -210,7 +212,11 @@ class SegmentEncoder:
                     f"an image of {len(segment.codes)} codes where the model writes {self.layout.write_tokens}; "
                     "were these frames tokenized by another tokenizer?"
                 )
-            builder.align()
-            builder.add([self.tokenizer.begin_image], Kind.TEXT, Role.IMAGE, False)
+            self._begin_written(builder)
             builder.add(segment.codes, Kind.CODE, Role.IMAGE, segment.target)
             builder.add([self.tokenizer.end_image], Kind.TEXT, Role.IMAGE, False)
+
+    def _begin_written(self, builder: _Builder) -> None:
+        marks = self.layout.write_stride
+        builder.align(marks)
+        builder.add([self.tokenizer.begin_image] * marks, Kind.TEXT, Role.IMAGE, False)

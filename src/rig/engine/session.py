@@ -112,7 +112,7 @@ class Session:
         rows: Sequence[int],
         sampler: Sampler,
         *,
-        at_once: int = 1,
+        guesses: int = 0,
         drafts: Sequence[Codes] | None = None,
     ) -> WrittenImages:
         """Let each row write one image behind its begin mark, which the caller has appended.
@@ -120,18 +120,18 @@ class Session:
         Args:
             rows: which rows.
             sampler: how to draw.
-            at_once: how many codes to find at once at the most; the image is the same.
-            drafts: per row uint16 [write_tokens], the first guesses where several are found at once.
+            guesses: how many codes to guess at the most beyond those that a pass is sure of; the image is the same.
+            drafts: per row uint16 [write_tokens], the first guesses.
 
         Raises:
             RigError: a row is empty or would overflow; nothing is written then.
         """
         count = self._model.config.vq.num_tokens
         rows = self._begun(rows, [count] * len(rows))
-        guesses = drafts if drafts is not None else [None] * len(rows)
+        given = drafts if drafts is not None else [None] * len(rows)
         writings = [
-            ImageWriting(self._rows, row, sampler, count, at_once=at_once, draft=draft)
-            for row, draft in zip(rows, guesses, strict=True)
+            ImageWriting(self._rows, row, sampler, guesses=guesses, draft=draft)
+            for row, draft in zip(rows, given, strict=True)
         ]
         put_codes(self._rows, writings)
         self._write(writings)

@@ -53,12 +53,12 @@ class Draw:
 
     Attributes:
         sampler: how codes are drawn.
-        at_once: how many codes to find at once at the most.
-        draft: uint16 [write_tokens], the first guesses where several are found at once.
+        guesses: how many codes to guess at the most beyond those that a pass is sure of; the image is the same.
+        draft: uint16 [write_tokens], the first guesses.
     """
 
     sampler: Sampler
-    at_once: int = 1
+    guesses: int = 0
     draft: Codes | None = None
 
 
@@ -201,9 +201,7 @@ class Stream(Generic[T]):
                 seat.writing = TextWriting(seat.row, wish.constraint, wish.sampler)
             elif wish is not None:
                 self._rows.check_room([seat.row], [count])
-                seat.writing = ImageWriting(
-                    self._rows, seat.row, wish.sampler, count, at_once=wish.at_once, draft=wish.draft
-                )
+                seat.writing = ImageWriting(self._rows, seat.row, wish.sampler, guesses=wish.guesses, draft=wish.draft)
                 begun.append(seat.writing)
         put_codes(self._rows, begun)
 

@@ -60,31 +60,31 @@ class TextWriting:
 
 
 class ImageWriting:
-    """An image that a row is writing behind its begin mark.
+    """An image that a row is writing behind its begin marks.
 
     Args:
         rows: the rows.
         row: which of them.
         sampler: how codes are drawn.
-        count: codes of an image.
-        at_once: how many codes to find at once at the most; 1 goes from code to code.
-        draft: [count], the first guesses; without them every code is first guessed to be 0.
+        guesses: how many codes to guess at the most beyond those that a pass is sure of.
+        draft: [write_tokens], the first guesses; without them every code is first guessed to be 0.
 
     Attributes:
-        codes: int64 [count], of which the first `found` are written.
-        doubts: float32 [count], the entropy of each code's distribution.
+        codes: int64 [write_tokens], of which the first `found` are written.
+        doubts: float32 [write_tokens], the entropy of each code's distribution.
         found: how many codes are written.
         passes: how often the decoder ran for it.
     """
 
-    def __init__(
-        self, rows: Rows, row: int, sampler: Sampler, count: int, *, at_once: int = 1, draft: Codes | None = None
-    ) -> None:
+    def __init__(self, rows: Rows, row: int, sampler: Sampler, *, guesses: int = 0, draft: Codes | None = None) -> None:
+        config = rows.model.config
+        count = config.vq.num_tokens
         self.row, self.sampler = row, sampler
         self.codes = np.zeros(count, np.int64) if draft is None else draft.astype(np.int64)
         self.doubts = np.zeros(count, np.float32)
         self.found = self.passes = 0
-        self._at_once = at_once
+        self._stride, self._guesses = config.image_stride, guesses
+        self._standing = 0  # codes that stand in the row and are right
         self._begin = int(rows.lengths[row])
         self._position = rows.next_position(row)
         self._numbers = sampler.numbers(rows.generators[row], count)
@@ -96,29 +96,34 @@ class ImageWriting:
 
     @property
     def reach(self) -> int:
-        """How many codes the next pass predicts: the next one, and one behind each guess."""
-        return min(self._at_once, len(self.codes) - self.found)
+        """How many codes the next pass predicts: those it is sure of, and one behind each guess."""
+        return min(self._stride + self._guesses, len(self.codes) - self.found)
 
     @property
     def numbers(self) -> NDArray[np.float64]:
         """The uniform numbers at which those codes are drawn."""
         return self._numbers[self.found : self.found + self.reach]
 
-    def take(self, predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
-        """Take what the last pass predicted: all that rests on right guesses is written, the rest are new guesses."""
-        first, stop = self.found, self.found + len(predicted)
-        wrong = np.flatnonzero(self.codes[first : stop - 1] != predicted[:-1])
-        self.codes[first:stop] = predicted
-        self.doubts[first:stop] = doubts
-        self.found = first + int(wrong[0]) + 1 if len(wrong) else stop
-        self.passes += 1
-
     @property
     def fresh(self) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
         """What must stand at the row's end before the next pass: the first column, codes, and their positions."""
-        first = max(self.found - 1, 0)
-        places = np.arange(first, self.found + max(self.reach, 1) - 1, dtype=np.int64)
-        return self._begin + first, self.codes[places], self._position + places
+        places = np.arange(self._standing, self._end, dtype=np.int64)
+        return self._begin + self._standing, self.codes[places], self._position + places
+
+    @property
+    def _end(self) -> int:
+        """How many codes stand in the row then: no more than predict something, until all are written."""
+        return len(self.codes) if self.is_done else self.found + self.reach - self._stride
+
+    def take(self, predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
+        """Take what the last pass predicted: all that rests on right guesses is written, the rest are new guesses."""
+        first, standing, stop = self.found, self._end, self.found + len(predicted)
+        wrong = np.flatnonzero(self.codes[first:standing] != predicted[: max(0, standing - first)])
+        self._standing = first + int(wrong[0]) if len(wrong) else standing
+        self.codes[first:stop] = predicted
+        self.doubts[first:stop] = doubts
+        self.found = min(max(self._standing, first) + self._stride, stop)
+        self.passes += 1
 
 
 Writing = TextWriting | ImageWriting

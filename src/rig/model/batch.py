@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rig.dialogue import Kind, TokenSequence
+from rig.dialogue import Kind, Role, TokenSequence
 from rig.errors import RigError
 
 PADDING_ID = 0
@@ -33,7 +33,8 @@ class PackedBatch:
         text_rows: int64 [n]: rows whose hidden state predicts a text token (row t - 1 predicts token t).
         text_targets: int64 [n]: those tokens' ids.
         text_roles: uint8 [n]: those tokens' `rig.dialogue.Role`.
-        code_rows: int64 [m]: rows whose hidden state predicts a VQ code.
+        code_rows: int64 [m]: rows whose hidden state predicts a VQ code; they stand as many tokens before it as the
+            image has begin marks.
         code_targets: int64 [m]: those codes.
     """
 
@@ -94,9 +95,22 @@ def pack(sequences: Sequence[TokenSequence], *, length: int | None = None) -> Pa
         text_rows=_int64(text - 1),
         text_targets=_int64(ids[text]),
         text_roles=torch.from_numpy(roles[text]),
-        code_rows=_int64(codes - 1),
+        code_rows=_int64(codes - _strides(kinds, roles)[codes]),
         code_targets=_int64(ids[codes]),
     )
+
+
+def _strides(kinds: NDArray[np.uint8], roles: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return, for every token of a written image, the number of begin marks before the image; 0 for other tokens."""
+    marks = (kinds == Kind.TEXT) & (roles == Role.IMAGE)
+    code = kinds == Kind.CODE
+    strides = np.zeros(len(kinds), np.int64)
+    begins = np.flatnonzero(code & ~np.roll(code, 1))
+    ends = np.flatnonzero(code & ~np.roll(code, -1)) + 1
+    for begin, end in zip(begins, ends, strict=True):
+        others = np.flatnonzero(~marks[:begin])
+        strides[begin:end] = begin - 1 - (others[-1] if len(others) else -1)
+    return strides
 
 
 def _join(parts: list[NDArray], padding: NDArray) -> NDArray:

@@ -161,12 +161,20 @@ class RIGConfig:
         vision: the tower that reads images.
         vq: the tokenizer that writes them; its grid need not equal the tower's.
         image_alignment: positions at whose multiples images start; see `rig.dialogue.Layout`.
+        image_stride: codes that one pass of the decoder writes; see `rig.dialogue.Layout`.
     """
 
     decoder: DecoderConfig
     vision: VisionConfig
     vq: VQConfig
     image_alignment: int = 1
+    image_stride: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.image_stride <= self.vq.num_tokens:
+            raise RigError(
+                f"image_stride {self.image_stride} is not between 1 and the {self.vq.num_tokens} of an image"
+            )
 
     @property
     def layout(self) -> Layout:
@@ -175,6 +183,7 @@ class RIGConfig:
             read_tokens=self.vision.num_tokens,
             write_tokens=self.vq.num_tokens,
             image_alignment=self.image_alignment,
+            write_stride=self.image_stride,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -198,7 +207,11 @@ class RIGConfig:
                 "projection_dim": width,
                 "image_token_embed_dim": width,
             },
-            "rig": {"image_alignment": self.image_alignment, "vq": _write(self.vq, _RIG_VQ_KEYS)},
+            "rig": {
+                "image_alignment": self.image_alignment,
+                "image_stride": self.image_stride,
+                "vq": _write(self.vq, _RIG_VQ_KEYS),
+            },
         }
 
     @staticmethod
@@ -228,6 +241,7 @@ class RIGConfig:
                 vision=VisionConfig(**vision_values),
                 vq=VQConfig(**vq_values, **_read(VQConfig, ours, _RIG_VQ_KEYS, f"{where}: rig")),
                 image_alignment=int(rig.get("image_alignment", 1)),
+                image_stride=int(rig.get("image_stride", 1)),
             )
         except CheckpointError:
             raise

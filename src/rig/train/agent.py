@@ -112,6 +112,13 @@ class _Watch:
 
 
 def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
+    model = _begin_model(config, tokenizers)
+    if config.image_stride:
+        model.config = replace(model.config, image_stride=config.image_stride)
+    return model
+
+
+def _begin_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
     device = best_device()
     if config.start and config.vision:
         raise RigError(f"{config.start} brings a vision tower of its own; give --start or --vision, not both")

@@ -173,6 +173,8 @@ class AgentTraining:
         learn_kept: whether lookahead parts learn proposals that their review keeps.
         vision: folder of the tower that `rig train-vision` made, to begin with; empty for a fresh one.
         start: folder of an agent whose weights to begin with; empty for fresh ones.
+        image_stride: codes of an image that one pass writes (see `rig.dialogue.Layout`); 0 for those of `start` or
+            `preset`.
         training: see `TrainingConfig`.
         model_seed: of fresh weights.
     """
@@ -185,5 +187,6 @@ class AgentTraining:
     learn_kept: bool = True
     vision: str = ""
     start: str = ""
+    image_stride: int = 0
     training: TrainingConfig = field(default_factory=TrainingConfig)
     model_seed: int = 0
