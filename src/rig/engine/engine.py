@@ -49,6 +49,16 @@ class Engine:
         """Return a stream that serves up to `places` conversations at once, and any number one after the other."""
         return Stream(Rows(self.model, self._decoder, self.capacity, range(places)))
 
+    def bytes_per_pass(self, context: int) -> int:
+        """Return the bytes of weights and cache that writing one text token in each row reads at the least.
+
+        Args:
+            context: tokens that the rows hold in all.
+        """
+        config, size = self._decoder.config, self.model.lm_head.weight.element_size()
+        cached = 2 * config.num_layers * config.num_kv_heads * config.head_dim * context
+        return size * (self._decoder.num_weights + self.model.lm_head.weight.numel() + cached)
+
     @torch.inference_mode()
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """Return the VQ codes [B, write_tokens] of frames [B, H, W, 3] of the size that the model reads.

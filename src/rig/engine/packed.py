@@ -50,6 +50,11 @@ class PackedDecoder:
             torch.arange(0, config.head_dim, 2, device=self._norm_out.device, dtype=torch.float32) / config.head_dim
         )
 
+    @property
+    def num_weights(self) -> int:
+        """How many weights a pass reads."""
+        return sum(weight.numel() for layer in self.layers for weight in vars(layer).values()) + self._norm_out.numel()
+
     def rotation(self, positions_T: Tensor) -> Tensor:
         """Return complex64 [T, 1, d/2], by which queries and keys at these positions are turned."""
         angles = positions_T.float()[:, None, None] * self._rates
@@ -85,12 +90,22 @@ def _packed(layer: DecoderLayer, head_dim: int) -> PackedLayer:
     with torch.no_grad():
         return PackedLayer(
             norm_in=layer.input_layernorm.weight.detach().clone(),
-            project=torch.cat([*turned, attention.v_proj.weight]).detach(),
-            out=attention.o_proj.weight.detach().clone(),
+            project=_laid(torch.cat([*turned, attention.v_proj.weight])),
+            out=_laid(attention.o_proj.weight),
             norm_mlp=layer.post_attention_layernorm.weight.detach().clone(),
-            gate_up=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).detach(),
-            down=mlp.down_proj.weight.detach().clone(),
+            gate_up=_laid(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])),
+            down=_laid(mlp.down_proj.weight),
         )
+
+
+def _laid(weight: Tensor) -> Tensor:
+    """Return a copy of a matrix, laid out for products with few tokens.
+
+    In float32 on a CPU they take 0.7 to 0.9 of the time where the weights of one input lie side by side.
+    """
+    if weight.device.type == "cpu" and weight.dtype == torch.float32:
+        return weight.detach().t().clone(memory_format=torch.contiguous_format).t()
+    return weight.detach().clone()
 
 
 def _halves_beside(weight: Tensor, head_dim: int) -> Tensor:

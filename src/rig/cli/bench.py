@@ -1,0 +1,59 @@
+"""Verbs that measure speed, each beside another way of doing the same in one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchDecode:
+    """Time thoughts, dreams and lookaheads beside a loop over transformers' Janus modules, on the same random weights.
+
+    Example: rig bench decode --preset small --batches 1 16 --rounds 3
+
+    Attributes:
+        preset: the network's sizes, brought to what transformers can express.
+        batches: conversations at once.
+        rounds: counted rounds; each contender runs once in each.
+        dreams: of a lookahead decision.
+        prompt_tokens: text tokens of a question, beside its frame.
+        thought_tokens: of every thought.
+        action_tokens: of every action.
+        guesses: codes guessed beyond the next one in our dreams; 0 writes them one by one.
+        dtype: "auto", "float32" or "bfloat16".
+        generate: also measure transformers' `generate`, where it can do the job.
+    """
+
+    preset: str = "small"
+    batches: tuple[int, ...] = (1, 16, 64)
+    rounds: int = 3
+    dreams: int = 3
+    prompt_tokens: int = 100
+    thought_tokens: int = 60
+    action_tokens: int = 12
+    guesses: int = 0
+    dtype: str = "auto"
+    generate: bool = True
+
+    def run(self) -> dict[str, Any]:
+        """Measure."""
+        from dataclasses import asdict
+
+        from rig.bench.decode import DecodeBench, bench_decode
+        from rig.cli.tables import table
+        from rig.provenance import provenance
+
+        found = bench_decode(DecodeBench(**asdict(self)))
+        header = ["job", "at once", "tokens/s", "× loop", "× generate", "same tokens", "of bandwidth"]
+        text = table(header, [_decode_row(entry) for entry in found["entries"]])
+        where = f"{found['preset']}, {found['device']}, {found['dtype']}, {found['threads']} threads"
+        return {"text": f"{where}\n{text}", **found, "provenance": provenance()}
+
+
+def _decode_row(entry: dict[str, Any]) -> list[str]:
+    faster = entry.get("faster", {})
+    ratios = [f"{faster[name]['median']:.2f}" if name in faster else "" for name in ("loop", "generate")]
+    same = f"{entry['same_tokens']:.3f}" if "same_tokens" in entry else ""
+    share = f"{entry['share_of_bandwidth']:.0%}" if "share_of_bandwidth" in entry else ""
+    return [entry["job"], str(entry["batch"]), f"{entry['tokens_per_second']:.0f}", *ratios, same, share]
