@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rig.errors import CheckpointError
 from rig.model.config import RIGConfig
-from rig.model.weights import WEIGHTS_FILE, StoredTensor, find_tensors, read_tensor, weights_file
+from rig.model.weights import FLOATS, WEIGHTS_FILE, StoredTensor, find_tensors, read_tensor, weights_file
 from rig.storage import atomic_file
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def check_tensors(path: Path, expected: Mapping[str, tuple[int, ...]], found: Ma
     """Compare the tensors that `path` speaks of with those that a network has.
 
     Raises:
-        CheckpointError: they differ; the first names that do are in the message.
+        CheckpointError: they differ, or hold no floating point numbers; the first names that do are in the message.
     """
     reasons = [
         *_named("lacks", expected.keys() - found.keys()),
@@ -136,6 +136,16 @@ def check_tensors(path: Path, expected: Mapping[str, tuple[int, ...]], found: Ma
         )
     if reasons:
         raise CheckpointError(f"{path} does not fit the {CONFIG_FILE} beside it: it {'; it '.join(reasons)}")
+    _check_types(path, found)
+
+
+def _check_types(path: Path, found: Mapping[str, StoredTensor]) -> None:
+    for name, stored in found.items():
+        if stored.dtype not in FLOATS:
+            raise CheckpointError(
+                f"{path}: {name} is of type {stored.dtype}, where {', '.join(FLOATS)} can be read; was it quantized? "
+                "Take the checkpoint from before"
+            )
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -32,7 +32,9 @@ _LONGEST_HEADER = 100_000_000
 _CHUNK = 16 << 20
 _BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2}
 _BYTES |= {"U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8}
+
 FLOATS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
+"""The types that weights may have, by torch's names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,18 +123,9 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
 
 
 def read_tensor(stored: StoredTensor) -> torch.Tensor:
-    """Return a tensor, read into memory of its own.
-
-    Raises:
-        CheckpointError: it does not hold floating point numbers.
-    """
+    """Return a tensor of one of the types in `FLOATS`, read into memory of its own."""
     import torch
 
-    if stored.dtype not in FLOATS:
-        raise CheckpointError(
-            f"{stored.path} holds weights of type {stored.dtype}, where {', '.join(FLOATS)} can be read; is it "
-            "quantized? Take the checkpoint from before"
-        )
     tensor = torch.empty(stored.shape, dtype=getattr(torch, FLOATS[stored.dtype]))
     flat, filled = tensor.view(-1).view(torch.uint8).numpy(), 0
     for chunk in stored.chunks():
