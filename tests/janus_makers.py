@@ -10,7 +10,8 @@ import transformers
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from rig.dialogue import TextTokenizer, train_bpe
+from rig.actions import CRAFTER
+from rig.dialogue import TextTokenizer, prompt, train_bpe
 
 VOCABULARY = 640
 TOWER = {
@@ -35,10 +36,12 @@ TEXT = {
 
 
 def gapped_tokenizer() -> TextTokenizer:
-    """Return a small tokenizer whose special tokens stand apart from the others and from each other, as in Janus."""
-    data = json.loads(train_bpe(["1. The tree is near. 2. Go left."] * 3, vocabulary_size=300)._literal.to_str())
+    """Return a small tokenizer whose added tokens stand apart from the others and from each other, as in Janus."""
+    atoms = [*prompt.LITERALS, *CRAFTER.keys, "noop"]
+    trained = train_bpe(["1. The tree is near. 2. Go left."] * 3, vocabulary_size=400, atoms=atoms)
+    data = json.loads(trained._literal.to_str())
     for number, token in enumerate(data["added_tokens"]):
-        token["id"] = 400 + 7 * number
+        token["id"] = 500 + 2 * number
         data["model"]["vocab"][token["content"]] = token["id"]
     return TextTokenizer(Tokenizer.from_str(json.dumps(data)))
 

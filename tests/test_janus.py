@@ -567,12 +567,12 @@ def test_a_base_brings_both_tokenizers(kept):
 
 
 def test_from_a_checkpoint_to_an_agent_and_out_again(capsys, made, kept, tmp_path):
-    """rig import-janus, train twice, play, export-janus; Crafter's frames of 144 pixels are read as 64."""
+    """rig import-janus, train twice, align, imagine, export-janus; Crafter's frames of 144 pixels are read as 64."""
     base, run = tmp_path / "base", tmp_path / "run"
     told = result(capsys, "import-janus", kept / "theirs", "--out", base)
     assert (told["layout"], told["out"]) == ("transformers", str(base))
     seen = result(capsys, "inspect", base)
-    assert (seen["kind"], seen["text_tokens"], seen["layout"]) == ("base", 436, "transformers")
+    assert (seen["kind"], seen["text_tokens"], seen["layout"]) == ("base", len(gapped_tokenizer()), "transformers")
     quick = ("--data", made.data, "--steps", 3, "--batch-size", 2, "--no-compile")
     result(capsys, "train", "--start", base, *quick, "--out", run)
     agent, before = Bundle.load(run / "agent"), load(base)
@@ -585,6 +585,12 @@ def test_from_a_checkpoint_to_an_agent_and_out_again(capsys, made, kept, tmp_pat
     assert moved
     assert not any(name.startswith("model.vqmodel.") for name in moved), "the VQ tokenizer is frozen"
     result(capsys, "train", "--start", run / "agent", *quick, "--out", tmp_path / "again")
+    play = ("--agent", run / "agent", "--tasks", "collect_wood/manual")
+    result(capsys, "align", *play, "--episodes", 1, "--states", 2, "--out", tmp_path / "s4")
+    dreams = [dream for step in Dataset(tmp_path / "s4").steps() for dream in step.dreams]
+    assert {dream.frame.shape for dream in dreams} == {(144, 144, 3)}
+    scores = result(capsys, "imagine", *play, "--chains", 2, "--depth", 2, "--out", tmp_path / "imagined")
+    assert [entry["steps"] for entry in scores["dream"]] == [1, 2]
     result(capsys, "export-janus", run / "agent", "--out", tmp_path / "out")
     check_opens(tmp_path / "out", agent.model)
 

@@ -26,6 +26,7 @@ from rig.model import (
     load,
     pack,
     save,
+    unfit_frame,
 )
 
 torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
@@ -265,6 +266,16 @@ def test_a_frame_of_the_models_size_is_not_touched_and_what_is_no_frame_is_named
     for wrong in (frame[..., :1], frame.astype(np.float32), frame[0], frame[:0]):
         with pytest.raises(RigError, match=r"a frame is uint8 \[height, width, 3\]"):
             fit_frame(wrong, 48)
+
+
+@pytest.mark.parametrize(("height", "width"), [(36, 64), (64, 36), (18, 18), (64, 64)])
+def test_a_fitted_frame_is_found_again_where_it_was_put(height, width):
+    flat = np.random.default_rng(0).integers(0, 256, 3, dtype=np.uint8)
+    frame = np.full((height, width, 3), flat)
+    fitted = fit_frame(frame, 64)
+    assert (fitted == 127).all(-1).sum() == 64 * (64 - 64 * min(height, width) // max(height, width))
+    assert np.array_equal(unfit_frame(fitted, height, width), frame)
+    assert np.array_equal(unfit_frame(fit_frame(frame, 128), height, width), frame)
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ SPECIALS = (BOS, EOS, PAD, BEGIN_IMAGE, END_IMAGE, IMAGE)
 FILE_NAME = "tokenizer.json"
 
 
-_PROBE = "rig: 2 left,\n\tgo é×木 "
+_PROBE = "RIG: 2 left,\n\tgo é×木 "
 """What a tokenizer must give back as it was."""
 
 
@@ -59,9 +59,7 @@ class TextTokenizer:
         )
         back = self.decode(self.encode(_PROBE))
         if back != _PROBE:
-            raise CheckpointError(
-                f"the tokenizer turns {_PROBE!r} into {back!r}; it is not a byte-level one, as Janus'"
-            )
+            raise CheckpointError(f"the tokenizer turns {_PROBE!r} into {back!r}; Janus' own, byte by byte, keeps text")
 
     def __len__(self) -> int:
         return self._size

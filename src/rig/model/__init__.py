@@ -9,7 +9,7 @@ from rig.model.presets import PRESETS
 
 if TYPE_CHECKING:
     from rig.model.batch import PackedBatch, pack
-    from rig.model.fit import fit_frame
+    from rig.model.fit import fit_frame, unfit_frame
     from rig.model.initial import initialise
     from rig.model.rig import RIG, RIGOutput
     from rig.model.runtime import best_device, compute_dtype, keep_freed_memory
@@ -20,6 +20,7 @@ _LATE = {
     "PackedBatch": "batch",
     "pack": "batch",
     "fit_frame": "fit",
+    "unfit_frame": "fit",
     "initialise": "initial",
     "RIG": "rig",
     "RIGOutput": "rig",
@@ -58,6 +59,7 @@ __all__ = [
     "read_config",
     "save",
     "save_weights",
+    "unfit_frame",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Frames of any size brought to the square that a network reads, as Janus' own image processor does it.
+"""Frames of any size brought to the square that a network reads, as Janus' own image processor does it, and back.
 
 The longest side becomes the square's, by Pillow's bicubic filter; what the shorter one leaves is filled evenly with the
 colour that stands for zero.
@@ -29,10 +29,29 @@ def fit_frame(frame: Frame, size: int) -> Frame:
         return frame
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
         raise RigError(f"a frame is uint8 [height, width, 3]; this one is {frame.dtype} {list(frame.shape)}")
-    scale = size / max(frame.shape[:2])
-    height, width = (max(round(side * scale), min(SHORTEST, size)) for side in frame.shape[:2])
-    resized = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+    rows, columns = _place(frame.shape[0], frame.shape[1], size)
     fitted = np.full((size, size, 3), BACKGROUND, np.uint8)
-    top, left = (size - height) // 2, (size - width) // 2
-    fitted[top : top + height, left : left + width] = resized
+    fitted[rows, columns] = _resized(frame, rows.stop - rows.start, columns.stop - columns.start)
     return fitted
+
+
+def unfit_frame(frame: Frame, height: int, width: int) -> Frame:
+    """Return a square frame as uint8 [height, width, 3]: what stands where `fit_frame` puts frames of that size.
+
+    So are dreams, which a network writes as large as it reads frames, laid beside the frames of a world.
+    """
+    if frame.shape == (height, width, 3):
+        return frame
+    return _resized(frame[_place(height, width, frame.shape[0])], height, width)
+
+
+def _place(height: int, width: int, size: int) -> tuple[slice, slice]:
+    """Return the rows and columns that a frame of `height` by `width` pixels takes in a square."""
+    scale = size / max(height, width)
+    sides = [max(round(side * scale), min(SHORTEST, size)) for side in (height, width)]
+    rows, columns = (slice((size - side) // 2, (size - side) // 2 + side) for side in sides)
+    return rows, columns
+
+
+def _resized(frame: Frame, height: int, width: int) -> Frame:
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
