@@ -9,22 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
+from janus_makers import DEEPSEEK_CONFIG, TOWER, VQ, gapped_tokenizer, janus, save_deepseek, save_janus
 from safetensors.torch import load_file, save_file
+from test_cli import mistake, result
 
-transformers = pytest.importorskip("transformers")
-
-from janus_makers import DEEPSEEK_CONFIG, TOWER, VQ, gapped_tokenizer, janus, save_deepseek, save_janus  # noqa: E402
-from test_cli import mistake, result  # noqa: E402
-
-from rig.bundle import Bundle, load_network  # noqa: E402
-from rig.data import Dataset  # noqa: E402
-from rig.dialogue import train_bpe  # noqa: E402
-from rig.errors import CheckpointError, RigError  # noqa: E402
-from rig.janus import deepseek, export_janus, import_janus, inexpressible  # noqa: E402
-from rig.model import PRESETS, RIG, RIGConfig, fit_frame, frames_to_pixels, load, load_vq, save  # noqa: E402
-from rig.model.checkpoint import expected_shapes  # noqa: E402
-from rig.model.weights import StoredTensor  # noqa: E402
-from rig.train import Tokenizers  # noqa: E402
+from rig.bundle import Bundle, load_network
+from rig.data import Dataset
+from rig.dialogue import train_bpe
+from rig.errors import CheckpointError, RigError
+from rig.janus import deepseek, export_janus, import_janus, inexpressible
+from rig.model import PRESETS, RIG, RIGConfig, fit_frame, frames_to_pixels, load, load_vq, save
+from rig.model.checkpoint import expected_shapes
+from rig.model.weights import StoredTensor
+from rig.train import Tokenizers
 
 torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
 

@@ -117,4 +117,4 @@ def _tokenizer_config(config: RIGConfig) -> dict[str, Any]:
 def _main_type(tensors: Mapping[str, StoredTensor]) -> str:
     """Return the name that transformers has for the type of most of the tensors."""
     (kind, _), *_ = Counter(stored.dtype for stored in tensors.values()).most_common()
-    return FLOATS.get(kind, "float32")
+    return FLOATS[kind]
