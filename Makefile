@@ -1,5 +1,6 @@
 # make demo   sets up and plays every Crafter task with the shipped agent
 # make test   sets up and runs every check: lint, types, tests
+# make parity  compares the network with an older transformers as well; part of make test
 # make docs-check   runs the commands that the documentation shows
 
 PYTHON ?= python3
@@ -10,13 +11,20 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Threads that spin while they wait make everything slower where cores are shared.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint types docs-check browser clean
+# The oldest transformers that our network is compared with; the newest is the one that pip installs.
+OLD_TRANSFORMERS ?= 5.17.0
+
+.PHONY: demo test parity lint types docs-check browser clean
 
 demo: $(VENV)/.demo
 	$(BIN)/rig demo --out runs/demo
 
 test: lint types browser
 	$(BIN)/python -m pytest -n auto
+	$(MAKE) --no-print-directory parity
+
+parity: $(VENV)/.dev
+	sh scripts/parity.sh $(BIN)/python $(OLD_TRANSFORMERS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

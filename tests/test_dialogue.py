@@ -1,11 +1,13 @@
 """Steps to conversations to token ids and back, exactly; the prompt itself is held as golden text."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from rig.actions import CRAFTER, MINERL, Action
 from rig.dialogue import (
@@ -260,6 +262,57 @@ def test_tokenizer_files(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match="cannot be read"):
         type(ATOMIC).load(tmp_path)
+
+
+def gapped(tokenizer, step=3):
+    """Return the tokenizer with its added tokens apart from the others and from each other, as Janus has some."""
+    data = json.loads(tokenizer._literal.to_str())
+    for number, token in enumerate(data["added_tokens"]):
+        token["id"] = 500 + step * number
+        data["model"]["vocab"][token["content"]] = token["id"]
+    return type(tokenizer)(Tokenizer.from_str(json.dumps(data)))
+
+
+def test_ids_may_have_gaps(tmp_path):
+    gapped(ATOMIC).save(tmp_path)
+    tokenizer = type(ATOMIC).load(tmp_path)
+    count = len(ATOMIC._literal.get_added_tokens_decoder())
+    assert len(tokenizer) == len(tokenizer.pieces) == 500 + 3 * (count - 1) + 1
+    assert tokenizer.bos == tokenizer.eos - 3 == 500
+    assert tokenizer.pieces[tokenizer.bos + 1] == b""
+    assert tokenizer.bos + 1 not in tokenizer.special_ids
+    text = prompt.SYSTEM + "2 left, é×木"
+    for literal in (False, True):
+        assert tokenizer.decode(tokenizer.encode(text, literal=literal)) == text
+    assert len(tokenizer.encode(prompt.SYSTEM, literal=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.update(normalizer={"type": "Lowercase"}), r"the tokenizer turns .* keeps text"),
+        (
+            lambda data: data.update(
+                pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+            ),
+            r"the tokenizer turns .* keeps text",
+        ),
+        (lambda data: data["added_tokens"].pop(5), "no special token <image_placeholder>"),
+    ],
+)
+def test_a_tokenizer_of_another_kind_is_refused(tmp_path, change, message):
+    data = json.loads(PLAIN._literal.to_str())
+    change(data)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(data))
+    with pytest.raises(CheckpointError, match=message):
+        type(PLAIN).load(tmp_path)
+
+
+def test_frames_are_fitted_where_they_are_read():
+    encoder = SegmentEncoder(PLAIN, LAYOUT, lambda frame: frame[:2])
+    step = coded_step(0, "1. A tree.", 0, CRAFTER)
+    (frame,) = encoder.encode(basic_conversation(step, CRAFTER, Format())).frames
+    assert np.array_equal(frame, step.frame[:2])
 
 
 def test_terms_are_single_tokens_wherever_they_stand():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_dialogue import gapped
 
 from rig.actions import CRAFTER, MINERL, Action, ActionGrammar, ActionSpace
 from rig.dialogue import Kind, TokenSequence, prompt, train_bpe
@@ -117,6 +118,21 @@ def test_special_tokens_never_spell_an_action():
     assert CONSTRAINTS["atomic", "crafter"].allowed(CONSTRAINTS["atomic", "crafter"].start)[
         ATOMIC.encode("move_left", literal=True)[0]
     ]
+
+
+def test_an_id_that_stands_for_no_token_is_never_written():
+    """Every state of a walk through an action and a thought leaves the gaps between a tokenizer's ids out."""
+    tokenizer = gapped(ATOMIC)
+    holes = [index for index, piece in enumerate(tokenizer.pieces) if not piece]
+    assert len(holes) > 50
+    stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
+    for automaton in (constraint(tokenizer, CRAFTER), ThoughtConstraint(tokenizer, stop, 4)):
+        state = automaton.start
+        while not automaton.is_done(state):
+            allowed = automaton.allowed(state)
+            assert len(allowed) == len(tokenizer)
+            assert not allowed[holes].any()
+            state = automaton.advance(state, int(allowed.nonzero()[-1]))
 
 
 def test_an_action_may_end_with_the_end_of_the_turn():

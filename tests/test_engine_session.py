@@ -22,7 +22,7 @@ from rig.dialogue import (
 )
 from rig.engine import GREEDY, Engine, Sampler, ThoughtConstraint
 from rig.errors import RigError
-from rig.model import RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, pack
+from rig.model import RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, fit_frame, pack
 from rig.records import fake_step
 
 torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
@@ -489,8 +489,11 @@ def test_frames_to_codes_and_back(engine):
     assert decoded.shape == frames.shape
     np.testing.assert_array_equal(engine.encode_images(frames[66:]), codes[66:])
     np.testing.assert_array_equal(engine.decode_images(codes[:2]), decoded[:2])
-    with pytest.raises(RigError, match="resize them"):
-        engine.encode_images(frames[:, :16])
+    wide = frames[:3, :16]
+    fitted = np.stack([fit_frame(frame, 32) for frame in wide])
+    np.testing.assert_array_equal(engine.encode_images(wide), engine.encode_images(fitted))
+    with pytest.raises(RigError, match=r"a frame is uint8 \[height, width, 3\]; this one is uint8 \[32, 32, 1\]"):
+        engine.encode_images(frames[..., :1])
 
 
 def test_a_tokenizer_of_another_resolution_is_resized_to_and_from():

@@ -217,7 +217,6 @@ def weights_of_another_preset(agent):
         (lambda agent: cut(agent / "model.safetensors"), "agent/model.safetensors is cut short"),
         (lambda agent: os.remove(agent / "model.safetensors"), "agent/model.safetensors is missing"),
         (lambda agent: cut(agent / "tokenizer.json"), "agent/tokenizer.json cannot be read"),
-        (lambda agent: os.remove(agent / "agent.json"), "agent/agent.json is missing.*`rig train`"),
     ],
 )
 def test_a_broken_agent_is_named_before_anything_begins(agent, made, tmp_path, harm, message):
@@ -229,6 +228,13 @@ def test_a_broken_agent_is_named_before_anything_begins(agent, made, tmp_path, h
     ):
         with pytest.raises(CheckpointError, match=message):
             use()
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_agent_without_its_keys_is_a_base(agent, tmp_path):
+    os.remove(agent / "agent.json")
+    with pytest.raises(CheckpointError, match=r"agent/agent.json is missing: .* is a base.*`rig train --start"):
+        review(LookaheadConfig(agent=str(agent)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -291,7 +297,7 @@ def test_tokenizers_of_other_frames_are_refused(made, tokenizers, tmp_path):
     config = replace(PRESETS.get("debug").vq, image_size=96)
     save_file(VQModel(config, seed=0).state_dict(), tokenizers / "vq.safetensors")
     (tokenizers / "vq.json").write_text(json.dumps(asdict(config)))
-    with pytest.raises(RigError, match=r"images of \(3, 144, 144\) where the tokenizer takes \(3, 96, 96\)"):
+    with pytest.raises(RigError, match=r"tokenizers code frames of 96 pixels a side, and preset 'debug' reads 144"):
         train_agent(agent_training(made.data, tokenizers), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

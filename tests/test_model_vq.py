@@ -60,6 +60,29 @@ def test_quantizer_follows_its_definition(config):
 
 
 @CONFIGS
+def test_gradients_are_those_of_the_definition(config):
+    """Straight through the codes for the picture's error, and each loss to the side it draws."""
+    model = VQModel(config, seed=1)
+    with torch.no_grad():
+        model.quantize.embedding.weight.mul_(torch.linspace(0.2, 4.0, config.codebook_size)[:, None])
+    found = model(pixels())
+    (mse_loss(found.reconstruction, pixels()) + found.codebook_loss + found.commitment_loss).backward()
+    gradients = {name: value.grad.clone() for name, value in model.named_parameters()}
+    model.zero_grad()
+
+    z = model.latents(pixels())
+    flat = z.reshape(-1, config.code_dim)
+    _, quantized, codebook_loss, commitment_loss = quantize_by_definition(flat, model.quantize.embedding.weight)
+    unit = flat / flat.norm(dim=-1, keepdim=True)
+    through = (unit + (quantized - unit).detach()).reshape(z.shape).movedim(-1, 1)
+    rendered = model.decoder(model.post_quant_conv(through))
+    (mse_loss(rendered, pixels()) + codebook_loss + commitment_loss).backward()
+    assert gradients["quantize.embedding.weight"].abs().max() > 0
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(gradients[name], value.grad, rtol=1e-4, atol=1e-6)
+
+
+@CONFIGS
 def test_shapes_and_straight_through_gradients(config):
     model = VQModel(config, seed=0)
     out = model(pixels())
@@ -125,5 +148,7 @@ def test_mistakes_are_named():
     model = VQModel(FOLDED)
     with pytest.raises(RigError, match="takes \\(3, 48, 48\\)"):
         model.encode(torch.zeros(1, 3, 64, 64))
+    codes = model.encode_frames(np.zeros((2, 64, 40, 3), np.uint8))
+    assert (codes.shape, codes.dtype) == ((2, 9), np.uint16)
     with pytest.raises(RigError, match="3×3 = 9"):
         model.decode_codes(torch.zeros(1, 16, dtype=torch.long))

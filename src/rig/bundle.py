@@ -1,9 +1,12 @@
 """A trained agent on disk, in one folder: network, text tokenizer, the fields it speaks, the keys it presses.
 
+A base is what such an agent can begin as: the network and its text tokenizer, which has no keys to press yet.
+
 folder/
   config.json, model.safetensors   the network (rig.model)
   tokenizer.json                   its text tokenizer
-  agent.json                       form, action space, environment, what it was trained from
+  agent.json                       form, action space, environment, what it was trained from; of a base:
+  base.json                        where it comes from
   README.md                        its card, for published ones
 """
 
@@ -12,19 +15,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, TextTokenizer
 from rig.errors import CheckpointError
+from rig.model.checkpoint import CONFIG_FILE
 from rig.registry import unknown_name
 from rig.storage import write_json
 
 if TYPE_CHECKING:
-    from rig.model import RIG
+    from torch import dtype as TorchDtype
+
+    from rig.model import RIG, RIGConfig
 
 AGENT_FILE = "agent.json"
+BASE_FILE = "base.json"
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 """What a network is to compute in; see `Bundle.for_running`."""
@@ -53,7 +61,7 @@ class Bundle:
     @property
     def encoder(self) -> SegmentEncoder:
         """The agent's way from segments to tokens."""
-        return SegmentEncoder(self.tokenizer, self.model.config.layout)
+        return encoder_of(self.tokenizer, self.model.config)
 
     def for_running(self, dtype: Dtype = "auto") -> Bundle:
         """Move the network to where it runs fastest, to be run only; return this agent.
@@ -95,17 +103,9 @@ class Bundle:
         Raises:
             CheckpointError: a file is missing, truncated, or belongs to another agent.
         """
-        from rig.model import load
-
         folder = Path(folder)
         about = read_agent(folder)
-        tokenizer = TextTokenizer.load(folder)
-        model = load(folder)
-        if len(tokenizer) > model.config.decoder.vocab_size:
-            raise CheckpointError(
-                f"{folder} holds a tokenizer of {len(tokenizer)} tokens and a network of "
-                f"{model.config.decoder.vocab_size}; they do not belong together"
-            )
+        model, tokenizer = load_network(folder)
         try:
             form, space = Format(**about["form"]), ActionSpace.from_json(about["action_space"])
         except (TypeError, KeyError) as error:
@@ -122,6 +122,45 @@ class Bundle:
         )
 
 
+def load_network(folder: Path | str, *, dtype: TorchDtype | None = None) -> tuple[RIG, TextTokenizer]:
+    """Read the network and the text tokenizer of an agent or of a base.
+
+    Args:
+        folder: the agent's or the base's.
+        dtype: what to store the weights in; as they are on disk where None.
+
+    Raises:
+        CheckpointError: a file is missing, truncated, or belongs to another network.
+    """
+    from rig.model import load
+
+    tokenizer = TextTokenizer.load(Path(folder))
+    model = load(folder, dtype=dtype)
+    check_vocabulary(folder, tokenizer, model.config)
+    return model, tokenizer
+
+
+def check_vocabulary(folder: Path | str, tokenizer: TextTokenizer, config: RIGConfig) -> None:
+    """Raise CheckpointError where the tokenizer in `folder` has ids that a network of this configuration has not."""
+    if len(tokenizer) > config.decoder.vocab_size:
+        raise CheckpointError(
+            f"{folder} holds a tokenizer of {len(tokenizer)} tokens and a network of {config.decoder.vocab_size}; they "
+            "do not belong together"
+        )
+
+
+def encoder_of(tokenizer: TextTokenizer, config: RIGConfig) -> SegmentEncoder:
+    """Return the way from segments to a network's tokens; frames of other sizes are brought to the one it reads."""
+    from rig.model.fit import fit_frame
+
+    return SegmentEncoder(tokenizer, config.layout, partial(fit_frame, size=config.vision.image_size))
+
+
+def is_network(folder: Path | str) -> bool:
+    """Return whether `folder` is an agent's or a base's."""
+    return (Path(folder) / CONFIG_FILE).is_file()
+
+
 def read_agent(folder: Path | str) -> dict[str, Any]:
     """Return what `agent.json` in `folder` says, without loading the network.
 
@@ -129,6 +168,11 @@ def read_agent(folder: Path | str) -> dict[str, Any]:
         CheckpointError: there is none, or it is not one.
     """
     path = Path(folder) / AGENT_FILE
+    if not path.is_file() and is_network(folder):
+        raise CheckpointError(
+            f"{path} is missing: {folder} is a base, which knows no keys yet; train an agent with `rig train --start "
+            f"{folder}`"
+        )
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; an agent's folder is what `rig train` writes as <run>/agent")
     try:

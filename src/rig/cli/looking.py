@@ -19,7 +19,7 @@ from rig.storage import read_json
 
 @dataclass(frozen=True, kw_only=True)
 class Inspect:
-    """Say what a folder holds: a dataset, an agent, a training run or results.
+    """Say what a folder holds: a dataset, an agent, a base, a training run or results.
 
     Example: rig inspect runs/s2
 
@@ -38,13 +38,15 @@ class Inspect:
             return self._dataset(folder)
         if (folder / "agent.json").is_file():
             return self._agent(folder)
+        if (folder / "config.json").is_file():
+            return self._base(folder)
         for name in ("summary.json", "imagination.json", "scores.json", "run.json"):
             if (folder / name).is_file():
                 found = read_json(folder / name)
                 return {"text": json.dumps(found, indent=2), "kind": name, **found}
         raise RigError(
-            f"{folder} holds none of manifest.json (a dataset), agent.json (an agent), run.json (a training run), "
-            "summary.json or imagination.json (results)"
+            f"{folder} holds none of manifest.json (a dataset), agent.json (an agent), config.json (a base), run.json "
+            "(a training run), summary.json or imagination.json (results)"
         )
 
     def _dataset(self, folder: Path) -> dict[str, Any]:
@@ -62,12 +64,28 @@ class Inspect:
         from rig.model import read_config
 
         about, config = read_agent(folder), read_config(folder)
-        size = sum(path.stat().st_size for path in folder.iterdir())
+        size = _bytes_of(folder)
         text = (
             f"{folder}: an agent for {about['environment']} ({len(about['action_space']['keys'])} keys), form "
             f"{about['form']}, decoder {config.decoder.num_layers}×{config.decoder.hidden_size}, {size / 1e6:.1f} MB"
         )
         return {"text": text, "kind": "agent", "bytes": size, **about}
+
+    def _base(self, folder: Path) -> dict[str, Any]:
+        from rig.bundle import BASE_FILE
+        from rig.dialogue import TextTokenizer
+        from rig.model import read_config
+
+        config, tokenizer, size = read_config(folder), TextTokenizer.load(folder), _bytes_of(folder)
+        about = read_json(folder / BASE_FILE) if (folder / BASE_FILE).is_file() else {}
+        vision, vq = config.vision, config.vq
+        text = (
+            f"{folder}: a base to train an agent from (`rig train --start {folder}`), which knows no keys yet: decoder "
+            f"{config.decoder.num_layers}×{config.decoder.hidden_size}, reads frames of {vision.image_size} pixels as "
+            f"{vision.num_tokens} tokens, writes {vq.num_tokens} of {vq.codebook_size} codes a frame, {len(tokenizer)} "
+            f"text tokens, {size / 1e6:.1f} MB"
+        )
+        return {"text": text, "kind": "base", "bytes": size, "text_tokens": len(tokenizer), **about}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +169,10 @@ class Publish:
         card = publish(Path(self.agent), Path(self.out), title=self.title, made_by=self.made_by, results=folders)
         size = sum(path.stat().st_size for path in card.parent.iterdir())
         return {"text": f"{card}: {size / 1e6:.1f} MB", "card": str(card), "bytes": size}
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _run_here(words: Sequence[str]) -> int:

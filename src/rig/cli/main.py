@@ -27,6 +27,8 @@ VERBS = {
     "train-tokenizer": ("rig.cli.training:TrainTokenizer", "train the frame and text tokenizers on a dataset"),
     "train-vision": ("rig.cli.training:TrainVision", "train the understanding encoder to name what patches show"),
     "train": ("rig.cli.training:Train", "train an agent on datasets"),
+    "import-janus": ("rig.cli.janus:ImportJanus", "make a base to train from of a Janus checkpoint"),
+    "export-janus": ("rig.cli.janus:ExportJanus", "write an agent's network as transformers opens it"),
     "play": ("rig.cli.playing:Play", "play episodes, print them and write a trace"),
     "eval": ("rig.cli.playing:Eval", "score an agent or a teacher on unseen seeds"),
     "imagine": ("rig.cli.playing:Imagine", "score an agent's dreams against what really comes"),

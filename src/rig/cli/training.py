@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from rig.errors import RigError
 from rig.train.config import (
     AgentTraining,
     DataPart,
@@ -139,7 +140,8 @@ class Train:
 
     Attributes:
         out: folder of the run; the agent is written to <out>/agent.
-        tokenizers: folder that `rig train-tokenizer` wrote.
+        tokenizers: folder that `rig train-tokenizer` wrote, or an agent or a base to take them from; `start` where
+            empty.
         data: datasets of single steps (S1, S2).
         describe: datasets whose thoughts say what frames show; alone, they make a base to `start` from.
         describe_share: share of the conversations that come from them beside other datasets.
@@ -154,7 +156,7 @@ class Train:
         learn_kept: whether a lookahead's first proposal is learned too where the review keeps it; it is then what a
             single turn should say.
         vision: folder that `rig train-vision` wrote, whose tower to begin with.
-        start: an agent whose weights to begin with.
+        start: an agent, or a base that `rig import-janus` made, whose weights to begin with.
         image_stride: codes of an image that one pass writes; as `start` or the preset has it where 0. Another stride
             than that of `start` is learned anew.
         fraction: how much of the trajectories to use.
@@ -170,7 +172,7 @@ class Train:
     """
 
     out: str
-    tokenizers: str
+    tokenizers: str = ""
     data: tuple[str, ...] = ()
     describe: tuple[str, ...] = ()
     describe_share: float = 0.4
@@ -202,9 +204,11 @@ class Train:
         from rig.dialogue import Format
         from rig.train import train_agent
 
+        if not (self.tokenizers or self.start):
+            raise RigError("give --tokenizers (`rig train-tokenizer` makes them) or --start, which brings its own")
         config = AgentTraining(
             preset=self.preset,
-            tokenizers=self.tokenizers,
+            tokenizers=self.tokenizers or self.start,
             parts=self._parts(),
             form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve),
             read_backs=self.read_back,

@@ -8,7 +8,7 @@ at a fixed relative position. Alignment 1 is Janus's own plain counting.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
@@ -117,11 +117,18 @@ class _Builder:
 
 
 class SegmentEncoder:
-    """Turns segments into tokens and tokens into segments, for one tokenizer and layout."""
+    """Turns segments into tokens and tokens into segments, for one tokenizer and layout.
 
-    def __init__(self, tokenizer: TextTokenizer, layout: Layout) -> None:
+    Args:
+        tokenizer: of the text.
+        layout: the sizes of images in tokens.
+        fit: brings a frame that is read to the model's size; frames stay as they are where None.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, layout: Layout, fit: Callable[[Frame], Frame] | None = None) -> None:
         self.tokenizer = tokenizer
         self.layout = layout
+        self._fit = fit
 
     def encode(self, segments: Sequence[Segment], *, start: int = 0, begin: bool = True) -> TokenSequence:
         """Return the tokens of `segments`.
@@ -156,6 +163,8 @@ class SegmentEncoder:
 
     def decode(self, tokens: TokenSequence) -> list[Segment]:
         """Return the segments of `tokens`, adjacent text of one role joined; the inverse of `encode`.
+
+        Frames are those that the model reads.
 
         Raises:
             DialogueError: an image block is broken.
@@ -205,7 +214,7 @@ class SegmentEncoder:
             builder.add([self.tokenizer.begin_image], Kind.TEXT, Role.PROMPT, False)
             builder.add([self.tokenizer.image] * self.layout.read_tokens, Kind.READ, Role.PROMPT, False)
             builder.add([self.tokenizer.end_image], Kind.TEXT, Role.PROMPT, False)
-            builder.frames.append(segment.frame)
+            builder.frames.append(self._fit(segment.frame) if self._fit else segment.frame)
         else:
             if len(segment.codes) != self.layout.write_tokens:
                 raise DialogueError(

@@ -28,14 +28,21 @@ SPECIALS = (BOS, EOS, PAD, BEGIN_IMAGE, END_IMAGE, IMAGE)
 FILE_NAME = "tokenizer.json"
 
 
+_PROBE = "RIG: 2 left,\n\tgo é×木 "
+"""What a tokenizer must give back as it was."""
+
+
 class TextTokenizer:
     """A byte-level BPE with the special tokens of Janus.
+
+    Its ids may have gaps: its size is the highest id and one, and what stands for no token has no bytes and is never
+    written.
 
     Args:
         tokenizer: the underlying tokenizer; it must know every string in `SPECIALS`.
 
     Raises:
-        CheckpointError: a special token is missing.
+        CheckpointError: a special token is missing, or text does not come back as it was.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -50,9 +57,16 @@ class TextTokenizer:
         self.bos, self.eos, self.pad, self.begin_image, self.end_image, self.image = (
             self._id(token) for token in SPECIALS
         )
+        back = self.decode(self.encode(_PROBE))
+        if back != _PROBE:
+            raise CheckpointError(f"the tokenizer turns {_PROBE!r} into {back!r}; Janus' own, byte by byte, keeps text")
 
     def __len__(self) -> int:
-        return self._literal.get_vocab_size(with_added_tokens=True)
+        return self._size
+
+    @cached_property
+    def _size(self) -> int:
+        return max(self._literal.get_vocab(with_added_tokens=True).values()) + 1
 
     def encode(self, text: str, *, literal: bool = False) -> list[int]:
         """Return the ids of `text`; with `literal`, atoms and special tokens in it become their single ids."""
@@ -64,13 +78,13 @@ class TextTokenizer:
 
     @cached_property
     def pieces(self) -> list[bytes]:
-        """The bytes of every token, by id."""
-        added = {index: token.content for index, token in self._literal.get_added_tokens_decoder().items()}
+        """The bytes of every token, by id; none where an id stands for no token."""
+        added = self._literal.get_added_tokens_decoder()
         alphabet = {character: byte for byte, character in _byte_alphabet().items()}
         pieces = [b""] * len(self)
         for token, index in self._literal.get_vocab(with_added_tokens=True).items():
-            if index in added:
-                pieces[index] = added[index].encode()
+            if index in added or not alphabet.keys() >= set(token):
+                pieces[index] = token.encode()  # as text, which is how the tokenizers library reads them too
             else:
                 pieces[index] = bytes(alphabet[character] for character in token)
         return pieces

@@ -19,9 +19,8 @@ from rig.engine.packed import PackedDecoder
 from rig.engine.rows import Rows
 from rig.engine.session import Session
 from rig.engine.stream import Stream
-from rig.errors import RigError
 from rig.model.rig import RIG
-from rig.model.vision import frames_to_pixels, pixels_to_frames
+from rig.model.vision import pixels_to_frames
 
 IMAGES_AT_ONCE = 64
 
@@ -61,34 +60,29 @@ class Engine:
 
     @torch.inference_mode()
     def encode_images(self, frames: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """Return the VQ codes [B, write_tokens] of frames [B, H, W, 3] of the size that the model reads.
+        """Return the VQ codes [B, write_tokens] of frames [B, H, W, 3], brought to the tokenizer's size.
 
         Raises:
-            RigError: the frames are of another size.
+            RigError: they are no frames.
         """
-        vq, size = self.model.model.vqmodel, self.model.config.vision.image_size
-        if frames.shape[1:] != (size, size, 3):
-            raise RigError(f"frames of {frames.shape[1:]} where the model takes ({size}, {size}, 3); resize them")
+        vq = self.model.model.vqmodel
         codes = [np.zeros((0, vq.config.num_tokens), np.uint16)]
-        for chunk in _chunks(frames, self.model.device):
-            pixels = _resized(frames_to_pixels(chunk), vq.config.image_size)
-            codes.append(vq.encode(pixels).cpu().numpy().astype(np.uint16))
-        return np.concatenate(codes)
+        return np.concatenate([*codes, *(vq.encode_frames(chunk) for chunk in _chunks(frames))])
 
     @torch.inference_mode()
     def decode_images(self, codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """Return frames [B, H, W, 3], of the size that the model reads, of VQ codes [B, write_tokens]."""
         vq, size = self.model.model.vqmodel, self.model.config.vision.image_size
         frames = [np.zeros((0, size, size, 3), np.uint8)]
-        for chunk in _chunks(codes.astype(np.int64), self.model.device):
-            pixels = _resized(vq.decode_codes(chunk).float(), size)
+        for chunk in _chunks(codes.astype(np.int64)):
+            pixels = _resized(vq.decode_codes(torch.from_numpy(chunk).to(self.model.device)).float(), size)
             frames.append(pixels_to_frames(pixels).cpu().numpy())
         return np.concatenate(frames)
 
 
-def _chunks(values: NDArray, device: torch.device) -> Iterator[Tensor]:
+def _chunks(values: NDArray) -> Iterator[NDArray]:
     for start in range(0, len(values), IMAGES_AT_ONCE):
-        yield torch.tensor(np.ascontiguousarray(values[start : start + IMAGES_AT_ONCE]), device=device)
+        yield values[start : start + IMAGES_AT_ONCE]
 
 
 def _resized(pixels: Tensor, size: int) -> Tensor:

@@ -30,6 +30,7 @@ from rig.errors import RigError
 from rig.evaluate.config import ImaginationConfig
 from rig.evaluate.images import frechet_score, pair_scores
 from rig.evaluate.stats import bootstrap_mean
+from rig.model.fit import unfit_frame
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import NOISE, Frame, Lineage, Step
@@ -125,7 +126,13 @@ def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationCon
         dream(engine, encoder, space, form, chains[start : start + config.batch_size])
         for start in tqdm(range(0, len(chains), config.batch_size), desc="dream", unit="batch")
     ]
-    return np.concatenate(parts)
+    return _as_the_world_draws(np.concatenate(parts), chains)
+
+
+def _as_the_world_draws(frames: NDArray[np.uint8], chains: Sequence[Chain]) -> NDArray[np.uint8]:
+    """Return a network's frames [chains, depth, …] in the size of the world's own."""
+    height, width = chains[0][0].frame.shape[:2]
+    return np.stack([[unfit_frame(frame, height, width) for frame in some] for some in frames])
 
 
 def score_chains(
@@ -134,7 +141,8 @@ def score_chains(
     """Return the scores of dreams beside those of the tokenizer's round trip and of a plain copy."""
     engine = Engine(bundle.model, capacity=1)
     truth = np.stack([np.stack([step.frame for step in chain[1:]]) for chain in chains])
-    rebuilt = engine.decode_images(engine.encode_images(truth.reshape(-1, *truth.shape[2:]))).reshape(truth.shape)
+    decoded = engine.decode_images(engine.encode_images(truth.reshape(-1, *truth.shape[2:])))
+    rebuilt = _as_the_world_draws(decoded.reshape(*truth.shape[:2], *decoded.shape[1:]), chains)
     copies = np.stack([[chain[0].frame] * config.depth for chain in chains])
     judge = _Judge(bundle.environment, chains)
     return {

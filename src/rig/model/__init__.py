@@ -3,12 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rig.model.checkpoint import load, read_config, save, save_weights
+from rig.model.checkpoint import load, load_vq, read_config, save, save_weights
 from rig.model.config import DecoderConfig, RIGConfig, VisionConfig, VQConfig
 from rig.model.presets import PRESETS
 
 if TYPE_CHECKING:
     from rig.model.batch import PackedBatch, pack
+    from rig.model.fit import fit_frame, unfit_frame
     from rig.model.initial import initialise
     from rig.model.rig import RIG, RIGOutput
     from rig.model.runtime import best_device, compute_dtype, keep_freed_memory
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _LATE = {
     "PackedBatch": "batch",
     "pack": "batch",
+    "fit_frame": "fit",
+    "unfit_frame": "fit",
     "initialise": "initial",
     "RIG": "rig",
     "RIGOutput": "rig",
@@ -45,15 +48,18 @@ __all__ = [
     "VisionModel",
     "best_device",
     "compute_dtype",
+    "fit_frame",
     "frames_to_pixels",
     "initialise",
     "keep_freed_memory",
     "load",
+    "load_vq",
     "pack",
     "pixels_to_frames",
     "read_config",
     "save",
     "save_weights",
+    "unfit_frame",
 ]
 
 

@@ -1,4 +1,4 @@
-"""A model on disk: a folder with `config.json` and `model.safetensors`, in transformers' layout.
+"""A model on disk: a folder with `config.json` and `model.safetensors` (or shards of it), in transformers' layout.
 
 Torch is imported only where weights are; `read_config` answers without it.
 """
@@ -6,12 +6,13 @@ Torch is imported only where weights are; `read_config` answers without it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rig.errors import CheckpointError
 from rig.model.config import RIGConfig
+from rig.model.weights import FLOATS, WEIGHTS_FILE, StoredTensor, find_tensors, read_tensor, weights_file
 from rig.storage import atomic_file
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rig.model.rig import RIG
+    from rig.model.vq import VQModel
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+_VQ = "model.vqmodel."
 
 
 def save(model: RIG, folder: Path | str) -> None:
@@ -50,68 +51,83 @@ def read_config(folder: Path | str) -> RIGConfig:
     Raises:
         CheckpointError: there is none, or it is not a Janus configuration.
     """
+    return RIGConfig.from_json(read_config_data(folder), str(Path(folder) / CONFIG_FILE))
+
+
+def read_config_data(folder: Path | str) -> Any:
+    """Return what `config.json` in `folder` holds, whatever it describes.
+
+    Raises:
+        CheckpointError: there is none, or it is no JSON.
+    """
     path = Path(folder) / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; a checkpoint is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
     try:
-        data = json.loads(path.read_text())
+        return json.loads(path.read_text())
     except ValueError as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    return RIGConfig.from_json(data, str(path))
 
 
 def load(folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> RIG:
-    """Return the model in `folder`, in evaluation mode.
+    """Return the model in `folder`, in evaluation mode. It is read tensor by tensor, and never held twice.
 
     Args:
-        folder: ours, or a transformers Janus checkpoint.
+        folder: ours, or a transformers Janus checkpoint, in one file or in shards.
         device: where to put the weights.
         dtype: what to store them in; as they are on disk where None.
 
     Raises:
         CheckpointError: a file is missing, cut, pickled, or holds other tensors than the configuration says.
     """
-    import torch
-
     from rig.model.rig import RIG
 
     config = read_config(folder)
-    path = Path(folder) / WEIGHTS_FILE
+    stored = find_tensors(folder)
     model = RIG(config, seed=None)
-    tensors = _read_tensors(path)
-    _check_shapes(path, {name: tuple(value.shape) for name, value in model.state_dict().items()}, tensors)
-    target = torch.device(device)
-    placed = {name: value.to(target, dtype or value.dtype, copy=True) for name, value in tensors.items()}
-    model.load_state_dict(placed, strict=True, assign=True)
+    check_tensors(weights_file(folder), _shapes(model), stored)
+    _fill(model, stored, device, dtype)
     model.model.vqmodel.requires_grad_(False)
     return model.eval()
 
 
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def load_vq(folder: Path | str, *, dtype: torch.dtype | None = None) -> VQModel:
+    """Return the VQ tokenizer of the model in `folder`, in evaluation mode; nothing else of it is read.
 
-    if not path.is_file():
-        pickled = sorted(file.name for file in path.parent.iterdir() if file.suffix in PICKLES)
-        hint = (
-            f"; {pickled[0]} beside it is a pickle, which can run code when opened and is refused: convert it with "
-            "safetensors.torch.save_file where you trust it"
-            if pickled
-            else ""
-        )
-        raise CheckpointError(f"{path} is missing{hint}")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is cut short or not a safetensors file: {error}") from error
+    Raises:
+        CheckpointError: as for `load`.
+    """
+    import torch
+
+    from rig.model.vq import VQModel
+
+    config = read_config(folder)
+    stored = {name: value for name, value in find_tensors(folder).items() if name.startswith(_VQ)}
+    with torch.device("meta"):
+        vq = VQModel(config.vq, seed=None)
+    check_tensors(weights_file(folder), {_VQ + name: shape for name, shape in _shapes(vq).items()}, stored)
+    _fill(vq, {name.removeprefix(_VQ): value for name, value in stored.items()}, "cpu", dtype)
+    return vq.eval()
 
 
-def _check_shapes(path: Path, expected: dict[str, tuple[int, ...]], found: dict[str, torch.Tensor]) -> None:
+def expected_shapes(config: RIGConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of a network of this configuration, by name."""
+    from rig.model.rig import RIG
+
+    return _shapes(RIG(config, seed=None))
+
+
+def check_tensors(path: Path, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, StoredTensor]) -> None:
+    """Compare the tensors that `path` speaks of with those that a network has.
+
+    Raises:
+        CheckpointError: they differ, or hold no floating point numbers; the first names that do are in the message.
+    """
     reasons = [
         *_named("lacks", expected.keys() - found.keys()),
         *_named("has the unknown", found.keys() - expected.keys()),
     ]
-    other = [name for name in expected if name in found and tuple(found[name].shape) != expected[name]]
+    other = [name for name in expected if name in found and found[name].shape != expected[name]]
     if other:
         first = other[0]
         reasons.append(
@@ -120,6 +136,28 @@ def _check_shapes(path: Path, expected: dict[str, tuple[int, ...]], found: dict[
         )
     if reasons:
         raise CheckpointError(f"{path} does not fit the {CONFIG_FILE} beside it: it {'; it '.join(reasons)}")
+    _check_types(path, found)
+
+
+def _check_types(path: Path, found: Mapping[str, StoredTensor]) -> None:
+    for name, stored in found.items():
+        if stored.dtype not in FLOATS:
+            raise CheckpointError(
+                f"{path}: {name} is of type {stored.dtype}, where {', '.join(FLOATS)} can be read; was it quantized? "
+                "Take the checkpoint from before"
+            )
+
+
+def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+
+def _fill(
+    module: nn.Module, stored: Mapping[str, StoredTensor], device: torch.device | str, dtype: torch.dtype | None
+) -> None:
+    """Give a module on the meta device the tensors that are stored for it."""
+    tensors = {name: read_tensor(value).to(device=device, dtype=dtype) for name, value in stored.items()}
+    module.load_state_dict(tensors, strict=True, assign=True)
 
 
 def _named(verb: str, names: Iterable[str]) -> list[str]:

@@ -223,7 +223,8 @@ class RIGConfig:
         """
         if not isinstance(data, Mapping) or data.get("model_type") != "janus":
             found = data.get("model_type") if isinstance(data, Mapping) else type(data).__name__
-            raise CheckpointError(f"{where} describes {found!r}, not a 'janus' model; is this a RIG checkpoint?")
+            fix = "bring it in with `rig import-janus`" if found == DEEPSEEK_TYPE else "is this a RIG checkpoint?"
+            raise CheckpointError(f"{where} describes {found!r}, not a 'janus' model; {fix}")
         text, vision, vq, rig = (
             _section(data, name, where) for name in ("text_config", "vision_config", "vq_config", "rig")
         )
@@ -233,13 +234,14 @@ class RIGConfig:
         _refuse_other(vision, _VISION_FIXED, f"{where}: vision_config")
         _refuse_other(vq, _VQ_FIXED, f"{where}: vq_config")
         vision_values = _read(VisionConfig, _JANUS_VISION | vision, _VISION_KEYS, f"{where}: vision_config")
-        ours = {"image_size": vision_values["image_size"], **_section(rig, "vq", where)}
         vq_values = _read(VQConfig, _JANUS_VQ | vq, _VQ_KEYS, f"{where}: vq_config")
+        ours = _read(VQConfig, _section(rig, "vq", where), _RIG_VQ_KEYS, f"{where}: rig")
         try:
+            tower = VisionConfig(**vision_values)
             return RIGConfig(
                 decoder=DecoderConfig(**_read(DecoderConfig, text, _DECODER_KEYS, f"{where}: text_config")),
-                vision=VisionConfig(**vision_values),
-                vq=VQConfig(**vq_values, **_read(VQConfig, ours, _RIG_VQ_KEYS, f"{where}: rig")),
+                vision=tower,
+                vq=VQConfig(**{"image_size": _written_size(tower, vq_values), **vq_values, **ours}),
                 image_alignment=int(rig.get("image_alignment", 1)),
                 image_stride=int(rig.get("image_stride", 1)),
             )
@@ -248,6 +250,9 @@ class RIGConfig:
         except (RigError, TypeError, ValueError) as error:
             raise CheckpointError(f"{where}: {error}") from error
 
+
+DEEPSEEK_TYPE = "multi_modality"
+"""What DeepSeek's own `config.json` of a Janus calls itself."""
 
 _DECODER_KEYS = {
     "vocab_size": "vocab_size",
@@ -297,6 +302,12 @@ _DECODER_FIXED = {
 _VISION_FIXED = {"hidden_act": "gelu", "attention_bias": True, "use_qk_norm": False, "num_channels": 3}
 _VQ_FIXED = {"hidden_act": "gelu", "double_latent": False, "in_channels": 3, "out_channels": 3}
 """Switches of transformers' classes that no Janus sets; ours has the value given here built in."""
+
+
+def _written_size(tower: VisionConfig, vq_values: Mapping[str, Any]) -> int:
+    """Return the side of the images that a Janus writes: as many codes as its tower has patches, each decoded."""
+    halvings = len(vq_values.get("channel_multiplier", VQConfig.channel_multiplier)) - 1
+    return tower.image_size // tower.patch_size * 2**halvings
 
 
 def _llama_defaults(text: Mapping[str, Any]) -> dict[str, Any]:

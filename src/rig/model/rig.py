@@ -153,7 +153,8 @@ class RIG(nn.Module):
             return torch.zeros(0, self.config.vision.num_tokens, self.config.decoder.hidden_size, device=self.device)
         if frames.shape[1:] != (size, size, 3):
             raise RigError(
-                f"frames of {tuple(frames.shape[1:])} where the model reads ({size}, {size}, 3); resize them"
+                f"frames of {tuple(frames.shape[1:])} where the model reads ({size}, {size}, 3); resize them with "
+                "rig.model.fit_frame, as an agent's encoder does"
             )
         return self.model.aligner(self.model.vision_model(frames_to_pixels(frames.to(self.device))))
 

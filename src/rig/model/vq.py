@@ -13,13 +13,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rig.errors import RigError
 from rig.model.config import VQConfig
+from rig.model.fit import fit_frame
 from rig.model.initial import initialise
+from rig.model.vision import frames_to_pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -268,6 +272,16 @@ class VQModel(nn.Module):
         if pixels.shape[1:] != (3, size, size):
             raise RigError(f"images of {tuple(pixels.shape[1:])} where the tokenizer takes (3, {size}, {size})")
         return self.quantize.nearest(self.latents(pixels)).flatten(1)
+
+    def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """Return the codes uint16 [B, N] of frames uint8 [B, H, W, 3], brought to the configuration's size.
+
+        Raises:
+            RigError: they are no frames.
+        """
+        fitted = np.stack([fit_frame(frame, self.config.image_size) for frame in frames])
+        pixels = frames_to_pixels(torch.from_numpy(fitted).to(self.quant_conv.weight.device))
+        return self.encode(pixels).cpu().numpy().astype(np.uint16)
 
     def decode_codes(self, codes: Tensor) -> Tensor:
         """Return pixels [B, 3, H, W], about [-1, 1], of codes [B, N].

@@ -21,6 +21,7 @@ from rig.annotators import REASONERS, Reasoner, ReviewCase
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
+from rig.model.fit import unfit_frame
 from rig.records import Dream, Observation, Step, Trajectory
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import AlignConfig
@@ -106,7 +107,8 @@ def _replay(shop: Workshop, reasoner: Reasoner, step: Step, state: bytes, dreams
             thought = reasoner.reason([shown])[0]
         frame, _, terminated, _, info = world.act(dream.action)
         facts = info["privileged"]
-        aligned.append(replace(dream, thought=thought, codes=None, real_frame=frame, privileged=facts))
+        dreamed = None if dream.frame is None else unfit_frame(dream.frame, *frame.shape[:2])
+        aligned.append(replace(dream, thought=thought, codes=None, frame=dreamed, real_frame=frame, privileged=facts))
         if terminated:
             break
     return aligned

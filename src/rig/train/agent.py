@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from rig.bundle import Bundle
+from rig.bundle import Bundle, encoder_of, load_network
 from rig.data import CodesCache, Dataset, load_frames
 from rig.dialogue import SegmentEncoder, TextTokenizer
 from rig.errors import RigError
@@ -47,7 +47,7 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
         raise RigError("there is nothing to train on: give a dataset")
     datasets = _open(config, tokenizers)
     info = datasets[0].info
-    encoder = SegmentEncoder(tokenizers.text, model.config.layout)
+    encoder = encoder_of(tokenizers.text, model.config)
     chosen, kept = split(datasets)
     styles: tuple[Style, ...] = ("basic", "describe")
     held_out = {style: steps for style in styles if (steps := _of_style(style, config.parts, kept))}
@@ -123,14 +123,19 @@ def _begin_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
     if config.start and config.vision:
         raise RigError(f"{config.start} brings a vision tower of its own; give --start or --vision, not both")
     if config.start:
-        bundle = Bundle.load(config.start)
-        if bundle.tokenizer.pieces != tokenizers.text.pieces or vq_hash(bundle.model.model.vqmodel) != tokenizers.hash:
+        model, text = load_network(config.start, dtype=torch.float32)
+        if text.pieces != tokenizers.text.pieces or vq_hash(model.model.vqmodel) != tokenizers.hash:
             raise RigError(
                 f"{config.start} was trained with other tokenizers than {config.tokenizers}; give those, or begin with "
                 f"fresh weights"
             )
-        return bundle.model.to(device)
+        return model.to(device)
     preset = PRESETS.get(config.preset)
+    if tokenizers.vq.config.image_size != preset.vision.image_size:
+        raise RigError(
+            f"{config.tokenizers} code frames of {tokenizers.vq.config.image_size} pixels a side, and preset "
+            f"{config.preset!r} reads {preset.vision.image_size}; give tokenizers of that preset"
+        )
     decoder = replace(preset.decoder, vocab_size=len(tokenizers.text))
     model = RIG(replace(preset, decoder=decoder, vq=tokenizers.vq.config), seed=config.model_seed)
     model.model.vqmodel.load_state_dict(tokenizers.vq.state_dict())

@@ -7,6 +7,7 @@ tokenizer (the best a dream could be), and the dream of the step's own action.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, Text, WriteImage, basic_conversation
 from rig.engine import Engine, Sampler
-from rig.model import RIG
+from rig.model import RIG, fit_frame
 from rig.records import Codes, Frame, Step
 from rig.storage import atomic_file
 
@@ -57,8 +58,9 @@ class DreamPreview:
         codes = dream_of(engine, self.encoder, self.steps, self.space, self.form)
         truth = np.stack([shown.next_codes for shown in self.steps if shown.next_codes is not None])
         frames, ceiling = engine.decode_images(codes), engine.decode_images(truth)
+        fit = partial(fit_frame, size=frames.shape[1])
         rows = [
-            [shown.frame, shown.next_frame, best, dream]
+            [fit(shown.frame), fit(shown.next_frame), best, dream]
             for shown, best, dream in zip(self.steps, ceiling, frames, strict=True)
             if shown.next_frame is not None
         ]

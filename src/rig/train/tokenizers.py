@@ -1,5 +1,7 @@
 """The two tokenizers of a small model, trained on a dataset: byte-pair merges for its texts, VQ codes for its frames.
 
+An agent's folder and a base bring both too. Else
+
 folder/
   tokenizer.json             text
   vq.json, vq.safetensors    frames
@@ -21,10 +23,11 @@ from safetensors.torch import load_file
 
 from rig.actions import ActionSpace
 from rig.actions.text import NOOP_TEXT
+from rig.bundle import is_network
 from rig.data import Dataset, load_frames
 from rig.dialogue import TextTokenizer, prompt, train_bpe
 from rig.errors import CheckpointError
-from rig.model import VQConfig, VQModel, save_weights
+from rig.model import VQConfig, VQModel, load_vq, save_weights
 from rig.storage import write_json
 from rig.train.tokenizer import TokenizerTraining, train_tokenizer
 
@@ -38,7 +41,7 @@ class Tokenizers:
     Attributes:
         text: for thoughts, actions and prompts.
         vq: for frames.
-        scores: what the VQ tokenizer reached on held-out frames.
+        scores: what the VQ tokenizer reached on held-out frames, where that is known.
     """
 
     text: TextTokenizer
@@ -52,13 +55,17 @@ class Tokenizers:
 
     @classmethod
     def load(cls, folder: Path | str) -> Tokenizers:
-        """Read the tokenizers that `train_tokenizers` wrote.
+        """Read the tokenizers that `train_tokenizers` wrote, or those of an agent or a base.
+
+        The latter's VQ tokenizer is held in full precision, in whatever it is stored, and has no scores.
 
         Raises:
             CheckpointError: a file is missing, truncated or of another shape.
         """
         folder = Path(folder)
         text = TextTokenizer.load(folder)
+        if is_network(folder):
+            return cls(text=text, vq=load_vq(folder, dtype=torch.float32), scores={})
         try:
             values = json.loads((folder / VQ_CONFIG).read_text())
             scores = json.loads((folder / SCORES).read_text())
@@ -123,12 +130,8 @@ def text_atoms(space: ActionSpace) -> list[str]:
 
 def encode_frames(vq: VQModel, frames: Any) -> Any:
     """Return VQ codes uint16 [B, N] of frames uint8 [B, H, W, 3]; what `CodesCache.fill` calls."""
-    from rig.model import frames_to_pixels
-
-    device = next(vq.parameters()).device
     with torch.inference_mode():
-        codes = vq.encode(frames_to_pixels(torch.tensor(frames, device=device)))  # a copy: stored frames are read-only
-    return codes.cpu().numpy().astype("uint16")
+        return vq.encode_frames(frames)
 
 
 def _texts(dataset: Dataset) -> list[str]:

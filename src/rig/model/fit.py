@@ -1,0 +1,57 @@
+"""Frames of any size brought to the square that a network reads, as Janus' own image processor does it, and back.
+
+The longest side becomes the square's, by Pillow's bicubic filter; what the shorter one leaves is filled evenly with the
+colour that stands for zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from rig.errors import RigError
+from rig.records import Frame
+
+BACKGROUND = 127
+"""Half of 255, cut to a whole number: the mean that pixels are normalised by."""
+
+SHORTEST = 14
+"""Pixels that no side of a resized frame falls below, however long and thin the frame."""
+
+
+def fit_frame(frame: Frame, size: int) -> Frame:
+    """Return a frame, uint8 [H, W, 3], as uint8 [size, size, 3]: itself where it is so large already.
+
+    Raises:
+        RigError: it is no frame.
+    """
+    if frame.shape == (size, size, 3):
+        return frame
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+        raise RigError(f"a frame is uint8 [height, width, 3]; this one is {frame.dtype} {list(frame.shape)}")
+    rows, columns = _place(frame.shape[0], frame.shape[1], size)
+    fitted = np.full((size, size, 3), BACKGROUND, np.uint8)
+    fitted[rows, columns] = _resized(frame, rows.stop - rows.start, columns.stop - columns.start)
+    return fitted
+
+
+def unfit_frame(frame: Frame, height: int, width: int) -> Frame:
+    """Return a square frame as uint8 [height, width, 3]: what stands where `fit_frame` puts frames of that size.
+
+    So are dreams, which a network writes as large as it reads frames, laid beside the frames of a world.
+    """
+    if frame.shape == (height, width, 3):
+        return frame
+    return _resized(frame[_place(height, width, frame.shape[0])], height, width)
+
+
+def _place(height: int, width: int, size: int) -> tuple[slice, slice]:
+    """Return the rows and columns that a frame of `height` by `width` pixels takes in a square."""
+    scale = size / max(height, width)
+    sides = [max(round(side * scale), min(SHORTEST, size)) for side in (height, width)]
+    rows, columns = (slice((size - side) // 2, (size - side) // 2 + side) for side in sides)
+    return rows, columns
+
+
+def _resized(frame: Frame, height: int, width: int) -> Frame:
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
