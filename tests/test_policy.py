@@ -10,7 +10,7 @@ import torch
 from rig.actions import CRAFTER, NOOP, Action
 from rig.actors import EngineForesight, PolicyActor, TeacherActor, build_policy
 from rig.bundle import Bundle
-from rig.dialogue import Format, Kind, Role, basic_conversation, lookahead_conversation
+from rig.dialogue import Format, Kind, Role, SegmentEncoder, lookahead_conversation, train_bpe
 from rig.engine import Sampler
 from rig.engine.rows import Rows
 from rig.envs import Split, make_world
@@ -18,7 +18,7 @@ from rig.envs.rollout import Episode, play
 from rig.errors import RigError, UnknownNameError
 from rig.model import best_device
 from rig.policy import PolicyConfig
-from rig.records import Cost, Lineage, Observation, fake_frame
+from rig.records import Cost, Decision, Dream, Lineage, Observation, Review, fake_frame
 from rig.teachers import TEACHERS
 
 WARM = Sampler(temperature=1.0)
@@ -276,8 +276,19 @@ def test_a_teacher_can_play_and_steps_chain():
     assert sum((entry.cost for entry in played), Cost()).text_tokens == 0
 
 
-def test_basic_conversations_fit_the_policy_capacity(bundle):
-    config = PolicyConfig(form=bundle.form, dreams=5)
-    step = _as_step(observations(1)[0], policy_of(bundle).decide(observations(1), [0])[0])
-    longest = len(bundle.encoder.encode(basic_conversation(step, CRAFTER, bundle.form)))
-    assert longest < config.capacity(bundle.encoder.layout) / 6
+@pytest.mark.parametrize("spelled", [False, True])
+def test_every_conversation_fits_the_policys_capacity(bundle, spelled):
+    """Also with a tokenizer that spells the prompt's phrases byte by byte, as Janus' own nearly does."""
+    tokenizer = train_bpe([], vocabulary_size=270) if spelled else bundle.tokenizer
+    encoder = SegmentEncoder(tokenizer, bundle.model.config.layout)
+    config = PolicyConfig(form=bundle.form, dreams=3, thought_tokens=40)
+    observation = replace(observations(1)[0], previous_action=Action.press("make_wood_pickaxe"))
+    thought = "x" * 40
+    dream = Dream(
+        thought=thought, action=observation.previous_action, codes=np.zeros(81, np.uint16), frame=observation.frame
+    )
+    review = Review(thought=thought, action=observation.previous_action, helped=False)
+    decision = Decision(action=review.action, thought=thought, dreams=(dream,) * 3, review=review)
+    longest = encoder.encode(lookahead_conversation(_as_step(observation, decision), CRAFTER, bundle.form))
+    room = config.capacity(encoder, CRAFTER)
+    assert len(longest) <= room < 2.5 * len(longest)

@@ -100,7 +100,7 @@ def build_policy(bundle: Bundle, config: PolicyConfig, *, dreams_ahead: int = 0)
     """Return the policy of a trained agent, with room for `dreams_ahead` dreams beside those of `config`."""
     encoder = bundle.encoder
     dreams = max(config.dreams, dreams_ahead, int(config.imagine)) if config.form.dream else config.dreams
-    capacity = replace(config, dreams=dreams).capacity(encoder.layout)
+    capacity = replace(config, dreams=dreams).capacity(encoder, bundle.space)
     return Policy(Engine(bundle.model, capacity=capacity), encoder, bundle.space, config)
 
 

@@ -18,7 +18,7 @@ from operator import attrgetter, itemgetter
 from typing import Protocol
 
 from rig.actions import ActionGrammar, ActionSpace
-from rig.dialogue import End, Format, Layout, Segment, SegmentEncoder, WriteImage, answer_prefix, ask, prompt, reread
+from rig.dialogue import End, Format, Segment, SegmentEncoder, WriteImage, answer_prefix, ask, prompt, reread
 from rig.engine import (
     GREEDY,
     ActionConstraint,
@@ -33,12 +33,14 @@ from rig.engine import (
     Speak,
     Stream,
     ThoughtConstraint,
+    longest_action,
 )
 from rig.errors import RigError
 from rig.records import Action, Codes, Cost, Decision, Dream, Frame, Observation, Review
 
-_PROMPT_TOKENS = 160
-_ACTION_TOKENS = 64
+_INSTRUCTION_TOKENS = 64
+_MARKS = 4
+"""Around images, and at the ends of turns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +70,14 @@ class PolicyConfig:
         if not self.form.dream and (self.dreams > 1 or self.imagine):
             raise RigError("a model without dreams reviews its first proposal once: dreams is 0 or 1, imagine is off")
 
-    def capacity(self, layout: Layout) -> int:
-        """Return the tokens that the longest conversation of this policy can take."""
-        turn = (
-            layout.read_tokens
-            + layout.write_tokens
-            + layout.write_stride
-            + _PROMPT_TOKENS
-            + self.thought_tokens
-            + _ACTION_TOKENS
-        )
-        again = layout.read_tokens if self.form.reobserve else 0
+    def capacity(self, encoder: SegmentEncoder, space: ActionSpace) -> int:
+        """Return the tokens that the longest conversation of this policy can take, with the encoder's own tokenizer."""
+        layout, encode = encoder.layout, encoder.tokenizer.encode
+        phrases = sum(len(encode(phrase, literal=True)) for phrase in prompt.LITERALS)
+        images = layout.read_tokens + layout.write_tokens + layout.write_stride + _MARKS
+        actions = 2 * longest_action(space)  # the one before, which is told, and the one that is written
+        turn = phrases + images + actions + _INSTRUCTION_TOKENS + self.thought_tokens
+        again = layout.read_tokens + _MARKS if self.form.reobserve else 0
         return (self.dreams + 1) * turn + again
 
 
@@ -107,7 +106,7 @@ class Policy:
     """A model that decides.
 
     Args:
-        engine: the model; its capacity must hold `config.capacity(encoder.layout)` tokens.
+        engine: the model; its capacity must hold `config.capacity(encoder, space)` tokens.
         encoder: the model's tokenizer and layout.
         space: the world's action space; nothing outside it can be decided.
         config: how to decide.

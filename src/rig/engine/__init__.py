@@ -1,6 +1,6 @@
 """Fast generation of interleaved text and images over a key-value cache; it speaks token ids only."""
 
-from rig.engine.constrain import ActionConstraint, Constraint, ThoughtConstraint
+from rig.engine.constrain import ActionConstraint, Constraint, ThoughtConstraint, longest_action
 from rig.engine.engine import Engine
 from rig.engine.sampling import GREEDY, Sampler
 from rig.engine.session import Session, WrittenImages
@@ -23,4 +23,5 @@ __all__ = [
     "Stream",
     "ThoughtConstraint",
     "WrittenImages",
+    "longest_action",
 ]

@@ -137,7 +137,7 @@ class ActionConstraint:
             raise RigError("an action needs the ids of the phrase that ends it; terminator_ids is empty")
         self.grammar = grammar
         self.terminator_ids = tuple(terminator_ids)
-        self.limit = _longest_action(grammar.space) + len(self.terminator_ids)
+        self.limit = longest_action(grammar.space) + len(self.terminator_ids)
         self.start: ActionState = (grammar.start, frozenset())
         self._texts = _action_texts(tokenizer)
         self._size = len(tokenizer)
@@ -201,7 +201,7 @@ def _action_texts(tokenizer: TextTokenizer) -> dict[int, str]:
     return {index: piece.decode() for index, piece in enumerate(tokenizer.pieces) if piece and piece.isascii()}
 
 
-def _longest_action(space: ActionSpace) -> int:
+def longest_action(space: ActionSpace) -> int:
     """Return an upper bound on the tokens of an action: the characters of the longest."""
     lowest = space.camera.angles()[0] if space.camera is not None else 0
     pressed = [frozenset([key]) for key in space.keys] if space.exclusive else [frozenset(space.keys)]

@@ -119,7 +119,7 @@ def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationCon
     """Return the dreamed frames, uint8 [chains, depth, H, W, 3]."""
     form = replace(bundle.form, read_back=config.read_back)
     encoder, space = bundle.encoder, bundle.space
-    capacity = PolicyConfig(form=form, dreams=config.depth).capacity(encoder.layout)
+    capacity = PolicyConfig(form=form, dreams=config.depth).capacity(encoder, bundle.space)
     engine = Engine(bundle.model, capacity=capacity)
     dream = _dream_fresh if config.context == "fresh" else _dream_in_one
     parts = [
