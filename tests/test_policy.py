@@ -137,10 +137,19 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monk
     tokenizer, thought = bundle.encoder.tokenizer, "1. We see a tree to the west."
     policy._thought = Dictated(tokenizer, tokenizer.encode(thought), policy._thought.stop_ids)
     policy._action = Dictated(tokenizer, tokenizer.encode("use", literal=True), policy._action.terminator_ids)
-    held = []
+    held = {}
     put, push = Rows.put, Rows.push
-    monkeypatch.setattr(Rows, "put", lambda *given: (held.extend(given[4]), put(*given)))
-    monkeypatch.setattr(Rows, "push", lambda *given: (held.extend(given[3]), push(*given)))
+
+    def spy_put(rows, row, column, x, positions):
+        held.update(enumerate(map(int, positions), column))
+        put(rows, row, column, x, positions)
+
+    def spy_push(rows, where, x, positions):
+        held[int(rows.lengths[where[0]])] = int(positions[0])
+        push(rows, where, x, positions)
+
+    monkeypatch.setattr(Rows, "put", spy_put)
+    monkeypatch.setattr(Rows, "push", spy_push)
     shown = fake_frame(np.random.default_rng(7), 144)
     decision = policy.decide(seen, [0], [Told(shown)] if told else None)[0]
     assert all((dream.thought, dream.action) == (thought, Action(keys=frozenset({"use"}))) for dream in decision.dreams)
@@ -150,7 +159,8 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monk
         assert all(np.array_equal(dream.codes, codes) for dream in decision.dreams)
     step = _as_step(seen[0], decision)
     tokens = bundle.encoder.encode(lookahead_conversation(step, CRAFTER, bundle.form))
-    assert held == tokens.positions[: len(held)].tolist()
+    assert [held[column] for column in range(len(held))] == tokens.positions[: len(held)].tolist()
+    assert len(held) > len(tokens) - 100, "all but what only training adds behind the review"
     assert int((tokens.kinds == Kind.CODE).sum()) == 3 * 81
     assert (tokens.roles == Role.THOUGHT).any()
 
@@ -178,6 +188,34 @@ def test_forms_without_fields_speak_without_them(bundle):
         assert (decision.thought is not None) == thought
         assert (decision.dreams[0].codes is not None) == dream
         assert decision.review is not None
+
+
+def test_guessing_changes_no_decision(bundle, monkeypatch):
+    """One world alone guesses codes ahead; told not to, it dreams the very same."""
+    seen = observations(1)
+    policy = policy_of(bundle, dreams=2)
+    assert policy.engine.guesses_for(1) == 26
+    assert policy.engine.guesses_for(1000) == 0
+    (guessed,) = policy.decide(seen, [5])
+    monkeypatch.setattr(policy.engine, "guesses_for", lambda rows: 0)
+    (plain,) = policy.decide(seen, [5])
+    assert (guessed.thought, guessed.action) == (plain.thought, plain.action)
+    for ours, other in zip(guessed.dreams, plain.dreams, strict=True):
+        assert np.array_equal(ours.codes, other.codes)
+    assert replace(guessed.cost, seconds=0.0) == replace(plain.cost, seconds=0.0)
+
+
+def test_an_unsure_dream_is_the_last(bundle):
+    """A dream of an untrained network is as unsure as can be: ln 64 nats per code, or nearly."""
+    seen = observations(2)
+    whole = policy_of(bundle, dreams=2).decide(seen, [1, 2])
+    unmoved = policy_of(bundle, dreams=2, stop_entropy=5.0).decide(seen, [1, 2])
+    assert [d.dreams[-1].action for d in unmoved] == [d.dreams[-1].action for d in whole]
+    for decision, full in zip(policy_of(bundle, dreams=2, stop_entropy=0.1).decide(seen, [1, 2]), whole, strict=True):
+        assert [len(decision.dreams), len(full.dreams)] == [1, 2]
+        assert np.array_equal(decision.dreams[0].codes, full.dreams[0].codes)
+        assert decision.review is not None
+        assert decision.cost.image_tokens == 81
 
 
 def test_imagining_without_a_lookahead_changes_no_decision(bundle):

@@ -50,6 +50,8 @@ class PolicyConfig:
     Attributes:
         form: the fields that the model was trained to speak, and how it reads its dreams back.
         dreams: n, the steps imagined before the review; 0 is RIG-basic.
+        stop_entropy: dream no further than a dream whose entropy, in nats per code, is above this: what follows from a
+            dream that the model is unsure of says little. None dreams all n steps.
         thought_tokens: the longest thought.
         text: how thoughts and actions are drawn. The likeliest ones alone repeat a mistake for ever where it changes
             nothing in view.
@@ -59,6 +61,7 @@ class PolicyConfig:
 
     form: Format = field(default_factory=Format)
     dreams: int = 0
+    stop_entropy: float | None = None
     thought_tokens: int = 96
     text: Sampler = field(default_factory=lambda: Sampler(temperature=0.5))
     image: Sampler = GREEDY
@@ -95,6 +98,7 @@ class _Talk:
 
     observation: Observation
     place: Place
+    guesses: int = 0
     foresight: Foresight | None = None
     thought: str | None = None
     action: Action = field(default_factory=Action)
@@ -138,7 +142,12 @@ class Policy:
 
     def deciding(self, places: int) -> Deciding:
         """Return where observations are handed in and decisions handed out, `places` of them in the making at once."""
-        return Deciding(self.engine.stream(places), self._decision)
+        guesses = self.engine.guesses_for(places)
+
+        def converse(place: Place, observation: Observation, foresight: Foresight | None) -> Conversation[Decision]:
+            return self._decision(_Talk(observation, place, guesses, foresight))
+
+        return Deciding(self.engine.stream(places), converse)
 
     def dream_ahead(
         self, observations: Sequence[Observation], seeds: Sequence[int], steps: Sequence[int]
@@ -150,27 +159,34 @@ class Policy:
             seeds: one per observation.
             steps: how many dreams from each.
         """
-        stream = self.engine.stream(max(1, len(observations)))
+        places = max(1, len(observations))
+        stream, guesses = self.engine.stream(places), self.engine.guesses_for(places)
+
+        def dream(place: Place, observation: Observation, count: int) -> Conversation[list[Dream]]:
+            return self._dreams(_Talk(observation, place, guesses), count)
+
         for observation, seed, count in zip(observations, seeds, steps, strict=True):
-            stream.submit(seed, partial(self._dreams, observation=observation, steps=count))
+            stream.submit(seed, partial(dream, observation=observation, count=count))
         ended = sorted((stream.next() for _ in observations), key=attrgetter("ticket"))
         return [entry.value for entry in ended]
 
-    def _decision(self, place: Place, observation: Observation, foresight: Foresight | None) -> Conversation[Decision]:
+    def _decision(self, talk: _Talk) -> Conversation[Decision]:
         """Think, act, dream and review."""
-        config, talk = self.config, _Talk(observation, place, foresight)
+        config = self.config
         yield from self._begin(talk)
         for number in range(1, config.dreams + 1):
-            yield from self._dream(talk)
-            review = number == config.dreams
+            doubt = yield from self._dream(talk)
+            unsure = config.stop_entropy is not None and doubt > config.stop_entropy
+            review = unsure or number == config.dreams
             yield from self._answer(talk, self._reread(talk, review=review), review=review)
+            if review:
+                break
         if config.imagine and not config.dreams:
             yield from self._dream(talk)
         return self._decided(talk)
 
-    def _dreams(self, place: Place, observation: Observation, steps: int) -> Conversation[list[Dream]]:
+    def _dreams(self, talk: _Talk, steps: int) -> Conversation[list[Dream]]:
         """Think, act and dream, step after step."""
-        talk = _Talk(observation, place)
         for number in range(steps):
             if number:
                 yield from self._answer(talk, self._reread(talk, review=False), review=False)
@@ -203,32 +219,39 @@ class Policy:
         talk.cost += Cost(text_tokens=len(ids))
         return self.encoder.tokenizer.decode(ids[: len(ids) - ending])
 
-    def _dream(self, talk: _Talk) -> Conversation[None]:
-        """Let the model imagine the frame after its action, and keep it as a dream."""
+    def _dream(self, talk: _Talk) -> Conversation[float]:
+        """Let the model imagine the frame after its action, and keep it as a dream; return the dream's entropy."""
         if not self.config.form.dream:
             talk.dreams.append(Dream(thought=talk.thought, action=talk.action))
-            return
+            return 0.0
         write = self._draw if talk.foresight is None else self._foresee
-        codes, frame = yield from write(talk)
+        codes, frame, doubt = yield from write(talk)
         talk.dreams.append(Dream(thought=talk.thought, action=talk.action, codes=codes, frame=frame))
+        return doubt
 
-    def _draw(self, talk: _Talk) -> Conversation[tuple[Codes, Frame]]:
-        """Let the model write an image, and return its codes and the frame they stand for."""
+    def _draw(self, talk: _Talk) -> Conversation[tuple[Codes, Frame, float]]:
+        """Let the model write an image; return its codes, the frame they stand for, and its entropy."""
         opening = self.encoder.open_image(talk.place.next_position)
         yield Read(tokens=opening)
-        drawn: Drawn = yield Draw(sampler=self.config.image)
+        draft = self._shown(talk) if talk.guesses else None
+        drawn: Drawn = yield Draw(sampler=self.config.image, guesses=talk.guesses, draft=draft)
         closing = self.encoder.close_image(talk.place.next_position)
         yield Read(tokens=closing)
         talk.cost += Cost(image_tokens=len(drawn.codes), read_tokens=len(opening) + len(closing))
-        return drawn.codes, self.engine.decode_images(drawn.codes[None])[0]
+        return drawn.codes, self.engine.decode_images(drawn.codes[None])[0], drawn.entropy
 
-    def _foresee(self, talk: _Talk) -> Conversation[tuple[Codes, Frame]]:
+    def _shown(self, talk: _Talk) -> Codes:
+        """Return the codes of the frame before the next dream: most of what it shows will still be there."""
+        codes = talk.dreams[-1].codes if talk.dreams else None
+        return codes if codes is not None else self.engine.encode_images(talk.observation.frame[None])[0]
+
+    def _foresee(self, talk: _Talk) -> Conversation[tuple[Codes, Frame, float]]:
         """Put the frame that really comes where the model would write its image, and return the same of it."""
         assert talk.foresight is not None
         frame = talk.foresight.follow(talk.action)
         codes = self.engine.encode_images(frame[None])[0]
         yield self._read(talk, [WriteImage(codes=codes), End()])
-        return codes, frame
+        return codes, frame, 0.0
 
     def _read(self, talk: _Talk, segments: list[Segment]) -> Read:
         """Return the wish to read segments."""

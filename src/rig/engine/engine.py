@@ -23,6 +23,9 @@ from rig.model.rig import RIG
 from rig.model.vision import pixels_to_frames
 
 IMAGES_AT_ONCE = 64
+_CODES_ON_CPU = 128
+_CODES_ON_GPU = 2048
+"""Codes that one pass runs for all rows together, guessed ones included, without taking much longer than with few."""
 
 
 class Engine:
@@ -47,6 +50,15 @@ class Engine:
     def stream(self, places: int) -> Stream[Any]:
         """Return a stream that serves up to `places` conversations at once, and any number one after the other."""
         return Stream(Rows(self.model, self._decoder, self.capacity, range(places)))
+
+    def guesses_for(self, rows: int) -> int:
+        """Return how many codes each of so many rows should guess.
+
+        Where few rows share a pass, most of it goes into reading the weights, and guesses are nearly free.
+        """
+        config = self.model.config
+        at_once = (_CODES_ON_GPU if self.model.device.type == "cuda" else _CODES_ON_CPU) // rows
+        return max(0, min(at_once, config.vq.num_tokens // 3) - config.image_stride)
 
     def bytes_per_pass(self, context: int) -> int:
         """Return the bytes of weights and cache that writing one text token in each row reads at the least.

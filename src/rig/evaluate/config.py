@@ -24,6 +24,7 @@ class EmbodiedConfig:
         skip: episodes per task and setting to leave out first.
         split: "evaluation" for numbers; "validation" for tuning.
         dreams: n of the lookahead; 0 acts at once.
+        stop_entropy: dream no further than a dream whose entropy, in nats per code, is above this; None dreams all n.
         read_back: how dreams are read: "pixels" or "codes".
         true_dreams: put what would really come in the place of every dream: the bound on what better dreams could
             bring. The agent is then told what no agent knows, so such a score is none of its own.
@@ -42,6 +43,7 @@ class EmbodiedConfig:
     skip: int = 0
     split: Literal["evaluation", "validation"] = "evaluation"
     dreams: int = 0
+    stop_entropy: float | None = None
     read_back: Literal["pixels", "codes"] = "pixels"
     true_dreams: bool = False
     thought_tokens: int = 96
