@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rig.bundle import Dtype
+
 
 @dataclass(frozen=True, kw_only=True)
 class BenchDecode:
@@ -49,6 +51,54 @@ class BenchDecode:
         text = table(header, [_decode_row(entry) for entry in found["entries"]])
         where = f"{found['preset']}, {found['device']}, {found['dtype']}, {found['threads']} threads"
         return {"text": f"{where}\n{text}", **found, "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchPolicy:
+    """Time an agent's decisions, with one world and with many that share the engine; the worlds' steps are included.
+
+    Example: rig bench policy --agent checkpoints/rig-crafter-small --worlds 1 16 --dreams 0 1
+
+    Attributes:
+        agent: folder of a trained agent.
+        tasks: "task/setting", whose worlds are played; validation seeds.
+        worlds: how many share the engine.
+        dreams: n of the lookaheads.
+        decisions: that are timed, in all worlds together; at least two in each.
+        rounds: counted rounds.
+        dtype: what the network computes in.
+    """
+
+    agent: str
+    tasks: str = "collect_wood/manual"
+    worlds: tuple[int, ...] = (1, 16, 64)
+    dreams: tuple[int, ...] = (0, 1, 3)
+    decisions: int = 64
+    rounds: int = 2
+    dtype: Dtype = "auto"
+
+    def run(self) -> dict[str, Any]:
+        """Measure."""
+        from dataclasses import asdict
+
+        from rig.bench.policy import PolicyBench, bench_policy
+        from rig.cli.tables import table
+        from rig.provenance import provenance
+
+        found = bench_policy(PolicyBench(**asdict(self)))
+        header = ["dreams", "worlds", "decisions/s", f"× {self.worlds[0]} world(s)", "in the worlds"]
+        rows = [
+            [
+                entry["dreams"],
+                entry["worlds"],
+                f"{entry['decisions_per_second']:.2f}",
+                f"{entry['faster_than_first']:.2f}",
+                f"{entry['world_share']:.0%}",
+            ]
+            for entry in found["entries"]
+        ]
+        text = f"{found['agent']}, {found['device']}, {found['dtype']}\n{table(header, rows)}"
+        return {"text": text, **found, "provenance": provenance()}
 
 
 def _decode_row(entry: dict[str, Any]) -> list[str]:

@@ -38,6 +38,7 @@ VERBS = {
     "publish": ("rig.cli.looking:Publish", "copy an agent to give away, with a card of its making and its scores"),
     "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
     "bench decode": ("rig.cli.bench:BenchDecode", "time writing beside transformers' modules"),
+    "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
     "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
 }
 """Verb -> (dataclass, one line of help); a verb is one word, or two where it is one of a family."""

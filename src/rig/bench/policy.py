@@ -1,0 +1,150 @@
+"""`rig bench policy`: decisions a second over worlds, the worlds' own steps included.
+
+How many worlds share the engine is what contends. Worlds are made before the clock starts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+from typing import Any
+
+from rig.actors import PolicyActor, build_policy
+from rig.bench.timing import Timing, side_by_side
+from rig.bundle import Bundle, Dtype
+from rig.envs import Split, World, make_world
+from rig.envs.rollout import Episode, play
+from rig.errors import RigError
+from rig.policy import PolicyConfig
+from rig.records import Lineage
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyBench:
+    """What is measured.
+
+    Attributes:
+        agent: folder of a trained agent.
+        tasks: "task/setting", whose worlds are played; validation seeds.
+        worlds: how many share the engine.
+        dreams: n of the lookaheads.
+        decisions: that are timed, in all worlds together; at least two in each.
+        rounds: counted rounds.
+        dtype: what the network computes in.
+    """
+
+    agent: str
+    tasks: str = "collect_wood/manual"
+    worlds: tuple[int, ...] = (1, 16, 64)
+    dreams: tuple[int, ...] = (0, 1, 3)
+    decisions: int = 64
+    rounds: int = 2
+    dtype: Dtype = "auto"
+
+
+class _Enough(Exception):
+    """The timed decisions are made."""
+
+
+@dataclass
+class _Count:
+    """Decisions made, and when; seconds that worlds took for their steps."""
+
+    wanted: int
+    made: int = 0
+    started: float = 0.0
+    ended: float = 0.0
+    stepping: float = 0.0
+
+    def note(self, episode: Episode, world: World, index: int) -> None:
+        """Count a decision that has led to step `index`; the clock starts with the first."""
+        if not index:
+            return
+        now = time.perf_counter()
+        if not self.made:
+            self.started, self.stepping = now, 0.0
+        self.made += 1
+        if self.made > self.wanted:
+            self.ended = now
+            raise _Enough
+
+
+def bench_policy(config: PolicyBench) -> dict[str, Any]:
+    """Run the benchmark; return one entry per number of dreams and of worlds."""
+    bundle = Bundle.load(config.agent).for_running(config.dtype)
+    if any(config.dreams) and not bundle.form.dream:
+        raise RigError(f"{config.agent} does not dream; give --dreams 0")
+    task, _, setting = config.tasks.partition("/")
+    world = make_world(bundle.environment)
+    seeds = world.episode_seeds(world.tasks[task], setting, Split.VALIDATION, max(config.worlds))
+    episodes = [Episode(task=task, setting=setting, seed=seed) for seed in seeds]
+    entries = []
+    for dreams in config.dreams:
+        actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form, dreams=dreams)))
+        counts: dict[str, list[_Count]] = {str(worlds): [] for worlds in config.worlds}
+        contenders = {
+            name: partial(_play, bundle, actor, episodes, int(name), config.decisions, found)
+            for name, found in counts.items()
+        }
+        side_by_side(contenders, rounds=config.rounds, warmup=0, name=f"{dreams} dreams")
+        entries += _entries(dreams, counts)
+    return {"agent": config.agent, "tasks": config.tasks, **bundle.model.runs_in, "entries": entries}
+
+
+def _play(
+    bundle: Bundle, actor: PolicyActor, episodes: Sequence[Episode], worlds: int, decisions: int, found: list[_Count]
+) -> None:
+    """Play in so many worlds until the decisions are made, and add the count of them to `found`."""
+    count = _Count(max(decisions, 2 * worlds))
+    enough = islice(cycle(episodes), worlds + count.wanted)  # each holds a decision at the least
+    found.append(count)
+    try:
+        for _ in play(
+            partial(_timed_world, bundle.environment, count),
+            actor,
+            enough,
+            batch_size=worlds,
+            lineage=Lineage(stage="live", actor="bench"),
+            before=count.note,
+        ):
+            pass
+    except _Enough:
+        return
+    raise AssertionError("episodes ran out before the decisions were made")
+
+
+def _timed_world(environment: str, count: _Count) -> World:
+    world = make_world(environment)
+    act = world.act
+
+    def timed(action: Any) -> Any:
+        started = time.perf_counter()
+        result = act(action)
+        count.stepping += time.perf_counter() - started
+        return result
+
+    world.act = timed  # type: ignore[method-assign]
+    return world
+
+
+def _entries(dreams: int, counts: dict[str, list[_Count]]) -> list[dict[str, Any]]:
+    timings = {
+        worlds: Timing(seconds=tuple((count.ended - count.started) / count.wanted for count in some))
+        for worlds, some in counts.items()
+    }
+    first = next(iter(timings.values()))
+    return [
+        {
+            "dreams": dreams,
+            "worlds": int(worlds),
+            "decisions_per_second": 1 / timing.median,
+            "seconds_per_decision": timing.to_json(),
+            "faster_than_first": first.median / timing.median,
+            "world_share": sum(count.stepping for count in counts[worlds])
+            / sum(count.ended - count.started for count in counts[worlds]),
+        }
+        for worlds, timing in timings.items()
+    ]

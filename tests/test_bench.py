@@ -1,0 +1,92 @@
+"""Benchmarks run where they can, tell both sides' tokens alike, and count what they say they count."""
+
+import json
+
+import pytest
+import torch
+
+from rig.bench.decode import JOBS, DecodeBench, bench_decode, copy_bandwidth
+from rig.bench.janus import expressible
+from rig.bench.policy import PolicyBench, bench_policy
+from rig.errors import RigError
+from rig.janus import inexpressible
+from rig.model import PRESETS
+
+pytest.importorskip("transformers")
+torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
+
+
+@pytest.mark.parametrize("preset", ["debug", "small", "janus-1b"])
+def test_every_preset_has_a_form_that_transformers_can_have(preset):
+    sizes = PRESETS.get(preset)
+    brought = expressible(sizes)
+    assert inexpressible(brought) == []
+    assert brought.decoder == sizes.decoder
+    assert brought.vision == sizes.vision
+    assert brought.vq.num_tokens == sizes.vq.num_tokens
+    assert (brought == sizes) == (preset == "janus-1b")
+
+
+@pytest.fixture(scope="module")
+def decoded():
+    config = DecodeBench(
+        preset="debug",
+        batches=(1, 3),
+        rounds=2,
+        dreams=1,
+        prompt_tokens=20,
+        thought_tokens=5,
+        action_tokens=3,
+        guesses=4,
+        dtype="float32",
+    )
+    return bench_decode(config)
+
+
+def test_both_sides_write_the_same_tokens(decoded):
+    """All that is compared is the time: the likeliest tokens are the same, through dreams that are read back."""
+    entries = {(entry["job"], entry["batch"]): entry for entry in decoded["entries"]}
+    assert set(entries) == {(job, batch) for job in (*JOBS, "text tokens alone") for batch in (1, 3)}
+    for job, each in zip(JOBS, (8, 81, 8 + 81 + 8), strict=True):
+        for batch in (1, 3):
+            entry = entries[job, batch]
+            assert entry["same_tokens"] == 1
+            assert entry["tokens"] == each * batch
+            names = {"ours", "loop", "generate"} if job == JOBS[0] else {"ours", "loop"}
+            assert set(entry["seconds"]) == names
+            assert all(len(found["seconds"]) == 2 for found in entry["seconds"].values())
+            loop = entry["faster"]["loop"]
+            assert 0 < loop["min"] <= loop["median"] <= loop["max"]
+    json.dumps(decoded)
+
+
+def test_the_share_of_bandwidth_is_of_weights_and_cache(decoded):
+    (alone,) = [entry for entry in decoded["entries"] if entry["job"] == "text tokens alone" and entry["batch"] == 1]
+    decoder = PRESETS.get("debug").decoder
+    weights = 2 * (64 * (64 + 2 * 32) + 64 * 64 + 3 * 64 * 128 + 2 * 64) + 64 + 512 * 64
+    context = 81 + 20 + 4 + 64 - 32
+    assert alone["bytes_per_pass"] == 4 * (weights + context * 2 * decoder.num_layers * 32)
+    assert alone["share_of_bandwidth"] > 0
+    assert copy_bandwidth(torch.device("cpu")) > 1e8
+
+
+def test_decisions_are_counted_over_worlds(made):
+    config = PolicyBench(agent=str(made.agent), worlds=(1, 2), dreams=(0, 1), decisions=4, rounds=1)
+    entries = bench_policy(config)["entries"]
+    assert [(entry["dreams"], entry["worlds"]) for entry in entries] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    for entry in entries:
+        assert entry["decisions_per_second"] > 0
+        assert 0 < entry["world_share"] < 1
+    assert entries[0]["faster_than_first"] == 1
+
+
+def test_dreams_of_an_agent_without_dreams_are_refused(made, monkeypatch):
+    from dataclasses import replace
+
+    from rig.bundle import Bundle
+
+    bundle = Bundle.load(made.agent)
+    mute = replace(bundle, form=replace(bundle.form, dream=False))
+    monkeypatch.setattr(Bundle, "load", classmethod(lambda cls, folder: mute))
+    with pytest.raises(RigError, match="does not dream; give --dreams 0"):
+        bench_policy(PolicyBench(agent=str(made.agent), dreams=(1,)))
