@@ -20,13 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from rig.engine.cache import KVCache
+from rig.engine.cache import PAGE, KVCache
 
 Attend = Callable[[int, Tensor], Tensor]
 """(layer, q [T, H, d]) to [T, H, d]."""
-
-PAGE = 256
-"""Tokens of a page of the flash kernel's cache; on a GPU a slot's capacity is a multiple of it."""
 
 _ALONE = 1.25
 """On a CPU, a row read by a call of its own takes so many times as long as one that shares its call."""

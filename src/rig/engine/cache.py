@@ -10,6 +10,9 @@ from torch import Tensor
 
 from rig.model.config import DecoderConfig
 
+PAGE = 256
+"""Tokens of a page, as which the flash kernel reads the cache on a GPU; there a slot has whole ones."""
+
 
 class KVCache:
     """The block [L, S, C, 2 K, d]: of each token the keys, then the values.
@@ -19,13 +22,14 @@ class KVCache:
     Args:
         config: the decoder's sizes.
         slots: S.
-        capacity: C.
+        capacity: tokens that a slot holds at the least.
         like: a tensor of the dtype and on the device to use.
     """
 
     def __init__(self, config: DecoderConfig, slots: int, capacity: int, *, like: Tensor) -> None:
         self._heads = config.num_kv_heads
-        self.block = like.new_zeros((config.num_layers, slots, capacity, 2 * config.num_kv_heads, config.head_dim))
+        columns = -(-capacity // PAGE) * PAGE if like.is_cuda else capacity
+        self.block = like.new_zeros((config.num_layers, slots, columns, 2 * config.num_kv_heads, config.head_dim))
 
     @property
     def slots(self) -> int:
