@@ -127,7 +127,15 @@ class RIG(nn.Module):
         self.model.language_model.compile_blocks(backend)
 
     def forward(self, batch: PackedBatch) -> RIGOutput:
-        """Return the predictions that `batch` asks for; no document sees another.
+        """Return the predictions that `batch` asks for; see `hidden` for what it raises."""
+        hidden = self.hidden(batch)
+        return RIGOutput(
+            text_logits=self.text_logits(hidden[batch.text_rows]),
+            code_logits=self.code_logits(hidden[batch.code_rows]),
+        )
+
+    def hidden(self, batch: PackedBatch) -> Tensor:
+        """Return the hidden states [T, D] from which the heads predict; no document sees another.
 
         Raises:
             RigError: the frames are not of the tower's size, or not as many as the tokens say.
@@ -136,11 +144,7 @@ class RIG(nn.Module):
         device = x_TD.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_TD.dtype
         attend = attend_within(batch.cu_seqlens, x_TD.device, dtype)
-        hidden = self.model.language_model(x_TD, batch.positions, attend)
-        return RIGOutput(
-            text_logits=self.text_logits(hidden[batch.text_rows]),
-            code_logits=self.code_logits(hidden[batch.code_rows]),
-        )
+        return self.model.language_model(x_TD, batch.positions, attend)
 
     def read_images(self, frames: Tensor) -> Tensor:
         """Return features [F, read_tokens, D] of uint8 frames [F, H, W, 3].

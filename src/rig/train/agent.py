@@ -101,14 +101,13 @@ class _Watch:
 
     def __call__(self, model: RIG, step: int) -> Mapping[str, float]:
         values = dict(self._draw(model, step)) if self._draw else {}
-        totals: dict[str, torch.Tensor] = {}
+        totals = torch.zeros(())
         model.eval()
         with torch.no_grad():
             for batch in self._packs:
                 moved = batch.to(model.device)
-                losses = token_losses(model(moved), moved, self._weights)
-                totals = {role: totals.get(role, 0) + entry for role, entry in losses.sums.items()}
-        return values | {f"held_out/{name}": value for name, value in means(totals).items()}
+                totals = totals.to(model.device) + token_losses(model, moved, self._weights).sums
+        return values | ({f"held_out/{name}": value for name, value in means(totals).items()} if self._packs else {})
 
 
 def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:

@@ -19,7 +19,7 @@ from rig.errors import RigError
 from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory, pack
 from rig.train.config import TrainingConfig
 from rig.train.conversations import Conversations
-from rig.train.loss import means, token_losses
+from rig.train.loss import means, token_losses, weight_of
 from rig.train.optimise import build_optimiser, learning_rate, take_step
 from rig.train.runs import Run
 
@@ -112,7 +112,7 @@ class Trainer:
         config = self.config
         keep_freed_memory()
         self.model.train()
-        totals: dict[str, torch.Tensor] = {}
+        totals = torch.zeros(())
         with tqdm(total=config.steps, initial=self.step, desc="train", unit="step", dynamic_ncols=True) as bar:
             while self.step < config.steps:
                 started = time.perf_counter()
@@ -122,11 +122,11 @@ class Trainer:
                 self.seen += count
                 self.tokens += len(batch)
                 self.seconds += time.perf_counter() - started
-                totals = {role: totals.get(role, 0) + entry for role, entry in sums.items()}
+                totals = totals.to(sums.device) + sums
                 bar.update()
                 if self.step % config.log_every == 0 or self.step == config.steps:
                     bar.set_postfix(self._log(totals, norm, rate))
-                    totals = {}
+                    totals = torch.zeros(())
                 self._keep()
         return {
             "steps": float(self.step),
@@ -135,13 +135,13 @@ class Trainer:
             "seconds": self.seconds,
         }
 
-    def _train_on(self, batch: PackedBatch) -> tuple[dict[str, torch.Tensor], float, float]:
+    def _train_on(self, batch: PackedBatch) -> tuple[torch.Tensor, float, float]:
         device = self.model.device
         dtype = compute_dtype(device)
         moved = batch.to(device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            losses = token_losses(self.model(moved), moved, self.config.weights)
-        (losses.loss / losses.weight).backward()
+            losses = token_losses(self.model, moved, self.config.weights)
+        (losses.loss / weight_of(batch, self.config.weights)).backward()
         rate = learning_rate(self.step, self.config.steps, self.config.optimiser)
         norm = take_step(self.optimiser, self.parameters.values(), rate, self.config.optimiser.clip)
         if not torch.isfinite(norm):
@@ -151,7 +151,7 @@ class Trainer:
             )
         return losses.sums, float(norm), rate
 
-    def _log(self, totals: dict[str, torch.Tensor], norm: float, rate: float) -> dict[str, str]:
+    def _log(self, totals: torch.Tensor, norm: float, rate: float) -> dict[str, str]:
         values = means(totals)
         speed = self.tokens / max(self.seconds, 1e-9)
         progress = {"tokens": self.tokens, "conversations": self.seen, "tokens_per_second": speed}
