@@ -105,7 +105,9 @@ def describe(kind: type) -> str:
 
 
 def _show(result: dict[str, Any], as_json: bool) -> None:
-    """Print the verb's own text, then its result as one line of JSON."""
+    """Print the verb's own text, then its result as one line of JSON; nothing where another process has the result."""
+    if not result:
+        return
     text = result.pop("text", "")
     if text and not as_json:
         print(text)

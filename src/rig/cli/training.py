@@ -11,6 +11,7 @@ from rig.train.config import (
     DataPart,
     FrameTraining,
     OptimiserConfig,
+    Parallel,
     RoleWeights,
     Style,
     TokenizerTraining,
@@ -157,13 +158,16 @@ class Train:
         start: an agent whose weights to begin with.
         fraction: how much of the trajectories to use.
         steps: optimiser steps.
-        batch_size: conversations a step.
+        batch_size: conversations a pack, on average.
+        pack_tokens: tokens of a pack; where 0, as many as `batch_size` conversations have.
+        step_tokens: tokens of an optimiser step, in as many packs as come nearest; where 0, one pack.
         learning_rate: the peak.
         warmup: steps of linear warm-up; a tenth of all steps if that is fewer.
         action_weight: weight of action tokens in the loss.
         image_weight: weight of image tokens in the loss.
         compile: compile the network's blocks.
         seed: of weights and order.
+        parallel: how processes that torchrun started hold the network: each whole, or sharded over all of them.
         resume: go on with a run that was cut.
     """
 
@@ -185,19 +189,22 @@ class Train:
     fraction: float = 1.0
     steps: int = 3000
     batch_size: int = 8
+    pack_tokens: int = 0
+    step_tokens: int = 0
     learning_rate: float = 1e-3
     warmup: int = 100
     action_weight: float = 1.0
     image_weight: float = 1.0
     compile: bool = True
     seed: int = 0
+    parallel: Parallel = "ddp"
     resume: bool = False
 
     def run(self) -> dict[str, Any]:
         """Train."""
-        from rig.bundle import read_agent
         from rig.dialogue import Format
         from rig.train import train_agent
+        from rig.train.ranks import is_first, together
 
         config = AgentTraining(
             preset=self.preset,
@@ -212,20 +219,19 @@ class Train:
             training=TrainingConfig(
                 steps=self.steps,
                 batch_size=self.batch_size,
+                pack_tokens=self.pack_tokens,
+                step_tokens=self.step_tokens,
                 seed=self.seed,
                 optimiser=OptimiserConfig(learning_rate=self.learning_rate, warmup=self.warmup),
                 weights=RoleWeights(action=self.action_weight, image=self.image_weight),
                 compile=self.compile,
             ),
         )
-        agent = train_agent(config, self.out, resume=self.resume)
-        origin = read_agent(agent)["origin"]
-        totals = origin["totals"]
-        text = (
-            f"{agent}: {totals['steps']:.0f} steps, {totals['conversations']:.0f} conversations, "
-            f"{totals['tokens'] / 1e6:.1f} M tokens in {totals['seconds'] / 60:.1f} min"
-        )
-        return {"text": text, "agent": str(agent), "totals": totals, "provenance": origin["provenance"]}
+        with together():
+            agent = train_agent(config, self.out, resume=self.resume, parallel=self.parallel)
+            if not is_first():
+                return {}
+        return _told(agent)
 
     def _parts(self) -> tuple[DataPart, ...]:
         """Return the parts, each style's share spread over its datasets by their steps."""
@@ -247,3 +253,16 @@ class Train:
                 for folder, size in zip(folders, sizes, strict=True)
             ]
         return tuple(parts)
+
+
+def _told(agent: Path) -> dict[str, Any]:
+    """Return what to say of a trained agent."""
+    from rig.bundle import read_agent
+
+    origin = read_agent(agent)["origin"]
+    totals = origin["totals"]
+    text = (
+        f"{agent}: {totals['steps']:.0f} steps, {totals['conversations']:.0f} conversations, "
+        f"{totals['tokens'] / 1e6:.1f} M tokens in {totals['seconds'] / 60:.1f} min"
+    )
+    return {"text": text, "agent": str(agent), "totals": totals, "provenance": origin["provenance"]}

@@ -63,7 +63,7 @@ class SwiGLU(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """The parameters of one layer; `project` and `finish` compute with them."""
+    """The parameters of one layer; `project` and `finish` compute with them, in training inside `forward`."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -71,6 +71,11 @@ class DecoderLayer(nn.Module):
         self.self_attn = Attention(config)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = SwiGLU(config)
+
+    def forward(self, x_TD: Tensor, cos: Tensor, sin: Tensor, attend: Attend, blocks: tuple[Project, Finish]) -> Tensor:
+        """Return the layer's output [T, D], as a whole, so that what shards or recomputes layers finds its bounds."""
+        before, after = blocks
+        return after(self, x_TD, attend(*before(self, x_TD, cos, sin)))
 
 
 def rotary(positions: Tensor, config: DecoderConfig) -> tuple[Tensor, Tensor]:
@@ -129,7 +134,7 @@ class Decoder(nn.Module):
     def forward(self, x_TD: Tensor, positions_T: Tensor, attend: Attend) -> Tensor:
         """Return the normed hidden states [T, D] of embedded tokens [T, D]."""
         cos, sin = rotary(positions_T, self.config)
-        before, after = self._training_blocks if self.training else (project, finish)
+        blocks = self._training_blocks if self.training else (project, finish)
         for layer in self.blocks:
-            x_TD = after(layer, x_TD, attend(*before(layer, x_TD, cos, sin)))
+            x_TD = layer(x_TD, cos, sin, attend, blocks)
         return self.norm(x_TD)

@@ -119,8 +119,8 @@ class RIG(nn.Module):
         return self
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """Return every parameter but the frozen tokenizer's, by name."""
-        return {name: value for name, value in self.named_parameters() if not name.startswith("model.vqmodel.")}
+        """Return every parameter that is not frozen, by name; the tokenizer's are."""
+        return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
     def compile_blocks(self, backend: str = "inductor") -> None:
         """Compile the decoder's blocks for training on packs of one constant T; evaluation mode goes on without."""
@@ -153,6 +153,8 @@ class RIG(nn.Module):
             RigError: the frames are not of the tower's size.
         """
         size = self.config.vision.image_size
+        if not len(frames) and self.training:  # its weights are part of every step, on every process
+            return self.read_images(torch.zeros(1, size, size, 3, dtype=torch.uint8))[:0]
         if not len(frames):
             return torch.zeros(0, self.config.vision.num_tokens, self.config.decoder.hidden_size, device=self.device)
         if frames.shape[1:] != (size, size, 3):

@@ -21,7 +21,7 @@ from rig.errors import RigError
 from rig.model import PRESETS, RIG, best_device, pack
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
-from rig.train.config import AgentTraining, DataPart, Style
+from rig.train.config import AgentTraining, DataPart, Parallel, Style
 from rig.train.conversations import Conversations, Source
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
@@ -34,8 +34,10 @@ from rig.train.vision import load_vision
 _PREVIEWS = 6
 
 
-def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = False) -> Path:
+def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = False, parallel: Parallel = "ddp") -> Path:
     """Train an agent in `folder`, and return where it lies: `<folder>/agent`.
+
+    Where processes train together (`rig.train.ranks.together`), each calls this; the first one writes.
 
     Raises:
         RigError: the data do not belong together, or `Run` refuses the folder.
@@ -57,7 +59,10 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
     conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
     with Run(folder, config, resume=resume) as run:
         preview = _Watch(run.folder, held_out, encoder, info.action_space, config)
-        totals = Trainer(model, conversations, config.training, run, preview).fit()
+        trainer = Trainer(model, conversations, config.training, run, preview, parallel)
+        totals, whole = trainer.fit(), trainer.whole()
+        if whole is None:
+            return run.folder / "agent"
         origin = {
             "training": run.config,
             "data": [_described(dataset) for dataset in datasets],
@@ -67,7 +72,7 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
             "provenance": provenance(),
         }
         Bundle(
-            model=model,
+            model=whole,
             tokenizer=tokenizers.text,
             form=config.form,
             space=info.action_space,

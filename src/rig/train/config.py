@@ -11,6 +11,9 @@ from rig.model.config import VisionConfig, VQConfig
 
 Style = Literal["basic", "lookahead", "describe"]
 
+Parallel = Literal["ddp", "fsdp"]
+"""How processes that train together hold the network: each the whole of it, or each a share of every layer."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
@@ -48,7 +51,9 @@ class TrainingConfig:
 
     Attributes:
         steps: optimiser steps.
-        batch_size: conversations a step, on average.
+        batch_size: conversations a pack, on average.
+        pack_tokens: tokens of a pack; where 0, as many as `batch_size` conversations have.
+        step_tokens: tokens of a step, in as many packs as come nearest; where 0, one pack.
         seed: of the order of conversations.
         optimiser: see `OptimiserConfig`.
         weights: what each kind of token weighs in the loss.
@@ -60,6 +65,8 @@ class TrainingConfig:
 
     steps: int = 3000
     batch_size: int = 32
+    pack_tokens: int = 0
+    step_tokens: int = 0
     seed: int = 0
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     weights: RoleWeights = field(default_factory=RoleWeights)
@@ -73,6 +80,10 @@ class TrainingConfig:
             raise RigError(
                 f"steps={self.steps}, batch_size={self.batch_size}, log_every={self.log_every}: at least 1 each; "
                 f"save_every={self.save_every}: a multiple of log_every"
+            )
+        if self.pack_tokens < 0 or self.step_tokens < 0:
+            raise RigError(
+                f"pack_tokens={self.pack_tokens}, step_tokens={self.step_tokens}: numbers of tokens, or 0 for the usual"
             )
 
 
