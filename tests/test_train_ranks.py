@@ -28,9 +28,10 @@ sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 from makers import agent_training, interrupted_at_a_save
 from test_train_ranks import TWO_PACKS
-from rig.train import train_agent
+from rig.train import Execution, train_agent
 from rig.train.ranks import number, together
 torch.cpu._is_amx_tile_supported = lambda: False
+FSDP = Execution(parallel='fsdp')
 config = agent_training(Path({data!r}), Path({tokenizers!r}), training=TWO_PACKS)
 with together():
 {body}
@@ -86,7 +87,9 @@ def assert_same_run(folder, wanted, *, exactly=False):
 def test_two_processes_learn_what_one_learns(made, alone, tmp_path, parallel):
     losses = [line["thought_loss"] for line in metrics_of(alone) if "thought_loss" in line]
     assert losses[-1] < losses[0] - 0.3, "a curve that is to be followed"
-    done = train_together(made, tmp_path / "run", f"train_agent(config, folder, parallel={parallel!r})")
+    done = train_together(
+        made, tmp_path / "run", f"train_agent(config, folder, execution=Execution(parallel={parallel!r}))"
+    )
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "run", alone, exactly=parallel == "ddp")
     assert sorted(path.name for path in (tmp_path / "run" / "previews").iterdir()) == [
@@ -96,7 +99,7 @@ def test_two_processes_learn_what_one_learns(made, alone, tmp_path, parallel):
 
 
 def test_a_run_of_two_processes_goes_on_in_one(made, alone, tmp_path):
-    body = "with interrupted_at_a_save(4):\n    train_agent(config, folder, parallel='fsdp')"
+    body = "with interrupted_at_a_save(4):\n    train_agent(config, folder, execution=FSDP)"
     done = train_together(made, tmp_path / "run", body)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "run" / "state" / "step-000004").glob("*.distcp"))) == 2
@@ -108,9 +111,24 @@ def test_a_run_of_one_process_goes_on_in_two(made, alone, tmp_path):
     with interrupted_at_a_save(2):
         train_agent(agent_training(made.data, made.tokenizers, training=TWO_PACKS), tmp_path / "run")
     assert state_of(tmp_path / "run")["step"] == 2
-    done = train_together(made, tmp_path / "run", "train_agent(config, folder, resume=True, parallel='fsdp')")
+    done = train_together(made, tmp_path / "run", "train_agent(config, folder, resume=True, execution=FSDP)")
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "run", alone)
+
+
+def test_low_ranks_and_frozen_parts_can_be_sharded(made, tmp_path):
+    """Layers of which a part learns, recomputed, in shards: the agent has it merged, as that of one process has."""
+    options = {"lora": ("decoder", "heads"), "lora_rank": 3, "freeze": ("vision", "embeddings")}
+    config = agent_training(made.data, made.tokenizers, training=TWO_PACKS, **options)
+    train_agent(config, tmp_path / "one")
+    body = f"""
+from dataclasses import replace
+config = replace(config, **{options!r})
+train_agent(config, folder, execution=replace(FSDP, recompute=True))
+"""
+    done = train_together(made, tmp_path / "two", body)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "two", tmp_path / "one")
 
 
 def test_a_mistake_in_one_process_ends_all_with_its_message(made, tmp_path):

@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 from rig.train.config import (
     AgentTraining,
     DataPart,
+    Execution,
     FrameTraining,
     OptimiserConfig,
-    Parallel,
     RoleWeights,
     Style,
     TokenizerTraining,
@@ -167,7 +167,11 @@ class Train:
         image_weight: weight of image tokens in the loss.
         compile: compile the network's blocks.
         seed: of weights and order.
+        freeze: parts of the network that stay as they are: vision, aligner, embeddings, codes, decoder, heads.
+        lora: parts that learn low-rank changes alone, which the agent that is written has merged.
+        lora_rank: the rank of those.
         parallel: how processes that torchrun started hold the network: each whole, or sharded over all of them.
+        recompute: keep less in memory: the inside of every layer is computed again for its gradients.
         resume: go on with a run that was cut.
     """
 
@@ -197,7 +201,11 @@ class Train:
     image_weight: float = 1.0
     compile: bool = True
     seed: int = 0
-    parallel: Parallel = "ddp"
+    freeze: tuple[str, ...] = ()
+    lora: tuple[str, ...] = ()
+    lora_rank: int = 16
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    recompute: bool = False
     resume: bool = False
 
     def run(self) -> dict[str, Any]:
@@ -215,6 +223,9 @@ class Train:
             learn_kept=self.learn_kept,
             vision=self.vision,
             start=self.start,
+            freeze=self.freeze,
+            lora=self.lora,
+            lora_rank=self.lora_rank,
             model_seed=self.seed,
             training=TrainingConfig(
                 steps=self.steps,
@@ -228,7 +239,8 @@ class Train:
             ),
         )
         with together():
-            agent = train_agent(config, self.out, resume=self.resume, parallel=self.parallel)
+            execution = Execution(parallel=self.parallel, recompute=self.recompute)
+            agent = train_agent(config, self.out, resume=self.resume, execution=execution)
             if not is_first():
                 return {}
         return _told(agent)

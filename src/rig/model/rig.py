@@ -19,9 +19,9 @@ from rig.errors import RigError
 from rig.model.attention import attend_within
 from rig.model.batch import PackedBatch
 from rig.model.config import RIGConfig
-from rig.model.decoder import Decoder
+from rig.model.decoder import Decoder, DecoderLayer
 from rig.model.initial import initialise
-from rig.model.vision import AlignerMLP, VisionModel, frames_to_pixels
+from rig.model.vision import AlignerMLP, VisionLayer, VisionModel, frames_to_pixels
 from rig.model.vq import VQModel
 
 
@@ -125,6 +125,12 @@ class RIG(nn.Module):
     def compile_blocks(self, backend: str = "inductor") -> None:
         """Compile the decoder's blocks for training on packs of one constant T; evaluation mode goes on without."""
         self.model.language_model.compile_blocks(backend)
+
+    def recompute_layers(self) -> None:
+        """Train with less memory and a third more work: each layer's inside is computed again for its gradients."""
+        for module in self.modules():
+            if isinstance(module, DecoderLayer | VisionLayer):
+                module.recompute = True
 
     def forward(self, batch: PackedBatch) -> RIGOutput:
         """Return the predictions that `batch` asks for; see `hidden` for what it raises."""

@@ -11,9 +11,6 @@ from rig.model.config import VisionConfig, VQConfig
 
 Style = Literal["basic", "lookahead", "describe"]
 
-Parallel = Literal["ddp", "fsdp"]
-"""How processes that train together hold the network: each the whole of it, or each a share of every layer."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
@@ -85,6 +82,19 @@ class TrainingConfig:
             raise RigError(
                 f"pack_tokens={self.pack_tokens}, step_tokens={self.step_tokens}: numbers of tokens, or 0 for the usual"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a run uses the machines; nothing that it learns depends on it, and a run may go on with another.
+
+    Attributes:
+        parallel: how processes that train together hold the network: each whole, or each a share of every layer.
+        recompute: compute the inside of each layer again for its gradients, in place of keeping it.
+    """
+
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    recompute: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +194,9 @@ class AgentTraining:
         learn_kept: whether lookahead parts learn proposals that their review keeps.
         vision: folder of the tower that `rig train-vision` made, to begin with; empty for a fresh one.
         start: folder of an agent whose weights to begin with; empty for fresh ones.
+        freeze: parts of the network that stay as they are; see `rig.model.parts.PARTS`.
+        lora: parts that learn low-rank changes alone.
+        lora_rank: the rank of those.
         training: see `TrainingConfig`.
         model_seed: of fresh weights.
     """
@@ -196,5 +209,8 @@ class AgentTraining:
     learn_kept: bool = True
     vision: str = ""
     start: str = ""
+    freeze: tuple[str, ...] = ()
+    lora: tuple[str, ...] = ()
+    lora_rank: int = 16
     training: TrainingConfig = field(default_factory=TrainingConfig)
     model_seed: int = 0

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
+from rig.model.parts import merged_weight
+
 _LARGEST = 2**25
 """Logits of a chunk: 128 MiB of them in float32, and rows enough for matrices to multiply at full speed."""
 
@@ -40,7 +42,7 @@ def cross_entropy(
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     rows = max(1, largest // head.out_features)
-    return _ChunkedCrossEntropy.apply(hidden, head.weight, head.bias, targets, weights, rows, dtype)
+    return _ChunkedCrossEntropy.apply(hidden, merged_weight(head), head.bias, targets, weights, rows, dtype)
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from rig.errors import RigError
 from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory
 from rig.train import ranks
-from rig.train.config import Parallel, TrainingConfig
+from rig.train.config import Execution, TrainingConfig
 from rig.train.conversations import Conversations
 from rig.train.loss import ROLES, Objective, means, weight_of
 from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
@@ -39,7 +39,7 @@ class Trainer:
         config: how.
         run: where; a state in it is gone on from.
         preview: called every `preview_every` steps, in the first process.
-        parallel: how several processes hold the network.
+        execution: how it uses the machines.
 
     Raises:
         RigError: conversations do not fit a pack, or the processes cannot share a step's packs evenly.
@@ -53,7 +53,7 @@ class Trainer:
         config: TrainingConfig,
         run: Run,
         preview: Preview | None = None,
-        parallel: Parallel = "ddp",
+        execution: Execution | None = None,
     ) -> None:
         self.model, self.config, self.run, self.preview = model, config, run, preview
         length = pack_length(conversations, config)
@@ -62,7 +62,7 @@ class Trainer:
             Packer(conversations, length, lane=lane, lanes=self.lanes)
             for lane in range(ranks.number(), self.lanes, ranks.count())
         ]
-        self._objective = spread(Objective(model, config.weights), parallel)
+        self._objective = spread(Objective(model, config.weights), execution or Execution())
         self.parameters = model.trainable_parameters()
         self.optimiser = build_optimiser(self.parameters, config.optimiser)
         self.step = 0

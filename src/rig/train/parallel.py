@@ -9,22 +9,26 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from rig.model import RIG, best_device, compute_dtype
+from rig.model.parts import merged
 from rig.train import ranks
-from rig.train.config import Parallel
+from rig.train.config import Execution
 from rig.train.loss import Objective
 
 
-def spread(objective: Objective, parallel: Parallel) -> nn.Module:
+def spread(objective: Objective, execution: Execution) -> nn.Module:
     """Return what to call in place of `objective`, whose network lies on the best device; alone it stays as it is."""
+    if execution.recompute:
+        objective.model.recompute_layers()
     if not ranks.are_several():
         return objective
-    if parallel == "fsdp":
+    if execution.parallel == "fsdp":
         return _sharded(objective)
     frozen = [f"model.{name}" for name, value in objective.model.named_parameters() if not value.requires_grad]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, frozen)
@@ -41,28 +45,23 @@ def exchanging(module: nn.Module, wanted: bool) -> AbstractContextManager[None]:
 
 
 def gathered(model: RIG) -> RIG | None:
-    """Return the network with whole weights on the first process and None on the others; every process has to ask.
+    """Return the network with whole and merged weights in the first process, None in the others; every one has to ask.
 
-    Where weights are not sharded it is `model` itself.
+    Where weights are neither sharded nor learned by LoRA it is `model` itself.
     """
-    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    if not any(hasattr(value, "full_tensor") for value in named.values()):
+    tensors = model.state_dict()
+    if not any(isinstance(value, DTensor) or name.endswith("lora_up") for name, value in tensors.items()):
         return model if ranks.is_first() else None
     whole = {}
-    for name, value in named.items():
-        tensor = full(value.detach())
+    for name, value in tensors.items():
+        tensor = value.full_tensor() if isinstance(value, DTensor) else value
         if ranks.is_first():
             whole[name] = tensor.to(best_device())
     if not ranks.is_first():
         return None
     copy = RIG(model.config, seed=None)
-    copy.load_state_dict(whole, assign=True)
+    copy.load_state_dict(merged(whole), assign=True)
     return copy.eval()
-
-
-def full(value: Tensor) -> Tensor:
-    """Return a tensor whole, sharded or not; every process has to ask."""
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def _sharded(objective: Objective) -> nn.Module:
