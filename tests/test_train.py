@@ -191,7 +191,7 @@ def weights_of(folder):
 
 def metrics_of(folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in ("tokens_per_second", "mfu")} for line in lines]
 
 
 def test_a_run_that_was_cut_goes_on_bit_by_bit(made, tmp_path):
@@ -213,6 +213,8 @@ def test_training_learns(made, tmp_path):
     folder = train_agent(agent_training(made.data, made.tokenizers, training=training), tmp_path / "run").parent
     losses = [line["thought_loss"] for line in metrics_of(folder) if "thought_loss" in line]
     assert losses[-1] < 0.7 * losses[0]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(0 < line["mfu"] < 1 for line in lines if "rate" in line)
     held_out = [line for line in metrics_of(folder) if "held_out/image_loss" in line]
     assert held_out
     assert sorted(path.name for path in (folder / "previews").iterdir())[-1] == "step-000040.png"

@@ -8,6 +8,7 @@ processes learns the same.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from rig.errors import RigError
 from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory
+from rig.model.flops import Cost, Work, peak_flops
 from rig.train import ranks
 from rig.train.config import Execution, TrainingConfig
 from rig.train.conversations import Conversations
@@ -68,6 +70,8 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self._totals = torch.zeros(len(ROLES), 3, device=model.device)
+        self._cost, self._peak = Cost(model), _peak_named(model.device)
+        self._flops = self._since = 0.0
         state = self._state()
         if run.load_state(state):
             self._restore(state)
@@ -92,7 +96,7 @@ class Trainer:
                 started = time.perf_counter()
                 norm, rate = self._take_step()
                 self.step += 1
-                self.seconds += time.perf_counter() - started
+                self._since += time.perf_counter() - started
                 bar.update()
                 if self.step % config.log_every == 0 or self.step == config.steps:
                     bar.set_postfix(self._log(norm, rate))
@@ -111,7 +115,9 @@ class Trainer:
 
     def _take_step(self) -> tuple[float, float]:
         """Learn from this process's packs of a step; return the gradient's norm and the learning rate."""
-        batches = [packer.next_pack()[0] for packer in self.packers]
+        drawn = [packer.next_pack() for packer in self.packers]
+        batches = [batch for batch, _ in drawn]
+        self._flops += sum(self._cost(Work.of(batch, documents)) for batch, documents in drawn)
         weight = sum(weight_of(batch, self.config.weights) for batch in batches)
         weight = float(ranks.add_up(torch.tensor(weight, dtype=torch.float64)))
         for number, batch in enumerate(batches, start=1):
@@ -139,11 +145,19 @@ class Trainer:
     def _log(self, norm: float, rate: float) -> dict[str, str]:
         values = means(ranks.add_up(self._totals))
         self._totals.zero_()
+        values |= self._utilisation()
         speed = self.tokens / max(self.seconds, 1e-9)
         progress = {"tokens": self.tokens, "conversations": int(self._drawn().sum()), "tokens_per_second": speed}
         self.run.log(self.step, {**values, "norm": norm, "rate": rate, **progress})
         shown: dict[str, str] = {name: f"{value:.3f}" for name, value in values.items() if name.endswith("_loss")}
         return shown | {"tok/s": f"{speed:.0f}"}
+
+    def _utilisation(self) -> dict[str, float]:
+        """Return the share of the devices' peak that went into the model since the last line; nothing if not known."""
+        flops, taken = float(ranks.add_up(torch.tensor(self._flops, dtype=torch.float64))), self._since
+        self.seconds += taken
+        self._flops = self._since = 0.0
+        return {"mfu": flops / (taken * self._peak * ranks.count())} if self._peak else {}
 
     def _keep(self) -> None:
         config, last = self.config, self.step == self.config.steps
@@ -175,3 +189,12 @@ class Trainer:
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         for packer in self.packers:
             packer.skip_to(int(state["drawn"][packer.lane]))
+
+
+def _peak_named(device: torch.device) -> float | None:
+    """Return what `device` can do at most, and say so where that is not known."""
+    peak = peak_flops(device)
+    if peak is None and ranks.is_first():
+        name = torch.cuda.get_device_name(device)
+        tqdm.write(f"the log will have no mfu: what {name} can do at most is not in rig.model.flops.PEAKS", sys.stderr)
+    return peak
