@@ -33,6 +33,7 @@ VERBS = {
     "view": ("rig.cli.playing:View", "turn a dataset's episodes into a page to look at"),
     "inspect": ("rig.cli.looking:Inspect", "say what a dataset, agent, run or result holds"),
     "reproduce": ("rig.cli.looking:Reproduce", "run a whole ladder: data, training, evaluation, report"),
+    "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
     "publish": ("rig.cli.looking:Publish", "copy an agent to give away, with a card of its making and its scores"),
     "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
     "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
