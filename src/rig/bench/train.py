@@ -47,6 +47,8 @@ _OPTIMISER = OptimiserConfig(learning_rate=1e-4)
 _TEXT = 0.25, 0.75
 """Shares of the text before and behind the image that is read."""
 
+_PLAIN, _READ, _CODE = int(Kind.TEXT), int(Kind.READ), int(Kind.CODE)  # as torch.compile can compare them
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainBench:
@@ -58,6 +60,7 @@ class TrainBench:
         steps: optimiser steps of a round.
         rounds: rounds that count.
         text_tokens: of a sample on average; they vary by up to two thirds.
+        compile_theirs: whether Trainer compiles too (`torch_compile`), which takes it minutes at first.
         seed: of weights and samples.
     """
 
@@ -66,6 +69,7 @@ class TrainBench:
     steps: int = 4
     rounds: int = 5
     text_tokens: int = 150
+    compile_theirs: bool = False
     seed: int = 0
 
     @property
@@ -221,10 +225,10 @@ class Padded(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the mean loss of a padded batch [B, T] over the tokens whose label is not `IGNORED`."""
         janus, body = self.janus, self.janus.model
-        codes = kinds == Kind.CODE
-        x = body.language_model.embed_tokens(ids.where(kinds == Kind.TEXT, 0))
+        codes = kinds == _CODE
+        x = body.language_model.embed_tokens(ids.where(kinds == _PLAIN, 0))
         read = body.aligner(body.vision_model(pixels).last_hidden_state)
-        x = x.masked_scatter((kinds == Kind.READ)[..., None], read.to(x.dtype))
+        x = x.masked_scatter((kinds == _READ)[..., None], read.to(x.dtype))
         written = janus.prepare_embeddings_for_image_generation(ids[codes])
         x = x.masked_scatter(codes[..., None], written.to(x.dtype))
         out = body.language_model(inputs_embeds=x, attention_mask=attention_mask, use_cache=False)
@@ -312,6 +316,7 @@ def build_trainer(config: TrainBench, packs: Sequence[Samples]) -> Any:
         max_grad_norm=_OPTIMISER.clip,
         optim="adamw_torch_fused",
         bf16=compute_dtype(best_device()) == torch.bfloat16,
+        torch_compile=config.compile_theirs,
         use_cpu=best_device().type == "cpu",
         remove_unused_columns=False,
         save_strategy="no",
@@ -330,7 +335,7 @@ CONTENDERS: dict[str, Callable[[TrainBench, Sequence[Samples]], Contender]] = {
     "rig, not compiled": partial(Packed, compiled=False),
     THEIRS: UnderTrainer,
 }
-"""Ours as `rig train` trains, ours without a compiler, and theirs as `Trainer` comes, which does not compile."""
+"""Ours as `rig train` trains, ours without a compiler, and theirs, which does not compile unless it is told to."""
 
 
 def _memory_of(name: str, config: TrainBench) -> int:

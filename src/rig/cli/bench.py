@@ -18,6 +18,7 @@ class BenchTrain:
         steps: optimiser steps of a round.
         rounds: rounds that count, each of them ours and theirs in turns.
         text_tokens: text of a sample on average, beside an image that is read and one that is written.
+        compile_theirs: let Trainer compile too, which takes it minutes at first.
         seed: of weights and samples.
     """
 
@@ -26,6 +27,7 @@ class BenchTrain:
     steps: int = 4
     rounds: int = 5
     text_tokens: int = 150
+    compile_theirs: bool = False
     seed: int = 0
 
     def run(self) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def add_lora(model: RIG, parts: Sequence[str], rank: int, seed: int) -> None:
     if parts and rank < 1:
         raise RigError(f"--lora-rank {rank}: at least 1")
     generator = torch.Generator().manual_seed(seed)
-    for part in parts:
+    for part in dict.fromkeys(parts):
         found = [name for name, module in model.named_modules() if _is_of(name, module, part)]
         if not found:
             raise RigError(f"the part {part!r} has no linear layers for --lora; --freeze it, or learn it whole")
