@@ -160,8 +160,10 @@ def do(item: Item) -> None:
         from rig.cli.main import VERBS, main, read_verb
 
         sys.argv = ["rig", *item.words]
-        if item.kind == "parse" and item.words[0] in VERBS:
-            read_verb(item.words[0], [word for word in item.words[1:] if word != "--json"])
+        count = 2 if " ".join(item.words[:2]) in VERBS else 1
+        verb = " ".join(item.words[:count])
+        if item.kind == "parse" and verb in VERBS:
+            read_verb(verb, [word for word in item.words[count:] if word != "--json"])
         elif status := main(item.words):
             raise SystemExit(status)
 

@@ -55,7 +55,7 @@ def interrupted_at_a_save(step: int | None = None) -> Iterator[None]:
 
     def save_then_die(self, state):
         original(self, state)
-        if step in (None, state["step"]):
+        if step in (None, int(state["step"])):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pickle
 import shutil
 import subprocess
 from dataclasses import asdict, replace
@@ -11,11 +12,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 from makers import TASKS, agent_training, interrupted_at_a_save
 from safetensors.torch import load_file, save_file
 from test_data_dataset import alter_rows
 from test_data_roundtrip import write
-from test_train import metrics_of
+from test_train import metrics_of, state_of
 
 from rig.actions import Action
 from rig.bundle import Bundle
@@ -315,6 +317,57 @@ def test_a_line_of_metrics_that_was_cut_does_not_stop_a_run(made, tmp_path):
     assert metrics_of(tmp_path / "run") == metrics_of(made.agent.parent)
 
 
+class Sly:
+    """What would run code, were it opened."""
+
+    def __reduce__(self):
+        return os.mkdir, ("opened",)
+
+
+def foreign(path):
+    """Put the state of another network in the place of a run's."""
+    shutil.rmtree(path)
+    dcp.save({"step": torch.tensor(4), "model.weight": torch.ones(3)}, checkpoint_id=path)
+
+
+def grown(path):
+    """Put the state of a larger network in the place of a run's."""
+    tensors = {name: torch.zeros(value.numel() + 1) for name, value in state_of(path.parents[1]).items()}
+    shutil.rmtree(path)
+    dcp.save(tensors, checkpoint_id=path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda path: cut(path / "__0_0.distcp"), ""),
+        (lambda path: os.remove(path / "__0_0.distcp"), "No such file"),
+        (lambda path: cut(path / ".metadata"), ""),
+        (lambda path: os.remove(path / ".metadata"), "No such file"),
+        (lambda path: (path / ".metadata").write_bytes(b"half"), ""),
+        (lambda path: (path / ".metadata").write_bytes(pickle.dumps(Sly())), "it holds posix.mkdir, which no state"),
+        (foreign, "Missing key"),
+        (grown, "[Ss]ize mismatch"),
+    ],
+    ids=["cut", "missing", "contents cut", "contents missing", "no contents", "a pickle", "foreign", "larger"],
+)
+def test_a_broken_state_is_named_and_kept(made, tmp_path, monkeypatch, harm, message):
+    monkeypatch.chdir(tmp_path)
+    run = shutil.copytree(made.agent.parent, tmp_path / "run")
+    harm(run / "state" / "step-000004")
+    before = contents(run)
+    config = agent_training(made.data, made.tokenizers)
+    with pytest.raises(
+        CheckpointError, match=rf"run/state/step-000004 cannot be read .*{message}.*; remove it to begin"
+    ):
+        train_agent(config, run, resume=True)
+    assert contents(run) == before
+    assert not (tmp_path / "opened").exists()
+    shutil.rmtree(run / "state" / "step-000004")
+    train_agent(config, run, resume=True)
+    assert metrics_of(run) == metrics_of(made.agent.parent)
+
+
 def trained_tokenizers(made, folder, save_every, **options):
     """Train the tokenizers that `made` has; `save_every` alone may differ."""
     config = TokenizerTraining(
@@ -327,7 +380,7 @@ def trained_tokenizers(made, folder, save_every, **options):
 def test_tokenizers_whose_training_was_cut_are_the_same_in_the_end(made, tmp_path, cut_at):
     with interrupted_at_a_save():
         trained_tokenizers(made, tmp_path / "run", cut_at)
-    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == cut_at
+    assert state_of(tmp_path / "run")["step"] == cut_at
     tokenizers = trained_tokenizers(made, tmp_path / "run", cut_at, resume=True)
     assert tokenizers.hash == Tokenizers.load(made.tokenizers).hash
     assert metrics_of(tmp_path / "run") == metrics_of(made.tokenizers)
@@ -413,19 +466,17 @@ def test_codes_on_a_full_disk_are_computed_once_there_is_space(made, disk):
     ("size", "file", "step"),
     [
         ("4k", "metrics.jsonl", None),
-        ("8k", "(metrics.jsonl|state.pt)", None),
-        ("1m", "state.pt", None),
-        ("3m", "state.pt", 2),
-        ("5m", "agent/model.safetensors", 4),
+        ("8k", "(metrics.jsonl|state/step-000002)", None),
+        ("1m", "state/step-000002", None),
+        ("4m", "state/step-000004", 2),
+        ("5900k", "agent/model.safetensors", 4),
     ],
 )
 def test_a_trainer_on_a_full_disk_goes_on_where_it_was(made, disk, size, file, step):
     config, folder = agent_training(made.data, made.tokenizers), disk(size) / "run"
     with pytest.raises(RigError, match=rf"no space left to write .*disk/run/{file}: .* MB are free.*run again"):
         train_agent(config, folder)
-    assert (folder / "state.pt").exists() == (step is not None)
-    if step is not None:
-        assert torch.load(folder / "state.pt", weights_only=True)["step"] == step
+    assert [path.name for path in folder.glob("state/*")] == ([f"step-{step:06d}"] if step else [])
     assert not (folder / "agent" / "agent.json").exists(), "half an agent is none"
     assert not list(folder.rglob("*.tmp"))
     disk("64m")
@@ -436,7 +487,8 @@ def test_a_trainer_on_a_full_disk_goes_on_where_it_was(made, disk, size, file, s
 
 
 @pytest.mark.parametrize(
-    ("size", "save_every", "file"), [("4m", 6, "state.pt"), ("10m", 6, "state.pt"), ("9m", 12, "vq.safetensors")]
+    ("size", "save_every", "file"),
+    [("4m", 6, "state/step-000006"), ("10m", 6, "state/step-000012"), ("9m", 12, "vq.safetensors")],
 )
 def test_a_tokenizers_trainer_on_a_full_disk_goes_on_where_it_was(made, disk, size, save_every, file):
     train = partial(trained_tokenizers, made, disk(size) / "tokenizers", save_every)
@@ -444,5 +496,5 @@ def test_a_tokenizers_trainer_on_a_full_disk_goes_on_where_it_was(made, disk, si
         train()
     folder = disk("64m") / "tokenizers"
     assert not list(folder.rglob("*.tmp"))
-    assert (folder / "state.pt").exists() == (size != "4m")
+    assert any(folder.glob("state/*")) == (size != "4m")
     assert train(resume=True).hash == Tokenizers.load(folder).hash == Tokenizers.load(made.tokenizers).hash

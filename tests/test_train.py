@@ -1,13 +1,18 @@
 """Training: whole-sample packs, one loss however it is packed, exact resume, mistakes named and nothing lost."""
 
+import errno
 import json
 import shutil
+import subprocess
+import sys
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 from makers import QUICK, agent_training, interrupted_at_a_save
 
 from rig.annotators import LABELLERS
@@ -22,10 +27,12 @@ from rig.stages import ReasonConfig, reason
 from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, VisionTraining, train_agent, train_vision
 from rig.train.collages import Collages
 from rig.train.conversations import Conversations, Source
-from rig.train.loop import Packer
-from rig.train.loss import means, token_losses
+from rig.train.loop import Trainer
+from rig.train.loss import ROLES, means, token_losses, weight_of
 from rig.train.optimise import OptimiserConfig, learning_rate
+from rig.train.packs import Packer, lanes_of_a_step, pack_length
 from rig.train.runs import Run
+from rig.train.state import State
 from rig.train.tokenizer import distinct_pictures, spherical_kmeans
 from rig.train.tokenizers import encode_frames
 from rig.train.vision import load_vision
@@ -58,9 +65,9 @@ def test_packed_loss_equals_unpacked_loss(agent, steps):
     model = agent.model.eval()
 
     def totals(batches):
-        losses = [token_losses(model(batch), batch, weights) for batch in batches]
-        sums = {role: sum(entry.sums[role] for entry in losses) for role in ("thought", "action", "image")}
-        return sum(entry.loss for entry in losses), sum(entry.weight for entry in losses), sums
+        losses = [token_losses(model, batch, weights) for batch in batches]
+        weight = sum(weight_of(batch, weights) for batch in batches)
+        return sum(entry.loss for entry in losses), weight, sum(entry.sums for entry in losses)
 
     with torch.no_grad():
         alone = totals([pack([sequence]) for sequence in sequences])
@@ -68,25 +75,79 @@ def test_packed_loss_equals_unpacked_loss(agent, steps):
         padded = totals([pack(sequences[:2], length=700), pack(sequences[2:], length=1300)])
     for other in (together, padded):
         torch.testing.assert_close(other[0], alone[0], rtol=1e-5, atol=1e-3)
-        assert float(other[1]) == float(alone[1])
-        for role in alone[2]:
-            torch.testing.assert_close(other[2][role], alone[2][role], rtol=1e-5, atol=1e-3)
-    assert set(means(alone[2])) == {f"{role}_{what}" for role in alone[2] for what in ("loss", "right")}
+        assert other[1] == alone[1] > 0
+        torch.testing.assert_close(other[2], alone[2], rtol=1e-5, atol=1e-3)
+    assert set(means(alone[2])) == {f"{role}_{what}" for role in ROLES for what in ("loss", "right")}
 
 
 def test_packs_hold_whole_conversations_of_one_constant_length(agent, steps):
-    packer = Packer(conversations(agent, steps), batch_size=4)
-    again = Packer(conversations(agent, steps), batch_size=4)
+    length = pack_length(conversations(agent, steps), TrainingConfig(batch_size=4))
+    packer, again = (Packer(conversations(agent, steps), length) for _ in range(2))
     lengths, held = set(), 0
     for _ in range(6):
         batch, count = packer.next_pack()
         lengths.add(len(batch))
         held += count
         assert int(batch.ids.eq(agent.tokenizer.bos).sum()) == count
-    assert len(lengths) == 1
+    assert lengths == {length}
     assert packer.drawn == held
     again.skip_to(held)
     assert torch.equal(again.next_pack()[0].ids, packer.next_pack()[0].ids)
+
+
+def test_a_step_is_made_of_lanes_that_share_out_the_conversations(agent, steps):
+    """Three lanes together draw what one does; their number follows from the tokens of a step."""
+    drawn = conversations(agent, steps)
+    one = Packer(drawn, 1024)
+    lanes = [Packer(drawn, 1024, lane=lane, lanes=3) for lane in range(3)]
+    for packer in (one, *lanes):
+        packer.next_pack()
+    first = [drawn.draw(number).ids for number in range(3)]
+    for packer, ids in zip((one, *lanes), (first[0], *first), strict=True):
+        packer.skip_to(0)
+        assert packer.next_pack()[0].ids[: len(ids)].tolist() == ids.tolist()
+    second = lanes[1].drawn
+    assert (
+        lanes[1].next_pack()[0].ids[: len(drawn.draw(3 * second + 1))].tolist()
+        == drawn.draw(3 * second + 1).ids.tolist()
+    )
+    for tokens, packs in ((0, 1), (700, 1), (1024, 1), (1800, 2), (4096, 4)):
+        assert lanes_of_a_step(1024, TrainingConfig(step_tokens=tokens)) == packs
+
+
+def test_a_packs_length_can_be_given(agent, steps):
+    drawn = conversations(agent, steps)
+    assert pack_length(drawn, TrainingConfig(pack_tokens=777)) == 777
+    with pytest.raises(RigError, match="longer than a pack of 100; raise --pack-tokens"):
+        pack_length(drawn, TrainingConfig(pack_tokens=100))
+    with pytest.raises(RigError, match="step_tokens=-1"):
+        TrainingConfig(step_tokens=-1)
+
+
+def test_a_step_of_several_packs_is_a_step_of_one_large_pack(agent, steps, tmp_path):
+    """The mean runs over all tokens of the step, whatever pack they are in."""
+    drawn = conversations(agent, steps)
+    sequences = [drawn.draw(number) for number in range(6)]
+    weights = RoleWeights(action=2.0)
+    gradients = []
+    for parts in ([sequences], [sequences[:1], sequences[1:]]):
+        model = RIG(agent.model.config, seed=0).train()
+        fed = iter([pack(part) for part in parts])
+        config = TrainingConfig(steps=1, pack_tokens=2048, step_tokens=2048 * len(parts), weights=weights, log_every=1)
+        with Run(tmp_path / str(len(parts)), config) as run:
+            trainer = Trainer(model, drawn, replace(config, compile=False, save_every=1), run)
+            for packer in trainer.packers:
+                packer.next_pack = lambda fed=fed: (next(fed), 1)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("rig.train.loop.take_step", lambda *_: torch.tensor(1.0))
+                patch.setattr("rig.train.loop.compute_dtype", lambda _: torch.float32)
+                trainer.fit()
+        gradients.append({name: value.grad for name, value in model.trainable_parameters().items()})
+        (line,) = metrics_of(tmp_path / str(len(parts)))
+        gradients[-1] |= {
+            name: torch.tensor(value) for name, value in line.items() if name.endswith(("_loss", "_right"))
+        }
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
 
 
 def test_every_conversation_comes_once_an_epoch(agent, steps):
@@ -115,14 +176,22 @@ def test_noise_is_left_out_where_nothing_is_dreamed(agent, steps):
     assert len(conversations(agent, noisy)) == len([step for step in noisy if step.thought is not None])
 
 
+def state_of(folder):
+    """Return the tensors of a run's last state, read without a trainer."""
+    path = State(folder).last
+    contents = dcp.FileSystemReader(path).read_metadata().state_dict_metadata
+    tensors = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in contents.items()}
+    assert State(folder).load(tensors)
+    return tensors
+
+
 def weights_of(folder):
-    state = torch.load(folder / "state.pt", weights_only=True)
-    return state["model"]
+    return {name: value for name, value in state_of(folder).items() if not name.startswith("seconds")}
 
 
 def metrics_of(folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "tokens_per_second"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in ("tokens_per_second", "mfu")} for line in lines]
 
 
 def test_a_run_that_was_cut_goes_on_bit_by_bit(made, tmp_path):
@@ -144,6 +213,8 @@ def test_training_learns(made, tmp_path):
     folder = train_agent(agent_training(made.data, made.tokenizers, training=training), tmp_path / "run").parent
     losses = [line["thought_loss"] for line in metrics_of(folder) if "thought_loss" in line]
     assert losses[-1] < 0.7 * losses[0]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(0 < line["mfu"] < 1 for line in lines if "rate" in line)
     held_out = [line for line in metrics_of(folder) if "held_out/image_loss" in line]
     assert held_out
     assert sorted(path.name for path in (folder / "previews").iterdir())[-1] == "step-000040.png"
@@ -193,9 +264,6 @@ def test_a_run_is_never_overwritten_or_continued_differently(made, tmp_path):
     with pytest.raises(RigError, match="batch_size"):
         train_agent(other, tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "agent" / "model.safetensors").read_bytes() == before
-    (tmp_path / "run" / "state.pt").write_bytes(b"half")
-    with pytest.raises(CheckpointError, match="remove it"):
-        train_agent(config, tmp_path / "run", resume=True)
 
 
 def test_a_checkpoint_of_another_shape_is_refused(made, tmp_path):
@@ -209,22 +277,62 @@ def test_a_checkpoint_of_another_shape_is_refused(made, tmp_path):
 
 
 def test_a_full_disk_leaves_the_last_state(made, tmp_path, monkeypatch):
-    import errno
-
     config = agent_training(made.data, made.tokenizers)
-    original = torch.save
+    original = dcp.FileSystemWriter.write_data
 
-    def full(state, path):
-        if state["step"] == 4:
+    def full(self, *arguments):
+        if "step-000004" in str(self.path):
             raise OSError(errno.ENOSPC, "No space left on device")
-        original(state, path)
+        return original(self, *arguments)
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(RigError, match="no space left"):
+    monkeypatch.setattr(dcp.FileSystemWriter, "write_data", full)
+    with pytest.raises(RigError, match=r"no space left to write .*state/step-000004: "):
         train_agent(config, tmp_path / "run")
     monkeypatch.undo()
-    assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 2
+    assert [path.name for path in (tmp_path / "run" / "state").iterdir()] == ["step-000002"]
     train_agent(config, tmp_path / "run", resume=True)
+    assert state_of(tmp_path / "run")["step"] == 4
+
+
+def test_a_state_may_change_as_soon_as_it_is_being_saved(tmp_path, monkeypatch):
+    """What is written is what was there at the call, however long the disk takes."""
+    original, let_go = dcp.FileSystemWriter.write_data, threading.Event()
+
+    def late(self, *arguments):
+        assert let_go.wait(20)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(dcp.FileSystemWriter, "write_data", late)
+    state = State(tmp_path)
+    value, step = torch.zeros(5), torch.tensor(2)
+    state.save({"value": value, "step": step})
+    assert state.last is None
+    value.add_(1)
+    step.add_(1)
+    let_go.set()
+    state.close()
+    assert state.last.name == "step-000002"
+    assert torch.equal(state_of(tmp_path)["value"], torch.zeros(5))
+    assert state_of(tmp_path)["step"] == 2
+
+
+def test_a_process_killed_while_it_saves_leaves_the_last_state(tmp_path):
+    script = f"""
+import os, pathlib, torch
+import torch.distributed.checkpoint as dcp
+from rig.train.state import State
+state = State(pathlib.Path({str(tmp_path)!r}))
+state.save({{"value": torch.ones(1000), "step": torch.tensor(2)}})
+state.finish()
+dcp.FileSystemWriter.finish = lambda *_, **__: os._exit(9)
+state.save({{"value": torch.zeros(1000), "step": torch.tensor(4)}})
+state.finish()
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {"step-000002", ".step-000004.tmp"}
+    assert torch.equal(state_of(tmp_path)["value"], torch.ones(1000))
+    with Run(tmp_path, {}, resume=True):
+        assert [path.name for path in (tmp_path / "state").iterdir()] == ["step-000002"]
 
 
 def test_schedule_and_configuration():

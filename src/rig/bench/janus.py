@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
-from rig.errors import RigError
 from rig.model import RIG, RIGConfig, save
+from rig.registry import require
 
 
 def expressible(config: RIGConfig) -> RIGConfig:
@@ -45,7 +44,7 @@ def both(config: RIGConfig, device: torch.device, dtype: torch.dtype, *, seed: i
         seed: of the weights.
 
     Raises:
-        RigError: transformers is not installed.
+        MissingDependencyError: transformers is not installed.
     """
     janus = transformers()
     ours = RIG(config, seed=seed).eval().to(dtype)
@@ -57,15 +56,12 @@ def both(config: RIGConfig, device: torch.device, dtype: torch.dtype, *, seed: i
 
 
 def transformers() -> Any:
-    """Return transformers.
+    """Return transformers, told to be quiet.
 
     Raises:
-        RigError: it is not installed.
+        MissingDependencyError: it is not installed.
     """
-    try:
-        module = import_module("transformers")
-        module.logging.set_verbosity_error()
-        module.logging.disable_progress_bar()
-        return module
-    except ImportError as error:
-        raise RigError("this compares with transformers, which is not installed: pip install transformers") from error
+    module: Any = require("transformers", "bench")
+    module.logging.set_verbosity_error()
+    module.logging.disable_progress_bar()
+    return module

@@ -38,6 +38,7 @@ VERBS = {
     "publish": ("rig.cli.looking:Publish", "copy an agent to give away, with a card of its making and its scores"),
     "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
     "bench decode": ("rig.cli.bench:BenchDecode", "time writing beside transformers' modules"),
+    "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
     "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
     "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
 }
@@ -109,7 +110,9 @@ def describe(kind: type) -> str:
 
 
 def _show(result: dict[str, Any], as_json: bool) -> None:
-    """Print the verb's own text, then its result as one line of JSON."""
+    """Print the verb's own text, then its result as one line of JSON; nothing where another process has the result."""
+    if not result:
+        return
     text = result.pop("text", "")
     if text and not as_json:
         print(text)

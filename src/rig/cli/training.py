@@ -10,6 +10,7 @@ from rig.errors import RigError
 from rig.train.config import (
     AgentTraining,
     DataPart,
+    Execution,
     FrameTraining,
     OptimiserConfig,
     RoleWeights,
@@ -161,13 +162,20 @@ class Train:
             than that of `start` is learned anew.
         fraction: how much of the trajectories to use.
         steps: optimiser steps.
-        batch_size: conversations a step.
+        batch_size: conversations a pack, on average.
+        pack_tokens: tokens of a pack; where 0, as many as `batch_size` conversations have.
+        step_tokens: tokens of an optimiser step, in as many packs as come nearest; where 0, one pack.
         learning_rate: the peak.
         warmup: steps of linear warm-up; a tenth of all steps if that is fewer.
         action_weight: weight of action tokens in the loss.
         image_weight: weight of image tokens in the loss.
         compile: compile the network's blocks.
         seed: of weights and order.
+        freeze: parts of the network that stay as they are: vision, aligner, embeddings, codes, decoder, heads.
+        lora: parts that learn low-rank changes alone, which the agent that is written has merged.
+        lora_rank: the rank of those.
+        parallel: how processes that torchrun started hold the network: each whole, or sharded over all of them.
+        recompute: keep less in memory: the inside of every layer is computed again for its gradients.
         resume: go on with a run that was cut.
     """
 
@@ -190,19 +198,26 @@ class Train:
     fraction: float = 1.0
     steps: int = 3000
     batch_size: int = 8
+    pack_tokens: int = 0
+    step_tokens: int = 0
     learning_rate: float = 1e-3
     warmup: int = 100
     action_weight: float = 1.0
     image_weight: float = 1.0
     compile: bool = True
     seed: int = 0
+    freeze: tuple[str, ...] = ()
+    lora: tuple[str, ...] = ()
+    lora_rank: int = 16
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    recompute: bool = False
     resume: bool = False
 
     def run(self) -> dict[str, Any]:
         """Train."""
-        from rig.bundle import read_agent
         from rig.dialogue import Format
         from rig.train import train_agent
+        from rig.train.ranks import is_first, together
 
         if not (self.tokenizers or self.start):
             raise RigError("give --tokenizers (`rig train-tokenizer` makes them) or --start, which brings its own")
@@ -216,24 +231,27 @@ class Train:
             vision=self.vision,
             start=self.start,
             image_stride=self.image_stride,
+            freeze=self.freeze,
+            lora=self.lora,
+            lora_rank=self.lora_rank,
             model_seed=self.seed,
             training=TrainingConfig(
                 steps=self.steps,
                 batch_size=self.batch_size,
+                pack_tokens=self.pack_tokens,
+                step_tokens=self.step_tokens,
                 seed=self.seed,
                 optimiser=OptimiserConfig(learning_rate=self.learning_rate, warmup=self.warmup),
                 weights=RoleWeights(action=self.action_weight, image=self.image_weight),
                 compile=self.compile,
             ),
         )
-        agent = train_agent(config, self.out, resume=self.resume)
-        origin = read_agent(agent)["origin"]
-        totals = origin["totals"]
-        text = (
-            f"{agent}: {totals['steps']:.0f} steps, {totals['conversations']:.0f} conversations, "
-            f"{totals['tokens'] / 1e6:.1f} M tokens in {totals['seconds'] / 60:.1f} min"
-        )
-        return {"text": text, "agent": str(agent), "totals": totals, "provenance": origin["provenance"]}
+        with together():
+            execution = Execution(parallel=self.parallel, recompute=self.recompute)
+            agent = train_agent(config, self.out, resume=self.resume, execution=execution)
+            if not is_first():
+                return {}
+        return _told(agent)
 
     def _parts(self) -> tuple[DataPart, ...]:
         """Return the parts, each style's share spread over its datasets by their steps."""
@@ -255,3 +273,16 @@ class Train:
                 for folder, size in zip(folders, sizes, strict=True)
             ]
         return tuple(parts)
+
+
+def _told(agent: Path) -> dict[str, Any]:
+    """Return what to say of a trained agent."""
+    from rig.bundle import read_agent
+
+    origin = read_agent(agent)["origin"]
+    totals = origin["totals"]
+    text = (
+        f"{agent}: {totals['steps']:.0f} steps, {totals['conversations']:.0f} conversations, "
+        f"{totals['tokens'] / 1e6:.1f} M tokens in {totals['seconds'] / 60:.1f} min"
+    )
+    return {"text": text, "agent": str(agent), "totals": totals, "provenance": origin["provenance"]}

@@ -101,7 +101,7 @@ def pack(sequences: Sequence[TokenSequence], *, length: int | None = None) -> Pa
 
 
 def _strides(kinds: NDArray[np.uint8], roles: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return, for every token of a written image, the number of begin marks before the image; 0 for other tokens."""
+    """Return, for every token of a written image, the number of begin marks before it, 1 at the least; else 0."""
     marks = (kinds == Kind.TEXT) & (roles == Role.IMAGE)
     code = kinds == Kind.CODE
     strides = np.zeros(len(kinds), np.int64)
@@ -109,7 +109,7 @@ def _strides(kinds: NDArray[np.uint8], roles: NDArray[np.uint8]) -> NDArray[np.i
     ends = np.flatnonzero(code & ~np.roll(code, -1)) + 1
     for begin, end in zip(begins, ends, strict=True):
         others = np.flatnonzero(~marks[:begin])
-        strides[begin:end] = begin - 1 - (others[-1] if len(others) else -1)
+        strides[begin:end] = max(1, begin - 1 - (others[-1] if len(others) else -1))
     return strides
 
 

@@ -14,6 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from rig.model.attention import Attend
 from rig.model.config import DecoderConfig
@@ -63,7 +64,14 @@ class SwiGLU(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """The parameters of one layer; `project` and `finish` compute with them."""
+    """The parameters of one layer; `project` and `finish` compute with them, in training inside `forward`.
+
+    Attributes:
+        recompute: whether training computes the layer a second time for its gradients, in place of keeping what
+            is inside it.
+    """
+
+    recompute = False
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -71,6 +79,19 @@ class DecoderLayer(nn.Module):
         self.self_attn = Attention(config)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = SwiGLU(config)
+
+    def forward(self, x_TD: Tensor, cos: Tensor, sin: Tensor, attend: Attend, blocks: tuple[Project, Finish]) -> Tensor:
+        """Return the layer's output [T, D], as a whole, so that what shards or recomputes layers finds its bounds."""
+        inputs = (x_TD, cos, sin, attend, blocks)
+        if self.recompute and self.training:
+            return checkpoint(self._compute, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return self._compute(*inputs)
+
+    def _compute(
+        self, x_TD: Tensor, cos: Tensor, sin: Tensor, attend: Attend, blocks: tuple[Project, Finish]
+    ) -> Tensor:
+        before, after = blocks
+        return after(self, x_TD, attend(*before(self, x_TD, cos, sin)))
 
 
 def rotary(positions: Tensor, config: DecoderConfig) -> tuple[Tensor, Tensor]:
@@ -129,7 +150,7 @@ class Decoder(nn.Module):
     def forward(self, x_TD: Tensor, positions_T: Tensor, attend: Attend) -> Tensor:
         """Return the normed hidden states [T, D] of embedded tokens [T, D]."""
         cos, sin = rotary(positions_T, self.config)
-        before, after = self._training_blocks if self.training else (project, finish)
+        blocks = self._training_blocks if self.training else (project, finish)
         for layer in self.blocks:
-            x_TD = after(layer, x_TD, attend(*before(layer, x_TD, cos, sin)))
+            x_TD = layer(x_TD, cos, sin, attend, blocks)
         return self.norm(x_TD)

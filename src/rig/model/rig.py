@@ -19,9 +19,9 @@ from rig.errors import RigError
 from rig.model.attention import attend_within
 from rig.model.batch import PackedBatch
 from rig.model.config import RIGConfig
-from rig.model.decoder import Decoder
+from rig.model.decoder import Decoder, DecoderLayer
 from rig.model.initial import initialise
-from rig.model.vision import AlignerMLP, VisionModel, frames_to_pixels
+from rig.model.vision import AlignerMLP, VisionLayer, VisionModel, frames_to_pixels
 from rig.model.vq import VQModel
 
 
@@ -119,15 +119,29 @@ class RIG(nn.Module):
         return self
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """Return every parameter but the frozen tokenizer's, by name."""
-        return {name: value for name, value in self.named_parameters() if not name.startswith("model.vqmodel.")}
+        """Return every parameter that is not frozen, by name; the tokenizer's are."""
+        return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
     def compile_blocks(self, backend: str = "inductor") -> None:
         """Compile the decoder's blocks for training on packs of one constant T; evaluation mode goes on without."""
         self.model.language_model.compile_blocks(backend)
 
+    def recompute_layers(self) -> None:
+        """Train with less memory and a third more work: each layer's inside is computed again for its gradients."""
+        for module in self.modules():
+            if isinstance(module, DecoderLayer | VisionLayer):
+                module.recompute = True
+
     def forward(self, batch: PackedBatch) -> RIGOutput:
-        """Return the predictions that `batch` asks for; no document sees another.
+        """Return the predictions that `batch` asks for; see `hidden` for what it raises."""
+        hidden = self.hidden(batch)
+        return RIGOutput(
+            text_logits=self.text_logits(hidden[batch.text_rows]),
+            code_logits=self.code_logits(hidden[batch.code_rows]),
+        )
+
+    def hidden(self, batch: PackedBatch) -> Tensor:
+        """Return the hidden states [T, D] from which the heads predict; no document sees another.
 
         Raises:
             RigError: the frames are not of the tower's size, or not as many as the tokens say.
@@ -136,11 +150,7 @@ class RIG(nn.Module):
         device = x_TD.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x_TD.dtype
         attend = attend_within(batch.cu_seqlens, x_TD.device, dtype)
-        hidden = self.model.language_model(x_TD, batch.positions, attend)
-        return RIGOutput(
-            text_logits=self.text_logits(hidden[batch.text_rows]),
-            code_logits=self.code_logits(hidden[batch.code_rows]),
-        )
+        return self.model.language_model(x_TD, batch.positions, attend)
 
     def read_images(self, frames: Tensor) -> Tensor:
         """Return features [F, read_tokens, D] of uint8 frames [F, H, W, 3].
@@ -149,6 +159,8 @@ class RIG(nn.Module):
             RigError: the frames are not of the tower's size.
         """
         size = self.config.vision.image_size
+        if not len(frames) and self.training:  # its weights are part of every step, on every process
+            return self.read_images(torch.zeros(1, size, size, 3, dtype=torch.uint8))[:0]
         if not len(frames):
             return torch.zeros(0, self.config.vision.num_tokens, self.config.decoder.hidden_size, device=self.device)
         if frames.shape[1:] != (size, size, 3):

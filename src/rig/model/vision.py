@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from rig.model.attention import attend_densely
 from rig.model.config import VisionConfig
@@ -63,7 +64,13 @@ class VisionMLP(nn.Module):
 
 
 class VisionLayer(nn.Module):
-    """One pre-norm encoder layer."""
+    """One pre-norm encoder layer.
+
+    Attributes:
+        recompute: whether training computes it a second time for its gradients, in place of keeping what is inside it.
+    """
+
+    recompute = False
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -74,6 +81,11 @@ class VisionLayer(nn.Module):
 
     def forward(self, x_BNC: Tensor) -> Tensor:
         """Return the layer's output, [B, N, C]."""
+        if self.recompute and self.training:
+            return checkpoint(self._compute, x_BNC, use_reentrant=False, preserve_rng_state=False)
+        return self._compute(x_BNC)
+
+    def _compute(self, x_BNC: Tensor) -> Tensor:
         x_BNC = x_BNC + self.self_attn(self.layer_norm1(x_BNC))
         return x_BNC + self.mlp(self.layer_norm2(x_BNC))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rig.train.config import (
     AgentTraining,
     DataPart,
+    Execution,
     OptimiserConfig,
     RoleWeights,
     TokenizerTraining,
@@ -23,6 +24,7 @@ _LATE = {"train_agent": "agent", "Tokenizers": "tokenizers", "train_tokenizers":
 __all__ = [
     "AgentTraining",
     "DataPart",
+    "Execution",
     "OptimiserConfig",
     "RoleWeights",
     "TokenizerTraining",

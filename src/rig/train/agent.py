@@ -19,9 +19,10 @@ from rig.data import CodesCache, Dataset, load_frames
 from rig.dialogue import SegmentEncoder, TextTokenizer
 from rig.errors import RigError
 from rig.model import PRESETS, RIG, best_device, pack
+from rig.model.parts import add_lora, freeze
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
-from rig.train.config import AgentTraining, DataPart, Style
+from rig.train.config import AgentTraining, DataPart, Execution, Style
 from rig.train.conversations import Conversations, Source
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
@@ -34,8 +35,12 @@ from rig.train.vision import load_vision
 _PREVIEWS = 6
 
 
-def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = False) -> Path:
+def train_agent(
+    config: AgentTraining, folder: Path | str, *, resume: bool = False, execution: Execution | None = None
+) -> Path:
     """Train an agent in `folder`, and return where it lies: `<folder>/agent`.
+
+    Where processes train together (`rig.train.ranks.together`), each calls this; the first one writes.
 
     Raises:
         RigError: the data do not belong together, or `Run` refuses the folder.
@@ -43,6 +48,7 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
     """
     tokenizers = Tokenizers.load(config.tokenizers)
     model = _build_model(config, tokenizers)
+    _choose_what_learns(model, config)
     if not config.parts:
         raise RigError("there is nothing to train on: give a dataset")
     datasets = _open(config, tokenizers)
@@ -57,7 +63,10 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
     conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
     with Run(folder, config, resume=resume) as run:
         preview = _Watch(run.folder, held_out, encoder, info.action_space, config)
-        totals = Trainer(model, conversations, config.training, run, preview).fit()
+        trainer = Trainer(model, conversations, config.training, run, preview, execution)
+        totals, whole = trainer.fit(), trainer.whole()
+        if whole is None:
+            return run.folder / "agent"
         origin = {
             "training": run.config,
             "data": [_described(dataset) for dataset in datasets],
@@ -67,7 +76,7 @@ def train_agent(config: AgentTraining, folder: Path | str, *, resume: bool = Fal
             "provenance": provenance(),
         }
         Bundle(
-            model=model,
+            model=whole,
             tokenizer=tokenizers.text,
             form=config.form,
             space=info.action_space,
@@ -101,14 +110,13 @@ class _Watch:
 
     def __call__(self, model: RIG, step: int) -> Mapping[str, float]:
         values = dict(self._draw(model, step)) if self._draw else {}
-        totals: dict[str, torch.Tensor] = {}
+        totals = torch.zeros(())
         model.eval()
         with torch.no_grad():
             for batch in self._packs:
                 moved = batch.to(model.device)
-                losses = token_losses(model(moved), moved, self._weights)
-                totals = {role: totals.get(role, 0) + entry for role, entry in losses.sums.items()}
-        return values | {f"held_out/{name}": value for name, value in means(totals).items()}
+                totals = totals.to(model.device) + token_losses(model, moved, self._weights).sums
+        return values | ({f"held_out/{name}": value for name, value in means(totals).items()} if self._packs else {})
 
 
 def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
@@ -143,6 +151,13 @@ def _begin_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
     if config.vision:
         model.model.vision_model.load_state_dict(load_vision(config.vision, preset.vision))
     return model.to(device)
+
+
+def _choose_what_learns(model: RIG, config: AgentTraining) -> None:
+    if both := sorted({*config.freeze} & {*config.lora}):
+        raise RigError(f"{', '.join(both)}: LoRA freezes what it learns beside; name a part in --freeze or in --lora")
+    add_lora(model, config.lora, config.lora_rank, config.model_seed)
+    freeze(model, config.freeze)
 
 
 def _compose_terms(model: RIG, tokenizer: TextTokenizer) -> None:

@@ -48,7 +48,9 @@ class TrainingConfig:
 
     Attributes:
         steps: optimiser steps.
-        batch_size: conversations a step, on average.
+        batch_size: conversations a pack, on average.
+        pack_tokens: tokens of a pack; where 0, as many as `batch_size` conversations have.
+        step_tokens: tokens of a step, in as many packs as come nearest; where 0, one pack.
         seed: of the order of conversations.
         optimiser: see `OptimiserConfig`.
         weights: what each kind of token weighs in the loss.
@@ -60,6 +62,8 @@ class TrainingConfig:
 
     steps: int = 3000
     batch_size: int = 32
+    pack_tokens: int = 0
+    step_tokens: int = 0
     seed: int = 0
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     weights: RoleWeights = field(default_factory=RoleWeights)
@@ -74,6 +78,23 @@ class TrainingConfig:
                 f"steps={self.steps}, batch_size={self.batch_size}, log_every={self.log_every}: at least 1 each; "
                 f"save_every={self.save_every}: a multiple of log_every"
             )
+        if self.pack_tokens < 0 or self.step_tokens < 0:
+            raise RigError(
+                f"pack_tokens={self.pack_tokens}, step_tokens={self.step_tokens}: numbers of tokens, or 0 for the usual"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a run uses the machines; nothing that it learns depends on it, and a run may go on with another.
+
+    Attributes:
+        parallel: how processes that train together hold the network: each whole, or each a share of every layer.
+        recompute: compute the inside of each layer again for its gradients, in place of keeping it.
+    """
+
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    recompute: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +196,9 @@ class AgentTraining:
         start: folder of an agent whose weights to begin with; empty for fresh ones.
         image_stride: codes of an image that one pass writes (see `rig.dialogue.Layout`); 0 for those of `start` or
             `preset`.
+        freeze: parts of the network that stay as they are; see `rig.model.parts.PARTS`.
+        lora: parts that learn low-rank changes alone.
+        lora_rank: the rank of those.
         training: see `TrainingConfig`.
         model_seed: of fresh weights.
     """
@@ -188,5 +212,8 @@ class AgentTraining:
     vision: str = ""
     start: str = ""
     image_stride: int = 0
+    freeze: tuple[str, ...] = ()
+    lora: tuple[str, ...] = ()
+    lora_rank: int = 16
     training: TrainingConfig = field(default_factory=TrainingConfig)
     model_seed: int = 0

@@ -1,81 +1,32 @@
 """Trains the network on packed conversations.
 
-Whole conversations are packed end to end into rows of one constant length (nothing is cropped; attention stays inside
-each; positions restart), one pack a step. A run is its configuration and a step number: order, packs and schedule
-follow from them, so a resumed run repeats bit by bit what an uninterrupted one does on the same machine.
+A step learns from one or several packs, shared out over the processes that train together; its loss is the mean over
+all tokens predicted in them. A run is its configuration and a step number: order, packs and schedule follow from them,
+so a resumed run repeats bit by bit what an uninterrupted one does on the same machine, and one on more or fewer
+processes learns the same.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from rig.dialogue import TokenSequence
 from rig.errors import RigError
-from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory, pack
-from rig.train.config import TrainingConfig
+from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory
+from rig.model.flops import Cost, Work, peak_flops
+from rig.train import ranks
+from rig.train.config import Execution, TrainingConfig
 from rig.train.conversations import Conversations
-from rig.train.loss import means, token_losses
-from rig.train.optimise import build_optimiser, learning_rate, take_step
+from rig.train.loss import ROLES, Objective, means, weight_of
+from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
+from rig.train.packs import Packer, lanes_of_a_step, pack_length
+from rig.train.parallel import exchanging, gathered, spread
 from rig.train.runs import Run
-
-_PROBE = 512
-_ROUNDING = 64
-
-
-class Packer:
-    """Fills packs of one constant length with conversations, in order.
-
-    Args:
-        conversations: what to draw.
-        batch_size: conversations per pack, on average; sets the length.
-    """
-
-    def __init__(self, conversations: Conversations, batch_size: int) -> None:
-        self._conversations = conversations
-        lengths = [len(conversations.draw(number)) for number in range(_PROBE)]
-        mean = batch_size * sum(lengths) / len(lengths)
-        self.length = -(-int(max(mean, max(lengths))) // _ROUNDING) * _ROUNDING
-        self._next = 0
-        self._waiting: TokenSequence | None = None
-
-    @property
-    def drawn(self) -> int:
-        """The number of conversations put into packs so far."""
-        return self._next - (self._waiting is not None)
-
-    def skip_to(self, drawn: int) -> None:
-        """Go on behind the first `drawn` conversations."""
-        self._next, self._waiting = drawn, None
-
-    def next_pack(self) -> tuple[PackedBatch, int]:
-        """Return the next pack, and how many conversations it holds.
-
-        Raises:
-            RigError: a conversation is longer than a whole pack.
-        """
-        chosen: list[TokenSequence] = []
-        room = self.length
-        while True:
-            sequence = self._waiting or self._conversations.draw(self._next)
-            if self._waiting is None:
-                self._next += 1
-            self._waiting = None
-            if len(sequence) > room:
-                if not chosen:
-                    raise RigError(
-                        f"a conversation of {len(sequence)} tokens is longer than a pack of {self.length}; "
-                        "raise batch_size"
-                    )
-                self._waiting = sequence
-                return pack(chosen, length=self.length), len(chosen)
-            chosen.append(sequence)
-            room -= len(sequence)
-
 
 Preview = Callable[[RIG, int], Mapping[str, float]]
 """Called with (model, step); draws what it likes into the run's folder and returns values to log."""
@@ -89,59 +40,90 @@ class Trainer:
         conversations: what to learn.
         config: how.
         run: where; a state in it is gone on from.
-        preview: called every `preview_every` steps.
+        preview: called every `preview_every` steps, in the first process.
+        execution: how it uses the machines.
+
+    Raises:
+        RigError: conversations do not fit a pack, or the processes cannot share a step's packs evenly.
+        CheckpointError: the run's state cannot be read.
     """
 
     def __init__(
-        self, model: RIG, conversations: Conversations, config: TrainingConfig, run: Run, preview: Preview | None = None
+        self,
+        model: RIG,
+        conversations: Conversations,
+        config: TrainingConfig,
+        run: Run,
+        preview: Preview | None = None,
+        execution: Execution | None = None,
     ) -> None:
         self.model, self.config, self.run, self.preview = model, config, run, preview
-        self.packer = Packer(conversations, config.batch_size)
+        length = pack_length(conversations, config)
+        self.lanes = lanes_of_a_step(length, config)
+        self.packers = [
+            Packer(conversations, length, lane=lane, lanes=self.lanes)
+            for lane in range(ranks.number(), self.lanes, ranks.count())
+        ]
+        self._objective = spread(Objective(model, config.weights), execution or Execution())
         self.parameters = model.trainable_parameters()
         self.optimiser = build_optimiser(self.parameters, config.optimiser)
-        self.step = self.tokens = self.seen = 0
+        self.step = 0
         self.seconds = 0.0
-        state = run.load_state()
-        if state is not None:
+        self._totals = torch.zeros(len(ROLES), 3, device=model.device)
+        self._cost, self._peak = Cost(model), _peak_named(model.device)
+        self._flops = self._since = 0.0
+        state = self._state()
+        if run.load_state(state):
             self._restore(state)
         if config.compile:
             model.compile_blocks()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all packs so far, padding included."""
+        return self.step * self.lanes * self.packers[0].length
 
     def fit(self) -> dict[str, float]:
         """Train to the last step; return the totals: steps, conversations, tokens, seconds."""
         config = self.config
         keep_freed_memory()
         self.model.train()
-        totals: dict[str, torch.Tensor] = {}
-        with tqdm(total=config.steps, initial=self.step, desc="train", unit="step", dynamic_ncols=True) as bar:
+        hidden = None if ranks.is_first() else True
+        with tqdm(
+            total=config.steps, initial=self.step, desc="train", unit="step", dynamic_ncols=True, disable=hidden
+        ) as bar:
             while self.step < config.steps:
                 started = time.perf_counter()
-                batch, count = self.packer.next_pack()
-                sums, norm, rate = self._train_on(batch)
+                norm, rate = self._take_step()
                 self.step += 1
-                self.seen += count
-                self.tokens += len(batch)
-                self.seconds += time.perf_counter() - started
-                totals = {role: totals.get(role, 0) + entry for role, entry in sums.items()}
+                self._since += time.perf_counter() - started
                 bar.update()
                 if self.step % config.log_every == 0 or self.step == config.steps:
-                    bar.set_postfix(self._log(totals, norm, rate))
-                    totals = {}
+                    bar.set_postfix(self._log(norm, rate))
                 self._keep()
+        self.run.finish_saving()
         return {
             "steps": float(self.step),
-            "conversations": float(self.seen),
+            "conversations": float(self._drawn().sum()),
             "tokens": float(self.tokens),
             "seconds": self.seconds,
         }
 
-    def _train_on(self, batch: PackedBatch) -> tuple[dict[str, torch.Tensor], float, float]:
-        device = self.model.device
-        dtype = compute_dtype(device)
-        moved = batch.to(device)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            losses = token_losses(self.model(moved), moved, self.config.weights)
-        (losses.loss / losses.weight).backward()
+    def whole(self) -> RIG | None:
+        """Return the network as it is now, whole, in the first process and None in the others; all have to ask."""
+        return gathered(self.model)
+
+    def _take_step(self) -> tuple[float, float]:
+        """Learn from this process's packs of a step; return the gradient's norm and the learning rate."""
+        drawn = [packer.next_pack() for packer in self.packers]
+        batches = [batch for batch, _ in drawn]
+        self._flops += sum(self._cost(Work.of(batch, documents)) for batch, documents in drawn)
+        weight = sum(weight_of(batch, self.config.weights) for batch in batches)
+        weight = float(ranks.add_up(torch.tensor(weight, dtype=torch.float64)))
+        for number, batch in enumerate(batches, start=1):
+            with exchanging(self._objective, number == len(batches)):
+                # The processes' gradients are averaged, where the sum over all tokens is wanted.
+                self._learn(batch, weight / ranks.count())
         rate = learning_rate(self.step, self.config.steps, self.config.optimiser)
         norm = take_step(self.optimiser, self.parameters.values(), rate, self.config.optimiser.clip)
         if not torch.isfinite(norm):
@@ -149,39 +131,70 @@ class Trainer:
                 f"the gradient of step {self.step + 1} is not finite; lower --learning-rate and continue with --resume "
                 f"from the last saved state"
             )
-        return losses.sums, float(norm), rate
+        return float(norm), rate
 
-    def _log(self, totals: dict[str, torch.Tensor], norm: float, rate: float) -> dict[str, str]:
-        values = means(totals)
+    def _learn(self, batch: PackedBatch, weight: float) -> None:
+        """Add the gradients of a pack's loss, divided by `weight`, and note what it is made of."""
+        device = self.model.device
+        dtype = compute_dtype(device)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            loss, sums = self._objective(batch.to(device))
+        (loss / weight).backward()
+        self._totals += sums
+
+    def _log(self, norm: float, rate: float) -> dict[str, str]:
+        values = means(ranks.add_up(self._totals))
+        self._totals.zero_()
+        values |= self._utilisation()
         speed = self.tokens / max(self.seconds, 1e-9)
-        progress = {"tokens": self.tokens, "conversations": self.seen, "tokens_per_second": speed}
+        progress = {"tokens": self.tokens, "conversations": int(self._drawn().sum()), "tokens_per_second": speed}
         self.run.log(self.step, {**values, "norm": norm, "rate": rate, **progress})
         shown: dict[str, str] = {name: f"{value:.3f}" for name, value in values.items() if name.endswith("_loss")}
         return shown | {"tok/s": f"{speed:.0f}"}
 
+    def _utilisation(self) -> dict[str, float]:
+        """Return the share of the devices' peak that went into the model since the last line; nothing if not known."""
+        flops, taken = float(ranks.add_up(torch.tensor(self._flops, dtype=torch.float64))), self._since
+        self.seconds += taken
+        self._flops = self._since = 0.0
+        return {"mfu": flops / (taken * self._peak * ranks.count())} if self._peak else {}
+
     def _keep(self) -> None:
         config, last = self.config, self.step == self.config.steps
         if self.preview is not None and config.preview_every and (self.step % config.preview_every == 0 or last):
-            self.run.log(self.step, self.preview(self.model, self.step))
+            whole = self.whole()
+            if whole is not None:
+                self.run.log(self.step, self.preview(whole, self.step))
             self.model.train()
         if self.step % config.save_every == 0 or last:
             self.run.save_state(self._state())  # last, so that whatever a saved step logs is logged by then
 
-    def _state(self) -> dict[str, Any]:
+    def _drawn(self) -> Tensor:
+        """Return the conversations drawn in every lane, int64 [lanes]; every process has to ask."""
+        drawn = torch.zeros(self.lanes, dtype=torch.int64)
+        for packer in self.packers:
+            drawn[packer.lane] = packer.drawn
+        return ranks.add_up(drawn)
+
+    def _state(self) -> dict[str, Tensor]:
         return {
-            "step": self.step,
-            "seen": self.seen,
-            "tokens": self.tokens,
-            "seconds": self.seconds,
-            "model": {name: value.detach() for name, value in self.parameters.items()},
-            "optimiser": self.optimiser.state_dict(),
+            "step": torch.tensor(self.step),
+            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+            "drawn": self._drawn(),
+            **learned_tensors(self.parameters, self.optimiser),
         }
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        with torch.no_grad():
-            for name, value in self.parameters.items():
-                value.copy_(state["model"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seen, self.tokens = (int(state[name]) for name in ("step", "seen", "tokens"))
-        self.seconds = float(state["seconds"])
-        self.packer.skip_to(self.seen)
+    def _restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what is not among the tensors that were filled in place."""
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        for packer in self.packers:
+            packer.skip_to(int(state["drawn"][packer.lane]))
+
+
+def _peak_named(device: torch.device) -> float | None:
+    """Return what `device` can do at most, and say so where that is not known."""
+    peak = peak_flops(device)
+    if peak is None and ranks.is_first():
+        name = torch.cuda.get_device_name(device)
+        tqdm.write(f"the log will have no mfu: what {name} can do at most is not in rig.model.flops.PEAKS", sys.stderr)
+    return peak

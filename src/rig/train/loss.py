@@ -1,7 +1,7 @@
 """One loss: next-token cross-entropy over text and image tokens alike, reported per role.
 
-The mean runs over all predicted tokens of a batch. `RoleWeights` can weigh roles against each other; at 1 each this is
-the paper's loss.
+The mean runs over all predicted tokens of a step, whatever packs and processes they are in. `RoleWeights` can weigh
+roles against each other; at 1 each this is the paper's loss.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rig.dialogue import Role
-from rig.model import PackedBatch, RIGOutput
+from rig.model import RIG, PackedBatch
 from rig.train.config import RoleWeights
+from rig.train.entropy import cross_entropy
+
+ROLES = {"image": Role.IMAGE, "thought": Role.THOUGHT, "action": Role.ACTION}
+"""What losses are reported of, in this order."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,44 +26,77 @@ class Losses:
     """The loss of a batch, and what it is made of.
 
     Attributes:
-        loss: the weighted sum over predicted tokens; divide by `weight` for the mean.
-        weight: the sum of the tokens' weights.
-        sums: role -> (sum of cross-entropies, tokens, tokens predicted right), each a float tensor [3].
+        loss: the weighted sum over predicted tokens; divide by `weight_of` for the mean.
+        sums: float32 [roles, 3], a row for each of `ROLES`: sum of cross-entropies, tokens, tokens predicted right.
     """
 
     loss: Tensor
-    weight: Tensor
-    sums: dict[str, Tensor]
+    sums: Tensor
 
 
-def token_losses(output: RIGOutput, batch: PackedBatch, weights: RoleWeights) -> Losses:
-    """Return the losses of a model's `output` on `batch`."""
-    text = F.cross_entropy(output.text_logits.float(), batch.text_targets, reduction="none")
-    image = F.cross_entropy(output.code_logits.float(), batch.code_targets, reduction="none")
-    right = output.text_logits.argmax(-1) == batch.text_targets
-    by_role = {role: batch.text_roles == role for role in (Role.THOUGHT, Role.ACTION)}
-    loss = weights.image * image.sum()
-    weight = torch.tensor(weights.image * len(image), device=image.device)
-    sums = {"image": _sums(image, output.code_logits.argmax(-1) == batch.code_targets)}
-    for role, name in ((Role.THOUGHT, "thought"), (Role.ACTION, "action")):
-        chosen = by_role[role]
-        role_weight = getattr(weights, name)
-        loss = loss + role_weight * text[chosen].sum()
-        weight = weight + role_weight * chosen.sum()
-        sums[name] = _sums(text[chosen], right[chosen])
-    return Losses(loss=loss, weight=weight, sums=sums)
+class Objective(nn.Module):
+    """The network and its loss as one module, so that whatever wraps it (DDP, FSDP) sees a whole step in `forward`.
+
+    Args:
+        model: the network.
+        weights: what each kind of token weighs.
+    """
+
+    def __init__(self, model: RIG, weights: RoleWeights) -> None:
+        super().__init__()
+        self.model, self.weights = model, weights
+
+    def forward(self, batch: PackedBatch) -> tuple[Tensor, Tensor]:
+        """Return `loss` and `sums` of `token_losses`."""
+        losses = token_losses(self.model, batch, self.weights)
+        return losses.loss, losses.sums
 
 
-def _sums(losses: Tensor, right: Tensor) -> Tensor:
-    count = torch.tensor(float(len(losses)), device=losses.device)
-    return torch.stack([losses.detach().sum(), count, right.float().sum()])
+def token_losses(model: RIG, batch: PackedBatch, weights: RoleWeights) -> Losses:
+    """Return the losses of `model` on `batch`; the logits of all rows are never there at once."""
+    hidden = model.hidden(batch)
+    head = model.model.generation_head
+    by_role = _by_role(weights, batch.text_roles.device)
+    text_loss, text, text_right = cross_entropy(
+        hidden[batch.text_rows], model.lm_head, batch.text_targets, by_role[batch.text_roles.long()]
+    )
+    code_loss, codes, codes_right = cross_entropy(
+        F.gelu(head.proj_out(hidden[batch.code_rows])),
+        head.vision_head,
+        batch.code_targets,
+        by_role[Role.IMAGE].expand(len(batch.code_targets)),
+    )
+    roles = torch.cat([torch.full_like(batch.code_targets, Role.IMAGE), batch.text_roles.long()])
+    sums = _sums(torch.cat([codes, text]), torch.cat([codes_right, text_right]), roles)
+    return Losses(loss=text_loss + code_loss, sums=sums)
 
 
-def means(sums: dict[str, Tensor]) -> dict[str, float]:
+def weight_of(batch: PackedBatch, weights: RoleWeights) -> float:
+    """Return the sum of the weights of a batch's predicted tokens."""
+    counts = torch.bincount(batch.text_roles.long(), minlength=len(Role)).tolist()
+    counts[Role.IMAGE] = len(batch.code_targets)
+    return sum(getattr(weights, name) * counts[role] for name, role in ROLES.items())
+
+
+def means(sums: Tensor) -> dict[str, float]:
     """Return `<role>_loss` (nats per token) and `<role>_right` (share of tokens) of the roles that had tokens."""
     values = {}
-    for role, (loss, count, right) in ((role, entry.tolist()) for role, entry in sums.items()):
+    for name, (loss, count, right) in zip(ROLES, sums.tolist(), strict=True):
         if count:
-            values[f"{role}_loss"] = loss / count
-            values[f"{role}_right"] = right / count
+            values[f"{name}_loss"] = loss / count
+            values[f"{name}_right"] = right / count
     return values
+
+
+def _by_role(weights: RoleWeights, device: torch.device) -> Tensor:
+    """Return what a token of each role weighs, float32 [roles of the dialogue]."""
+    table = torch.zeros(len(Role))
+    for name, role in ROLES.items():
+        table[role] = getattr(weights, name)
+    return table.to(device)
+
+
+def _sums(losses: Tensor, right: Tensor, roles: Tensor) -> Tensor:
+    values = torch.stack([losses, torch.ones_like(losses), right.float()], dim=-1)
+    by_role = values.new_zeros(len(Role), 3).index_add_(0, roles, values)
+    return by_role[list(ROLES.values())]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from rig.train.config import OptimiserConfig
 
@@ -20,18 +21,36 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
 
 
 def build_optimiser(parameters: Mapping[str, nn.Parameter], config: OptimiserConfig) -> torch.optim.AdamW:
-    """Return AdamW over `parameters` in two groups, decayed and not."""
+    """Return AdamW over `parameters` in two groups, decayed and not, with its averages in place for a saved state."""
     named = sorted(parameters.items())
     groups = [
         {"params": [value for _, value in named if value.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [value for _, value in named if value.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    for value in parameters.values():
+        optimiser.state[value] = {
+            "step": torch.zeros((), device=value.device),
+            "exp_avg": torch.zeros_like(value),
+            "exp_avg_sq": torch.zeros_like(value),
+        }
+    return optimiser
+
+
+def learned_tensors(parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return `parameters` and what `optimiser` remembers of them, by name: the tensors themselves, not copies."""
+    tensors = {f"model.{name}": value.detach() for name, value in parameters.items()}
+    for name, value in parameters.items():
+        tensors |= {f"optimiser.{slot}.{name}": tensor for slot, tensor in optimiser.state[value].items()}
+    return tensors
 
 
 def take_step(optimiser: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], rate: float, clip: float) -> Tensor:
     """Clip the gradients, step at `rate`, clear them; return the gradient's norm before clipping."""
-    norm = nn.utils.clip_grad_norm_(list(parameters), clip)
+    moved = [value for value in parameters if value.grad is not None]
+    norm = nn.utils.get_total_norm([value.grad for value in moved if value.grad is not None])
+    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm  # of shards: every process adds its own
+    nn.utils.clip_grads_with_norm_(moved, clip, norm)
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()

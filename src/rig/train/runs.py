@@ -3,8 +3,10 @@
 run/
   run.json        resolved configuration, provenance
   metrics.jsonl   one JSON object a line; TensorBoard events beside it where the extra is installed
-  state.pt        weights, optimiser and step, replaced atomically
+  state/          weights, optimiser and step: the last whole ones (see rig.train.state)
   …               what the run makes: model files, previews
+
+Where processes train together, all of them open the run; the first one writes, and the others their share of the state.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from rig.data.manifest import differences
@@ -24,16 +26,16 @@ from rig.provenance import provenance
 from rig.storage import (
     Lock,
     append_json_line,
-    atomic_file,
     full_disk_named,
     read_json_lines,
     refuse_existing,
     write_json,
     write_text,
 )
+from rig.train import ranks
 from rig.train.config import FrameTraining
+from rig.train.state import State
 
-STATE_FILE = "state.pt"
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
 
@@ -51,7 +53,7 @@ class Steps(Protocol):
         """Take a step, and return what to log of it; `step` is counted by the caller."""
         ...
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> Mapping[str, Tensor]:
         """Return what a resumed run begins with; it holds "step"."""
         ...
 
@@ -73,13 +75,19 @@ class Run:
         self.folder = Path(folder)
         self.config = json.loads(json.dumps(asdict(config) if is_dataclass(config) else dict(config), default=str))  # type: ignore[arg-type]
         self.lock = Lock(self.folder.parent / f".{self.folder.name}.lock")
-        self.lock.acquire()
+        self._events: Any = None
+        if ranks.is_first():
+            self.lock.acquire()
         try:
-            self._open(resume)
+            if ranks.is_first():
+                self._open(resume)
+            ranks.wait_for_all()
+            self._state = State(self.folder)
+            if ranks.is_first():
+                self._state.clear_unfinished()
         except BaseException:
             self.lock.release()
             raise
-        self._events: Any = None
 
     def _open(self, resume: bool) -> None:
         path = self.folder / RUN_FILE
@@ -94,31 +102,37 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(path, {"config": self.config, "provenance": provenance()})
 
-    def load_state(self) -> dict[str, Any] | None:
-        """Return the saved state, with the metrics cut back to its step; None where there is none.
+    def load_state(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Fill `tensors` from the saved state, and cut the metrics back to its step; return False where there is none.
 
         Raises:
             CheckpointError: the state cannot be read.
         """
-        path = self.folder / STATE_FILE
-        if not path.is_file():
-            write_text(self.folder / METRICS_FILE, "")
-            return None
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise CheckpointError(f"{path} cannot be read ({error}); remove it to begin this run again") from error
-        self._cut_metrics(int(state["step"]))
-        return state
+        found = self._state.load(tensors)
+        if ranks.is_first():
+            self._cut_metrics(int(tensors["step"]) if found else 0)
+        return found
 
-    def save_state(self, state: Mapping[str, Any]) -> None:
-        """Save `state`, which holds "step", in place of the last one."""
-        path = self.folder / STATE_FILE
-        with atomic_file(path) as temporary, temporary.open("wb") as file:  # by path, torch hides what the system says
-            torch.save(dict(state), file)
+    def save_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Begin to save `tensors`, which hold "step", in place of the last state; they may change at once.
+
+        Raises:
+            RigError: the disk is full, now or when the state before was written.
+        """
+        self._state.save(tensors)
+
+    def finish_saving(self) -> None:
+        """Wait until the state that is being saved is on the disk.
+
+        Raises:
+            RigError: the disk is full.
+        """
+        self._state.finish()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a line to the metrics, and to TensorBoard where it is installed."""
+        """Add a line to the metrics, and to TensorBoard where it is installed; the first process does."""
+        if not ranks.is_first():
+            return
         numbers = {name: float(value) for name, value in values.items()}
         append_json_line(self.folder / METRICS_FILE, {"step": step, **numbers})
         with full_disk_named(self.folder / METRICS_FILE):
@@ -131,11 +145,12 @@ class Run:
         return read_json_lines(self.folder / METRICS_FILE)
 
     def close(self) -> None:
-        """Close the run's files and let another process have it."""
+        """Finish saving, close the run's files and let another process have it."""
         try:
             with full_disk_named(self.folder):
                 if self._events:
                     self._events.close()
+            self._state.close()
         finally:
             self.lock.release()
 
@@ -146,7 +161,7 @@ class Run:
         self.close()
 
     def _cut_metrics(self, step: int) -> None:
-        kept = [json.dumps(line) for line in self.metrics() if line["step"] <= step]
+        kept = [json.dumps(line) for line in self.metrics() if line["step"] <= step] if step else []
         write_text(self.folder / METRICS_FILE, "".join(line + "\n" for line in kept))
 
     def _tensorboard(self) -> Any:
@@ -180,6 +195,7 @@ def advance(
                 bar.set_postfix({key: f"{values[key]:.4f}" for key in shown})
             if trainer.step % config.save_every == 0 or last:
                 run.save_state(trainer.state())
+    run.finish_saving()
 
 
 def _begun(path: Path) -> Any:

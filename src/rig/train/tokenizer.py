@@ -11,7 +11,6 @@ latents of the current batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from rig.errors import RigError
 from rig.model import VQModel, best_device, compute_dtype, frames_to_pixels
 from rig.train.collages import Collages
 from rig.train.config import TokenizerTraining
-from rig.train.optimise import build_optimiser, learning_rate, take_step
+from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
 from rig.train.order import nth_batch
 from rig.train.runs import Run, advance
 
@@ -105,11 +104,9 @@ class _TokenizerTrainer:
         self.used = torch.zeros(config.model.codebook_size, dtype=torch.int64)
         self.step = 0
         self.first_quantized = int(config.continuous * config.steps)
-        state = run.load_state()
-        if state is not None:
-            self.model.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.used, self.step = state["used"], int(state["step"])
+        state = self.state()
+        if run.load_state(state):
+            self.step = int(state["step"])
 
     def train_step(self) -> dict[str, float]:
         """Train on one batch; return what to log."""
@@ -170,15 +167,10 @@ class _TokenizerTrainer:
             chosen = torch.multinomial(far.cpu().clamp_min(1e-6), min(len(dead), len(latents)), generator=random)
             self.model.quantize.embedding.weight[dead[: len(chosen)]] = latents[chosen]
 
-    def state(self) -> dict[str, Any]:
-        """Return what a resumed run begins with."""
-        return {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "used": self.used,
-            "config": asdict(self.config.model),
-        }
+    def state(self) -> dict[str, Tensor]:
+        """Return what a resumed run begins with: the trainer's own tensors, and a copy of its step."""
+        learned = learned_tensors(self.parameters, self.optimiser)
+        return {"step": torch.tensor(self.step), "used": self.used, **learned}
 
 
 def distinct_pictures(cells: NDArray[np.uint8], count: int) -> NDArray[np.int64]:

@@ -19,7 +19,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,7 +42,7 @@ from rig.model import (
 from rig.records import Step
 from rig.storage import write_json
 from rig.train.config import VisionTraining
-from rig.train.optimise import build_optimiser, learning_rate, take_step
+from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
 from rig.train.order import nth_batch
 from rig.train.runs import Run, advance
 from rig.train.split import split
@@ -122,10 +121,8 @@ class _VisionTrainer:
         self.parameters = dict(modules.named_parameters())
         self.optimiser = build_optimiser(self.parameters, config.optimiser)
         self.step = 0
-        state = run.load_state()
-        if state is not None:
-            self.modules.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
+        state = self.state()
+        if run.load_state(state):
             self.step = int(state["step"])
 
     def train_step(self) -> dict[str, float]:
@@ -147,9 +144,9 @@ class _VisionTrainer:
         accuracy = (what.argmax(-1) == targets).float().mean()
         return {**{name: float(value) for name, value in values.items()}, "accuracy": float(accuracy), "rate": rate}
 
-    def state(self) -> dict[str, Any]:
-        """Return what a resumed run begins with."""
-        return {"step": self.step, "model": self.modules.state_dict(), "optimiser": self.optimiser.state_dict()}
+    def state(self) -> dict[str, Tensor]:
+        """Return what a resumed run begins with: the trainer's own tensors, and a copy of its step."""
+        return {"step": torch.tensor(self.step), **learned_tensors(self.parameters, self.optimiser)}
 
     def score(self, steps: Sequence[Step], labels: NDArray[np.int64]) -> dict[str, float]:
         """Return the shares of patches named right."""

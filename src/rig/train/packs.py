@@ -1,0 +1,102 @@
+"""Whole conversations laid end to end into rows of one constant length, and the rows that make a step.
+
+A step is a number of packs, each from a lane of its own: lane k of n takes the conversations k, k + n, k + 2n, ... So a
+step's packs are the same however many processes share them, and a process draws those of its own lanes alone.
+"""
+
+from __future__ import annotations
+
+from rig.dialogue import TokenSequence
+from rig.errors import RigError
+from rig.model import PackedBatch, pack
+from rig.train import ranks
+from rig.train.config import TrainingConfig
+from rig.train.conversations import Conversations
+
+_PROBE = 512
+_ROUNDING = 64
+
+
+def pack_length(conversations: Conversations, config: TrainingConfig) -> int:
+    """Return the tokens of a pack: `pack_tokens`, or room for `batch_size` conversations on average where that is 0.
+
+    Raises:
+        RigError: a conversation is longer than `pack_tokens`.
+    """
+    lengths = [len(conversations.draw(number)) for number in range(_PROBE)]
+    if config.pack_tokens:
+        if max(lengths) > config.pack_tokens:
+            raise _too_long(max(lengths), config.pack_tokens)
+        return config.pack_tokens
+    mean = config.batch_size * sum(lengths) / len(lengths)
+    return -(-int(max(mean, max(lengths))) // _ROUNDING) * _ROUNDING
+
+
+def lanes_of_a_step(length: int, config: TrainingConfig) -> int:
+    """Return the packs of a step: as many as come nearest to `step_tokens`, or one where that is 0.
+
+    Raises:
+        RigError: the processes cannot share them evenly.
+    """
+    lanes = max(1, round(config.step_tokens / length))
+    if lanes % ranks.count():
+        fair = -(-lanes // ranks.count()) * ranks.count()
+        raise RigError(
+            f"{lanes} pack(s) of {length} tokens a step cannot be shared evenly by {ranks.count()} processes; give "
+            f"--step-tokens {fair * length}, or start another number of processes"
+        )
+    return lanes
+
+
+class Packer:
+    """Fills packs of one constant length with the conversations of a lane, in order.
+
+    Args:
+        conversations: what to draw.
+        length: tokens of a pack.
+        lane: which lane.
+        lanes: of how many.
+    """
+
+    def __init__(self, conversations: Conversations, length: int, *, lane: int = 0, lanes: int = 1) -> None:
+        self._conversations = conversations
+        self.length, self.lane, self.lanes = length, lane, lanes
+        self._next = 0
+        self._waiting: TokenSequence | None = None
+
+    @property
+    def drawn(self) -> int:
+        """The number of conversations put into packs so far."""
+        return self._next - (self._waiting is not None)
+
+    def skip_to(self, drawn: int) -> None:
+        """Go on behind the first `drawn` conversations of the lane."""
+        self._next, self._waiting = drawn, None
+
+    def next_pack(self) -> tuple[PackedBatch, int]:
+        """Return the next pack, and how many conversations it holds.
+
+        Raises:
+            RigError: a conversation is longer than a whole pack.
+        """
+        chosen: list[TokenSequence] = []
+        room = self.length
+        while True:
+            sequence = self._waiting or self._conversations.draw(self._next * self.lanes + self.lane)
+            if self._waiting is None:
+                self._next += 1
+            self._waiting = None
+            if len(sequence) > room:
+                if not chosen:
+                    raise _too_long(len(sequence), self.length)
+                self._waiting = sequence
+                return pack(chosen, length=self.length), len(chosen)
+            chosen.append(sequence)
+            room -= len(sequence)
+
+
+def _too_long(tokens: int, length: int) -> RigError:
+    return RigError(
+        f"a conversation of {tokens} tokens is longer than a pack of {length}; raise --pack-tokens, or --batch-size "
+        f"where no --pack-tokens are given"
+    )
