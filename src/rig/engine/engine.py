@@ -26,6 +26,8 @@ IMAGES_AT_ONCE = 64
 _CODES_ON_CPU = 128
 _CODES_ON_GPU = 2048
 """Codes that one pass runs for all rows together, guessed ones included, without taking much longer than with few."""
+_FEWEST_CODES = 8
+"""With fewer codes a row, guessing saves fewer passes than it makes longer."""
 
 
 class Engine:
@@ -54,11 +56,13 @@ class Engine:
     def guesses_for(self, rows: int) -> int:
         """Return how many codes each of so many rows should guess.
 
-        Where few rows share a pass, most of it goes into reading the weights, and guesses are nearly free.
+        Where few rows share a pass, most of it goes into reading the weights, and guesses are nearly free. A network
+        that writes a stride of codes at a pass has little to gain.
         """
         config = self.model.config
         at_once = (_CODES_ON_GPU if self.model.device.type == "cuda" else _CODES_ON_CPU) // rows
-        return max(0, min(at_once, config.vq.num_tokens // 3) - config.image_stride)
+        worthwhile = config.image_stride == 1 and at_once >= _FEWEST_CODES
+        return min(at_once, config.vq.num_tokens // 3) - 1 if worthwhile else 0
 
     def bytes_per_pass(self, context: int) -> int:
         """Return the bytes of weights and cache that writing one text token in each row reads at the least.
