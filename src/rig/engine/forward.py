@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rig.engine.attend import Span, attention_over
@@ -36,7 +38,7 @@ def run(
     Returns:
         [sum of keep, D], row after row.
     """
-    where = torch.cat([torch.arange(*_places(span, cache.capacity)) for span in spans]).to(x_TD.device)
+    where = torch.from_numpy(_places(spans, cache.capacity)).to(x_TD.device)
     rotation = decoder.rotation(positions_T)
     attend = attention_over(cache, spans)
     last = len(decoder.layers) - 1
@@ -54,9 +56,13 @@ def run(
     return decoder.norm(decoder.finish(last, x_TD, attend(last, q_THd)))
 
 
-def _places(span: Span, capacity: int) -> tuple[int, int]:
-    first = span.slot * capacity
-    return first + span.start, first + span.stop
+def _places(spans: Sequence[Span], capacity: int) -> NDArray[np.int64]:
+    """Return where the tokens of spans stand in the cache, slot · capacity + column."""
+    firsts = np.array([span.slot * capacity + span.start for span in spans])
+    counts = np.array([span.tokens for span in spans])
+    if len(spans) == counts.sum():
+        return firsts
+    return np.concatenate([np.arange(first, first + count) for first, count in zip(firsts, counts, strict=True)])
 
 
 def _kept(spans: Sequence[Span], keep: Sequence[int]) -> Tensor:

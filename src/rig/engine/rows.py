@@ -97,19 +97,18 @@ class Rows:
         Returns:
             [sum of keep, D], row after row. Whoever asks again runs the same last tokens again, to no effect.
         """
-        spans = [
-            Span(row, int(min(self._ran[row], self.lengths[row] - count)), int(self.lengths[row]))
-            for row, count in zip(rows, keep, strict=True)
-        ]
-        if all(span.tokens == 1 for span in spans):
-            where, columns = np.array(rows), self.lengths[list(rows)] - 1
-            x = self._inputs[torch.from_numpy(where), torch.from_numpy(columns)]
-            positions = self._positions[where, columns]
+        where, counts = np.array(rows), np.array(keep)
+        stops = self.lengths[where]
+        starts = np.minimum(self._ran[where], stops - counts)
+        spans = list(map(Span, where.tolist(), starts.tolist(), stops.tolist()))
+        if (stops - starts == 1).all():
+            x = self._inputs[torch.from_numpy(where), torch.from_numpy(starts)]
+            positions = self._positions[where, starts]
         else:
             x = torch.cat([self._inputs[span.slot, span.start : span.stop] for span in spans])
             positions = np.concatenate([self._positions[span.slot, span.start : span.stop] for span in spans])
         hidden = run(self._decoder, self._cache, x, torch.from_numpy(positions).to(x.device), spans, keep)
-        self._ran[list(rows)] = self.lengths[list(rows)]
+        self._ran[where] = stops
         return hidden
 
     def rewind(self, row: int, length: int) -> None:

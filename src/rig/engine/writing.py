@@ -100,6 +100,16 @@ class ImageWriting:
         return min(self._stride + self._guesses, len(self.codes) - self.found)
 
     @property
+    def goes_one_by_one(self) -> bool:
+        """True where every pass writes one code."""
+        return self._stride == 1 and not self._guesses
+
+    @property
+    def next_position(self) -> int:
+        """The position of the code that is written next."""
+        return self._position + self.found
+
+    @property
     def numbers(self) -> NDArray[np.float64]:
         """The uniform numbers at which those codes are drawn."""
         return self._numbers[self.found : self.found + self.reach]
@@ -117,12 +127,19 @@ class ImageWriting:
 
     def take(self, predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
         """Take what the last pass predicted: all that rests on right guesses is written, the rest are new guesses."""
+        self.passes += 1
         first, standing, stop = self.found, self._end, self.found + len(predicted)
         wrong = np.flatnonzero(self.codes[first:standing] != predicted[: max(0, standing - first)])
         self._standing = first + int(wrong[0]) if len(wrong) else standing
         self.codes[first:stop] = predicted
         self.doubts[first:stop] = doubts
         self.found = min(max(self._standing, first) + self._stride, stop)
+
+    def take_next(self, code: int, doubt: float) -> None:
+        """Take the one code that the last pass predicted; it stands in the row already."""
+        self.codes[self.found], self.doubts[self.found] = code, doubt
+        self.found += 1
+        self._standing = self.found
         self.passes += 1
 
 
@@ -164,8 +181,14 @@ def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[t
     counts = [writing.reach for writing, _ in some]
     where = [at + offset for (_, at), count in zip(some, counts, strict=True) for offset in range(count)]
     logits = rows.model.code_logits(_rows_of(hidden, where))
-    drawn = draw(logits, sampler, np.concatenate([writing.numbers for writing, _ in some])).cpu().numpy()
-    doubts = entropy(logits).cpu().numpy()
+    tokens = draw(logits, sampler, np.concatenate([writing.numbers for writing, _ in some]))
+    drawn, doubts = tokens.cpu().numpy(), entropy(logits).cpu().numpy()
+    if all(writing.goes_one_by_one for writing, _ in some):
+        positions = np.array([writing.next_position for writing, _ in some])
+        rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_codes(tokens), positions)
+        for (writing, _), code, doubt in zip(some, drawn.tolist(), doubts.tolist(), strict=True):
+            writing.take_next(code, doubt)
+        return
     ends = np.cumsum(counts)[:-1]
     for (writing, _), codes, doubt in zip(some, np.split(drawn, ends), np.split(doubts, ends), strict=True):
         writing.take(codes, doubt)
