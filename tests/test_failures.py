@@ -40,6 +40,7 @@ from rig.stages import (
 )
 from rig.storage import atomic_file
 from rig.train import Tokenizers, TokenizerTraining, train_agent, train_tokenizers
+from rig.train.runs import Run
 from rig.train.tokenizers import encode_frames, text_atoms
 
 SHARD_STEPS = 20
@@ -374,6 +375,17 @@ def trained_tokenizers(made, folder, save_every, **options):
         model=PRESETS.get("debug").vq, steps=12, batch_size=2, held_out=4, save_every=save_every, log_every=2
     )
     return train_tokenizers(Dataset(made.data), config, folder, vocabulary_size=512, **options)
+
+
+def test_a_state_of_an_earlier_version_is_not_begun_over(made, tmp_path):
+    run = Run(tmp_path / "run", {"steps": 1})
+    run.close()
+    (tmp_path / "run" / "state.pt").write_bytes(b"as torch.save wrote it")
+    with (
+        Run(tmp_path / "run", {"steps": 1}, resume=True) as again,
+        pytest.raises(CheckpointError, match=r"state.pt was saved by an earlier version.*remove it"),
+    ):
+        again.load_state({"step": torch.tensor(0)})
 
 
 @pytest.mark.parametrize("cut_at", [2, 6], ids=["before the codebook is set", "after"])

@@ -109,6 +109,11 @@ class Run:
             CheckpointError: the state cannot be read.
         """
         found = self._state.load(tensors)
+        older = self.folder / "state.pt"
+        if not found and older.is_file():
+            raise CheckpointError(
+                f"{older} was saved by an earlier version and cannot be gone on from; remove it to begin this run again"
+            )
         if ranks.is_first():
             self._cut_metrics(int(tensors["step"]) if found else 0)
         return found
