@@ -285,10 +285,6 @@ class Deciding:
         self._stream, self._converse = stream, converse
         self._keys: dict[int, int] = {}
 
-    def __len__(self) -> int:
-        """Return how many observations are handed in and not decided yet."""
-        return len(self._stream)
-
     def submit(self, key: int, observation: Observation, seed: int, foresight: Foresight | None = None) -> None:
         """Hand in an observation under a key of the caller's; the decision follows from it and the seed alone."""
         ticket = self._stream.submit(seed, lambda place: self._converse(place, observation, foresight))
