@@ -2,7 +2,7 @@
 
 import pytest
 
-from rig.bench import Timing, ratio, side_by_side
+from rig.bench.timing import Timing, ratio, side_by_side
 
 
 def test_every_contender_runs_every_round_and_not_always_first():

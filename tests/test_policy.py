@@ -144,9 +144,9 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monk
         held.update(enumerate(map(int, positions), column))
         put(rows, row, column, x, positions)
 
-    def spy_push(rows, where, x, positions):
-        held[int(rows.lengths[where[0]])] = int(positions[0])
-        push(rows, where, x, positions)
+    def spy_push(rows, where, x):
+        push(rows, where, x)
+        held[int(rows.lengths[where[0]]) - 1] = rows.next_position(where[0]) - 1
 
     monkeypatch.setattr(Rows, "put", spy_put)
     monkeypatch.setattr(Rows, "push", spy_push)

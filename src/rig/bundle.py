@@ -27,7 +27,7 @@ from rig.registry import unknown_name
 from rig.storage import write_json
 
 if TYPE_CHECKING:
-    from torch import dtype as TorchDtype
+    import torch
 
     from rig.model import RIG, RIGConfig
 
@@ -70,15 +70,10 @@ class Bundle:
             dtype: what it computes in there: "float32", "bfloat16", or "auto": bfloat16 where the hardware multiplies
                 it faster, else float32.
         """
-        from torch import bfloat16, float32
-
-        from rig.model import best_device, compute_dtype
+        from rig.model import best_device
 
         device = best_device()
-        known = {"auto": compute_dtype(device), "float32": float32, "bfloat16": bfloat16}
-        if dtype not in known:
-            raise unknown_name("dtype", dtype, known)
-        self.model.place(device, known[dtype])
+        self.model.place(device, running_dtype(dtype, device))
         return self
 
     def save(self, folder: Path | str) -> None:
@@ -122,7 +117,23 @@ class Bundle:
         )
 
 
-def load_network(folder: Path | str, *, dtype: TorchDtype | None = None) -> tuple[RIG, TextTokenizer]:
+def running_dtype(name: Dtype, device: torch.device) -> torch.dtype:
+    """Return what a network that is run on `device` computes in; see `Bundle.for_running`.
+
+    Raises:
+        UnknownNameError: there is no such dtype.
+    """
+    from torch import bfloat16, float32
+
+    from rig.model import compute_dtype
+
+    known = {"auto": compute_dtype(device), "float32": float32, "bfloat16": bfloat16}
+    if name not in known:
+        raise unknown_name("dtype", name, known)
+    return known[name]
+
+
+def load_network(folder: Path | str, *, dtype: torch.dtype | None = None) -> tuple[RIG, TextTokenizer]:
     """Read the network and the text tokenizer of an agent or of a base.
 
     Args:

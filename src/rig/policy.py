@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Protocol
 
 from rig.actions import ActionGrammar, ActionSpace
@@ -167,8 +167,7 @@ class Policy:
 
         for observation, seed, count in zip(observations, seeds, steps, strict=True):
             stream.submit(seed, partial(dream, observation=observation, count=count))
-        ended = sorted((stream.next() for _ in observations), key=attrgetter("ticket"))
-        return [entry.value for entry in ended]
+        return stream.finish()
 
     def _decision(self, talk: _Talk) -> Conversation[Decision]:
         """Think, act, dream and review."""
@@ -197,11 +196,9 @@ class Policy:
 
     def _begin(self, talk: _Talk) -> Conversation[None]:
         """Put what is observed, and let the model answer."""
-        question = ask(talk.observation.frame, *self._question(talk.observation), self.config.form)
+        seen = talk.observation
+        question = ask(seen.frame, seen.instruction, self.space.format(seen.previous_action), self.config.form)
         yield from self._answer(talk, question, review=False)
-
-    def _question(self, observation: Observation) -> tuple[str, str]:
-        return observation.instruction, self.space.format(observation.previous_action)
 
     def _reread(self, talk: _Talk, *, review: bool) -> list[Segment]:
         return reread(talk.dreams[-1], talk.observation, self.space, self.config.form, review=review)

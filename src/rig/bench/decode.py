@@ -19,49 +19,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rig.bench.config import DecodeBench
 from rig.bench.janus import both, expressible, transformers
 from rig.bench.timing import Timing, ratio, side_by_side, wait
+from rig.bundle import running_dtype
 from rig.dialogue import Kind, Role, TokenSequence
 from rig.engine import GREEDY, Conversation, Draw, Drawn, Engine, Place, Read, Speak
-from rig.model import PRESETS, RIG, best_device, compute_dtype, frames_to_pixels
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodeBench:
-    """What is measured.
-
-    Attributes:
-        preset: the network's sizes, brought to what transformers can express.
-        batches: conversations at once.
-        rounds: counted rounds, each contender once in each.
-        dreams: of a lookahead decision.
-        prompt_tokens: text tokens of a question, beside its frame.
-        thought_tokens: of every thought.
-        action_tokens: of every action.
-        guesses: codes guessed beyond the next one in our dreams; 0 writes them one by one.
-        dtype: "auto", "float32" or "bfloat16".
-        generate: also measure transformers' `generate`, where it can do the job.
-    """
-
-    preset: str = "small"
-    batches: tuple[int, ...] = (1, 16, 64)
-    rounds: int = 3
-    dreams: int = 3
-    prompt_tokens: int = 100
-    thought_tokens: int = 60
-    action_tokens: int = 12
-    guesses: int = 0
-    dtype: str = "auto"
-    generate: bool = True
-
+from rig.model import PRESETS, RIG, best_device, frames_to_pixels, pixels_to_frames
 
 JOBS = ("thought and action", "one dream", "lookahead decision")
+AGAIN = 30
+"""Text tokens that are put behind a dream."""
 
 
 def bench_decode(config: DecodeBench) -> dict[str, Any]:
     """Run the benchmark; return one entry per batch and job, and what the machine's memory allows."""
     device = best_device()
-    dtype = compute_dtype(device) if config.dtype == "auto" else getattr(torch, config.dtype)
+    dtype = running_dtype(config.dtype, device)
     sizes = expressible(PRESETS.get(config.preset))
     ours, theirs = both(sizes, device, dtype)
     bandwidth = copy_bandwidth(device)
@@ -81,8 +55,7 @@ def bench_decode(config: DecodeBench) -> dict[str, Any]:
         entries.append({"job": "text tokens alone", "batch": batch, **mine.steady(bandwidth)})
     return {
         "preset": config.preset,
-        "device": device.type,
-        "dtype": str(dtype).removeprefix("torch."),
+        **ours.runs_in,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "transformers": transformers().__version__,
@@ -121,7 +94,7 @@ def _entry(job: str, batch: int, timings: dict[str, Timing], tokens: int, agreem
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Question:
-    """Frames uint8 [B, H, W, 3], ids of the questions [B, prompt_tokens], and of what is said after a dream [B, 30]."""
+    """Frames uint8 [B, H, W, 3], ids of the questions [B, prompt_tokens], and of what follows a dream [B, AGAIN]."""
 
     frames: NDArray[np.uint8]
     ids: NDArray[np.int64]
@@ -134,7 +107,7 @@ class _Question:
         return _Question(
             frames=random.integers(0, 256, (batch, side, side, 3), dtype=np.uint8),
             ids=random.integers(0, vocabulary, (batch, config.prompt_tokens)),
-            again=random.integers(0, vocabulary, (batch, 30)),
+            again=random.integers(0, vocabulary, (batch, AGAIN)),
         )
 
 
@@ -163,20 +136,17 @@ class OurSide:
 
     def __init__(self, model: RIG, config: DecodeBench, question: _Question) -> None:
         layout, self._config, self._question = model.config.layout, config, question
-        turn = layout.read_tokens + layout.write_tokens + config.prompt_tokens + 30 + self._text
+        turn = layout.read_tokens + layout.write_tokens + config.prompt_tokens + AGAIN + config.answer_tokens
         self.engine = Engine(model, capacity=(config.dreams + 1) * turn)
         self.said: dict[str, list[list[int]]] = {}
         size = model.config.decoder.vocab_size
         self._thought, self._action = (FixedLength(size, n) for n in (config.thought_tokens, config.action_tokens))
 
-    @property
-    def _text(self) -> int:
-        return self._config.thought_tokens + self._config.action_tokens
-
     def written(self, job: str) -> int:
         """Return the tokens that a job writes in all rows."""
         codes = self.engine.model.config.vq.num_tokens
-        each = {JOBS[0]: self._text, JOBS[1]: codes}.get(job, self._text + self._config.dreams * (codes + self._text))
+        answer = self._config.answer_tokens
+        each = {JOBS[0]: answer, JOBS[1]: codes}.get(job, answer + self._config.dreams * (codes + answer))
         return each * len(self._question.ids)
 
     def run(self, job: str) -> None:
@@ -184,8 +154,7 @@ class OurSide:
         stream = self.engine.stream(len(self._question.ids))
         for row in range(len(self._question.ids)):
             stream.submit(row, partial(self._converse, row=row, job=job))
-        ended = sorted((stream.next() for _ in self._question.ids), key=lambda entry: entry.ticket)
-        self.said[job] = [entry.value for entry in ended]
+        self.said[job] = stream.finish()
 
     def _converse(self, place: Place, row: int, job: str) -> Conversation[list[int]]:
         yield Read(tokens=self._tokens(place, self._question.ids[row], self._question.frames[row]))
@@ -276,7 +245,7 @@ class TheirLoop:
         model = self._model.model
         image = torch.full((len(self._ids), model.config.vision_config.num_image_tokens), model.config.image_token_id)
         ids = torch.cat([image.to(self._ids), self._ids], 1)
-        count = self._config.thought_tokens + self._config.action_tokens
+        count = self._config.answer_tokens
         self._model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
@@ -299,7 +268,7 @@ class TheirLoop:
 
     def _speak(self, hidden: Tensor) -> Sequence[Tensor]:
         ids = []
-        for _ in range(self._config.thought_tokens + self._config.action_tokens):
+        for _ in range(self._config.answer_tokens):
             ids.append(self._model.lm_head(hidden).argmax(-1, keepdim=True))
             hidden = self._feed(self._model.get_input_embeddings()(ids[-1]))
         return ids
@@ -311,6 +280,4 @@ class TheirLoop:
             embedded = self._model.prepare_embeddings_for_image_generation(codes[-1])
             hidden = self._feed(embedded.reshape(len(hidden), 1, -1))
         written = torch.cat(codes, 1)
-        pixels = self._model.decode_image_tokens(written)
-        frames = pixels.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-        return written, frames
+        return written, pixels_to_frames(self._model.decode_image_tokens(written).permute(0, 3, 1, 2))

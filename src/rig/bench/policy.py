@@ -13,36 +13,16 @@ from itertools import cycle, islice
 from typing import Any
 
 from rig.actors import PolicyActor, build_policy
+from rig.bench.config import PolicyBench
 from rig.bench.timing import Timing, side_by_side
-from rig.bundle import Bundle, Dtype
-from rig.envs import Split, World, make_world
+from rig.bundle import Bundle
+from rig.envs import World, make_world
 from rig.envs.rollout import Episode, play
 from rig.errors import RigError
+from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.embodied import evaluation_episodes
 from rig.policy import PolicyConfig
 from rig.records import Lineage
-
-
-@dataclass(frozen=True, kw_only=True)
-class PolicyBench:
-    """What is measured.
-
-    Attributes:
-        agent: folder of a trained agent.
-        tasks: "task/setting", whose worlds are played; validation seeds.
-        worlds: how many share the engine.
-        dreams: n of the lookaheads.
-        decisions: that are timed, in all worlds together; at least two in each.
-        rounds: counted rounds.
-        dtype: what the network computes in.
-    """
-
-    agent: str
-    tasks: str = "collect_wood/manual"
-    worlds: tuple[int, ...] = (1, 16, 64)
-    dreams: tuple[int, ...] = (0, 1, 3)
-    decisions: int = 64
-    rounds: int = 2
-    dtype: Dtype = "auto"
 
 
 class _Enough(Exception):
@@ -77,10 +57,8 @@ def bench_policy(config: PolicyBench) -> dict[str, Any]:
     bundle = Bundle.load(config.agent).for_running(config.dtype)
     if any(config.dreams) and not bundle.form.dream:
         raise RigError(f"{config.agent} does not dream; give --dreams 0")
-    task, _, setting = config.tasks.partition("/")
-    world = make_world(bundle.environment)
-    seeds = world.episode_seeds(world.tasks[task], setting, Split.VALIDATION, max(config.worlds))
-    episodes = [Episode(task=task, setting=setting, seed=seed) for seed in seeds]
+    wanted = EmbodiedConfig(agent=config.agent, tasks=(config.tasks,), episodes=max(config.worlds), split="validation")
+    episodes = evaluation_episodes(make_world(bundle.environment), wanted)
     entries = []
     for dreams in config.dreams:
         actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form, dreams=dreams)))

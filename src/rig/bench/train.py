@@ -14,7 +14,6 @@ import multiprocessing
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from threading import Semaphore, Thread
 from typing import Any
@@ -24,13 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rig.bench.janus import expressible
+from rig.bench.config import TrainBench
+from rig.bench.janus import both, transformers
 from rig.bench.timing import peak_memory, ratio, side_by_side
 from rig.dialogue import Kind, Role, TokenSequence
 from rig.model import (
-    PRESETS,
     RIG,
-    RIGConfig,
     best_device,
     compute_dtype,
     frames_to_pixels,
@@ -51,34 +49,6 @@ _TEXT = 0.25, 0.75
 _PLAIN, _READ, _CODE = int(Kind.TEXT), int(Kind.READ), int(Kind.CODE)  # as torch.compile can compare them
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainBench:
-    """What is timed.
-
-    Attributes:
-        preset: the network's sizes; its VQ tokenizer, which is not run, takes a shape that transformers knows.
-        pack_tokens: tokens of a pack.
-        steps: optimiser steps of a round.
-        rounds: rounds that count.
-        text_tokens: of a sample on average; they vary by up to two thirds.
-        compile_theirs: whether Trainer compiles too (`torch_compile`), which takes it minutes at first.
-        seed: of weights and samples.
-    """
-
-    preset: str = "small"
-    pack_tokens: int = 4096
-    steps: int = 4
-    rounds: int = 5
-    text_tokens: int = 150
-    compile_theirs: bool = False
-    seed: int = 0
-
-    @property
-    def network(self) -> RIGConfig:
-        """The sizes of both networks."""
-        return expressible(PRESETS.get(self.preset))
-
-
 Samples = list[TokenSequence]
 Contender = Callable[[], None]
 
@@ -94,7 +64,7 @@ def bench_training(config: TrainBench) -> dict[str, Any]:
         MissingDependencyError: transformers or accelerate cannot be imported.
         UnknownNameError: there is no such preset.
     """
-    require("transformers", "bench")
+    transformers()
     require("accelerate", "bench")
     packs = draw_packs(config)
     samples = [sample for step in packs for sample in step]
@@ -199,16 +169,7 @@ class Padded(nn.Module):
 
     def __init__(self, config: TrainBench) -> None:
         super().__init__()
-        transformers: Any = require("transformers", "bench")
-        ours = RIG(config.network, seed=config.seed)
-        about = transformers.JanusConfig.from_dict(config.network.to_json())
-        with torch.device("meta"):
-            self.janus = transformers.JanusForConditionalGeneration(about)
-        self.janus.load_state_dict(ours.state_dict(), assign=True)
-        theirs = transformers.JanusForConditionalGeneration(about)
-        for name, value in theirs.named_buffers():  # what is computed at the start, such as rotary frequencies
-            owner, _, last = name.rpartition(".")
-            setattr(self.janus.get_submodule(owner), last, value)
+        _, self.janus = both(config.network, torch.device("cpu"), torch.float32, seed=config.seed)
         self.janus.model.vqmodel.requires_grad_(False)
 
     def forward(
@@ -279,9 +240,9 @@ class UnderTrainer:
 
 def _gate(go: Semaphore, done: Semaphore, steps: int) -> Any:
     """Return a callback of a Trainer: before every so many steps it waits for `go`, behind them it says `done`."""
-    transformers: Any = require("transformers", "bench")
+    theirs: Any = transformers()
 
-    class Gate(transformers.TrainerCallback):
+    class Gate(theirs.TrainerCallback):
         def on_train_begin(self, *_: Any, **__: Any) -> None:
             go.acquire()
 
@@ -295,8 +256,8 @@ def _gate(go: Semaphore, done: Semaphore, steps: int) -> Any:
 
 def build_trainer(config: TrainBench, packs: Sequence[Samples]) -> Any:
     """Return a Trainer over `Padded`, set up as ours is; each step's samples come as one item, which is padded."""
-    transformers: Any = require("transformers", "bench")
-    arguments = transformers.TrainingArguments(
+    theirs: Any = transformers()
+    arguments = theirs.TrainingArguments(
         output_dir=tempfile.mkdtemp(prefix="rig-bench-"),
         max_steps=10**9,
         per_device_train_batch_size=1,
@@ -315,7 +276,7 @@ def build_trainer(config: TrainBench, packs: Sequence[Samples]) -> Any:
         report_to=[],
         disable_tqdm=True,
     )
-    return transformers.Trainer(
+    return theirs.Trainer(
         model=Padded(config), args=arguments, train_dataset=list(packs), data_collator=lambda items: pad(items[0])
     )
 
@@ -337,7 +298,7 @@ def _memory_of(name: str, config: TrainBench) -> int:
 
 
 def _measure(name: str, config: TrainBench) -> int:
-    require("transformers", "bench").JanusForConditionalGeneration  # type: ignore[attr-defined] # noqa: B018
+    transformers().JanusForConditionalGeneration  # noqa: B018
     before = peak_memory()
     CONTENDERS[name](config, draw_packs(config))()
     return peak_memory() - before

@@ -33,7 +33,7 @@ def run(
         x_TD: the tokens' embeddings, row after row.
         positions_T: their positions, int64.
         spans: the columns that each row's tokens take, ascending by slot; none is empty.
-        keep: for each span, of how many of its last tokens to return the normed hidden states.
+        keep: for each span, of how many of its last tokens, at least one, to return the normed hidden states.
 
     Returns:
         [sum of keep, D], row after row.
@@ -42,18 +42,16 @@ def run(
     rotation = decoder.rotation(positions_T)
     attend = attention_over(cache, spans)
     last = len(decoder.layers) - 1
-    for index in range(last):
+    for index in range(last + 1):
         q_THd, joined = decoder.project(index, x_TD, rotation)
         cache.write(index, where, joined)
+        if index == last and sum(keep) < len(x_TD):
+            kept = _kept(spans, keep).to(x_TD.device)
+            x_TD, q_THd = x_TD[kept], q_THd[kept]
+            ends = [span._replace(start=span.stop - count) for span, count in zip(spans, keep, strict=True)]
+            attend = attention_over(cache, ends)
         x_TD = decoder.finish(index, x_TD, attend(index, q_THd))
-    q_THd, joined = decoder.project(last, x_TD, rotation)
-    cache.write(last, where, joined)
-    if sum(keep) < len(x_TD):
-        kept = _kept(spans, keep).to(x_TD.device)
-        x_TD, q_THd = x_TD[kept], q_THd[kept]
-        spans = [span._replace(start=span.stop - count) for span, count in zip(spans, keep, strict=True) if count]
-        attend = attention_over(cache, spans) if spans else _nothing
-    return decoder.norm(decoder.finish(last, x_TD, attend(last, q_THd)))
+    return decoder.norm(x_TD)
 
 
 def _places(spans: Sequence[Span], capacity: int) -> NDArray[np.int64]:
@@ -69,7 +67,3 @@ def _kept(spans: Sequence[Span], keep: Sequence[int]) -> Tensor:
     """Return which tokens are the last few of their spans, int64."""
     ends = torch.tensor([span.tokens for span in spans]).cumsum(0).tolist()
     return torch.cat([torch.arange(end - count, end) for end, count in zip(ends, keep, strict=True)])
-
-
-def _nothing(_: int, q_THd: Tensor) -> Tensor:
-    return q_THd

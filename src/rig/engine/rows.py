@@ -68,10 +68,8 @@ class Rows:
     def read(self, rows: Sequence[int], sequences: Sequence[TokenSequence]) -> None:
         """Add context to rows: text, read images and codes, at the positions that the sequences give."""
         features = self._look(rows, sequences)
-        ids, kinds = (
-            torch.from_numpy(_join([getattr(sequence, name) for sequence in sequences])).to(self.model.device)
-            for name in ("ids", "kinds")
-        )
+        joined = (np.concatenate([getattr(sequence, name) for sequence in sequences]) for name in ("ids", "kinds"))
+        ids, kinds = (torch.from_numpy(values.astype(np.int64)).to(self.model.device) for values in joined)
         x = self.model.embed(ids, kinds, features).split([len(sequence) for sequence in sequences])
         for row, part, sequence in zip(rows, x, sequences, strict=True):
             self.put(row, int(self.lengths[row]), part, sequence.positions)
@@ -84,11 +82,11 @@ class Rows:
         self.lengths[row] = stop
         self._ran[row] = min(self._ran[row], column)
 
-    def push(self, rows: NDArray[np.int64], x: Tensor, positions: NDArray[np.int64]) -> None:
-        """Append one token, embedded as `x` [n, D], to each of n rows."""
+    def push(self, rows: NDArray[np.int64], x: Tensor) -> None:
+        """Append one token, embedded as `x` [n, D], to each of n rows, none of them empty."""
         columns = self.lengths[rows]
         self._inputs[torch.from_numpy(rows), torch.from_numpy(columns)] = x
-        self._positions[rows, columns] = positions
+        self._positions[rows, columns] = self._positions[rows, columns - 1] + 1
         self.lengths[rows] += 1
 
     def run(self, rows: Sequence[int], keep: Sequence[int]) -> Tensor:
@@ -150,7 +148,3 @@ class Rows:
         for (row, key, _), feature in zip(new, features, strict=True):
             self._seen[row][key] = feature
         return torch.stack([self._seen[row][key] for row, key, _ in shown]) if shown else features
-
-
-def _join(parts: Sequence[NDArray]) -> NDArray:
-    return np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64)

@@ -163,6 +163,11 @@ class Stream(Generic[T]):
         seat, value = self._ended.popleft()
         return Ended(ticket=seat.ticket, value=value, seconds=seat.seconds)
 
+    def finish(self) -> list[T]:
+        """Go on until every conversation has ended, and return what they returned in the order of their tickets."""
+        ended = [self.next() for _ in range(len(self))]
+        return [entry.value for entry in sorted(ended, key=lambda entry: entry.ticket)]
+
     def _admit(self) -> None:
         while self._waiting and self._free:
             ticket, seed, program = self._waiting.popleft()

@@ -105,11 +105,6 @@ class ImageWriting:
         return self._stride == 1 and not self._guesses
 
     @property
-    def next_position(self) -> int:
-        """The position of the code that is written next."""
-        return self._position + self.found
-
-    @property
     def numbers(self) -> NDArray[np.float64]:
         """The uniform numbers at which those codes are drawn."""
         return self._numbers[self.found : self.found + self.reach]
@@ -171,10 +166,9 @@ def _write_text(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tup
     masked = _masked(logits, [writing.allowed for writing, _ in some])
     numbers = np.concatenate([sampler.numbers(rows.generators[writing.row], 1) for writing, _ in some])
     tokens = draw(masked, sampler, numbers)
-    positions = np.array([rows.next_position(writing.row) for writing, _ in some])
     for (writing, _), token in zip(some, tokens.tolist(), strict=True):
         writing.take(token)
-    rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_text(tokens), positions)
+    rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_text(tokens))
 
 
 def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[ImageWriting, int]]) -> None:
@@ -184,8 +178,7 @@ def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[t
     tokens = draw(logits, sampler, np.concatenate([writing.numbers for writing, _ in some]))
     drawn, doubts = tokens.cpu().numpy(), entropy(logits).cpu().numpy()
     if all(writing.goes_one_by_one for writing, _ in some):
-        positions = np.array([writing.next_position for writing, _ in some])
-        rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_codes(tokens), positions)
+        rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_codes(tokens))
         for (writing, _), code, doubt in zip(some, drawn.tolist(), doubts.tolist(), strict=True):
             writing.take_next(code, doubt)
         return

@@ -14,10 +14,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from rig.model.attention import Attend
 from rig.model.config import DecoderConfig
+from rig.model.recompute import Recomputed
 
 Project = Callable[["DecoderLayer", Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 Finish = Callable[["DecoderLayer", Tensor, Tensor], Tensor]
@@ -63,15 +63,8 @@ class SwiGLU(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-class DecoderLayer(nn.Module):
-    """The parameters of one layer; `project` and `finish` compute with them, in training inside `forward`.
-
-    Attributes:
-        recompute: whether training computes the layer a second time for its gradients, in place of keeping what
-            is inside it.
-    """
-
-    recompute = False
+class DecoderLayer(Recomputed):
+    """The parameters of one layer; `project` and `finish` compute with them, in training inside `forward`."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -80,16 +73,8 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = SwiGLU(config)
 
-    def forward(self, x_TD: Tensor, cos: Tensor, sin: Tensor, attend: Attend, blocks: tuple[Project, Finish]) -> Tensor:
+    def compute(self, x_TD: Tensor, cos: Tensor, sin: Tensor, attend: Attend, blocks: tuple[Project, Finish]) -> Tensor:
         """Return the layer's output [T, D], as a whole, so that what shards or recomputes layers finds its bounds."""
-        inputs = (x_TD, cos, sin, attend, blocks)
-        if self.recompute and self.training:
-            return checkpoint(self._compute, *inputs, use_reentrant=False, preserve_rng_state=False)
-        return self._compute(*inputs)
-
-    def _compute(
-        self, x_TD: Tensor, cos: Tensor, sin: Tensor, attend: Attend, blocks: tuple[Project, Finish]
-    ) -> Tensor:
         before, after = blocks
         return after(self, x_TD, attend(*before(self, x_TD, cos, sin)))
 

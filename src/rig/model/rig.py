@@ -19,9 +19,10 @@ from rig.errors import RigError
 from rig.model.attention import attend_within
 from rig.model.batch import PackedBatch
 from rig.model.config import RIGConfig
-from rig.model.decoder import Decoder, DecoderLayer
+from rig.model.decoder import Decoder
 from rig.model.initial import initialise
-from rig.model.vision import AlignerMLP, VisionLayer, VisionModel, frames_to_pixels
+from rig.model.recompute import Recomputed
+from rig.model.vision import AlignerMLP, VisionModel, frames_to_pixels
 from rig.model.vq import VQModel
 
 
@@ -129,7 +130,7 @@ class RIG(nn.Module):
     def recompute_layers(self) -> None:
         """Train with less memory and a third more work: each layer's inside is computed again for its gradients."""
         for module in self.modules():
-            if isinstance(module, DecoderLayer | VisionLayer):
+            if isinstance(module, Recomputed):
                 module.recompute = True
 
     def forward(self, batch: PackedBatch) -> RIGOutput:

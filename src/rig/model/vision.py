@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from rig.model.attention import attend_densely
 from rig.model.config import VisionConfig
+from rig.model.recompute import Recomputed
 
 
 class PatchEmbedding(nn.Module):
@@ -63,14 +63,8 @@ class VisionMLP(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-class VisionLayer(nn.Module):
-    """One pre-norm encoder layer.
-
-    Attributes:
-        recompute: whether training computes it a second time for its gradients, in place of keeping what is inside it.
-    """
-
-    recompute = False
+class VisionLayer(Recomputed):
+    """One pre-norm encoder layer."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -79,13 +73,8 @@ class VisionLayer(nn.Module):
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = VisionMLP(config)
 
-    def forward(self, x_BNC: Tensor) -> Tensor:
+    def compute(self, x_BNC: Tensor) -> Tensor:
         """Return the layer's output, [B, N, C]."""
-        if self.recompute and self.training:
-            return checkpoint(self._compute, x_BNC, use_reentrant=False, preserve_rng_state=False)
-        return self._compute(x_BNC)
-
-    def _compute(self, x_BNC: Tensor) -> Tensor:
         x_BNC = x_BNC + self.self_attn(self.layer_norm1(x_BNC))
         return x_BNC + self.mlp(self.layer_norm2(x_BNC))
 
