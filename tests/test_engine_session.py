@@ -28,7 +28,7 @@ from rig.dialogue import (
     WriteImage,
     train_bpe,
 )
-from rig.engine import GREEDY, Engine, Sampler, ThoughtConstraint
+from rig.engine import GREEDY, Engine, Guessing, Sampler, ThoughtConstraint
 from rig.errors import RigError
 from rig.model import RIG, fit_frame, pack
 
@@ -357,12 +357,12 @@ def test_guessed_codes_are_those_found_without_guessing(engine, sampler, guesses
     expected, thoughts, logits, lengths = dreamt()
     assert expected.passes.tolist() == [-(-16 // stride)] * 3
     assert len(set(expected.codes.flatten().tolist())) > 5, "a single code would be guessed at once"
-    found, spoken, after, long = dreamt(guesses=guesses)
+    found, spoken, after, long = dreamt(guessing=Guessing(codes=guesses))
     np.testing.assert_array_equal(found.codes, expected.codes)
     np.testing.assert_allclose(found.entropy, expected.entropy, rtol=1e-4)
     assert (spoken, long) == (thoughts, lengths)
     close(after, logits)
-    known, *_ = dreamt(guesses=guesses, drafts=list(expected.codes))
+    known, *_ = dreamt(guessing=Guessing(codes=guesses), drafts=list(expected.codes))
     np.testing.assert_array_equal(known.codes, expected.codes)
     assert known.passes.tolist() == [-(-16 // (stride + guesses))] * 3, "a right draft is only checked"
 

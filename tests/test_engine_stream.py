@@ -6,7 +6,7 @@ import torch
 from engine_makers import ENCODER, WARM, conversation, make_engine, prefix, thought
 
 from rig.dialogue import ReadImage, Text
-from rig.engine import Draw, Engine, Read, Speak
+from rig.engine import ONE_BY_ONE, Draw, Engine, Guessing, Read, Speak
 from rig.engine import stream as streams
 from rig.engine.writing import ImageWriting, TextWriting
 from rig.errors import RigError
@@ -20,7 +20,7 @@ def engine():
     return make_engine()
 
 
-def talk(number, turns, thought_tokens=6, guesses=0):
+def talk(number, turns, thought_tokens=6, guessing=ONE_BY_ONE):
     """A conversation of some turns, each a thought and a dream; it returns all that was written."""
 
     def program(place):
@@ -29,7 +29,7 @@ def talk(number, turns, thought_tokens=6, guesses=0):
         for _ in range(turns):
             said.append((yield Speak(constraint=thought(thought_tokens), sampler=WARM)))
             yield Read(tokens=ENCODER.open_image(place.next_position))
-            drawn = yield Draw(sampler=WARM, guesses=guesses)
+            drawn = yield Draw(sampler=WARM, guessing=guessing)
             said.append(drawn.codes.tolist())
             yield Read(tokens=ENCODER.close_image(place.next_position))
         return said, place.length, place.next_position
@@ -48,9 +48,9 @@ def hold(engine, places, programs):
 
 
 @pytest.mark.parametrize("places", [1, 2, 3, 9])
-@pytest.mark.parametrize("guesses", [0, 5])
-def test_a_conversation_is_the_same_in_any_company(engine, places, guesses):
-    programs = [talk(number, turns, guesses=guesses) for number, turns in enumerate((1, 3, 2, 1, 2))]
+@pytest.mark.parametrize("guessing", [ONE_BY_ONE, Guessing(codes=5), Guessing(codes=None, lead=1, sure=2.5)])
+def test_a_conversation_is_the_same_in_any_company(engine, places, guessing):
+    programs = [talk(number, turns, guessing=guessing) for number, turns in enumerate((1, 3, 2, 1, 2))]
     together = hold(engine, places, programs)
     for seed, program in enumerate(programs):
         stream = engine.stream(1)

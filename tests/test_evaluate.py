@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from rig.actions import Action
 from rig.annotators import CHECKERS, REASONERS
 from rig.bundle import Bundle
 from rig.cli.tables import scores_text
@@ -17,9 +18,11 @@ from rig.envs import Split, make_world, split_of
 from rig.envs.rollout import Episode, Played
 from rig.errors import CheckpointError, RigError
 from rig.evaluate import PSNR_CEILING, bootstrap_mean, embodied, wilson
+from rig.evaluate.chains import real_chains
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
-from rig.evaluate.imagination import dream_chains, evaluate_imagination, real_chains, score_chains
+from rig.evaluate.imagination import dream_chains, evaluate_imagination, score_chains
+from rig.evaluate.outcomes import action_agreement, outcomes_of
 from rig.policy import PolicyConfig
 from rig.records import NOISE, POLICY, Cost
 
@@ -309,15 +312,15 @@ def chains(bundle):
 
 
 def truth_of(chains):
-    return np.stack([np.stack([step.frame for step in chain[1:]]) for chain in chains])
+    return np.stack([np.stack([step.frame for step in chain.steps[1:]]) for chain in chains])
 
 
 def test_chains_are_consecutive_steps_with_true_thoughts(bundle, chains):
     checker = CHECKERS.get("crafter")()
-    assert [len(chain) for chain in chains] == [DREAMS.depth + 1] * 3
+    assert [len(chain.steps) for chain in chains] == [DREAMS.depth + 1] * 3
     for chain in chains:
-        assert [step.index - chain[0].index for step in chain] == list(range(6))
-        for step, following in pairwise(chain):
+        assert [step.index - len(chain.before) for step in chain.steps] == list(range(6))
+        for step, following in pairwise(chain.steps):
             assert np.array_equal(step.next_frame, following.frame)
             assert all(claim.holds for claim in checker.check(step.thought, step.privileged, step.action))
     again = list(real_chains(bundle, DREAMS))
@@ -346,7 +349,7 @@ def test_noise_scores_low_and_a_copy_gets_no_changed_cell_right(bundle, chains):
 
 
 def test_a_dream_of_change_where_nothing_changes_is_no_right_still(bundle, chains):
-    still = [[chain[0]] * len(chain) for chain in chains]
+    still = [replace(chain, steps=[chain.steps[0]] * len(chain.steps)) for chain in chains]
     assert score_chains(bundle, still, truth_of(still), DREAMS)["dream"][0]["stills_right"]["value"] == 1
     moved = truth_of(still)
     moved[0, 0, :16, :16] = moved[0, 0, 48:64, 64:80]
@@ -360,11 +363,37 @@ def test_an_agents_own_actions_are_dreamed_about(made, bundle):
     own = list(real_chains(bundle, config))
     assert len(own) == 2
     for chain in own:
-        assert [step.index for step in chain] == list(range(chain[0].index, chain[0].index + 3))
-        assert {step.actor for step in chain} == {POLICY}
-        assert all(step.thought is not None for step in chain)
+        assert [step.index for step in chain.steps] == list(range(len(chain.before), len(chain.before) + 3))
+        assert {step.actor for step in chain.steps} == {POLICY}
+        assert all(step.thought is not None for step in chain.steps)
     alone = next(real_chains(bundle, replace(config, batch_size=1)))
-    assert [step.action for step in alone] == [step.action for step in own[0]]
+    assert [step.action for step in alone.steps] == [step.action for step in own[0].steps]
+
+
+def test_a_dream_agrees_with_its_action_or_with_another(bundle, chains):
+    world = make_world(bundle.environment)
+    outcomes = outcomes_of(world, chains)
+    assert [len(some) for some in outcomes] == [DREAMS.depth] * 3
+    truth = truth_of(chains)
+    for chain, some in enumerate(outcomes):
+        for depth, frames in enumerate(some):
+            assert np.array_equal(frames[0], truth[chain, depth]), "the first is what came"
+            assert len({frame.tobytes() for frame in frames}) == len(frames)
+    depth = next(depth for depth in range(DREAMS.depth) if all(len(some[depth]) > 1 for some in outcomes))
+    possible = [some[depth] for some in outcomes]
+    perfect = action_agreement(truth[:, depth], possible)
+    assert perfect["action_agreement"]["value"] == 1
+    assert perfect["action_agreement_by_chance"] == pytest.approx(np.mean([1 / len(some) for some in possible]))
+    other = action_agreement(np.stack([some[-1] for some in possible]), possible)
+    assert other["action_agreement"]["value"] == 0
+    nothing = action_agreement(truth[:, depth], [some[:1] for some in possible])
+    assert nothing == {"action_agreement": None, "action_agreement_by_chance": None}
+
+
+def test_an_episode_that_does_not_replay_is_named(bundle, chains):
+    moved = replace(chains[0], before=(*chains[0].before, Action.press("move_left"), Action.press("move_left")))
+    with pytest.raises(RigError, match=f"{chains[0].episode.id} does not replay: step {chains[0].steps[0].index}"):
+        outcomes_of(make_world(bundle.environment), [moved])
 
 
 def test_one_wrong_cell_costs_its_share(bundle, chains):
@@ -382,27 +411,31 @@ def test_an_agents_dreams_are_scored_and_kept(made, tmp_path):
     assert [entry["steps"] for entry in scores["dream"]] == [1, 2]
     for kind in ("dream", "tokenizer", "copy"):
         assert all(0 <= entry["cells_right"]["value"] <= 1 for entry in scores[kind])
+        assert all("action_agreement" in entry for entry in scores[kind])
     assert 0 <= scores["noise_actions"] < 0.5
+    assert 1 <= scores["passes"] <= 81
     with pytest.raises(RigError, match="already exists"):
         evaluate_imagination(config, tmp_path / "dreams")
 
 
 def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
     config = replace(DREAMS, depth=2)
-    short = [chain[:3] for chain in chains[:2]]
-    fresh = dream_chains(bundle, short, config)
-    whole = dream_chains(bundle, short, replace(config, context="lookahead"))
+    short = [replace(chain, steps=chain.steps[:3]) for chain in chains[:2]]
+    fresh, _ = dream_chains(bundle, short, config)
+    whole, _ = dream_chains(bundle, short, replace(config, context="lookahead"))
     assert fresh.shape == (2, 2, 144, 144, 3)
     assert np.array_equal(fresh[:, 0], whole[:, 0])
-    assert np.array_equal(fresh[:1], dream_chains(bundle, short[:1], config))
+    assert np.array_equal(fresh[:1], dream_chains(bundle, short[:1], config)[0])
 
 
 @pytest.mark.parametrize("context", ["fresh", "lookahead"])
 def test_a_dream_sees_nothing_of_what_really_came(bundle, chains, context):
     config = replace(DREAMS, depth=2, context=context)
-    chain = chains[0][:3]
-    blind = [chain[0], *(replace(step, frame=np.zeros_like(step.frame)) for step in chain[1:])]
-    assert np.array_equal(dream_chains(bundle, [chain], config), dream_chains(bundle, [blind], config))
+    chain = replace(chains[0], steps=chains[0].steps[:3])
+    hidden = [replace(step, frame=np.zeros_like(step.frame)) for step in chain.steps[1:]]
+    blind = replace(chain, steps=[chain.steps[0], *hidden])
+    (seen, _), (unseen, _) = (dream_chains(bundle, [one], config) for one in (chain, blind))
+    assert np.array_equal(seen, unseen)
 
 
 def test_dreams_that_cannot_be_scored_are_named(made, bundle, tmp_path):

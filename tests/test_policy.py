@@ -11,8 +11,9 @@ from rig.actions import CRAFTER, NOOP, Action
 from rig.actors import EngineForesight, PolicyActor, TeacherActor, build_policy
 from rig.bundle import Bundle
 from rig.dialogue import Format, Kind, Role, SegmentEncoder, lookahead_conversation, train_bpe
-from rig.engine import Sampler
+from rig.engine import ONE_BY_ONE, Guessing, Sampler
 from rig.engine.rows import Rows
+from rig.engine.writing import ImageWriting
 from rig.envs import Split, make_world
 from rig.envs.rollout import Episode, play
 from rig.errors import RigError, UnknownNameError
@@ -193,16 +194,34 @@ def test_forms_without_fields_speak_without_them(bundle):
 def test_guessing_changes_no_decision(bundle, monkeypatch):
     """One world alone guesses codes ahead; told not to, it dreams the very same."""
     seen = observations(1)
-    policy = policy_of(bundle, dreams=2)
-    assert policy.engine.guesses_for(1) == 26
-    assert policy.engine.guesses_for(1000) == 0
+    policy = policy_of(bundle, dreams=2, sure_entropy=0.0)
+    assert policy.engine.guessing_for(1) == Guessing(codes=26)
+    assert policy.engine.guessing_for(1000) == ONE_BY_ONE
     (guessed,) = policy.decide(seen, [5])
-    monkeypatch.setattr(policy.engine, "guesses_for", lambda rows: 0)
+    monkeypatch.setattr(policy.engine, "guessing_for", lambda rows, sure: ONE_BY_ONE)
     (plain,) = policy.decide(seen, [5])
     assert (guessed.thought, guessed.action) == (plain.thought, plain.action)
     for ours, other in zip(guessed.dreams, plain.dreams, strict=True):
         assert np.array_equal(ours.codes, other.codes)
     assert replace(guessed.cost, seconds=0.0) == replace(plain.cost, seconds=0.0)
+
+
+def test_a_dream_is_drawn_over_the_frame_before(bundle, monkeypatch):
+    """Where the network is sure of everything, one pass over the codes of what was seen last is the dream."""
+    drawn = []
+    take = ImageWriting.take
+
+    def spy(writing, predicted, doubts):
+        drawn.append((writing.codes.copy(), writing.passes))
+        take(writing, predicted, doubts)
+
+    monkeypatch.setattr(ImageWriting, "take", spy)
+    policy = policy_of(bundle, dreams=2, sure_entropy=99.0)
+    (seen,) = observations(1)
+    (decision,) = policy.decide([seen], [5])
+    assert [passes for _, passes in drawn] == [0, 0]
+    np.testing.assert_array_equal(drawn[0][0], policy.engine.encode_images(seen.frame[None])[0])
+    np.testing.assert_array_equal(drawn[1][0], decision.dreams[0].codes)
 
 
 def test_an_unsure_dream_is_the_last(bundle):

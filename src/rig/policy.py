@@ -21,12 +21,14 @@ from rig.actions import ActionGrammar, ActionSpace
 from rig.dialogue import End, Format, Segment, SegmentEncoder, WriteImage, answer_prefix, ask, prompt, reread
 from rig.engine import (
     GREEDY,
+    ONE_BY_ONE,
     ActionConstraint,
     Constraint,
     Conversation,
     Draw,
     Drawn,
     Engine,
+    Guessing,
     Place,
     Read,
     Sampler,
@@ -52,6 +54,8 @@ class PolicyConfig:
         dreams: n, the steps imagined before the review; 0 is RIG-basic.
         stop_entropy: dream no further than a dream whose entropy, in nats per code, is above this: what follows from a
             dream that the model is unsure of says little. None dreams all n steps.
+        sure_entropy: write a code of a dream at once, whatever its neighbours turn out to be, where the entropy of its
+            distribution, in nats, is below this; 0 writes a dream exactly as one code after the other.
         thought_tokens: the longest thought.
         text: how thoughts and actions are drawn. The likeliest ones alone repeat a mistake for ever where it changes
             nothing in view.
@@ -62,6 +66,7 @@ class PolicyConfig:
     form: Format = field(default_factory=Format)
     dreams: int = 0
     stop_entropy: float | None = None
+    sure_entropy: float = 0.1
     thought_tokens: int = 96
     text: Sampler = field(default_factory=lambda: Sampler(temperature=0.5))
     image: Sampler = GREEDY
@@ -98,7 +103,7 @@ class _Talk:
 
     observation: Observation
     place: Place
-    guesses: int = 0
+    guessing: Guessing = ONE_BY_ONE
     foresight: Foresight | None = None
     thought: str | None = None
     action: Action = field(default_factory=Action)
@@ -142,10 +147,10 @@ class Policy:
 
     def deciding(self, places: int) -> Deciding:
         """Return where observations are handed in and decisions handed out, `places` of them in the making at once."""
-        guesses = self.engine.guesses_for(places)
+        guessing = self.engine.guessing_for(places, sure=self.config.sure_entropy)
 
         def converse(place: Place, observation: Observation, foresight: Foresight | None) -> Conversation[Decision]:
-            return self._decision(_Talk(observation, place, guesses, foresight))
+            return self._decision(_Talk(observation, place, guessing, foresight))
 
         return Deciding(self.engine.stream(places), converse)
 
@@ -160,10 +165,11 @@ class Policy:
             steps: how many dreams from each.
         """
         places = max(1, len(observations))
-        stream, guesses = self.engine.stream(places), self.engine.guesses_for(places)
+        stream = self.engine.stream(places)
+        guessing = self.engine.guessing_for(places, sure=self.config.sure_entropy)
 
         def dream(place: Place, observation: Observation, count: int) -> Conversation[list[Dream]]:
-            return self._dreams(_Talk(observation, place, guesses), count)
+            return self._dreams(_Talk(observation, place, guessing), count)
 
         for observation, seed, count in zip(observations, seeds, steps, strict=True):
             stream.submit(seed, partial(dream, observation=observation, count=count))
@@ -230,8 +236,8 @@ class Policy:
         """Let the model write an image; return its codes, the frame they stand for, and its entropy."""
         opening = self.encoder.open_image(talk.place.next_position)
         yield Read(tokens=opening)
-        draft = self._shown(talk) if talk.guesses else None
-        drawn: Drawn = yield Draw(sampler=self.config.image, guesses=talk.guesses, draft=draft)
+        draft = None if talk.guessing == ONE_BY_ONE else self._shown(talk)
+        drawn: Drawn = yield Draw(sampler=self.config.image, guessing=talk.guessing, draft=draft)
         closing = self.encoder.close_image(talk.place.next_position)
         yield Read(tokens=closing)
         talk.cost += Cost(image_tokens=len(drawn.codes), read_tokens=len(opening) + len(closing))

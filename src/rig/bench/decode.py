@@ -24,7 +24,7 @@ from rig.bench.janus import both, expressible, transformers
 from rig.bench.timing import Timing, ratio, side_by_side, wait
 from rig.bundle import running_dtype
 from rig.dialogue import Kind, Role, TokenSequence
-from rig.engine import GREEDY, Conversation, Draw, Drawn, Engine, Place, Read, Speak
+from rig.engine import GREEDY, Conversation, Draw, Drawn, Engine, Guessing, Place, Read, Speak
 from rig.model import PRESETS, RIG, best_device, frames_to_pixels, pixels_to_frames
 
 JOBS = ("thought and action", "one dream", "lookahead decision")
@@ -173,7 +173,7 @@ class OurSide:
         return thought + action
 
     def _dream(self) -> Conversation[tuple[list[int], NDArray[np.uint8]]]:
-        drawn: Drawn = yield Draw(sampler=GREEDY, guesses=self._config.guesses)
+        drawn: Drawn = yield Draw(sampler=GREEDY, guessing=Guessing(codes=self._config.guesses))
         return drawn.codes.tolist(), self.engine.decode_images(drawn.codes[None])[0]
 
     def _tokens(self, place: Place, ids: NDArray[np.int64], frame: NDArray[np.uint8]) -> TokenSequence:

@@ -47,7 +47,8 @@ def imagination_text(scores: Mapping[str, Any]) -> str:
     rows = []
     for kind in ("dream", "tokenizer", "copy"):
         for entry in scores[kind]:
-            cells = [interval(entry.get(name), 3) for name in ("cells_right", "changed_cells_right", "stills_right")]
+            names = ("cells_right", "changed_cells_right", "stills_right", "action_agreement")
+            cells = [interval(entry.get(name), 3) for name in names]
             rows.append(
                 [
                     kind,
@@ -58,9 +59,11 @@ def imagination_text(scores: Mapping[str, Any]) -> str:
                     f"{entry['frechet']['value']:.3f}",
                 ]
             )
-    header = ["frames", "steps", "cells right", "changed cells right", "stills right", "PSNR", "SSIM", "Fréchet"]
+    judged = ["cells right", "changed cells right", "stills right", "agreement with action"]
+    header = ["frames", "steps", *judged, "PSNR", "SSIM", "Fréchet"]
     extractor = scores["dream"][0]["frechet"]["extractor"]
-    return f"{table(header, rows)}\n\n{scores['chains']} chains; features of the Fréchet distance: {extractor}"
+    made = f"{scores['chains']} chains, {scores['passes']:.1f} passes a dream"
+    return f"{table(header, rows)}\n\n{made}; features of the Fréchet distance: {extractor}"
 
 
 def dataset_text(found: Mapping[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from rig.engine.constrain import ActionConstraint, Constraint, ThoughtConstraint, longest_action
 from rig.engine.engine import Engine
+from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.sampling import GREEDY, Sampler
 from rig.engine.session import Session, WrittenImages
 from rig.engine.stream import Conversation, Draw, Drawn, Ended, Place, Read, Speak, Stream
 
 __all__ = [
     "GREEDY",
+    "ONE_BY_ONE",
     "ActionConstraint",
     "Constraint",
     "Conversation",
@@ -15,6 +17,7 @@ __all__ = [
     "Drawn",
     "Ended",
     "Engine",
+    "Guessing",
     "Place",
     "Read",
     "Sampler",

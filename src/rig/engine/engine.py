@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.packed import PackedDecoder
 from rig.engine.rows import Rows
 from rig.engine.session import Session
@@ -53,16 +54,23 @@ class Engine:
         """Return a stream that serves up to `places` conversations at once, and any number one after the other."""
         return Stream(Rows(self.model, self._decoder, self.capacity, range(places)))
 
-    def guesses_for(self, rows: int) -> int:
-        """Return how many codes each of so many rows should guess.
+    def guessing_for(self, rows: int, *, sure: float = 0.0) -> Guessing:
+        """Return how each of so many rows, which begin with good drafts, should find the codes of an image.
 
-        Where few rows share a pass, most of it goes into reading the weights, and guesses are nearly free. A network
-        that writes a stride of codes at a pass has little to gain.
+        With `sure` above 0 a few passes over the whole image find it. To have it exactly takes more of them, each
+        nearly free where few rows share it, since most of it goes into reading the weights. A network that writes a
+        stride of codes at a pass has little to gain.
+
+        Args:
+            rows: how many write at once.
+            sure: as in `Guessing`.
         """
         config = self.model.config
+        if sure > 0:
+            return Guessing(codes=None, sure=sure)
         at_once = (_CODES_ON_GPU if self.model.device.type == "cuda" else _CODES_ON_CPU) // rows
         worthwhile = config.image_stride == 1 and at_once >= _FEWEST_CODES
-        return min(at_once, config.vq.num_tokens // 3) - 1 if worthwhile else 0
+        return Guessing(codes=min(at_once, config.vq.num_tokens // 3) - 1) if worthwhile else ONE_BY_ONE
 
     def bytes_per_pass(self, context: int) -> int:
         """Return the bytes of weights and cache that writing one text token in each row reads at the least.

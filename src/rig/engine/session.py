@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rig.dialogue import Kind, TokenSequence
 from rig.engine.constrain import Constraint
+from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.packed import PackedDecoder
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler
@@ -111,8 +112,7 @@ class Session:
         self,
         rows: Sequence[int],
         sampler: Sampler,
-        *,
-        guesses: int = 0,
+        guessing: Guessing = ONE_BY_ONE,
         drafts: Sequence[Codes] | None = None,
     ) -> WrittenImages:
         """Let each row write one image behind its begin mark, which the caller has appended.
@@ -120,7 +120,7 @@ class Session:
         Args:
             rows: which rows.
             sampler: how to draw.
-            guesses: how many codes to guess at the most beyond those that a pass is sure of; the image is the same.
+            guessing: how codes are found.
             drafts: per row uint16 [write_tokens], the first guesses.
 
         Raises:
@@ -130,8 +130,7 @@ class Session:
         rows = self._begun(rows, [count] * len(rows))
         given = drafts if drafts is not None else [None] * len(rows)
         writings = [
-            ImageWriting(self._rows, row, sampler, guesses=guesses, draft=draft)
-            for row, draft in zip(rows, given, strict=True)
+            ImageWriting(self._rows, row, sampler, guessing, draft) for row, draft in zip(rows, given, strict=True)
         ]
         put_codes(self._rows, writings)
         self._write(writings)

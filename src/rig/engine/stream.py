@@ -24,6 +24,7 @@ import torch
 
 from rig.dialogue import TokenSequence
 from rig.engine.constrain import Constraint
+from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler
 from rig.engine.writing import ImageWriting, TextWriting, Writing, put_codes, step
@@ -53,12 +54,12 @@ class Draw:
 
     Attributes:
         sampler: how codes are drawn.
-        guesses: how many codes to guess at the most beyond those that a pass is sure of; the image is the same.
+        guessing: how they are found.
         draft: uint16 [write_tokens], the first guesses.
     """
 
     sampler: Sampler
-    guesses: int = 0
+    guessing: Guessing = ONE_BY_ONE
     draft: Codes | None = None
 
 
@@ -206,7 +207,7 @@ class Stream(Generic[T]):
                 seat.writing = TextWriting(seat.row, wish.constraint, wish.sampler)
             elif wish is not None:
                 self._rows.check_room([seat.row], [count])
-                seat.writing = ImageWriting(self._rows, seat.row, wish.sampler, guesses=wish.guesses, draft=wish.draft)
+                seat.writing = ImageWriting(self._rows, seat.row, wish.sampler, wish.guessing, wish.draft)
                 begun.append(seat.writing)
         put_codes(self._rows, begun)
 

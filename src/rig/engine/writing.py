@@ -1,9 +1,7 @@
 """What rows write: text under a constraint, images code by code or many codes at once; and the step that all take.
 
-An image is written exactly as one code after the other would be, also where several are found at once. Codes that are
-only guessed stand in the row, all are run together, and each position says what it would write there; up to the first
-guess that differs from what was written before it, everything is as it would have been (Jacobi iteration). Sampling is
-no different from taking the likeliest, because the number at which a code is drawn belongs to its place in the image.
+How an image's codes are found many at once says `rig.engine.guessing`. Sampling is no different from taking the
+likeliest, because the number at which a code is drawn belongs to its place in the image.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rig.engine.constrain import Constraint
+from rig.engine.guessing import ONE_BY_ONE, Grid, Guessing
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler, draw, entropy
 from rig.errors import RigError
@@ -66,25 +65,28 @@ class ImageWriting:
         rows: the rows.
         row: which of them.
         sampler: how codes are drawn.
-        guesses: how many codes to guess at the most beyond those that a pass is sure of.
+        guessing: how they are found.
         draft: [write_tokens], the first guesses; without them every code is first guessed to be 0.
 
     Attributes:
         codes: int64 [write_tokens], of which the first `found` are written.
         doubts: float32 [write_tokens], the entropy of each code's distribution.
-        found: how many codes are written.
+        found: how many codes are written one behind the other; others may be already.
         passes: how often the decoder ran for it.
     """
 
-    def __init__(self, rows: Rows, row: int, sampler: Sampler, *, guesses: int = 0, draft: Codes | None = None) -> None:
+    def __init__(
+        self, rows: Rows, row: int, sampler: Sampler, guessing: Guessing = ONE_BY_ONE, draft: Codes | None = None
+    ) -> None:
         config = rows.model.config
         count = config.vq.num_tokens
         self.row, self.sampler = row, sampler
         self.codes = np.zeros(count, np.int64) if draft is None else draft.astype(np.int64)
         self.doubts = np.zeros(count, np.float32)
         self.found = self.passes = 0
-        self._stride, self._guesses = config.image_stride, guesses
-        self._standing = 0  # codes that stand in the row and are right
+        self._grid = Grid(config.vq.grid, config.image_stride, guessing)
+        self._stride, self._guesses = config.image_stride, count if guessing.codes is None else guessing.codes
+        self._standing = 0  # codes that stand in the row as they are here
         self._begin = int(rows.lengths[row])
         self._position = rows.next_position(row)
         self._numbers = sampler.numbers(rows.generators[row], count)
@@ -121,14 +123,17 @@ class ImageWriting:
         return len(self.codes) if self.is_done else self.found + self.reach - self._stride
 
     def take(self, predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
-        """Take what the last pass predicted: all that rests on right guesses is written, the rest are new guesses."""
+        """Take what the last pass predicted: as written, or as new guesses."""
         self.passes += 1
-        first, standing, stop = self.found, self._end, self.found + len(predicted)
-        wrong = np.flatnonzero(self.codes[first:standing] != predicted[: max(0, standing - first)])
-        self._standing = first + int(wrong[0]) if len(wrong) else standing
-        self.codes[first:stop] = predicted
-        self.doubts[first:stop] = doubts
-        self.found = min(max(self._standing, first) + self._stride, stop)
+        first, end = self.found, self._end
+        window = slice(first, first + len(predicted))
+        stood = self.codes[first : max(first, end)].copy()
+        open_ = ~self._grid.written[window]
+        self.codes[window][open_], self.doubts[window][open_] = predicted[open_], doubts[open_]
+        same = self.codes[first : first + len(stood)] == stood
+        self._grid.extend(first, same, doubts)
+        self.found = self._grid.found
+        self._standing = end if same.all() else first + int(same.argmin())
 
     def take_next(self, code: int, doubt: float) -> None:
         """Take the one code that the last pass predicted; it stands in the row already."""

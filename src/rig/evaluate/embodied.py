@@ -283,6 +283,7 @@ def _actor(config: EmbodiedConfig, spare: World) -> tuple[Actor, str]:
         form=replace(bundle.form, read_back=config.read_back),
         dreams=config.dreams,
         stop_entropy=config.stop_entropy,
+        sure_entropy=config.sure_entropy,
         thought_tokens=config.thought_tokens,
         text=Sampler(temperature=config.temperature),
         imagine=config.imagine and bundle.form.dream and not config.dreams,

@@ -9,7 +9,7 @@ copy of the frame the chain began with (a dream must be better than that).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,30 +19,23 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rig.actions import ActionSpace
-from rig.actors import PolicyActor, build_policy
-from rig.annotators import REASONERS
 from rig.bundle import Bundle
-from rig.dialogue import Format, SegmentEncoder, answer, ask
-from rig.engine import GREEDY, Engine, Session
-from rig.envs import CELL_READERS, Split, Task, World, make_world
-from rig.envs.rollout import play
+from rig.dialogue import Format, Segment, SegmentEncoder, answer, ask
+from rig.engine import GREEDY, Engine, Guessing, Session
+from rig.envs import CELL_READERS, make_world
 from rig.errors import RigError
+from rig.evaluate.chains import Chain, real_chains
 from rig.evaluate.config import ImaginationConfig
 from rig.evaluate.images import frechet_score, pair_scores
+from rig.evaluate.outcomes import Outcomes, action_agreement, outcomes_of
 from rig.evaluate.stats import bootstrap_mean
 from rig.model.fit import unfit_frame
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
-from rig.records import NOISE, Frame, Lineage, Step
-from rig.stages.base import episodes_in_turn
-from rig.stages.config import CollectConfig
-from rig.stages.s1_collect import teach
+from rig.records import NOISE, Frame, Step
 from rig.storage import refuse_existing, write_json
-from rig.teachers import TEACHERS
 
-Cells = Sequence[tuple[Task, str]]
-Chain = Sequence[Step]
-"""`depth` steps to dream, and one more that tells what came of the last."""
+Frames = NDArray[np.uint8]
 
 
 def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str, Any]:
@@ -58,99 +51,61 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     if not bundle.form.dream:
         raise RigError(f"{config.agent} was trained without dreams; there is nothing to score")
     chains = list(real_chains(bundle, config))
-    dreams = dream_chains(bundle, chains, config)
-    scores = score_chains(bundle, chains, dreams, config)
+    dreams, passes = dream_chains(bundle, chains, config)
+    outcomes = outcomes_of(make_world(bundle.environment), chains)
+    scores = score_chains(bundle, chains, dreams, config, outcomes) | {"passes": passes}
     write_json(out / "imagination.json", scores)
     return scores
 
 
-def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
-    """Yield `chains` runs of `depth` + 1 consecutive steps, one per episode, cell after cell in turn.
-
-    One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
-
-    Raises:
-        RigError: the tasks' episodes are too short for that.
-    """
-    world, is_taught = make_world(bundle.environment), config.actions == "teacher"
-    cells = world.tasks.cells(config.tasks)
-    reasoner = REASONERS.get(config.reasoner)() if is_taught else None
-    episodes = _taught(world, cells, config) if is_taught else _played(world, cells, bundle, config)
-    made = 0
-    for index, (seed, steps) in enumerate(episodes):
-        if len(steps) <= config.depth:
-            continue
-        start = int(np.random.default_rng([seed, index // len(cells)]).integers(len(steps) - config.depth))
-        chain = steps[start : start + config.depth + 1]
-        if reasoner is not None:
-            thoughts = reasoner.reason(chain)
-            chain = [replace(step, thought=thought) for step, thought in zip(chain, thoughts, strict=True)]
-        yield chain
-        made += 1
-        if made == config.chains:
-            return
-    raise RigError(f"these episodes hold {made} chains of {config.depth} steps; choose longer tasks or fewer chains")
-
-
-def _taught(world: World, cells: Cells, config: ImaginationConfig) -> Iterator[tuple[int, Sequence[Step]]]:
-    """Yield (seed, steps) of episodes of the teacher."""
-    teacher = TEACHERS.get(config.teacher)()
-    noisy = CollectConfig(environment=world.name, teacher=config.teacher, seed=1)
-    for number in range(config.chains):
-        for episode in episodes_in_turn(world, cells, Split[config.split.upper()], episodes=1, skip=number):
-            yield episode.seed, teach(world, teacher, episode, noisy).steps
-
-
-def _played(
-    world: World, cells: Cells, bundle: Bundle, config: ImaginationConfig
-) -> Iterator[tuple[int, Sequence[Step]]]:
-    """Yield (seed, steps) of episodes of the agent; as many are played side by side as a batch holds."""
-    actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form)))
-    lineage, batch = Lineage(stage="live", actor=config.agent), config.batch_size
-    rounds = max(1, min(batch, config.chains) // len(cells))
-    for first in range(0, config.chains, rounds):
-        together = episodes_in_turn(world, cells, Split[config.split.upper()], episodes=rounds, skip=first)
-        played = play(lambda: make_world(bundle.environment), actor, together, batch_size=batch, lineage=lineage)
-        steps = {one.episode: one.trajectory.steps for one in played}
-        yield from ((episode.seed, steps[episode]) for episode in together)
-
-
-def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationConfig) -> NDArray[np.uint8]:
-    """Return the dreamed frames, uint8 [chains, depth, H, W, 3]."""
+def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationConfig) -> tuple[Frames, float]:
+    """Return the dreamed frames, uint8 [chains, depth, H, W, 3], and the decoder's passes that one took on average."""
     form = replace(bundle.form, read_back=config.read_back)
     encoder, space = bundle.encoder, bundle.space
     capacity = PolicyConfig(form=form, dreams=config.depth).capacity(encoder, bundle.space)
-    engine = Engine(bundle.model, capacity=capacity)
-    dream = _dream_fresh if config.context == "fresh" else _dream_in_one
+    dreamer = _Dreamer(Engine(bundle.model, capacity=capacity), encoder, space, form, config)
+    dream = dreamer.fresh if config.context == "fresh" else dreamer.in_one
     parts = [
-        dream(engine, encoder, space, form, chains[start : start + config.batch_size])
+        dream(chains[start : start + config.batch_size])
         for start in tqdm(range(0, len(chains), config.batch_size), desc="dream", unit="batch")
     ]
-    return _as_the_world_draws(np.concatenate(parts), chains)
+    return _as_the_world_draws(np.concatenate(parts), chains), float(np.concatenate(dreamer.passes).mean())
 
 
-def _as_the_world_draws(frames: NDArray[np.uint8], chains: Sequence[Chain]) -> NDArray[np.uint8]:
+def _as_the_world_draws(frames: Frames, chains: Sequence[Chain]) -> Frames:
     """Return a network's frames [chains, depth, …] in the size of the world's own."""
-    height, width = chains[0][0].frame.shape[:2]
+    height, width = chains[0].steps[0].frame.shape[:2]
     return np.stack([[unfit_frame(frame, height, width) for frame in some] for some in frames])
 
 
 def score_chains(
-    bundle: Bundle, chains: Sequence[Chain], dreams: NDArray[np.uint8], config: ImaginationConfig
+    bundle: Bundle,
+    chains: Sequence[Chain],
+    dreams: Frames,
+    config: ImaginationConfig,
+    outcomes: Sequence[Sequence[Outcomes]] | None = None,
 ) -> dict[str, Any]:
-    """Return the scores of dreams beside those of the tokenizer's round trip and of a plain copy."""
+    """Return the scores of dreams beside those of the tokenizer's round trip and of a plain copy.
+
+    Args:
+        bundle: whose dreams they are.
+        chains: what they are about.
+        dreams: uint8 [chains, depth, H, W, 3].
+        config: how they came about.
+        outcomes: what could have come of each step; without them agreement with actions is not scored.
+    """
     engine = Engine(bundle.model, capacity=1)
-    truth = np.stack([np.stack([step.frame for step in chain[1:]]) for chain in chains])
+    truth = np.stack([np.stack([step.frame for step in chain.steps[1:]]) for chain in chains])
     decoded = engine.decode_images(engine.encode_images(truth.reshape(-1, *truth.shape[2:])))
     rebuilt = _as_the_world_draws(decoded.reshape(*truth.shape[:2], *decoded.shape[1:]), chains)
-    copies = np.stack([[chain[0].frame] * config.depth for chain in chains])
-    judge = _Judge(bundle.environment, chains)
+    copies = np.stack([[chain.steps[0].frame] * config.depth for chain in chains])
+    judge = _Judge(bundle.environment, chains, outcomes)
     return {
         "config": asdict(config),
         "provenance": provenance(),
         "runs_in": bundle.model.runs_in,
         "chains": len(chains),
-        "noise_actions": float(np.mean([step.actor == NOISE for chain in chains for step in chain[:-1]])),
+        "noise_actions": float(np.mean([step.actor == NOISE for chain in chains for step in chain.steps[:-1]])),
         "dream": [judge.scores(dreams[:, k], truth[:, k], k) for k in range(config.depth)],
         "tokenizer": [judge.scores(rebuilt[:, k], truth[:, k], k) for k in range(config.depth)],
         "copy": [judge.scores(copies[:, k], truth[:, k], k) for k in range(config.depth)],
@@ -160,13 +115,15 @@ def score_chains(
 class _Judge:
     """Scores frames of one depth: pixels for every world, cells where the world is made of them."""
 
-    def __init__(self, environment: str, chains: Sequence[Chain]) -> None:
-        self._chains = chains
+    def __init__(
+        self, environment: str, chains: Sequence[Chain], outcomes: Sequence[Sequence[Outcomes]] | None
+    ) -> None:
+        self._chains, self._outcomes = chains, outcomes
         make = CELL_READERS.find(environment)
         self._reader = make() if make else None
 
-    def scores(self, frames: NDArray[np.uint8], truth: NDArray[np.uint8], depth: int) -> dict[str, Any]:
-        """Return PSNR, SSIM, Fréchet distance, and the share of cells right after `depth` + 1 steps."""
+    def scores(self, frames: Frames, truth: Frames, depth: int) -> dict[str, Any]:
+        """Return PSNR, SSIM, Fréchet distance, agreement with actions, and the share of cells right at `depth` + 1."""
         pairs = pair_scores(frames, truth)
         frechet = frechet_score(frames, truth)
         values: dict[str, Any] = {
@@ -176,16 +133,18 @@ class _Judge:
             "identical": pairs.identical,
             "frechet": asdict(frechet),
         }
+        if self._outcomes is not None:
+            values |= action_agreement(frames, [some[depth] for some in self._outcomes])
         return values | (self._cells(frames, depth) if self._reader else {})
 
-    def _cells(self, frames: NDArray[np.uint8], depth: int) -> dict[str, Any]:
+    def _cells(self, frames: Frames, depth: int) -> dict[str, Any]:
         """Return the share of all cells read as the engine has them, and of the cells that changed since the start.
 
         Where no cell has changed: in what share of these chains the dream has none changed either.
         """
         assert self._reader is not None
-        after = [chain[depth + 1].privileged for chain in self._chains]
-        start = np.stack([self._reader.truth(chain[0].privileged) for chain in self._chains])
+        after = [chain.steps[depth + 1].privileged for chain in self._chains]
+        start = np.stack([self._reader.truth(chain.steps[0].privileged) for chain in self._chains])
         real = np.stack([self._reader.truth(facts) for facts in after])
         read = self._reader.read(list(frames), after)
         right, changed = read == real, real != start
@@ -198,52 +157,65 @@ class _Judge:
         }
 
 
-def _dream_fresh(
-    engine: Engine, encoder: SegmentEncoder, space: ActionSpace, form: Format, chains: Sequence[Chain]
-) -> NDArray[np.uint8]:
-    frames: list[Frame] = [chain[0].frame for chain in chains]
-    dreamed = []
-    for depth in range(len(chains[0]) - 1):
-        session = engine.session([0] * len(chains))
-        shown = [replace(chain[depth], frame=frame) for chain, frame in zip(chains, frames, strict=True)]
-        questions = [
-            [*ask(step.frame, step.instruction, space.format(step.previous_action), form), *_given(step, space, form)]
-            for step in shown
-        ]
-        session.append(range(len(chains)), [encoder.encode(question) for question in questions])
-        frames = list(_write(engine, encoder, session))
-        dreamed.append(np.stack(frames))
-    return np.stack(dreamed, axis=1)
+def asked_to_dream(
+    step: Step, frame: Frame | None, space: ActionSpace, form: Format, *, imagined: bool = False
+) -> list[Segment]:
+    """Return what is said up to the image that the model is to write: the question, the step's thought and action."""
+    question = ask(frame, step.instruction, space.format(step.previous_action), form, imagined=imagined)
+    return [*question, *answer(step.thought, space.format(step.action), np.zeros(0, np.uint16), form)[:-2]]
 
 
-def _dream_in_one(
-    engine: Engine, encoder: SegmentEncoder, space: ActionSpace, form: Format, chains: Sequence[Chain]
-) -> NDArray[np.uint8]:
-    session = engine.session([0] * len(chains))
-    rows = range(len(chains))
-    dreamed: list[NDArray[np.uint8]] = []
-    for depth in range(len(chains[0]) - 1):
-        sequences = []
-        for row, chain in zip(rows, chains, strict=True):
-            step = chain[depth]
-            frame = step.frame if not depth else dreamed[-1][row] if form.read_back == "pixels" else None
-            previous = space.format(step.previous_action)
-            segments = [*ask(frame, step.instruction, previous, form, imagined=depth > 0), *_given(step, space, form)]
-            sequences.append(encoder.encode(segments, start=session.next_position(row), begin=not depth))
-        session.append(rows, sequences)
-        dreamed.append(_write(engine, encoder, session))
-    return np.stack(dreamed, axis=1)
+class _Dreamer:
+    """Dreams along chains.
 
+    Attributes:
+        passes: the decoder's passes for each image of each batch so far.
+    """
 
-def _given(step: Step, space: ActionSpace, form: Format) -> list[Any]:
-    """Return the model's turn up to the image that it is to write."""
-    codes = np.zeros(0, np.uint16)
-    return answer(step.thought, space.format(step.action), codes, form)[:-2]
+    def __init__(
+        self, engine: Engine, encoder: SegmentEncoder, space: ActionSpace, form: Format, config: ImaginationConfig
+    ) -> None:
+        self.passes: list[NDArray[np.int64]] = []
+        self._engine, self._encoder, self._space, self._form = engine, encoder, space, form
+        self._config = config
 
+    def fresh(self, chains: Sequence[Chain]) -> Frames:
+        """Return the dreams [chains, depth, …], each in a conversation of its own."""
+        frames = np.stack([chain.steps[0].frame for chain in chains])
+        dreamed = []
+        for depth in range(chains[0].depth):
+            session = self._engine.session([0] * len(chains))
+            shown = [replace(chain.steps[depth], frame=frame) for chain, frame in zip(chains, frames, strict=True)]
+            turns = [asked_to_dream(step, step.frame, self._space, self._form) for step in shown]
+            session.append(range(len(chains)), [self._encoder.encode(turn) for turn in turns])
+            frames = self._write(session, frames)
+            dreamed.append(frames)
+        return np.stack(dreamed, axis=1)
 
-def _write(engine: Engine, encoder: SegmentEncoder, session: Session) -> NDArray[np.uint8]:
-    rows = range(len(session))
-    session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
-    codes = session.write_image(rows, GREEDY).codes
-    session.append(rows, [encoder.close_image(session.next_position(row)) for row in rows])
-    return engine.decode_images(codes)
+    def in_one(self, chains: Sequence[Chain]) -> Frames:
+        """Return the dreams [chains, depth, …], all of a chain in one conversation."""
+        session = self._engine.session([0] * len(chains))
+        frames = np.stack([chain.steps[0].frame for chain in chains])
+        dreamed: list[Frames] = []
+        for depth in range(chains[0].depth):
+            sequences = []
+            for row, chain in enumerate(chains):
+                frame = frames[row] if not depth or self._form.read_back == "pixels" else None
+                turn = asked_to_dream(chain.steps[depth], frame, self._space, self._form, imagined=depth > 0)
+                sequences.append(self._encoder.encode(turn, start=session.next_position(row), begin=not depth))
+            session.append(range(len(chains)), sequences)
+            frames = self._write(session, frames)
+            dreamed.append(frames)
+        return np.stack(dreamed, axis=1)
+
+    def _write(self, session: Session, before: Frames) -> Frames:
+        """Let each row write its dream; the codes of the frames `before` are the first guesses."""
+        rows, encoder, config = range(len(session)), self._encoder, self._config
+        session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
+        guessing = self._engine.guessing_for(len(rows), sure=config.sure_entropy)
+        if config.lead is not None:
+            guessing = Guessing(codes=None, lead=config.lead, sure=config.sure_entropy)
+        written = session.write_image(rows, GREEDY, guessing, list(self._engine.encode_images(before)))
+        session.append(rows, [encoder.close_image(session.next_position(row)) for row in rows])
+        self.passes.append(written.passes)
+        return self._engine.decode_images(written.codes)

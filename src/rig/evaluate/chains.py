@@ -1,0 +1,96 @@
+"""Chains of actions to dream about, taken from episodes of evaluation worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rig.actions import Action
+from rig.actors import PolicyActor, build_policy
+from rig.annotators import REASONERS
+from rig.bundle import Bundle
+from rig.envs import Split, Task, World, make_world
+from rig.envs.rollout import Episode, play
+from rig.errors import RigError
+from rig.evaluate.config import ImaginationConfig
+from rig.policy import PolicyConfig
+from rig.records import Lineage, Step
+from rig.stages.base import episodes_in_turn
+from rig.stages.config import CollectConfig
+from rig.stages.s1_collect import teach
+from rig.teachers import TEACHERS
+
+Cells = Sequence[tuple[Task, str]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Chain:
+    """Consecutive steps of an episode.
+
+    Attributes:
+        steps: `depth` steps to dream, and one more that tells what came of the last.
+        episode: where they are from.
+        before: the episode's actions before them.
+    """
+
+    steps: Sequence[Step]
+    episode: Episode
+    before: tuple[Action, ...]
+
+    @property
+    def depth(self) -> int:
+        """The steps to dream."""
+        return len(self.steps) - 1
+
+
+def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
+    """Yield `chains` runs of `depth` + 1 consecutive steps, one per episode, cell after cell in turn.
+
+    One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
+
+    Raises:
+        RigError: the tasks' episodes are too short for that.
+    """
+    world, is_taught = make_world(bundle.environment), config.actions == "teacher"
+    cells = world.tasks.cells(config.tasks)
+    reasoner = REASONERS.get(config.reasoner)() if is_taught else None
+    episodes = _taught(world, cells, config) if is_taught else _played(world, cells, bundle, config)
+    made = 0
+    for index, (episode, steps) in enumerate(episodes):
+        if len(steps) <= config.depth:
+            continue
+        start = int(np.random.default_rng([episode.seed, index // len(cells)]).integers(len(steps) - config.depth))
+        some = steps[start : start + config.depth + 1]
+        if reasoner is not None:
+            thoughts = reasoner.reason(some)
+            some = [replace(step, thought=thought) for step, thought in zip(some, thoughts, strict=True)]
+        yield Chain(steps=some, episode=episode, before=tuple(step.action for step in steps[:start]))
+        made += 1
+        if made == config.chains:
+            return
+    raise RigError(f"these episodes hold {made} chains of {config.depth} steps; choose longer tasks or fewer chains")
+
+
+def _taught(world: World, cells: Cells, config: ImaginationConfig) -> Iterator[tuple[Episode, Sequence[Step]]]:
+    """Yield episodes of the teacher."""
+    teacher = TEACHERS.get(config.teacher)()
+    noisy = CollectConfig(environment=world.name, teacher=config.teacher, seed=1)
+    for number in range(config.chains):
+        for episode in episodes_in_turn(world, cells, Split[config.split.upper()], episodes=1, skip=number):
+            yield episode, teach(world, teacher, episode, noisy).steps
+
+
+def _played(
+    world: World, cells: Cells, bundle: Bundle, config: ImaginationConfig
+) -> Iterator[tuple[Episode, Sequence[Step]]]:
+    """Yield episodes of the agent; as many are played side by side as a batch holds."""
+    actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form)))
+    lineage, batch = Lineage(stage="live", actor=config.agent), config.batch_size
+    rounds = max(1, min(batch, config.chains) // len(cells))
+    for first in range(0, config.chains, rounds):
+        together = episodes_in_turn(world, cells, Split[config.split.upper()], episodes=rounds, skip=first)
+        played = play(lambda: make_world(bundle.environment), actor, together, batch_size=batch, lineage=lineage)
+        steps = {one.episode: one.trajectory.steps for one in played}
+        yield from ((episode, steps[episode]) for episode in together)

@@ -1,0 +1,134 @@
+"""Images written many codes at once: by the written-out rule, over a network without a cache."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from engine_makers import CONFIG, ENCODER, close, conversation, make_engine, part, prefix
+
+from rig.dialogue import Kind, Role, TokenSequence
+from rig.engine import GREEDY, ONE_BY_ONE, Guessing
+from rig.engine.guessing import Grid
+from rig.errors import RigError
+from rig.model import pack
+
+torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
+
+WIDTH = CONFIG.vq.grid
+COUNT = CONFIG.vq.num_tokens
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return make_engine()
+
+
+def opened(seed):
+    """A conversation up to where an image is to be written."""
+    tokens = prefix(conversation(seed))
+    mark = ENCODER.open_image(int(tokens.positions[-1]) + 1)
+    return joined(tokens, mark)
+
+
+def joined(*parts):
+    fields = {
+        name: np.concatenate([getattr(one, name) for one in parts])
+        for name in ("ids", "kinds", "roles", "targets", "positions")
+    }
+    return TokenSequence(**fields, frames=tuple(frame for one in parts for frame in one.frames))
+
+
+def with_codes(tokens, codes):
+    """The conversation with an image in it."""
+    positions = int(tokens.positions[-1]) + 1 + np.arange(len(codes))
+    image = TokenSequence(
+        ids=codes.astype(tokens.ids.dtype),
+        kinds=np.full(len(codes), Kind.CODE, tokens.kinds.dtype),
+        roles=np.full(len(codes), Role.IMAGE, tokens.roles.dtype),
+        targets=np.ones(len(codes), tokens.targets.dtype),
+        positions=positions.astype(tokens.positions.dtype),
+        frames=(),
+    )
+    return joined(replace(tokens, targets=np.zeros_like(tokens.targets)), image)
+
+
+def predicted(engine, tokens, codes):
+    """What the network would write at every place of an image that stands as `codes`: codes and entropies."""
+    with torch.inference_mode():
+        logits = engine.model(pack([with_codes(tokens, codes)])).code_logits[-COUNT:].double()
+    chances = logits.softmax(-1)
+    return logits.argmax(-1).numpy(), -(chances * chances.log()).sum(-1).numpy()
+
+
+def by_the_rule(engine, tokens, draft, guessing):
+    """The image and the passes that the rule gives, place by place."""
+    codes, written, passes = draft.astype(np.int64), np.zeros(COUNT, bool), 0
+    lead = WIDTH if guessing.lead is None else guessing.lead
+    while not written.all():
+        new, doubts = predicted(engine, tokens, codes)
+        right = written.copy()
+        for place in range(COUNT):
+            row, column = divmod(place, WIDTH)
+            below = [(r, c) for r in range(row) for c in range(WIDTH) if c <= column + lead]
+            needed = [*below, *((row, c) for c in range(column))]
+            if not written[place] and all(right[r * WIDTH + c] for r, c in needed):
+                right[place] = new[place] == codes[place]
+                written[place], codes[place] = True, new[place]
+        unsure = ~written
+        codes[unsure] = new[unsure]
+        written |= doubts < guessing.sure
+        passes += 1
+    return codes, passes
+
+
+@pytest.mark.parametrize("lead", [0, 1, 2, 3, None])
+@pytest.mark.parametrize("sure", [0.0, 1.5, 2.5, 99.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_images_are_those_of_the_rule(engine, seed, lead, sure):
+    tokens, draft = opened(seed), np.random.default_rng(seed).integers(0, 40, COUNT).astype(np.uint16)
+    guessing = Guessing(codes=None, lead=lead, sure=sure)
+    session = engine.session([0])
+    session.append([0], [tokens])
+    written = session.write_image([0], GREEDY, guessing, [draft])
+    codes, passes = by_the_rule(engine, tokens, draft, guessing)
+    np.testing.assert_array_equal(written.codes[0], codes)
+    assert written.passes[0] == passes
+    fresh = engine.session([0])
+    fresh.append([0], [part(with_codes(tokens, codes), 0, len(tokens) + COUNT)])
+    close(session.next_token_logits([0]), fresh.next_token_logits([0]))
+
+
+def test_a_whole_row_of_lead_is_exact_and_less_is_faster(engine):
+    def passes(guessing):
+        session = engine.session([0])
+        session.append([0], [opened(0)])
+        written = session.write_image([0], GREEDY, guessing)
+        return written.codes.tolist(), int(written.passes[0])
+
+    exact, many = passes(ONE_BY_ONE)
+    assert many == COUNT
+    assert passes(Guessing(codes=None, lead=WIDTH - 1))[0] == exact
+    for lead in (0, 1):
+        found, few = passes(Guessing(codes=None, lead=lead))
+        assert few <= WIDTH + (WIDTH - 1) * (lead + 1), "no slower than rows that grow side by side"
+        assert found != exact
+    assert passes(Guessing(codes=None, sure=99.0))[1] == 1
+
+
+@pytest.mark.parametrize("stride", [1, 3, 4, 16])
+@pytest.mark.parametrize("guessing", [ONE_BY_ONE, Guessing(lead=0), Guessing(lead=2), Guessing(sure=1.0)])
+def test_every_pass_writes_what_it_is_sure_of(stride, guessing):
+    """Also where no guess is right and nothing is sure."""
+    grid, found = Grid(WIDTH, stride, guessing), 0
+    while found < COUNT:
+        doubts = np.full(COUNT - found, 2.0, np.float32)
+        grid.extend(found, np.zeros(max(0, COUNT - found - stride), bool), doubts)
+        assert grid.found >= min(COUNT, found + stride)
+        found = grid.found
+
+
+def test_impossible_guessing_is_named():
+    for wrong in ({"codes": -1}, {"lead": -1}, {"sure": -0.1}):
+        with pytest.raises(RigError, match=f"{next(iter(wrong))}=-"):
+            Guessing(**wrong)
