@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rig.bench.decode import JOBS, DecodeBench, bench_decode, copy_bandwidth
+from rig.bench.dreams import DreamBench, bench_dreams
 from rig.bench.janus import expressible
 from rig.bench.policy import PolicyBench, bench_policy
 from rig.errors import RigError
@@ -78,6 +79,24 @@ def test_decisions_are_counted_over_worlds(made):
         assert entry["decisions_per_second"] > 0
         assert 0 < entry["world_share"] < 1
     assert entries[0]["faster_than_first"] == 1
+
+
+@pytest.mark.parametrize("agent", [True, False])
+def test_ways_to_dream_are_timed_beside_each_other(made, agent):
+    how = {"agent": str(made.agent)} if agent else {"preset": "debug"}
+    found = bench_dreams(DreamBench(**how, batches=(1, 20), leads=(0,), rounds=2, dtype="float32"))
+    ways = ["code by code", "exact, guessed", "diagonal, lead 0", "where sure, 0.1 nats", "one pass"]
+    expected = {1: [w for w in ways if agent or "sure" not in w]}
+    expected[20] = [way for way in expected[1] if "exact" not in way]
+    assert [(e["batch"], e["way"]) for e in found["entries"]] == [(n, w) for n, some in expected.items() for w in some]
+    for entry in found["entries"]:
+        assert entry["dreams_per_second"] == pytest.approx(entry["batch"] / entry["seconds"]["median"])
+        if entry["way"] in ("code by code", "exact, guessed"):
+            assert entry["same_codes"] == 1
+        limits = {"code by code": (81, 81), "diagonal, lead 0": (1, 17), "one pass": (1, 1)}
+        low, high = limits.get(entry["way"], (1, 81))
+        assert low <= entry["passes"] <= high
+    json.dumps(found)
 
 
 def test_dreams_of_an_agent_without_dreams_are_refused(made, monkeypatch):

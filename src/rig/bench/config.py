@@ -46,6 +46,30 @@ class DecodeBench:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DreamBench:
+    """What is measured of dreaming.
+
+    Attributes:
+        agent: folder of a trained agent, which dreams of validation states; where empty, random weights of `preset`
+            dream of noise, which tells what a pass takes and not how many are needed.
+        preset: the network's sizes where there is no agent.
+        batches: dreams at once.
+        leads: of diagonal decoding.
+        sure_entropy: as in `rig eval`.
+        rounds: counted rounds; each way runs once in each.
+        dtype: what the network computes in.
+    """
+
+    agent: str = ""
+    preset: str = "small"
+    batches: tuple[int, ...] = (1, 16, 64)
+    leads: tuple[int, ...] = (1, 0)
+    sure_entropy: float = 0.1
+    rounds: int = 3
+    dtype: Dtype = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyBench:
     """What is measured of decisions.
 

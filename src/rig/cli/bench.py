@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rig.bench.config import DecodeBench, PolicyBench, TrainBench
+from rig.bench.config import DecodeBench, DreamBench, PolicyBench, TrainBench
 from rig.cli.flags import Flags
 
 
@@ -27,6 +27,36 @@ class BenchDecode(Flags, DecodeBench):
         text = table(header, [_decode_row(entry) for entry in found["entries"]])
         where = f"{found['preset']}, {found['device']}, {found['dtype']}, {found['threads']} threads"
         return {"text": f"{where}\n{text}", **found, "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchDreams(Flags, DreamBench):
+    """Time the ways to write a dream, side by side: code by code, exactly with guesses, diagonally, and where sure.
+
+    Example: rig bench dreams --agent checkpoints/rig-crafter-small --batches 1 16 --rounds 3
+    """
+
+    def run(self) -> dict[str, Any]:
+        """Measure."""
+        from rig.bench.dreams import bench_dreams
+        from rig.cli.tables import table
+        from rig.provenance import provenance
+
+        found = bench_dreams(self.part(DreamBench))
+        rows = [
+            [
+                entry["batch"],
+                entry["way"],
+                f"{entry['passes']:.1f}",
+                f"{entry['dreams_per_second']:.2f}",
+                f"{entry['faster']['median']:.2f}",
+                f"{entry['same_codes']:.3f}",
+            ]
+            for entry in found["entries"]
+        ]
+        header = ["at once", "way", "passes", "dreams/s", "× code by code", "same codes"]
+        where = f"{found['dreamer']}, {found['device']}, {found['dtype']}, {found['threads']} threads"
+        return {"text": f"{where}\n{table(header, rows)}", **found, "provenance": provenance()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ VERBS = {
     "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
     "bench decode": ("rig.cli.bench:BenchDecode", "time writing beside transformers' modules"),
     "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
+    "bench dreams": ("rig.cli.bench:BenchDreams", "time the ways to write a dream"),
     "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
     "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
 }

@@ -1,0 +1,124 @@
+"""`rig bench dreams`: what the ways to write an image take, side by side, over the same weights and contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import inf
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rig.bench.config import DreamBench
+from rig.bench.timing import Timing, ratio, side_by_side
+from rig.bundle import Bundle, running_dtype
+from rig.dialogue import ReadImage, Role, Segment, SegmentEncoder, Text, train_bpe
+from rig.engine import GREEDY, ONE_BY_ONE, Engine, Guessing, Session, WrittenImages
+from rig.evaluate.chains import real_chains
+from rig.evaluate.config import ImaginationConfig
+from rig.evaluate.imagination import asked_to_dream
+from rig.model import PRESETS, RIG, best_device
+from rig.records import Codes
+
+_PLAIN = "code by code"
+_PROMPT_TOKENS = 150
+
+
+class _Scene:
+    """Where dreams begin: rows that hold what comes before an image, and the codes of the frames that they show."""
+
+    def __init__(self, engine: Engine, session: Session, drafts: Sequence[Codes]) -> None:
+        self.engine, self.written = engine, dict[str, WrittenImages]()
+        self._session, self._drafts, self._rows = session, drafts, range(len(session))
+        self._lengths = [session.length(row) for row in self._rows]
+        session.next_token_logits(self._rows)
+
+    def dream(self, way: str, guessing: Guessing) -> None:
+        """Write every row's image, and forget it."""
+        self.written[way] = self._session.write_image(self._rows, GREEDY, guessing, self._drafts)
+        for row, length in zip(self._rows, self._lengths, strict=True):
+            self._session.rewind(row, length)
+
+
+def bench_dreams(config: DreamBench) -> dict[str, Any]:
+    """Run the benchmark; return one entry per batch and way.
+
+    Raises:
+        CheckpointError: the agent cannot be loaded.
+    """
+    bundle = Bundle.load(config.agent).for_running(config.dtype) if config.agent else None
+    model = bundle.model if bundle else _random(config)
+    entries = []
+    for batch in config.batches:
+        scene = _of_agent(bundle, config.agent, batch) if bundle else _of_noise(model, batch)
+        ways = _ways(scene.engine, config, batch)
+        contenders = {way: partial(scene.dream, way, guessing) for way, guessing in ways.items()}
+        timings = side_by_side(contenders, rounds=config.rounds, name=f"{batch} dreams")
+        entries += [_entry(scene, way, timings) for way in ways]
+    return {
+        "dreamer": config.agent or f"{config.preset}, random weights",
+        **model.runs_in,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "entries": entries,
+    }
+
+
+def _ways(engine: Engine, config: DreamBench, batch: int) -> dict[str, Guessing]:
+    """Return the ways by name; several may come to the same where a network writes a stride."""
+    ways = {_PLAIN: ONE_BY_ONE}
+    if engine.guessing_for(batch) != ONE_BY_ONE:
+        ways["exact, guessed"] = engine.guessing_for(batch)
+    for lead in config.leads:
+        ways[f"diagonal, lead {lead}"] = Guessing(codes=None, lead=lead)
+    if config.agent:
+        ways[f"where sure, {config.sure_entropy:g} nats"] = engine.guessing_for(batch, sure=config.sure_entropy)
+    return {**ways, "one pass": Guessing(codes=None, sure=inf)}
+
+
+def _entry(scene: _Scene, way: str, timings: dict[str, Timing]) -> dict[str, Any]:
+    timing, written = timings[way], scene.written[way]
+    batch = len(written.codes)
+    return {
+        "batch": batch,
+        "way": way,
+        "passes": float(written.passes.mean()),
+        "seconds": timing.to_json(),
+        "dreams_per_second": batch / timing.median,
+        "faster": ratio(timing, timings[_PLAIN]),
+        "same_codes": float((written.codes == scene.written[_PLAIN].codes).mean()),
+    }
+
+
+def _of_agent(bundle: Bundle, agent: str, batch: int) -> _Scene:
+    wanted = ImaginationConfig(agent=agent, chains=batch, depth=1, split="validation")
+    steps = [chain.steps[0] for chain in real_chains(bundle, wanted)]
+    asked = [asked_to_dream(step, step.frame, bundle.space, bundle.form) for step in steps]
+    return _begun(bundle.model, bundle.encoder, asked, np.stack([step.frame for step in steps]))
+
+
+def _of_noise(model: RIG, batch: int) -> _Scene:
+    side = model.config.vision.image_size
+    frames = np.random.default_rng(0).integers(0, 256, (batch, side, side, 3), np.uint8)
+    encoder = SegmentEncoder(train_bpe([], vocabulary_size=300), model.config.layout)
+    text = Text(text="x" * _PROMPT_TOKENS, role=Role.PROMPT)
+    return _begun(model, encoder, [[ReadImage(frame=frame), text] for frame in frames], frames)
+
+
+def _begun(model: RIG, encoder: SegmentEncoder, asked: Sequence[list[Segment]], frames: NDArray[np.uint8]) -> _Scene:
+    rows, questions = range(len(asked)), [encoder.encode(segments) for segments in asked]
+    room = model.config.layout.write_stride + model.config.layout.write_tokens
+    engine = Engine(model, capacity=max(map(len, questions)) + room)
+    session = engine.session([0] * len(rows))
+    session.append(rows, questions)
+    session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
+    return _Scene(engine, session, list(engine.encode_images(frames)))
+
+
+def _random(config: DreamBench) -> RIG:
+    device = best_device()
+    model = RIG(PRESETS.get(config.preset), seed=0)
+    model.place(device, running_dtype(config.dtype, device))
+    return model
