@@ -51,31 +51,30 @@ class Grid:
     Args:
         width: codes of a row of the image, and its rows.
         stride: how many codes ahead a token predicts.
-        guessing: how they are found.
+        lead: as in `Guessing`.
 
     Attributes:
         written: bool [width²].
     """
 
-    def __init__(self, width: int, stride: int, guessing: Guessing) -> None:
+    def __init__(self, width: int, stride: int, lead: int | None) -> None:
         self.written = np.zeros(width * width, np.bool_)
-        self._width, self._stride, self._sure = width, stride, guessing.sure
-        self._lead = width if guessing.lead is None else guessing.lead
+        self._width, self._stride = width, stride
+        self._lead = width if lead is None else lead
 
     @property
     def found(self) -> int:
         """How many codes are written one behind the other from the first on."""
         return len(self.written) if self.written.all() else int(self.written.argmin())
 
-    def extend(self, first: int, same: NDArray[np.bool_], doubts: NDArray[np.float32]) -> None:
-        """Have written what a pass has found.
+    def extend(self, first: int, stop: int, same: NDArray[np.bool_]) -> None:
+        """Have written what rests on nothing wrong.
 
         Args:
-            first: the first code that was not written; what the pass predicted begins with it.
-            same: of the codes from there on that stood in the row, those that stood as they were predicted.
-            doubts: float32 [predicted], the entropies.
+            first: the first code that was not written.
+            stop: behind the last that a pass predicted.
+            same: of the codes from `first` on that stood in the row, those that stood as they were predicted.
         """
-        stop = first + len(doubts)
         written = self.written.reshape(self._width, -1)
         right = np.where(written.all(1), self._width, written.argmin(1))  # right codes at the head of each row
         for row in range(first // self._width, -(-stop // self._width)):
@@ -86,7 +85,6 @@ class Grid:
                 stood = written[row, column] or (place - first < len(same) and same[place - first])
                 right[row] += right[row] == column and stood
                 written[row, column] = True
-        self.written[first:stop] |= doubts < self._sure
 
     def _is_founded(self, place: int, right: NDArray[np.int64]) -> bool:
         """Return whether all is right that a code is predicted from: up to `stride` before it, as far as the lead."""

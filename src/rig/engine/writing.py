@@ -84,7 +84,8 @@ class ImageWriting:
         self.codes = np.zeros(count, np.int64) if draft is None else draft.astype(np.int64)
         self.doubts = np.zeros(count, np.float32)
         self.found = self.passes = 0
-        self._grid = Grid(config.vq.grid, config.image_stride, guessing)
+        self._grid = Grid(config.vq.grid, config.image_stride, guessing.lead)
+        self._sure = guessing.sure
         self._stride, self._guesses = config.image_stride, count if guessing.codes is None else guessing.codes
         self._standing = 0  # codes that stand in the row as they are here
         self._begin = int(rows.lengths[row])
@@ -107,9 +108,14 @@ class ImageWriting:
         return self._stride == 1 and not self._guesses
 
     @property
+    def places(self) -> NDArray[np.int64]:
+        """Those of them that are not written yet."""
+        return self.found + np.flatnonzero(~self._grid.written[self.found : self.found + self.reach])
+
+    @property
     def numbers(self) -> NDArray[np.float64]:
-        """The uniform numbers at which those codes are drawn."""
-        return self._numbers[self.found : self.found + self.reach]
+        """The uniform numbers at which these are drawn."""
+        return self._numbers[self.places]
 
     @property
     def fresh(self) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
@@ -123,15 +129,14 @@ class ImageWriting:
         return len(self.codes) if self.is_done else self.found + self.reach - self._stride
 
     def take(self, predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
-        """Take what the last pass predicted: as written, or as new guesses."""
+        """Take what the last pass predicted at `places`: as written, or as new guesses."""
         self.passes += 1
-        first, end = self.found, self._end
-        window = slice(first, first + len(predicted))
+        first, end, places = self.found, self._end, self.places
         stood = self.codes[first : max(first, end)].copy()
-        open_ = ~self._grid.written[window]
-        self.codes[window][open_], self.doubts[window][open_] = predicted[open_], doubts[open_]
+        self.codes[places], self.doubts[places] = predicted, doubts
         same = self.codes[first : first + len(stood)] == stood
-        self._grid.extend(first, same, doubts)
+        self._grid.extend(first, first + self.reach, same)
+        self._grid.written[places[doubts < self._sure]] = True
         self.found = self._grid.found
         self._standing = end if same.all() else first + int(same.argmin())
 
@@ -177,8 +182,8 @@ def _write_text(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tup
 
 
 def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[ImageWriting, int]]) -> None:
-    counts = [writing.reach for writing, _ in some]
-    where = [at + offset for (_, at), count in zip(some, counts, strict=True) for offset in range(count)]
+    places = [writing.places for writing, _ in some]
+    where = [at + place - writing.found for (writing, at), each in zip(some, places, strict=True) for place in each]
     logits = rows.model.code_logits(_rows_of(hidden, where))
     tokens = draw(logits, sampler, np.concatenate([writing.numbers for writing, _ in some]))
     drawn, doubts = tokens.cpu().numpy(), entropy(logits).cpu().numpy()
@@ -187,7 +192,7 @@ def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[t
         for (writing, _), code, doubt in zip(some, drawn.tolist(), doubts.tolist(), strict=True):
             writing.take_next(code, doubt)
         return
-    ends = np.cumsum(counts)[:-1]
+    ends = np.cumsum([len(each) for each in places])[:-1]
     for (writing, _), codes, doubt in zip(some, np.split(drawn, ends), np.split(doubts, ends), strict=True):
         writing.take(codes, doubt)
     put_codes(rows, [writing for writing, _ in some])
