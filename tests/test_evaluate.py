@@ -21,7 +21,7 @@ from rig.evaluate import PSNR_CEILING, bootstrap_mean, embodied, wilson
 from rig.evaluate.chains import real_chains
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
-from rig.evaluate.imagination import dream_chains, evaluate_imagination, score_chains
+from rig.evaluate.imagination import Dreams, dream_chains, evaluate_imagination, score_chains, told_by_entropy
 from rig.evaluate.outcomes import action_agreement, outcomes_of
 from rig.policy import PolicyConfig
 from rig.records import NOISE, POLICY, Cost
@@ -311,6 +311,14 @@ def chains(bundle):
     return list(real_chains(bundle, DREAMS))
 
 
+def perfect(chains):
+    return as_dreams(truth_of(chains))
+
+
+def as_dreams(frames):
+    return Dreams(frames=frames, entropy=np.zeros(frames.shape[:2]), passes=np.ones(frames.shape[:2], np.int64))
+
+
 def truth_of(chains):
     return np.stack([np.stack([step.frame for step in chain.steps[1:]]) for chain in chains])
 
@@ -328,7 +336,7 @@ def test_chains_are_consecutive_steps_with_true_thoughts(bundle, chains):
 
 
 def test_perfect_dreams_score_one_at_every_horizon(bundle, chains):
-    scores = score_chains(bundle, chains, truth_of(chains), DREAMS)
+    scores = score_chains(bundle, chains, perfect(chains), DREAMS)
     assert [entry["steps"] for entry in scores["dream"]] == [1, 2, 3, 4, 5]
     for entry in scores["dream"]:
         assert entry["cells_right"] == {"value": 1, "low": 1, "high": 1, "n": 3}
@@ -340,7 +348,7 @@ def test_perfect_dreams_score_one_at_every_horizon(bundle, chains):
 def test_noise_scores_low_and_a_copy_gets_no_changed_cell_right(bundle, chains):
     truth = truth_of(chains)
     noise = np.random.default_rng(0).integers(0, 256, truth.shape, np.uint8)
-    scores = score_chains(bundle, chains, noise, DREAMS)
+    scores = score_chains(bundle, chains, as_dreams(noise), DREAMS)
     for dream, copy in zip(scores["dream"], scores["copy"], strict=True):
         assert dream["cells_right"]["value"] < 0.2 < copy["cells_right"]["value"] < 1
         assert dream["psnr"]["value"] < 10 < copy["psnr"]["value"]
@@ -350,10 +358,12 @@ def test_noise_scores_low_and_a_copy_gets_no_changed_cell_right(bundle, chains):
 
 def test_a_dream_of_change_where_nothing_changes_is_no_right_still(bundle, chains):
     still = [replace(chain, steps=[chain.steps[0]] * len(chain.steps)) for chain in chains]
-    assert score_chains(bundle, still, truth_of(still), DREAMS)["dream"][0]["stills_right"]["value"] == 1
+    assert score_chains(bundle, still, perfect(still), DREAMS)["dream"][0]["stills_right"]["value"] == 1
     moved = truth_of(still)
     moved[0, 0, :16, :16] = moved[0, 0, 48:64, 64:80]
-    scores = score_chains(bundle, [*still[:2], chains[2]], np.concatenate([moved[:2], truth_of(chains[2:])]), DREAMS)
+    scores = score_chains(
+        bundle, [*still[:2], chains[2]], as_dreams(np.concatenate([moved[:2], truth_of(chains[2:])])), DREAMS
+    )
     assert scores["dream"][0]["stills_right"] == scores["dream"][0]["stills_right"] | {"value": 0.5, "n": 2}
     assert scores["copy"][0]["stills_right"]["value"] == 1
 
@@ -381,13 +391,21 @@ def test_a_dream_agrees_with_its_action_or_with_another(bundle, chains):
             assert len({frame.tobytes() for frame in frames}) == len(frames)
     depth = next(depth for depth in range(DREAMS.depth) if all(len(some[depth]) > 1 for some in outcomes))
     possible = [some[depth] for some in outcomes]
-    perfect = action_agreement(truth[:, depth], possible)
-    assert perfect["action_agreement"]["value"] == 1
-    assert perfect["action_agreement_by_chance"] == pytest.approx(np.mean([1 / len(some) for some in possible]))
+    own = action_agreement(truth[:, depth], possible)
+    assert own["action_agreement"]["value"] == 1
+    assert own["action_agreement_by_chance"] == pytest.approx(np.mean([1 / len(some) for some in possible]))
     other = action_agreement(np.stack([some[-1] for some in possible]), possible)
     assert other["action_agreement"]["value"] == 0
     nothing = action_agreement(truth[:, depth], [some[:1] for some in possible])
     assert nothing == {"action_agreement": None, "action_agreement_by_chance": None}
+
+
+def test_entropy_tells_wrong_dreams_where_it_is_higher():
+    entropy, right = np.array([0.1, 0.2, 0.3, 0.4]), np.array([True, False, True, False])
+    told = told_by_entropy(entropy, right)
+    assert told == {"entropy_right": pytest.approx(0.2), "entropy_wrong": pytest.approx(0.3), "entropy_tells": 0.75}
+    assert told_by_entropy(np.ones(4), right)["entropy_tells"] == 0.5
+    assert told_by_entropy(entropy, np.ones(4, bool))["entropy_tells"] is None
 
 
 def test_an_episode_that_does_not_replay_is_named(bundle, chains):
@@ -399,7 +417,7 @@ def test_an_episode_that_does_not_replay_is_named(bundle, chains):
 def test_one_wrong_cell_costs_its_share(bundle, chains):
     dreams = truth_of(chains)
     dreams[0, 0, :16, :16] = dreams[0, 0, 48:64, 64:80]  # the player's picture in the corner
-    scores = score_chains(bundle, chains, dreams, DREAMS)["dream"]
+    scores = score_chains(bundle, chains, as_dreams(dreams), DREAMS)["dream"]
     assert scores[0]["cells_right"]["value"] == pytest.approx(1 - 1 / 81 / 3)
     assert scores[1]["cells_right"]["value"] == 1
 
@@ -421,11 +439,11 @@ def test_an_agents_dreams_are_scored_and_kept(made, tmp_path):
 def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
     config = replace(DREAMS, depth=2)
     short = [replace(chain, steps=chain.steps[:3]) for chain in chains[:2]]
-    fresh, _ = dream_chains(bundle, short, config)
-    whole, _ = dream_chains(bundle, short, replace(config, context="lookahead"))
+    fresh = dream_chains(bundle, short, config).frames
+    whole = dream_chains(bundle, short, replace(config, context="lookahead")).frames
     assert fresh.shape == (2, 2, 144, 144, 3)
     assert np.array_equal(fresh[:, 0], whole[:, 0])
-    assert np.array_equal(fresh[:1], dream_chains(bundle, short[:1], config)[0])
+    assert np.array_equal(fresh[:1], dream_chains(bundle, short[:1], config).frames)
 
 
 @pytest.mark.parametrize("context", ["fresh", "lookahead"])
@@ -434,8 +452,8 @@ def test_a_dream_sees_nothing_of_what_really_came(bundle, chains, context):
     chain = replace(chains[0], steps=chains[0].steps[:3])
     hidden = [replace(step, frame=np.zeros_like(step.frame)) for step in chain.steps[1:]]
     blind = replace(chain, steps=[chain.steps[0], *hidden])
-    (seen, _), (unseen, _) = (dream_chains(bundle, [one], config) for one in (chain, blind))
-    assert np.array_equal(seen, unseen)
+    seen, unseen = (dream_chains(bundle, [one], config) for one in (chain, blind))
+    assert np.array_equal(seen.frames, unseen.frames)
 
 
 def test_dreams_that_cannot_be_scored_are_named(made, bundle, tmp_path):

@@ -10,7 +10,7 @@ copy of the frame the chain began with (a dream must be better than that).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,30 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     if not bundle.form.dream:
         raise RigError(f"{config.agent} was trained without dreams; there is nothing to score")
     chains = list(real_chains(bundle, config))
-    dreams, passes = dream_chains(bundle, chains, config)
+    dreams = dream_chains(bundle, chains, config)
     outcomes = outcomes_of(make_world(bundle.environment), chains)
-    scores = score_chains(bundle, chains, dreams, config, outcomes) | {"passes": passes}
+    scores = score_chains(bundle, chains, dreams, config, outcomes)
     write_json(out / "imagination.json", scores)
     return scores
 
 
-def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationConfig) -> tuple[Frames, float]:
-    """Return the dreamed frames, uint8 [chains, depth, H, W, 3], and the decoder's passes that one took on average."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dreams:
+    """What was dreamed of chains.
+
+    Attributes:
+        frames: uint8 [chains, depth, H, W, 3].
+        entropy: float32 [chains, depth], nats per code; see `WrittenImages`.
+        passes: int64 [chains, depth]: how often the decoder ran for each.
+    """
+
+    frames: Frames
+    entropy: NDArray[np.float32]
+    passes: NDArray[np.int64]
+
+
+def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationConfig) -> Dreams:
+    """Return the agent's dreams of the chains."""
     form = replace(bundle.form, read_back=config.read_back)
     encoder, space = bundle.encoder, bundle.space
     capacity = PolicyConfig(form=form, dreams=config.depth).capacity(encoder, bundle.space)
@@ -69,7 +84,11 @@ def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationCon
         dream(chains[start : start + config.batch_size])
         for start in tqdm(range(0, len(chains), config.batch_size), desc="dream", unit="batch")
     ]
-    return _as_the_world_draws(np.concatenate(parts), chains), float(np.concatenate(dreamer.passes).mean())
+    return Dreams(
+        frames=_as_the_world_draws(np.concatenate([part.frames for part in parts]), chains),
+        entropy=np.concatenate([part.entropy for part in parts]),
+        passes=np.concatenate([part.passes for part in parts]),
+    )
 
 
 def _as_the_world_draws(frames: Frames, chains: Sequence[Chain]) -> Frames:
@@ -81,7 +100,7 @@ def _as_the_world_draws(frames: Frames, chains: Sequence[Chain]) -> Frames:
 def score_chains(
     bundle: Bundle,
     chains: Sequence[Chain],
-    dreams: Frames,
+    dreams: Dreams,
     config: ImaginationConfig,
     outcomes: Sequence[Sequence[Outcomes]] | None = None,
 ) -> dict[str, Any]:
@@ -90,7 +109,7 @@ def score_chains(
     Args:
         bundle: whose dreams they are.
         chains: what they are about.
-        dreams: uint8 [chains, depth, H, W, 3].
+        dreams: what was dreamed of them.
         config: how they came about.
         outcomes: what could have come of each step; without them agreement with actions is not scored.
     """
@@ -105,8 +124,9 @@ def score_chains(
         "provenance": provenance(),
         "runs_in": bundle.model.runs_in,
         "chains": len(chains),
+        "passes": float(dreams.passes.mean()),
         "noise_actions": float(np.mean([step.actor == NOISE for chain in chains for step in chain.steps[:-1]])),
-        "dream": [judge.scores(dreams[:, k], truth[:, k], k) for k in range(config.depth)],
+        "dream": [judge.scores(dreams.frames[:, k], truth[:, k], k, dreams.entropy[:, k]) for k in range(config.depth)],
         "tokenizer": [judge.scores(rebuilt[:, k], truth[:, k], k) for k in range(config.depth)],
         "copy": [judge.scores(copies[:, k], truth[:, k], k) for k in range(config.depth)],
     }
@@ -122,7 +142,9 @@ class _Judge:
         make = CELL_READERS.find(environment)
         self._reader = make() if make else None
 
-    def scores(self, frames: Frames, truth: Frames, depth: int) -> dict[str, Any]:
+    def scores(
+        self, frames: Frames, truth: Frames, depth: int, entropy: NDArray[np.float32] | None = None
+    ) -> dict[str, Any]:
         """Return PSNR, SSIM, Fréchet distance, agreement with actions, and the share of cells right at `depth` + 1."""
         pairs = pair_scores(frames, truth)
         frechet = frechet_score(frames, truth)
@@ -135,12 +157,13 @@ class _Judge:
         }
         if self._outcomes is not None:
             values |= action_agreement(frames, [some[depth] for some in self._outcomes])
-        return values | (self._cells(frames, depth) if self._reader else {})
+        return values | (self._cells(frames, depth, entropy) if self._reader else {})
 
-    def _cells(self, frames: Frames, depth: int) -> dict[str, Any]:
+    def _cells(self, frames: Frames, depth: int, entropy: NDArray[np.float32] | None) -> dict[str, Any]:
         """Return the share of all cells read as the engine has them, and of the cells that changed since the start.
 
-        Where no cell has changed: in what share of these chains the dream has none changed either.
+        Where no cell has changed: in what share of these chains the dream has none changed either. Where the entropy of
+        frames is given: how it tells those with a wrong cell.
         """
         assert self._reader is not None
         after = [chain.steps[depth + 1].privileged for chain in self._chains]
@@ -154,6 +177,7 @@ class _Judge:
             "cells_right": asdict(bootstrap_mean(right.mean(axis=(1, 2)))),
             "changed_cells_right": asdict(bootstrap_mean(shares)) if shares else None,
             "stills_right": asdict(bootstrap_mean(stills)) if stills else None,
+            **({} if entropy is None else told_by_entropy(entropy, right.all(axis=(1, 2)))),
         }
 
 
@@ -165,38 +189,48 @@ def asked_to_dream(
     return [*question, *answer(step.thought, space.format(step.action), np.zeros(0, np.uint16), form)[:-2]]
 
 
-class _Dreamer:
-    """Dreams along chains.
+def told_by_entropy(entropy: NDArray[np.float32], right: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the mean entropy of dreams [n] that are right and of those that are not, and how well it tells them apart.
 
-    Attributes:
-        passes: the decoder's passes for each image of each batch so far.
+    Returns:
+        "entropy_right", "entropy_wrong", and "entropy_tells": in what share of all pairs of a right dream and a wrong
+        one the wrong one has the higher entropy; None where there are none of a kind.
     """
+    good, bad = entropy[right], entropy[~right]
+    tells = None
+    if len(good) and len(bad):
+        tells = float(((bad[:, None] > good) + 0.5 * (bad[:, None] == good)).mean())
+    means = (float(some.mean()) if len(some) else None for some in (good, bad))
+    return dict(zip(("entropy_right", "entropy_wrong"), means, strict=True)) | {"entropy_tells": tells}
+
+
+class _Dreamer:
+    """Dreams along chains."""
 
     def __init__(
         self, engine: Engine, encoder: SegmentEncoder, space: ActionSpace, form: Format, config: ImaginationConfig
     ) -> None:
-        self.passes: list[NDArray[np.int64]] = []
         self._engine, self._encoder, self._space, self._form = engine, encoder, space, form
         self._config = config
 
-    def fresh(self, chains: Sequence[Chain]) -> Frames:
-        """Return the dreams [chains, depth, …], each in a conversation of its own."""
+    def fresh(self, chains: Sequence[Chain]) -> Dreams:
+        """Return the dreams, each in a conversation of its own."""
         frames = np.stack([chain.steps[0].frame for chain in chains])
-        dreamed = []
+        dreamed: list[Dreams] = []
         for depth in range(chains[0].depth):
             session = self._engine.session([0] * len(chains))
             shown = [replace(chain.steps[depth], frame=frame) for chain, frame in zip(chains, frames, strict=True)]
             turns = [asked_to_dream(step, step.frame, self._space, self._form) for step in shown]
             session.append(range(len(chains)), [self._encoder.encode(turn) for turn in turns])
-            frames = self._write(session, frames)
-            dreamed.append(frames)
-        return np.stack(dreamed, axis=1)
+            dreamed.append(self._write(session, frames))
+            frames = dreamed[-1].frames
+        return _stacked(dreamed)
 
-    def in_one(self, chains: Sequence[Chain]) -> Frames:
-        """Return the dreams [chains, depth, …], all of a chain in one conversation."""
+    def in_one(self, chains: Sequence[Chain]) -> Dreams:
+        """Return the dreams, all of a chain in one conversation."""
         session = self._engine.session([0] * len(chains))
         frames = np.stack([chain.steps[0].frame for chain in chains])
-        dreamed: list[Frames] = []
+        dreamed: list[Dreams] = []
         for depth in range(chains[0].depth):
             sequences = []
             for row, chain in enumerate(chains):
@@ -204,12 +238,12 @@ class _Dreamer:
                 turn = asked_to_dream(chain.steps[depth], frame, self._space, self._form, imagined=depth > 0)
                 sequences.append(self._encoder.encode(turn, start=session.next_position(row), begin=not depth))
             session.append(range(len(chains)), sequences)
-            frames = self._write(session, frames)
-            dreamed.append(frames)
-        return np.stack(dreamed, axis=1)
+            dreamed.append(self._write(session, frames))
+            frames = dreamed[-1].frames
+        return _stacked(dreamed)
 
-    def _write(self, session: Session, before: Frames) -> Frames:
-        """Let each row write its dream; the codes of the frames `before` are the first guesses."""
+    def _write(self, session: Session, before: Frames) -> Dreams:
+        """Let each row write one dream; the codes of the frames `before` are the first guesses."""
         rows, encoder, config = range(len(session)), self._encoder, self._config
         session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
         guessing = self._engine.guessing_for(len(rows), sure=config.sure_entropy)
@@ -217,5 +251,13 @@ class _Dreamer:
             guessing = Guessing(codes=None, lead=config.lead, sure=config.sure_entropy)
         written = session.write_image(rows, GREEDY, guessing, list(self._engine.encode_images(before)))
         session.append(rows, [encoder.close_image(session.next_position(row)) for row in rows])
-        self.passes.append(written.passes)
-        return self._engine.decode_images(written.codes)
+        frames = self._engine.decode_images(written.codes)
+        return Dreams(frames=frames, entropy=written.entropy, passes=written.passes)
+
+
+def _stacked(dreamed: Sequence[Dreams]) -> Dreams:
+    """Return what was dreamed at each depth as one."""
+    frames, entropy, passes = (
+        np.stack([getattr(dreams, name) for dreams in dreamed], axis=1) for name in ("frames", "entropy", "passes")
+    )
+    return Dreams(frames=frames, entropy=entropy, passes=passes)
