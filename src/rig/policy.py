@@ -66,7 +66,7 @@ class PolicyConfig:
     form: Format = field(default_factory=Format)
     dreams: int = 0
     stop_entropy: float | None = None
-    sure_entropy: float = 0.1
+    sure_entropy: float = 0.0
     thought_tokens: int = 96
     text: Sampler = field(default_factory=lambda: Sampler(temperature=0.5))
     image: Sampler = GREEDY

@@ -25,8 +25,8 @@ class EmbodiedConfig:
         split: "evaluation" for numbers; "validation" for tuning.
         dreams: n of the lookahead; 0 acts at once.
         stop_entropy: dream no further than a dream whose entropy, in nats per code, is above this; None dreams all n.
-        sure_entropy: write a code of a dream at once where its entropy, in nats, is below this, which takes few passes;
-            0 writes a dream exactly as one code after the other.
+        sure_entropy: write a code of a dream at once where its entropy, in nats, is below this, which takes few passes
+            (0.1 is a good choice); 0 writes a dream exactly as one code after the other.
         read_back: how dreams are read: "pixels" or "codes".
         true_dreams: put what would really come in the place of every dream: the bound on what better dreams could
             bring. The agent is then told what no agent knows, so such a score is none of its own.
@@ -46,7 +46,7 @@ class EmbodiedConfig:
     split: Literal["evaluation", "validation"] = "evaluation"
     dreams: int = 0
     stop_entropy: float | None = None
-    sure_entropy: float = 0.1
+    sure_entropy: float = 0.0
     read_back: Literal["pixels", "codes"] = "pixels"
     true_dreams: bool = False
     thought_tokens: int = 96
@@ -86,7 +86,7 @@ class ImaginationConfig:
     depth: int = 5
     actions: Literal["teacher", "agent"] = "teacher"
     context: Literal["fresh", "lookahead"] = "fresh"
-    sure_entropy: float = 0.1
+    sure_entropy: float = 0.0
     lead: int | None = None
     read_back: Literal["pixels", "codes"] = "pixels"
     split: Literal["evaluation", "validation"] = "evaluation"
