@@ -92,6 +92,7 @@ def test_two_processes_learn_what_one_learns(made, alone, tmp_path, parallel):
     )
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "run", alone, exactly=parallel == "ddp")
+    assert len(list((made.data / "pixels").glob("*.npy"))) == 1, "both have their frames from there"
     assert sorted(path.name for path in (tmp_path / "run" / "previews").iterdir()) == [
         "step-000004.png",
         "step-000006.png",

@@ -22,6 +22,7 @@ from rig.model import PRESETS, RIG, best_device, pack
 from rig.model.parts import add_lora, freeze
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
+from rig.train import ranks
 from rig.train.config import AgentTraining, DataPart, Execution, Style
 from rig.train.conversations import Conversations, Source
 from rig.train.loop import Trainer
@@ -173,13 +174,13 @@ def _compose_terms(model: RIG, tokenizer: TextTokenizer) -> None:
 
 
 def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:
-    """Return the parts with their frames in memory, which they share, and with their codes where they are dreamed."""
+    """Return the parts with their frames, which they and all processes share, and with codes where they are dreamed."""
     datasets = [Dataset(part.data).fraction(part.fraction) for part in config.parts]
     first = datasets[0]
     for dataset in datasets:
         if dataset.info.action_space != first.info.action_space:
             raise RigError(f"{first.path} and {dataset.path} have different action spaces")
-    bank = load_frames(*datasets)
+    bank = load_frames(*datasets, shared=ranks.count() > 1)
     coded = [
         _with_codes(dataset, tokenizers) if config.form.dream and part.style != "describe" else dataset
         for part, dataset in zip(config.parts, datasets, strict=True)
