@@ -56,7 +56,7 @@ class Trainer:
     """Trains `model` on `conversations` inside `run`.
 
     Args:
-        model: the network, on its device.
+        model: the network; it is brought to where it is trained.
         conversations: what to learn.
         config: how.
         run: where; a state in it is gone on from.
