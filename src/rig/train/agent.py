@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rig.bundle import Bundle, encoder_of
 from rig.data import CodesCache, Dataset, load_frames
 from rig.dialogue import SegmentEncoder
 from rig.errors import RigError
-from rig.model import RIG, pack
+from rig.model import RIG, best_device, pack
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
 from rig.train import ranks
@@ -137,7 +138,8 @@ def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:
 
 def _with_codes(dataset: Dataset, tokenizers: Tokenizers) -> Dataset:
     cache = CodesCache(dataset, tokenizers.hash)
-    cache.fill(lambda frames: encode_frames(tokenizers.vq, frames))
+    vq = tokenizers.vq.to(best_device())
+    cache.fill(partial(encode_frames, vq))
     return dataset.with_codes(cache)
 
 
