@@ -113,6 +113,7 @@ def test_layers_computed_twice_have_the_same_gradients(compiled, monkeypatch):
     twice.recompute_layers()
     if compiled:
         twice.compile_blocks(backend="aot_eager")
+        twice.model.vision_model.compile_blocks(backend="aot_eager")
     else:
         counted = lambda *inputs: calls.append(1) or project(*inputs)  # noqa: E731
         twice.model.language_model._training_blocks = (counted, decoder_module.finish)
