@@ -22,7 +22,7 @@ from test_train import metrics_of, state_of
 from rig.actions import Action
 from rig.bundle import Bundle
 from rig.cli.main import main
-from rig.data import CodesCache, Dataset, DatasetWriter
+from rig.data import CodesCache, Dataset, DatasetWriter, load_frames
 from rig.dialogue import train_bpe
 from rig.envs import Split, make_world
 from rig.errors import ActionError, CheckpointError, DatasetError, RigError, UnknownNameError
@@ -459,9 +459,11 @@ def test_a_stage_on_a_full_disk_goes_on_where_it_was(taught, disk, tmp_path, mon
 
 
 def test_codes_on_a_full_disk_are_computed_once_there_is_space(made, disk):
-    pages = sum(-(-path.stat().st_size // 4096) for path in made.data.rglob("*.*") if "codes" not in path.parts)
+    pages = sum(
+        -(-path.stat().st_size // 4096) for path in made.data.rglob("*.*") if not {"codes", "pixels"} & {*path.parts}
+    )
     data = disk(f"{4 * (pages + 3)}k") / "s2"
-    shutil.copytree(made.data, data, ignore=shutil.ignore_patterns("codes"))
+    shutil.copytree(made.data, data, ignore=shutil.ignore_patterns("codes", "pixels"))
     vq, dataset = Tokenizers.load(made.tokenizers).vq, Dataset(data)
     with pytest.raises(RigError, match=r"no space left to write .*disk/s2/codes/.*\.npz"):
         CodesCache(dataset, "vq").fill(partial(encode_frames, vq), progress=False)
@@ -471,6 +473,17 @@ def test_codes_on_a_full_disk_are_computed_once_there_is_space(made, disk):
     assert cache.fill(partial(encode_frames, vq), progress=False) > 0
     step = next(dataset.with_codes(cache).steps())
     assert np.array_equal(step.next_codes, encode_frames(vq, step.next_frame[None])[0])
+
+
+def test_mapped_frames_on_a_full_disk_are_written_once_there_is_space(made, disk):
+    data = disk("1m") / "s2"
+    shutil.copytree(made.data, data, ignore=shutil.ignore_patterns("codes", "pixels"))
+    with pytest.raises(RigError, match=r"no space left to write .*disk/s2/pixels/.*\.npy"):
+        load_frames(Dataset(data), shared=True, progress=False)
+    assert [path.name for path in (data / "pixels").iterdir()] == [".lock"]
+    disk("64m")
+    bank = load_frames(Dataset(data), shared=True, progress=False)
+    assert np.array_equal(bank.frames, load_frames(Dataset(data), progress=False).frames)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

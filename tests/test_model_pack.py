@@ -115,6 +115,7 @@ def test_compiled_blocks_have_the_same_gradients():
     batch = pack(DOCUMENTS, length=896)
     plain, compiled = RIG(CONFIG, seed=1), RIG(CONFIG, seed=1)
     compiled.compile_blocks(backend="aot_eager")
+    compiled.model.vision_model.compile_blocks(backend="aot_eager")
     assert compiled.training
     for model in (plain, compiled):
         loss_of(model, batch).backward()

@@ -92,6 +92,7 @@ def test_two_processes_learn_what_one_learns(made, alone, tmp_path, parallel):
     )
     assert done.returncode == 0, done.stderr
     assert_same_run(tmp_path / "run", alone, exactly=parallel == "ddp")
+    assert len(list((made.data / "pixels").glob("*.npy"))) == 1, "both have their frames from there"
     assert sorted(path.name for path in (tmp_path / "run" / "previews").iterdir()) == [
         "step-000004.png",
         "step-000006.png",
@@ -116,13 +117,21 @@ def test_a_run_of_one_process_goes_on_in_two(made, alone, tmp_path):
     assert_same_run(tmp_path / "run", alone)
 
 
-def test_low_ranks_and_frozen_parts_can_be_sharded(made, tmp_path):
-    """Layers of which a part learns, recomputed, in shards: the agent has it merged, as that of one process has."""
+@pytest.mark.parametrize("start", [False, True], ids=["fresh", "from a folder"])
+def test_low_ranks_and_frozen_parts_can_be_sharded(made, tmp_path, start):
+    """Layers of which a part learns, recomputed, in shards: the agent has it merged, as that of one process has.
+
+    The second process neither makes nor reads weights.
+    """
     options = {"lora": ("decoder", "heads"), "lora_rank": 3, "freeze": ("vision", "embeddings")}
+    options |= {"start": str(made.agent)} if start else {}
     config = agent_training(made.data, made.tokenizers, training=TWO_PACKS, **options)
     train_agent(config, tmp_path / "one")
     body = f"""
 from dataclasses import replace
+import rig.model.checkpoint
+if number() == 1:
+    rig.model.rig.initialise = rig.model.checkpoint.read_tensor = None
 config = replace(config, **{options!r})
 train_agent(config, folder, execution=replace(FSDP, recompute=True))
 """

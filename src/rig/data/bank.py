@@ -1,22 +1,38 @@
-"""All frames of datasets in memory, for training: loaded once, each distinct one once, addressed by row."""
+"""All frames of datasets for training: loaded once, each distinct one once, addressed by row.
+
+They lie in memory, or uncompressed in a file that is mapped into it: the processes of a machine then share one copy,
+and the system keeps as much of it in memory as there is room for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from rig.data.manifest import PIXELS_FOLDER
 from rig.errors import DatasetError
+from rig.storage import LOCK_NAME, Lock, atomic_file, remove_unfinished
 
 if TYPE_CHECKING:
     from rig.data.dataset import Dataset
+    from rig.data.frames import FrameReader
+
+_NAME_LENGTH = 16
+_PIECE = 64
+_SHARE = 0.5
+"""The share of a machine's memory that frames may take; more of them are mapped."""
 
 
 class FrameBank:
-    """All frames that the steps of some datasets mention, in memory, each distinct one once.
+    """All frames that the steps of some datasets mention, each distinct one once.
 
     Attributes:
         frames: uint8 [F, H, W, 3].
@@ -46,14 +62,21 @@ class FrameBank:
         return rows[wanted]
 
 
-def load_frames(*datasets: Dataset, progress: bool = True) -> FrameBank:
+def load_frames(*datasets: Dataset, shared: bool = False, progress: bool = True) -> FrameBank:
     """Return the frames of `datasets` (parts of them, where they are filtered), each distinct one once.
 
     60,000 frames of 144x144 take 3.7 GB. `dataset.with_frames(bank)` then reads steps whose frames are views into the
     bank. Datasets that show the same frames (thoughts about a recording, and descriptions of it) share them there.
 
+    Args:
+        datasets: the datasets.
+        shared: map the frames from a file beside the first dataset, which processes share; the first of them writes it.
+            More frames than fit half of the machine's memory are mapped in any case.
+        progress: whether to show a progress bar.
+
     Raises:
         DatasetError: a file cannot be read, or the datasets' frames have different sizes.
+        RigError: the disk is full.
     """
     size = datasets[0].info.frame_size
     for dataset in datasets:
@@ -62,22 +85,76 @@ def load_frames(*datasets: Dataset, progress: bool = True) -> FrameBank:
                 f"{datasets[0].path} has frames of {size} and {dataset.path} of {dataset.info.frame_size} pixels; "
                 f"use datasets of one size"
             )
-    places: dict[bytes, int] = {}
-    rows: dict[str, NDArray[np.int32]] = {}
-    shards = [(dataset, *shard) for dataset in datasets for shard in dataset.shard_frames()]
-    for dataset, reader, numbers in shards:
-        row = rows.setdefault(reader.frames_hash, np.full(reader.shard.frames, -1, np.int32))
-        with dataset.skipping(str(reader.frames_path)):
-            keys = reader.open_frames().keys()
-            row[numbers] = [places.setdefault(keys[number], len(places)) for number in numbers]
-    frames = np.empty((len(places), *size, 3), np.uint8)
-    filled = 0
-    with tqdm(total=len(places), desc="frames", unit="frame", disable=not progress) as bar:
-        for _, reader, numbers in shards:
-            row = rows[reader.frames_hash]
-            new = [number for number in numbers if row[number] >= filled]
-            if new:
-                reader.open_frames().read(new, into=frames[filled : filled + len(new)])
-            filled += len(new)
-            bar.update(len(new))
-    return FrameBank(frames, rows)
+    shown = _Shown(datasets, progress)
+    shape = (len(shown.keys), *size, 3)
+    if shared or math.prod(shape) > _SHARE * _memory():
+        return FrameBank(_mapped(datasets[0].path / PIXELS_FOLDER, shown, shape), shown.rows)
+    return FrameBank(_read(shown, shape), shown.rows)
+
+
+class _Shown:
+    """Which frames some datasets show, and where each stands among the distinct ones.
+
+    Attributes:
+        keys: of every distinct frame, in their order.
+        rows: for each shard, by the hash of its frames file, where its frames stand; -1 for those not shown.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], progress: bool) -> None:
+        places: dict[bytes, int] = {}
+        self.rows: dict[str, NDArray[np.int32]] = {}
+        self._shards = [(dataset, *shard) for dataset in datasets for shard in dataset.shard_frames()]
+        self._progress = progress
+        for dataset, reader, numbers in self._shards:
+            row = self.rows.setdefault(reader.frames_hash, np.full(reader.shard.frames, -1, np.int32))
+            with dataset.skipping(str(reader.frames_path)):
+                keys = reader.open_frames().keys()
+                row[numbers] = [places.setdefault(keys[number], len(places)) for number in numbers]
+        self.keys = list(places)
+
+    def blocks(self) -> Iterator[tuple[int, FrameReader, list[int]]]:
+        """Yield the distinct frames: the place of the next one, and the numbers of those that follow in a file."""
+        filled = 0
+        with tqdm(total=len(self.keys), desc="frames", unit="frame", disable=not self._progress) as bar:
+            for _, reader, numbers in self._shards:
+                row = self.rows[reader.frames_hash]
+                new = [number for number in numbers if row[number] >= filled]
+                if new:
+                    yield filled, reader.open_frames(), new
+                filled += len(new)
+                bar.update(len(new))
+
+
+def _read(shown: _Shown, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the frames in memory."""
+    frames = np.empty(shape, np.uint8)
+    for place, reader, numbers in shown.blocks():
+        reader.read(numbers, into=frames[place : place + len(numbers)])
+    return frames
+
+
+def _mapped(folder: Path, shown: _Shown, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the frames in a file, which is written unless it is there; its name follows from what is in it."""
+    path = folder / f"{hashlib.sha256(repr(shape).encode() + b''.join(shown.keys)).hexdigest()[:_NAME_LENGTH]}.npy"
+    with Lock(folder / LOCK_NAME, wait=True):
+        if not path.exists():
+            remove_unfinished(folder)
+            _write(path, shown, shape)
+    try:
+        return np.load(path, mmap_mode="r").view(np.ndarray)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read ({error}); delete it, and it is made again") from error
+
+
+def _write(path: Path, shown: _Shown, shape: tuple[int, ...]) -> None:
+    """Write the frames to a file, piece by piece: a full disk kills who writes to a file through its mapping."""
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for _, reader, numbers in shown.blocks():
+            for start in range(0, len(numbers), _PIECE):
+                file.write(reader.read(numbers[start : start + _PIECE]).data)
+
+
+def _memory() -> float:
+    """Return the bytes of this machine's memory; infinity where the system does not say."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf

@@ -22,6 +22,7 @@ from rig.storage import write_json
 FILE_NAME = "manifest.json"
 SHARD_FOLDER = "shards"
 CODES_FOLDER = "codes"
+PIXELS_FOLDER = "pixels"
 FORMAT = 1
 """The newest format that this code writes, and the newest it reads."""
 

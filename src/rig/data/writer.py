@@ -26,6 +26,7 @@ from rig.data.frames import FramePlan, FrameWriter
 from rig.data.manifest import (
     CODES_FOLDER,
     FILE_NAME,
+    PIXELS_FOLDER,
     SHARD_FOLDER,
     DatasetInfo,
     Manifest,
@@ -51,7 +52,7 @@ from rig.storage import (
 SHARD_STEPS = 1024
 """Steps after which a shard is closed: the most that a kill costs."""
 
-_OURS = {LOCK_NAME, SHARD_FOLDER, CODES_FOLDER}
+_OURS = {LOCK_NAME, SHARD_FOLDER, CODES_FOLDER, PIXELS_FOLDER}
 """What a killed writer may leave in a folder that has no manifest yet, beside unfinished files."""
 
 
@@ -184,7 +185,7 @@ class DatasetWriter:
         """Start an empty dataset, in place of what `overwrite` allows to remove."""
         if overwrite:
             (self.path / FILE_NAME).unlink(missing_ok=True)
-        for folder in (SHARD_FOLDER, CODES_FOLDER):
+        for folder in (SHARD_FOLDER, CODES_FOLDER, PIXELS_FOLDER):
             shutil.rmtree(self.path / folder, ignore_errors=True)
         manifest = Manifest(info=self.info, provenance=(provenance(),))
         with full_disk_named(self.path):

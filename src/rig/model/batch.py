@@ -53,9 +53,9 @@ class PackedBatch:
         return self.cu_seqlens[-1]
 
     def to(self, device: torch.device | str) -> PackedBatch:
-        """Return the same batch with its tensors on `device`."""
+        """Return the same batch with its tensors on `device`; a GPU copies them while the caller goes on."""
         tensors: dict[str, Any] = {
-            field.name: getattr(self, field.name).to(device, non_blocking=True)
+            field.name: _moved(getattr(self, field.name), torch.device(device))
             for field in fields(self)
             if field.name != "cu_seqlens"
         }
@@ -98,6 +98,12 @@ def pack(sequences: Sequence[TokenSequence], *, length: int | None = None) -> Pa
         code_rows=_int64(codes - _strides(kinds, roles)[codes]),
         code_targets=_int64(ids[codes]),
     )
+
+
+def _moved(value: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda" and value.device.type == "cpu":
+        value = value.pin_memory()  # from other memory a copy keeps the caller waiting
+    return value.to(device, non_blocking=True)
 
 
 def _strides(kinds: NDArray[np.uint8], roles: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -5,6 +5,8 @@ B: images, N: patches of an image, C: the tower's width, D: the decoder's width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +14,8 @@ from torch.nn import functional as F
 from rig.model.attention import attend_densely
 from rig.model.config import VisionConfig
 from rig.model.recompute import Recomputed
+
+Block = Callable[["VisionLayer", Tensor], Tensor]
 
 
 class PatchEmbedding(nn.Module):
@@ -73,10 +77,15 @@ class VisionLayer(Recomputed):
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = VisionMLP(config)
 
-    def compute(self, x_BNC: Tensor) -> Tensor:
-        """Return the layer's output, [B, N, C]."""
-        x_BNC = x_BNC + self.self_attn(self.layer_norm1(x_BNC))
-        return x_BNC + self.mlp(self.layer_norm2(x_BNC))
+    def compute(self, x_BNC: Tensor, block: Block) -> Tensor:
+        """Return the layer's output, [B, N, C], as `block` computes it."""
+        return block(self, x_BNC)
+
+
+def attend_and_mix(layer: VisionLayer, x_BNC: Tensor) -> Tensor:
+    """Return the output [B, N, C] of a layer."""
+    x_BNC = x_BNC + layer.self_attn(layer.layer_norm1(x_BNC))
+    return x_BNC + layer.mlp(layer.layer_norm2(x_BNC))
 
 
 class VisionEncoder(nn.Module):
@@ -95,12 +104,18 @@ class VisionModel(nn.Module):
         self.embeddings = PatchEmbedding(config)
         self.encoder = VisionEncoder(config)
         self.post_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self._training_block: Block = attend_and_mix
+
+    def compile_blocks(self, backend: str) -> None:
+        """Compile the layers for training: once for all of them, and for any B once it has changed."""
+        self._training_block = torch.compile(attend_and_mix, backend=backend)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return features [B, N, C] of pixels [B, 3, H, W] in [-1, 1]."""
         x_BNC = self.embeddings(pixels)
+        block = self._training_block if self.training else attend_and_mix
         for layer in self.encoder.layers:
-            x_BNC = layer(x_BNC)
+            x_BNC = layer(x_BNC, block)
         return self.post_layernorm(x_BNC)
 
 

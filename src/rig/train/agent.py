@@ -9,28 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rig.bundle import Bundle, encoder_of, load_network
+from rig.bundle import Bundle, encoder_of
 from rig.data import CodesCache, Dataset, load_frames
-from rig.dialogue import SegmentEncoder, TextTokenizer
+from rig.dialogue import SegmentEncoder
 from rig.errors import RigError
-from rig.model import PRESETS, RIG, best_device, pack
-from rig.model.parts import add_lora, freeze
+from rig.model import RIG, best_device, pack
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
+from rig.train import ranks
 from rig.train.config import AgentTraining, DataPart, Execution, Style
 from rig.train.conversations import Conversations, Source
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
+from rig.train.network import build_network
+from rig.train.parallel import begins_whole
 from rig.train.previews import DreamPreview
 from rig.train.runs import Run
 from rig.train.split import split
-from rig.train.tokenizers import Tokenizers, encode_frames, vq_hash
-from rig.train.vision import load_vision
+from rig.train.tokenizers import Tokenizers, encode_frames
 
 _PREVIEWS = 6
 
@@ -46,9 +48,9 @@ def train_agent(
         RigError: the data do not belong together, or `Run` refuses the folder.
         CheckpointError: the tokenizers or the agent to start from cannot be used.
     """
+    execution = execution or Execution()
     tokenizers = Tokenizers.load(config.tokenizers)
-    model = _build_model(config, tokenizers)
-    _choose_what_learns(model, config)
+    model = build_network(config, tokenizers, whole=begins_whole(execution))
     if not config.parts:
         raise RigError("there is nothing to train on: give a dataset")
     datasets = _open(config, tokenizers)
@@ -119,67 +121,14 @@ class _Watch:
         return values | ({f"held_out/{name}": value for name, value in means(totals).items()} if self._packs else {})
 
 
-def _build_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
-    model = _begin_model(config, tokenizers)
-    if config.image_stride:
-        model.config = replace(model.config, image_stride=config.image_stride)
-    return model
-
-
-def _begin_model(config: AgentTraining, tokenizers: Tokenizers) -> RIG:
-    device = best_device()
-    if config.start and config.vision:
-        raise RigError(f"{config.start} brings a vision tower of its own; give --start or --vision, not both")
-    if config.start:
-        model, text = load_network(config.start, dtype=torch.float32)
-        if text.pieces != tokenizers.text.pieces or vq_hash(model.model.vqmodel) != tokenizers.hash:
-            raise RigError(
-                f"{config.start} was trained with other tokenizers than {config.tokenizers}; give those, or begin with "
-                f"fresh weights"
-            )
-        return model.to(device)
-    preset = PRESETS.get(config.preset)
-    if tokenizers.vq.config.image_size != preset.vision.image_size:
-        raise RigError(
-            f"{config.tokenizers} code frames of {tokenizers.vq.config.image_size} pixels a side, and preset "
-            f"{config.preset!r} reads {preset.vision.image_size}; give tokenizers of that preset"
-        )
-    decoder = replace(preset.decoder, vocab_size=len(tokenizers.text))
-    model = RIG(replace(preset, decoder=decoder, vq=tokenizers.vq.config), seed=config.model_seed)
-    model.model.vqmodel.load_state_dict(tokenizers.vq.state_dict())
-    _compose_terms(model, tokenizers.text)
-    if config.vision:
-        model.model.vision_model.load_state_dict(load_vision(config.vision, preset.vision))
-    return model.to(device)
-
-
-def _choose_what_learns(model: RIG, config: AgentTraining) -> None:
-    if both := sorted({*config.freeze} & {*config.lora}):
-        raise RigError(f"{', '.join(both)}: LoRA freezes what it learns beside; name a part in --freeze or in --lora")
-    add_lora(model, config.lora, config.lora_rank, config.model_seed)
-    freeze(model, config.freeze)
-
-
-def _compose_terms(model: RIG, tokenizer: TextTokenizer) -> None:
-    """Add to each term's first embeddings those of its parts: "2 left and 1 up" begins near "2 left" and "left".
-
-    What is learned of one is then learned of its kin; from embeddings that have nothing in common, a table of terms is
-    learned entry by entry.
-    """
-    with torch.no_grad():
-        for weight in (model.model.language_model.embed_tokens.weight, model.lm_head.weight):
-            for index, parts in tokenizer.terms.items():
-                weight[index] += weight[parts].sum(0)
-
-
 def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:
-    """Return the parts with their frames in memory, which they share, and with their codes where they are dreamed."""
+    """Return the parts with their frames, which they and all processes share, and with codes where they are dreamed."""
     datasets = [Dataset(part.data).fraction(part.fraction) for part in config.parts]
     first = datasets[0]
     for dataset in datasets:
         if dataset.info.action_space != first.info.action_space:
             raise RigError(f"{first.path} and {dataset.path} have different action spaces")
-    bank = load_frames(*datasets)
+    bank = load_frames(*datasets, shared=ranks.count() > 1)
     coded = [
         _with_codes(dataset, tokenizers) if config.form.dream and part.style != "describe" else dataset
         for part, dataset in zip(config.parts, datasets, strict=True)
@@ -189,7 +138,8 @@ def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:
 
 def _with_codes(dataset: Dataset, tokenizers: Tokenizers) -> Dataset:
     cache = CodesCache(dataset, tokenizers.hash)
-    cache.fill(lambda frames: encode_frames(tokenizers.vq, frames))
+    vq = tokenizers.vq.to(best_device())
+    cache.fill(partial(encode_frames, vq))
     return dataset.with_codes(cache)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ from rig.errors import RigError
 from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory
 from rig.model.flops import Cost, Work, peak_flops
 from rig.train import ranks
+from rig.train.ahead import drawn_ahead
 from rig.train.config import Execution, TrainingConfig
 from rig.train.conversations import Conversations
 from rig.train.loss import ROLES, Objective, means, weight_of
@@ -32,11 +35,28 @@ Preview = Callable[[RIG, int], Mapping[str, float]]
 """Called with (model, step); draws what it likes into the run's folder and returns values to log."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _StepPacks:
+    """A process's packs of one step.
+
+    Attributes:
+        batches: the packs, on the device.
+        weight: of the tokens that they predict.
+        flops: what learning from them takes.
+        drawn: conversations drawn up to them, of each of the process's lanes.
+    """
+
+    batches: list[PackedBatch]
+    weight: float
+    flops: float
+    drawn: dict[int, int]
+
+
 class Trainer:
     """Trains `model` on `conversations` inside `run`.
 
     Args:
-        model: the network, on its device.
+        model: the network; it is brought to where it is trained.
         conversations: what to learn.
         config: how.
         run: where; a state in it is gone on from.
@@ -69,8 +89,10 @@ class Trainer:
         self.optimiser = build_optimiser(self.parameters, config.optimiser)
         self.step = 0
         self.seconds = 0.0
-        self._totals = torch.zeros(len(ROLES), 3, device=model.device)
-        self._cost, self._peak = Cost(model), _peak_named(model.device)
+        self._used = {packer.lane: 0 for packer in self.packers}
+        self._device = model.device
+        self._totals = torch.zeros(len(ROLES), 3, device=self._device)
+        self._cost, self._peak = Cost(model), _peak_named(self._device)
         self._flops = self._since = 0.0
         state = self._state()
         if run.load_state(state):
@@ -89,12 +111,11 @@ class Trainer:
         keep_freed_memory()
         self.model.train()
         hidden = None if ranks.is_first() else True
-        with tqdm(
-            total=config.steps, initial=self.step, desc="train", unit="step", dynamic_ncols=True, disable=hidden
-        ) as bar:
+        bar = tqdm(total=config.steps, initial=self.step, desc="train", unit="step", dynamic_ncols=True, disable=hidden)
+        with bar, closing(drawn_ahead(self._draw, config.steps - self.step)) as packs:
             while self.step < config.steps:
                 started = time.perf_counter()
-                norm, rate = self._take_step()
+                norm, rate = self._take_step(next(packs))
                 self.step += 1
                 self._since += time.perf_counter() - started
                 bar.update()
@@ -113,15 +134,23 @@ class Trainer:
         """Return the network as it is now, whole, in the first process and None in the others; all have to ask."""
         return gathered(self.model)
 
-    def _take_step(self) -> tuple[float, float]:
-        """Learn from this process's packs of a step; return the gradient's norm and the learning rate."""
+    def _draw(self) -> _StepPacks:
+        """Return this process's packs of the next step, on their way to the device; called ahead, by a thread."""
         drawn = [packer.next_pack() for packer in self.packers]
-        batches = [batch for batch, _ in drawn]
-        self._flops += sum(self._cost(Work.of(batch, documents)) for batch, documents in drawn)
-        weight = sum(weight_of(batch, self.config.weights) for batch in batches)
-        weight = float(ranks.add_up(torch.tensor(weight, dtype=torch.float64)))
-        for number, batch in enumerate(batches, start=1):
-            with exchanging(self._objective, number == len(batches)):
+        return _StepPacks(
+            batches=[batch.to(self._device) for batch, _ in drawn],
+            weight=sum(weight_of(batch, self.config.weights) for batch, _ in drawn),
+            flops=sum(self._cost(Work.of(batch, documents)) for batch, documents in drawn),
+            drawn={packer.lane: packer.drawn for packer in self.packers},
+        )
+
+    def _take_step(self, packs: _StepPacks) -> tuple[float, float]:
+        """Learn from this process's packs of a step; return the gradient's norm and the learning rate."""
+        self._used = packs.drawn
+        self._flops += packs.flops
+        weight = float(ranks.add_up(torch.tensor(packs.weight, dtype=torch.float64)))
+        for number, batch in enumerate(packs.batches, start=1):
+            with exchanging(self._objective, number == len(packs.batches)):
                 # The processes' gradients are averaged, where the sum over all tokens is wanted.
                 self._learn(batch, weight / ranks.count())
         rate = learning_rate(self.step, self.config.steps, self.config.optimiser)
@@ -135,10 +164,9 @@ class Trainer:
 
     def _learn(self, batch: PackedBatch, weight: float) -> None:
         """Add the gradients of a pack's loss, divided by `weight`, and note what it is made of."""
-        device = self.model.device
-        dtype = compute_dtype(device)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            loss, sums = self._objective(batch.to(device))
+        dtype = compute_dtype(self._device)
+        with torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32):
+            loss, sums = self._objective(batch)
         (loss / weight).backward()
         self._totals += sums
 
@@ -170,10 +198,13 @@ class Trainer:
             self.run.save_state(self._state())  # last, so that whatever a saved step logs is logged by then
 
     def _drawn(self) -> Tensor:
-        """Return the conversations drawn in every lane, int64 [lanes]; every process has to ask."""
+        """Return the conversations learned from in every lane, int64 [lanes]; every process has to ask.
+
+        What is drawn ahead does not count: a run that goes on draws it again.
+        """
         drawn = torch.zeros(self.lanes, dtype=torch.int64)
-        for packer in self.packers:
-            drawn[packer.lane] = packer.drawn
+        for lane, count in self._used.items():
+            drawn[lane] = count
         return ranks.add_up(drawn)
 
     def _state(self) -> dict[str, Tensor]:
@@ -188,7 +219,8 @@ class Trainer:
         """Take over what is not among the tensors that were filled in place."""
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         for packer in self.packers:
-            packer.skip_to(int(state["drawn"][packer.lane]))
+            self._used[packer.lane] = int(state["drawn"][packer.lane])
+            packer.skip_to(self._used[packer.lane])
 
 
 def _peak_named(device: torch.device) -> float | None:

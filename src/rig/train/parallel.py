@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
@@ -22,14 +23,20 @@ from rig.train.config import Execution
 from rig.train.loss import Objective
 
 
+def begins_whole(execution: Execution) -> bool:
+    """Return whether this process needs the first weights: where it is to hold a shard, the first one sends them."""
+    return execution.parallel != "fsdp" or ranks.is_first()
+
+
 def spread(objective: Objective, execution: Execution) -> nn.Module:
-    """Return what to call in place of `objective`, whose network lies on the best device; alone it stays as it is."""
+    """Return what to call in place of `objective`, whose network is brought to the best device."""
     if execution.recompute:
         objective.model.recompute_layers()
+    if ranks.are_several() and execution.parallel == "fsdp":
+        return _sharded(objective)
+    objective.to(best_device())
     if not ranks.are_several():
         return objective
-    if execution.parallel == "fsdp":
-        return _sharded(objective)
     frozen = [f"model.{name}" for name, value in objective.model.named_parameters() if not value.requires_grad]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, frozen)
     return DistributedDataParallel(objective, gradient_as_bucket_view=True)
@@ -65,8 +72,13 @@ def gathered(model: RIG) -> RIG | None:
 
 
 def _sharded(objective: Objective) -> nn.Module:
-    """Shard every layer by itself, and what is left with the whole; the tokenizer stays as and where it is."""
+    """Shard every layer by itself, and what is left with the whole, but for the tokenizer; then fill the shards.
+
+    No process but the first ever holds all weights: it sends one tensor after the other.
+    """
     device, body = best_device(), objective.model.model
+    whole = objective.state_dict() if ranks.is_first() else {}
+    objective.to("meta")
     options: dict[str, Any] = {"mesh": init_device_mesh(device.type, (ranks.count(),))}
     if device.type == "cuda" and compute_dtype(device) == torch.bfloat16:
         # Inputs are not cast: rotary angles need their full precision.
@@ -74,4 +86,6 @@ def _sharded(objective: Objective) -> nn.Module:
     for layer in (*body.vision_model.encoder.layers, *body.language_model.layers):
         fully_shard(layer, **options)
     fully_shard(objective, ignored_params=set(body.vqmodel.parameters()), **options)
+    objective.to_empty(device=device)
+    set_model_state_dict(objective, whole, options=StateDictOptions(full_state_dict=True, broadcast_from_rank0=True))
     return objective
