@@ -40,6 +40,7 @@ VERBS = {
     "bench decode": ("rig.cli.bench:BenchDecode", "time writing beside transformers' modules"),
     "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
     "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
+    "bench env": ("rig.cli.bench:BenchEnv", "time Minetest's lock-step: ticks a second, and resets"),
     "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
 }
 """Verb -> (dataclass, one line of help); a verb is one word, or two where it is one of a family."""
