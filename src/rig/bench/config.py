@@ -86,7 +86,7 @@ class EnvBench:
     ticks: int = 100
     rounds: int = 3
     seed: int = 5
-    view_range: int = 50
+    view_range: int = 40
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ class MinetestConfig:
 
     width: int = 640
     height: int = 360
-    view_range: int = 50
+    view_range: int = 40
     field_of_view: float = 70.0
     cursor_pixels_per_degree: float = 2.0
     nearby_radius: int = 0

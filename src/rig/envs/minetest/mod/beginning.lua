@@ -12,6 +12,7 @@ end
 
 minetest.register_on_joinplayer(function(player)
     player:hud_set_hotbar_itemcount(9)
+    player:hud_set_hotbar_image("") -- the game's own picture has eight places
     player:hud_set_flags({minimap = false})
     local here = player:get_pos()
     local low, high = vector.subtract(here, RADIUS), vector.add(here, RADIUS)
