@@ -6,7 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from minetest_makers import FLAT, hold, make_env, needs_engine
 
-from rig.envs.minetest import ENVIRONMENT_ID, FrameSkip
+from rig.envs.minetest import ENVIRONMENT_ID, FrameSkip, LikeMineRL
 from rig.errors import RigError
 
 pytestmark = needs_engine
@@ -114,3 +114,21 @@ def test_a_refused_command_is_told(env):
         env.command({"name": "flie"})
     with pytest.raises(RigError, match="unknown item default:tre"):
         env.command({"name": "inventory", "slots": [{"slot": 1, "item": "default:tre"}]})
+
+
+def test_a_script_for_minerl_runs_as_it_is():
+    env = LikeMineRL(**FLAT)
+    env.seed(4)
+    obs, done = env.reset(), False
+    action = env.action_space.noop()
+    action["forward"], action["camera"] = 1, [0, 5]
+    for _ in range(3):
+        obs, reward, done, info = env.step(action)
+    assert obs["pov"].shape == (64, 64, 3)
+    assert (reward, done) == (0.0, False)
+    assert info["privileged"]["yaw"] == pytest.approx(15, abs=0.021)
+    assert env.render() is obs["pov"]
+    first = env.env.seed
+    env.reset()
+    assert (first, env.env.seed == first) == (4, False)
+    env.close()

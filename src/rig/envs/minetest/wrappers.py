@@ -1,4 +1,4 @@
-"""One decision for several ticks."""
+"""One decision for several ticks, and the older interface that MineRL's scripts are written for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 import numpy as np
 
+from rig.envs.minetest.config import MinetestConfig
+from rig.envs.minetest.env import MinetestEnv, Observation
 from rig.errors import RigError
 
 
@@ -43,3 +45,39 @@ class FrameSkip(gym.Wrapper):
                 break
         info["privileged"] = {**info["privileged"], "events": events}
         return observation, reward, terminated, truncated, info
+
+
+class LikeMineRL:
+    """The environment behind MineRL's own interface: `reset() -> obs`, `step -> (obs, reward, done, info)`, `seed(n)`.
+
+    Args:
+        settings: fields of MinetestConfig.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.env = MinetestEnv(MinetestConfig(**settings), render_mode="rgb_array")
+        self.action_space, self.observation_space = self.env.action_space, self.env.observation_space
+        self._seed: int | None = None
+
+    def seed(self, seed: int) -> None:
+        """Choose the world of the next `reset`; those after it follow from it."""
+        self._seed = seed
+
+    def reset(self) -> Observation:
+        """Start an episode, and return what is observed."""
+        observation, _ = self.env.reset(seed=self._seed)
+        self._seed = None
+        return observation
+
+    def step(self, action: Mapping[str, Any]) -> tuple[Observation, float, bool, dict[str, Any]]:
+        """Let one tick pass."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated or truncated, info
+
+    def render(self) -> Any:
+        """Return the last observed frame; no window is opened."""
+        return self.env.render()
+
+    def close(self) -> None:
+        """End the engine."""
+        self.env.close()
