@@ -53,7 +53,8 @@ def clear(env):
     if env._engine is None:
         env.reset(seed=3)
     floor = [(x, z) for x in range(-6, 7) for z in range(-6, 7)]
-    env.command(*({"name": "set_node", "position": [x, 30, z], "node": "default:dirt"} for x, z in floor))
+    layers = ((30, "default:dirt"), (31, "air"))
+    env.command(*({"name": "set_node", "position": [x, y, z], "node": n} for y, n in layers for x, z in floor))
     env.command(
         {"name": "inventory", "slots": []},
         {"name": "teleport", "position": [0, 30.5, 0]},

@@ -5,6 +5,7 @@
  * So what a frame shows follows from the actions alone, not from how fast anything ran.
  *
  *   clock.c     time that moves when it is told to
+ *   chance.c    random numbers that are the same in every run
  *   threads.c   who may run when, and what "settled" means
  *   network.c   the engine's client and server talk inside the process: no port is ever opened
  *   input.c     keys and mouse, fed to the engine in place of the X server's
