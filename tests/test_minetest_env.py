@@ -132,3 +132,15 @@ def test_a_script_for_minerl_runs_as_it_is():
     env.reset()
     assert (first, env.env.seed == first) == (4, False)
     env.close()
+
+
+def test_gymnasium_runs_several_in_processes_of_their_own():
+    envs = gym.make_vec(ENVIRONMENT_ID, num_envs=2, vectorization_mode="async", **FLAT)
+    envs.reset(seed=[4, 4])
+    still = {key: np.zeros_like(value) for key, value in envs.action_space.sample().items()}
+    for pitch in (60, -120, 0):
+        still["camera"][:, 0] = pitch
+        observations, _, _, _, infos = envs.step(still)
+        assert np.array_equal(*observations["pov"])
+    assert list(infos["privileged"]["tick"]) == [infos["privileged"]["tick"][0]] * 2
+    envs.close()

@@ -17,7 +17,7 @@ def privileged_facts(reply: Reply) -> dict[str, Any]:
     Keys: `tick`, `seconds` (of game time), `position` [x, y, z] in nodes with y up, `velocity` in nodes per second,
     `yaw` (degrees, growing to the right, 0 looks along +z) and `pitch` (degrees, growing downwards), `health`,
     `breath`, `hotbar` (place in hand, from 1), `wielded` (item in hand, "" for none), `slots` (place, item, count, wear
-    of what is held), `inventory` (item -> count), `pointed` (node, under, above, distance; None where nothing is in
+    of what is held), `inventory` (item -> count), `pointed` (node, under, above, distance; empty where nothing is in
     reach), `events` since the last tick, `time_of_day` (0 to 1), `menu_open`, and `nearby` where it is asked for.
     """
     state = reply.state
@@ -31,9 +31,10 @@ def privileged_facts(reply: Reply) -> dict[str, Any]:
     return {**facts, "inventory": dict(held), "menu_open": reply.menu_open}
 
 
-def _pointed(found: dict[str, Any] | None) -> dict[str, Any] | None:
+def _pointed(found: dict[str, Any] | None) -> dict[str, Any]:
+    """A mapping in any case: Gymnasium's vector environments cannot join facts that change their type."""
     if found is None:
-        return None
+        return {}
     return {**found, "under": _whole(found["under"]), "above": _whole(found["above"])}
 
 
