@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +52,7 @@ class MinetestEnv(gym.Env):
         self._engine: Engine | None = None
         self._history: list[Request] = []
         self._frame: Frame = np.zeros(shape, np.uint8)
+        self._seen = False
         self._facts: dict[str, Any] = {}
 
     def reset(
@@ -89,10 +91,10 @@ class MinetestEnv(gym.Env):
         `mod/commands.lua`. What a command changes about the player's view is seen a tick later.
 
         Raises:
-            RigError: the mod refused a command.
+            RigError: the mod refused a command, or it is not JSON.
             EngineError: the engine failed.
         """
-        self._advance(Request(commands=tuple(dict(one) for one in commands)), draw=True)
+        self._advance(Request(commands=tuple(map(_plain, commands))), draw=True)
         answers = self._running.reply.state["answers"]
         for asked, answer in zip(commands, answers, strict=True):
             if not answer["done"]:
@@ -115,7 +117,8 @@ class MinetestEnv(gym.Env):
         """
         seed, history = read_save(state, self.config)
         done = len(self._history)
-        if self._engine is None or seed != self.seed or self._history != history[:done]:
+        there_unseen = done == len(history) and not self._seen
+        if self._engine is None or seed != self.seed or self._history != history[:done] or there_unseen:
             self._start(seed)
             done = 0
         for index in range(done, len(history)):
@@ -171,13 +174,23 @@ class MinetestEnv(gym.Env):
         self._see(reply, draw=draw)
 
     def _see(self, reply: Reply, *, draw: bool) -> None:
-        self._facts = privileged_facts(reply)
+        self._facts, self._seen = privileged_facts(reply), draw
         if draw:
             self._frame = self._running.frame()
 
     def _info(self, ignored: tuple[str, ...]) -> dict[str, Any]:
         settled = self._engine is not None and self._engine.reply.settled
         return {"privileged": self._facts, "ignored_keys": list(ignored), "settled": settled}
+
+
+def _plain(command: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a command as the engine and a save point will read it."""
+    try:
+        return json.loads(json.dumps(dict(command)))
+    except TypeError as error:
+        raise RigError(
+            f"the command {dict(command)} is not JSON ({error}); give plain numbers, texts and lists"
+        ) from error
 
 
 def make_minetest(*, render_mode: str | None = None, **settings: Any) -> MinetestEnv:
