@@ -1,6 +1,7 @@
 # make demo   sets up and plays every Crafter task with the shipped agent
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
+# make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
 # make docs-check   runs the commands that the documentation shows
 
 PYTHON ?= python3
@@ -14,12 +15,12 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # The oldest transformers that our network is compared with; the newest is the one that pip installs.
 OLD_TRANSFORMERS ?= 5.17.0
 
-.PHONY: demo test parity lint types docs-check browser clean
+.PHONY: demo test parity lint types docs-check browser minetest clean
 
 demo: $(VENV)/.demo
 	$(BIN)/rig demo --out runs/demo
 
-test: lint types browser
+test: lint types browser minetest
 	$(BIN)/python -m pytest -n auto
 	$(MAKE) --no-print-directory parity
 
@@ -38,6 +39,9 @@ docs-check: $(VENV)/.dev
 
 browser:
 	sh scripts/ensure_browser.sh
+
+minetest:
+	sh scripts/ensure_minetest.sh
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rig needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

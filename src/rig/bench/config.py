@@ -93,6 +93,27 @@ class PolicyBench:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnvBench:
+    """What is measured of Minetest.
+
+    Attributes:
+        sizes: of the observed frame, as WIDTHxHEIGHT.
+        worlds: how many engines run beside each other.
+        ticks: of a round, in each world; the player walks and turns all the time.
+        rounds: counted rounds; the middle one is told.
+        seed: of the first world; each further one has the next.
+        view_range: how far one sees, in nodes.
+    """
+
+    sizes: tuple[str, ...] = ("64x64", "128x128", "640x360")
+    worlds: tuple[int, ...] = (1, 2)
+    ticks: int = 100
+    rounds: int = 3
+    seed: int = 5
+    view_range: int = 40
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainBench:
     """What is measured of training.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rig.bench.config import DecodeBench, DreamBench, PolicyBench, TrainBench
+from rig.bench.config import DecodeBench, DreamBench, EnvBench, PolicyBench, TrainBench
 from rig.cli.flags import Flags
 
 
@@ -114,6 +114,36 @@ class BenchTrain(Flags, TrainBench):
         ]
         text = table(["contender", "useful tokens/s", "MFU", "memory, GB", "times as fast"], rows)
         return {"text": text, **found, "config": asdict(self), "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchEnv(Flags, EnvBench):
+    """Time Minetest in lock-step: ticks with and without a frame, and resets, one world and more beside each other.
+
+    Example: rig bench env --sizes 64x64 640x360 --worlds 1 2
+    """
+
+    def run(self) -> dict[str, Any]:
+        """Measure."""
+        from rig.bench.env import bench_env
+        from rig.cli.tables import table
+        from rig.provenance import provenance
+
+        found = bench_env(self.part(EnvBench))
+        rows = [
+            [
+                entry["size"],
+                entry["worlds"],
+                f"{entry['steps_per_second']:.0f}",
+                f"{entry['milliseconds']['median']:.1f}",
+                f"{entry['milliseconds']['p99']:.1f}",
+                f"{entry['glides_per_second']:.0f}",
+                f"{entry['reset_seconds']:.1f}",
+            ]
+            for entry in found["entries"]
+        ]
+        header = ["frame", "worlds", "steps/s", "ms a step", "p99", "undrawn steps/s", "reset, s"]
+        return {"text": table(header, rows), **found, "config": asdict(self), "provenance": provenance()}
 
 
 def _decode_row(entry: dict[str, Any]) -> list[str]:

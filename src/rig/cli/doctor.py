@@ -33,7 +33,7 @@ LEAST_PYTHON = (3, 11)
 
 def examine(agent: str = "") -> list[dict[str, Any]]:
     """Return one entry per check: name, ok, found, and mend where it is not ok."""
-    return [*_packages(), *_compute(), *_machine(), *(_agent(agent) if agent else ())]
+    return [*_packages(), *_compute(), *_machine(), *_minetest(), *(_agent(agent) if agent else ())]
 
 
 def _packages() -> Iterator[dict[str, Any]]:
@@ -75,6 +75,14 @@ def _machine() -> Iterator[dict[str, Any]]:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     mend = "apt-get install chromium chromium-driver (only the viewer's own tests need it)"
     yield _check("browser for the viewer's tests", browser is not None, browser or "none", mend)
+
+
+def _minetest() -> Iterator[dict[str, Any]]:
+    from rig.envs.minetest.prerequisites import INSTALL
+    from rig.envs.minetest.prerequisites import examine as examine_minetest
+
+    for finding in examine_minetest():
+        yield _check(f"Minetest world: {finding.name}", finding.ok, finding.found, INSTALL)
 
 
 def _agent(folder: str) -> Iterator[dict[str, Any]]:

@@ -41,6 +41,7 @@ VERBS = {
     "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
     "bench dreams": ("rig.cli.bench:BenchDreams", "time the ways to write a dream"),
     "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
+    "bench env": ("rig.cli.bench:BenchEnv", "time Minetest's lock-step: ticks a second, and resets"),
     "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
 }
 """Verb -> (dataclass, one line of help); a verb is one word, or two where it is one of a family."""

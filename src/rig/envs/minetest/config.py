@@ -1,0 +1,67 @@
+"""How a Minetest world looks and how patient its keeper is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rig.errors import RigError
+
+TICK_SECONDS = 0.05
+"""Game time of one step: 20 Hz, as in MineRL."""
+
+HUD_SIZE = (640, 360)
+"""Width and height that the engine draws at, at the least; its heads-up display is unreadable below that."""
+
+_LEAST, _MOST = 16, 1920
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinetestConfig:
+    """A world of the stock engine.
+
+    Attributes:
+        width: of the observed frame, in pixels.
+        height: of the observed frame, in pixels.
+        view_range: how far one sees, in nodes.
+        field_of_view: vertical, in degrees; 70 as in MineRL.
+        cursor_pixels_per_degree: how far the camera's degrees move the cursor while a menu is open, in pixels of the
+            drawn frame (640 × 360 or larger).
+        nearby_radius: nodes within so many of the player go into the privileged state; 0 leaves them out.
+        mapgen: the engine's world generator.
+        start_timeout: seconds for an engine to start and to generate its first surroundings.
+        step_timeout: seconds for one tick.
+        attempts: starts that are tried before the failure is reported.
+    """
+
+    width: int = 640
+    height: int = 360
+    view_range: int = 40
+    field_of_view: float = 70.0
+    cursor_pixels_per_degree: float = 2.0
+    nearby_radius: int = 0
+    mapgen: str = "v7"
+    start_timeout: float = 60.0
+    step_timeout: float = 60.0
+    attempts: int = 3
+
+    def __post_init__(self) -> None:
+        for name, value in (("width", self.width), ("height", self.height)):
+            if not _LEAST <= value <= _MOST:
+                raise RigError(f"MinetestConfig.{name} is {value}; give {_LEAST} to {_MOST} pixels")
+        if not 45 <= self.field_of_view <= 160:
+            raise RigError(f"MinetestConfig.field_of_view is {self.field_of_view}; the engine takes 45 to 160 degrees")
+        if not 0 <= self.nearby_radius <= 16:
+            raise RigError(f"MinetestConfig.nearby_radius is {self.nearby_radius}; give 0 to 16 nodes")
+        if self.attempts < 1:
+            raise RigError(f"MinetestConfig.attempts is {self.attempts}; at least one start must be tried")
+
+    @property
+    def drawn(self) -> tuple[int, int]:
+        """Width and height that the engine draws at; what is observed is shrunk from it by area."""
+        return max(self.width, HUD_SIZE[0]), max(self.height, HUD_SIZE[1])
+
+    @property
+    def undersampling(self) -> int:
+        """How many times coarser the world may be drawn than the display on top, and still as fine as observed."""
+        width, height = self.drawn
+        return max(1, min(8, width // self.width, height // self.height))

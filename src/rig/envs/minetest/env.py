@@ -1,0 +1,198 @@
+"""Stock Minetest as a Gymnasium environment in lock-step, with MineRL's interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig
+from rig.envs.minetest.engine import Engine, EngineError, start_engine
+from rig.envs.minetest.facts import privileged_facts
+from rig.envs.minetest.keys import KeyboardAndMouse, read_action
+from rig.envs.minetest.link import Reply, Request
+from rig.envs.minetest.savepoints import read_save, write_save
+from rig.errors import RigError
+from rig.records import Frame
+
+_SEEDS = 1 << 28
+
+Observation = dict[str, Frame]
+
+
+class MinetestEnv(gym.Env):
+    """The stock engine, one tick of 50 ms a step, however long the agent thinks.
+
+    Observation: `{"pov": uint8 [height, width, 3]}`. Action: a mapping of MineRL's keys to 0 or 1, and `camera` [pitch,
+    yaw] in degrees, down and right positive; what is left out is not pressed. The reward is 0: tasks give theirs. An
+    episode ends when the player dies; where the engine fails it is truncated, and the next `reset` starts another.
+
+    `info` holds `privileged` (see `privileged_facts`), `ignored_keys` (pressed, but not the engine's: see
+    `rig.envs.minetest.keys`) and `settled` (True unless the tick took so long that it was not waited for).
+
+    A seed and the actions give the same frames and states to the bit, in every process.
+
+    Args:
+        config: how the world looks.
+        render_mode: "rgb_array" or None.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / TICK_SECONDS)}  # noqa: RUF012 - Gymnasium's own
+
+    def __init__(self, config: MinetestConfig | None = None, *, render_mode: str | None = None) -> None:
+        self.config = config or MinetestConfig()
+        self.render_mode = render_mode
+        self.action_space = KeyboardAndMouse()
+        shape = (self.config.height, self.config.width, 3)
+        self.observation_space = gym.spaces.Dict({"pov": gym.spaces.Box(0, 255, shape, np.uint8)})
+        self.seed = 0
+        self._engine: Engine | None = None
+        self._history: list[Request] = []
+        self._frame: Frame = np.zeros(shape, np.uint8)
+        self._seen = False
+        self._facts: dict[str, Any] = {}
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start the world of `seed` anew; without one, the world of the next seed of this environment's own stream.
+
+        Raises:
+            EngineError: the engine did not start, after all attempts.
+            MissingDependencyError: something that it needs is not installed; the message holds the command.
+        """
+        super().reset(seed=seed)
+        self._start(seed if seed is not None else int(self.np_random.integers(_SEEDS)))
+        return {"pov": self._frame}, self._info(())
+
+    def step(self, action: Mapping[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Let one tick pass with `action`.
+
+        Raises:
+            ActionError: it names a key or a camera that MineRL does not have.
+            RigError: there is no episode; `reset` begins one.
+        """
+        request, ignored = self._read(action)
+        terminated, truncated, failure = self._tick(request, draw=True)
+        return {"pov": self._frame}, 0.0, terminated, truncated, self._info(ignored) | failure
+
+    def glide(self, action: Mapping[str, Any]) -> tuple[float, bool, bool]:
+        """Step without looking: (reward, terminated, truncated). Several times as fast, and otherwise the same."""
+        request, _ = self._read(action)
+        return 0.0, *self._tick(request, draw=False)[:2]
+
+    def command(self, *commands: Mapping[str, Any]) -> list[Any]:
+        """Let one tick pass in which nothing is pressed and the mod carries out `commands`; return their answers.
+
+        Each is a mapping with `name` and its arguments, such as `{"name": "teleport", "position": [0, 20, 0]}`: see
+        `mod/commands.lua`. What a command changes about the player's view is seen a tick later.
+
+        Raises:
+            RigError: the mod refused a command, or it is not JSON.
+            EngineError: the engine failed.
+        """
+        self._advance(Request(commands=tuple(map(_plain, commands))), draw=True)
+        answers = self._running.reply.state["answers"]
+        for asked, answer in zip(commands, answers, strict=True):
+            if not answer["done"]:
+                raise RigError(f"the engine refused the command {dict(asked)}: {answer['error']}")
+        return [answer.get("value") for answer in answers]
+
+    def save(self) -> bytes:
+        """Return a save point: it leads to exactly this situation again, also in another process."""
+        self._running  # noqa: B018 - raises where there is no episode
+        return write_save(self.config, self.seed, self._history)
+
+    def load(self, state: bytes) -> Observation:
+        """Go to a saved situation, and return what was observed there.
+
+        Where the present episode is on the way there, it goes on; otherwise the engine starts anew and repeats it.
+
+        Raises:
+            RigError: `state` is of another kind of world.
+            EngineError: the engine failed.
+        """
+        seed, history = read_save(state, self.config)
+        done = len(self._history)
+        there_unseen = done == len(history) and not self._seen
+        if self._engine is None or seed != self.seed or self._history != history[:done] or there_unseen:
+            self._start(seed)
+            done = 0
+        for index in range(done, len(history)):
+            self._advance(history[index], draw=index == len(history) - 1)
+        return {"pov": self._frame}
+
+    def privileged(self) -> dict[str, Any]:
+        """Return the facts of the current state."""
+        return self._facts
+
+    def render(self) -> Frame:
+        """Return the last observed frame."""
+        return self._frame
+
+    def close(self) -> None:
+        """End the engine and its display, and remove their files."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    @property
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise RigError("there is no episode in this Minetest environment; call reset first")
+        return self._engine
+
+    def _start(self, seed: int) -> None:
+        self.close()
+        self._engine = start_engine(self.config, seed)
+        self.seed, self._history = seed, []
+        self._see(self._engine.reply, draw=True)
+
+    def _read(self, action: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:
+        menu_open = self._running.reply.menu_open
+        return read_action(action, menu_open=menu_open, cursor_scale=self.config.cursor_pixels_per_degree)
+
+    def _tick(self, request: Request, *, draw: bool) -> tuple[bool, bool, dict[str, Any]]:
+        """Return whether the player is dead, whether the engine failed, and what is to be said of the failure."""
+        try:
+            self._advance(request, draw=draw)
+        except EngineError as error:
+            return False, True, {"engine_failed": str(error)}
+        return self._facts["health"] <= 0, False, {}
+
+    def _advance(self, request: Request, *, draw: bool) -> None:
+        engine = self._running
+        try:
+            reply = engine.tick(request, draw=draw)
+        except EngineError:
+            self._engine = None
+            raise
+        self._history.append(request)
+        self._see(reply, draw=draw)
+
+    def _see(self, reply: Reply, *, draw: bool) -> None:
+        self._facts, self._seen = privileged_facts(reply), draw
+        if draw:
+            self._frame = self._running.frame()
+
+    def _info(self, ignored: tuple[str, ...]) -> dict[str, Any]:
+        settled = self._engine is not None and self._engine.reply.settled
+        return {"privileged": self._facts, "ignored_keys": list(ignored), "settled": settled}
+
+
+def _plain(command: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a command as the engine and a save point will read it."""
+    try:
+        return json.loads(json.dumps(dict(command)))
+    except TypeError as error:
+        raise RigError(
+            f"the command {dict(command)} is not JSON ({error}); give plain numbers, texts and lists"
+        ) from error
+
+
+def make_minetest(*, render_mode: str | None = None, **settings: Any) -> MinetestEnv:
+    """Build the environment for `gymnasium.make`; `settings` are fields of MinetestConfig."""
+    return MinetestEnv(MinetestConfig(**settings), render_mode=render_mode)

@@ -1,0 +1,121 @@
+"""What goes to and fro between Python and the engine: one request and one reply a tick, and frames in shared memory.
+
+Both ends are made before the engine starts and inherited by it, so there is no port, no socket file and no name that
+two worlds could share.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rig.envs.minetest.config import TICK_SECONDS
+from rig.records import Frame
+
+_REQUEST = struct.Struct("=IiiiiIII")
+_REPLY = struct.Struct("=III")
+_TICK_US = round(TICK_SECONDS * 1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One tick.
+
+    Attributes:
+        keys: bit per key that is held.
+        turn: counts of the mouse (right, down) that turn the view.
+        shift: pixels (right, down) that the cursor moves, where a menu is open.
+        commands: what the mod is to do at the beginning of the tick.
+    """
+
+    keys: int = 0
+    turn: tuple[int, int] = (0, 0)
+    shift: tuple[int, int] = (0, 0)
+    commands: Sequence[dict[str, Any]] = field(default_factory=tuple)
+
+    def pack(self, *, draw: bool) -> bytes:
+        """Return the bytes that the engine reads; `draw` says whether a frame is wanted."""
+        text = json.dumps(list(self.commands)).encode() if self.commands else b""
+        return _REQUEST.pack(self.keys, *self.turn, *self.shift, _TICK_US, draw, len(text)) + text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What came of a tick.
+
+    Attributes:
+        menu_open: whether the mouse now moves a cursor.
+        settled: whether every thread of the engine had done its share; False after a tick that took too long for that.
+        state: the mod's facts.
+    """
+
+    menu_open: bool
+    settled: bool
+    state: dict[str, Any]
+
+
+class Link:
+    """Python's end; `inherited` are the descriptors of the engine's.
+
+    Args:
+        width: of frames, in pixels.
+        height: of frames, in pixels.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self._memory = os.memfd_create("rig-frame")
+        os.ftruncate(self._memory, 3 * width * height)
+        self._pixels = mmap.mmap(self._memory, 3 * width * height)
+        self._shape = (height, width, 3)
+
+    @property
+    def inherited(self) -> tuple[int, int]:
+        """The engine's descriptors: of its end of the link, and of the frame's memory."""
+        return self._theirs.fileno(), self._memory
+
+    def engine_started(self) -> None:
+        """Let go of the engine's end, so that its death is noticed."""
+        self._theirs.close()
+        os.close(self._memory)
+
+    def send(self, request: Request, *, draw: bool) -> None:
+        """Ask for a tick."""
+        self._ours.sendall(request.pack(draw=draw))
+
+    def receive(self, timeout: float) -> Reply:
+        """Return what came of the tick.
+
+        Raises:
+            TimeoutError: nothing came for `timeout` seconds.
+            ConnectionError: the engine is gone.
+        """
+        self._ours.settimeout(timeout)
+        menu_open, settled, size = _REPLY.unpack(self._read(_REPLY.size))
+        state = json.loads(self._read(size))
+        return Reply(menu_open=bool(menu_open), settled=bool(settled), state=state)
+
+    def frame(self) -> Frame:
+        """Return a copy of the last drawn frame, uint8 [height, width, 3]."""
+        return np.frombuffer(self._pixels, np.uint8).reshape(self._shape).copy()
+
+    def close(self) -> None:
+        """Close our end; the engine ends when it notices."""
+        self._ours.close()
+
+    def _read(self, size: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            part = self._ours.recv(size - len(parts))
+            if not part:
+                raise ConnectionError("the engine has ended")
+            parts += part
+        return bytes(parts)

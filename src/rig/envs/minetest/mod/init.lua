@@ -1,0 +1,45 @@
+-- Once a tick: carries out the agent's commands, and tells the state of its player.
+local insecure = assert(minetest.request_insecure_environment(), "the rig mod must be trusted")
+local ffi = insecure.require("ffi")
+ffi.cdef([[
+    void rig_ready(void);
+    uint64_t rig_bulk(void);
+    void rig_tell(const char *text, size_t size);
+    const char *rig_commands(size_t *size);
+]])
+local link = ffi.C
+local size = ffi.new("size_t[1]")
+
+local folder = minetest.get_modpath("rig")
+local events = dofile(folder .. "/events.lua")
+local state = dofile(folder .. "/state.lua")
+local beginning = dofile(folder .. "/beginning.lua")
+local commands = dofile(folder .. "/commands.lua")
+
+local function carry_out(player)
+    local text = link.rig_commands(size)
+    if size[0] == 0 then
+        return nil
+    end
+    return commands.run(player, minetest.parse_json(ffi.string(text, size[0])))
+end
+
+local function tell(player, answers)
+    local facts = state.of(player)
+    facts.events = events.take()
+    facts.answers = answers
+    local text = minetest.write_json(facts)
+    link.rig_tell(text, #text)
+end
+
+minetest.register_globalstep(function(dtime)
+    local player = minetest.get_connected_players()[1]
+    if not player then
+        return
+    end
+    state.advance(dtime)
+    tell(player, carry_out(player))
+    if beginning.is_over(player, tonumber(link.rig_bulk())) then
+        link.rig_ready()
+    end
+end)

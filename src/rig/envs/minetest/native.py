@@ -1,0 +1,76 @@
+"""Compiles the preload library and the keeper, once for every version of their source and of the compiler."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig.envs.minetest.prerequisites import INSTALL, compiler
+from rig.errors import MissingDependencyError, RigError
+from rig.storage import Lock, atomic_folder, cache_root
+
+_SOURCES = Path(__file__).with_name("native")
+_FLAGS = ("-O3", "-Wall", "-Wextra")
+_LIBRARY = ("clock.c", "chance.c", "threads.c", "network.c", "input.c", "pixels.c", "link.c")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Native:
+    """What was compiled.
+
+    Attributes:
+        library: is preloaded into the engine.
+        keeper: starts the engine and its display, and ends both.
+    """
+
+    library: Path
+    keeper: Path
+
+
+def build() -> Native:
+    """Return the compiled library and keeper, from the cache where they are there.
+
+    Raises:
+        MissingDependencyError: there is no C compiler.
+        RigError: the compiler refuses; its words are in the message.
+    """
+    path = compiler()
+    if path is None:
+        raise MissingDependencyError(
+            "Minetest's lock-step is compiled once, and there is no C compiler (cc, gcc or clang). "
+            f"Install it: {INSTALL}"
+        )
+    folder = cache_root() / "minetest" / _key(path)
+    with Lock(folder.parent / ".lock", wait=True):
+        if not folder.is_dir():
+            _compile_into(folder, path)
+    return Native(library=folder / "lockstep.so", keeper=folder / "keeper")
+
+
+def _key(path: str) -> str:
+    """Name what the result depends on: sources, flags, compiler and machine."""
+    digest = hashlib.sha256()
+    for source in sorted(_SOURCES.iterdir()):
+        digest.update(source.name.encode() + source.read_bytes())
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+    digest.update(" ".join((*_FLAGS, version, platform.machine())).encode())
+    return digest.hexdigest()[:24]
+
+
+def _compile_into(folder: Path, path: str) -> None:
+    library = [str(_SOURCES / name) for name in _LIBRARY]
+    with atomic_folder(folder) as new:
+        _run([path, *_FLAGS, "-fPIC", "-shared", "-o", str(new / "lockstep.so"), *library, "-ldl", "-lpthread"])
+        _run([path, *_FLAGS, "-o", str(new / "keeper"), str(_SOURCES / "keeper.c")])
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise RigError(
+            f"{command[0]} cannot compile Minetest's lock-step:\n{done.stderr.strip()[-1500:]}\n"
+            f"What it needs is installed by: {INSTALL}"
+        )

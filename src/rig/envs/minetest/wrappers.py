@@ -1,0 +1,83 @@
+"""One decision for several ticks, and the older interface that MineRL's scripts are written for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+
+from rig.envs.minetest.config import MinetestConfig
+from rig.envs.minetest.env import MinetestEnv, Observation
+from rig.errors import RigError
+
+
+class FrameSkip(gym.Wrapper):
+    """Holds every action for `skip` ticks; the camera's degrees are of all of them, and turn by equal shares.
+
+    Rewards are added up, events of all ticks are in the last one's facts, and an episode that ends does so at once.
+
+    Args:
+        env: a Minetest environment, wrapped or not.
+        skip: ticks of a step.
+
+    Raises:
+        RigError: `skip` is less than 1.
+    """
+
+    def __init__(self, env: gym.Env, skip: int) -> None:
+        if skip < 1:
+            raise RigError(f"FrameSkip(skip={skip}): a step takes at least one tick")
+        super().__init__(env)
+        self.skip = skip
+
+    def step(self, action: Mapping[str, Any]) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Let `skip` ticks pass."""
+        camera = np.asarray(action.get("camera", (0.0, 0.0)), np.float64)
+        turned, reward, events = np.zeros(2), 0.0, []
+        for tick in range(1, self.skip + 1):
+            goal = np.round(camera * tick / self.skip, 2)
+            observation, gained, terminated, truncated, info = self.env.step({**action, "camera": goal - turned})
+            turned, reward = goal, reward + float(gained)
+            events += info["privileged"]["events"]
+            if terminated or truncated:
+                break
+        info["privileged"] = {**info["privileged"], "events": events}
+        return observation, reward, terminated, truncated, info
+
+
+class LikeMineRL:
+    """The environment behind MineRL's own interface: `reset() -> obs`, `step -> (obs, reward, done, info)`, `seed(n)`.
+
+    Args:
+        settings: fields of MinetestConfig.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.env = MinetestEnv(MinetestConfig(**settings), render_mode="rgb_array")
+        self.action_space, self.observation_space = self.env.action_space, self.env.observation_space
+        self._seed: int | None = None
+
+    def seed(self, seed: int) -> None:
+        """Choose the world of the next `reset`; those after it follow from it."""
+        self._seed = seed
+
+    def reset(self) -> Observation:
+        """Start an episode, and return what is observed."""
+        observation, _ = self.env.reset(seed=self._seed)
+        self._seed = None
+        return observation
+
+    def step(self, action: Mapping[str, Any]) -> tuple[Observation, float, bool, dict[str, Any]]:
+        """Let one tick pass."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return observation, reward, terminated or truncated, info
+
+    def render(self) -> Any:
+        """Return the last observed frame; no window is opened."""
+        return self.env.render()
+
+    def close(self) -> None:
+        """End the engine."""
+        self.env.close()

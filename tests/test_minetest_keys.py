@@ -1,0 +1,105 @@
+"""MineRL's keys and camera become the engine's by stated rules, and nothing is dropped in silence."""
+
+import numpy as np
+import pytest
+
+from rig.actions import MINERL, Action
+from rig.envs.minetest import MinetestConfig, native_action
+from rig.envs.minetest.keys import ENGINE_KEYS, LACKING, KeyboardAndMouse, read_action
+from rig.envs.minetest.link import Request
+from rig.envs.minetest.savepoints import read_save, write_save
+from rig.envs.minetest.settings import mouse_sensitivity
+from rig.errors import ActionError, RigError
+
+
+def read(action, menu_open=False):
+    return read_action(action, menu_open=menu_open, cursor_scale=2)
+
+
+def test_every_key_of_minerl_is_the_engines_or_reported():
+    for key in MINERL.keys:
+        request, ignored = read({key: 1}, menu_open=True)
+        assert request.keys == 1 << ENGINE_KEYS.index(key)
+        assert ignored == ()
+    for key in LACKING:
+        request, ignored = read({key: 1})
+        assert request.keys == 0
+        assert ignored == (key,)
+
+
+def test_escape_closes_a_menu_and_never_pauses_the_game():
+    assert read({"ESC": 1})[0].keys == 0
+    assert read({"ESC": 1})[1] == ("ESC",)
+    assert read({"ESC": 1}, menu_open=True)[1] == ()
+
+
+def test_the_space_is_minerls():
+    space = KeyboardAndMouse()
+    assert set(space) == {*MINERL.keys, "swapHands", "pickItem", "camera"}
+    assert space.contains(space.no_op())
+    assert read(space.no_op()) == (Request(), ())
+    for _ in range(20):
+        read(space.sample())
+
+
+def test_degrees_are_counts_right_and_down():
+    assert read({"camera": [5, -10]})[0].turn == (-200, 100)
+    assert read({"camera": np.array([0.62, 3.2], np.float32)})[0].turn == (64, 12)
+    assert read({"camera": [5, -10]})[0].shift == (-20, 10)
+
+
+@pytest.mark.parametrize("camera", [[0], [0, 181], [0, float("nan")], 3.0])
+def test_a_camera_that_is_none_is_named(camera):
+    with pytest.raises(ActionError, match="within ±180"):
+        read({"camera": camera})
+
+
+def test_an_unknown_key_is_named_with_the_nearest_one():
+    with pytest.raises(ActionError, match=r"'forwrd' is not a key\. Did you mean 'forward'"):
+        read({"forwrd": 1})
+
+
+def test_rigs_own_actions_are_taken():
+    action = MINERL.parse("forward, sprint, camera:[0,10]")
+    assert read(native_action(action)) == read({"forward": 1, "sprint": 1, "camera": (0, 10)})
+    with pytest.raises(ActionError):
+        native_action(Action.press("move_left"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"width": 0}, "width is 0"),
+        ({"height": 5000}, "height is 5000"),
+        ({"field_of_view": 20}, "field_of_view is 20"),
+        ({"nearby_radius": 40}, "nearby_radius is 40"),
+        ({"attempts": 0}, "attempts is 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_place(settings, told):
+    with pytest.raises(RigError, match=told):
+        MinetestConfig(**settings)
+
+
+def test_the_display_is_never_drawn_smaller_than_it_can_be_read():
+    assert MinetestConfig(width=64, height=64).drawn == (640, 360)
+    assert MinetestConfig(width=1280, height=100).drawn == (1280, 360)
+    assert MinetestConfig(width=64, height=64).undersampling == 5
+    assert MinetestConfig().undersampling == 1
+
+
+def test_the_mouse_is_as_sensitive_in_narrow_windows():
+    assert mouse_sensitivity(MinetestConfig()) == pytest.approx(0.0518805, abs=1e-7)
+    assert mouse_sensitivity(MinetestConfig(width=360, height=360)) == mouse_sensitivity(MinetestConfig())
+    assert mouse_sensitivity(MinetestConfig(width=640, height=640)) < mouse_sensitivity(MinetestConfig())
+
+
+def test_a_save_point_holds_the_way_and_knows_its_world():
+    config = MinetestConfig(width=64, height=64)
+    history = [Request(keys=3, turn=(4, -5)), Request(commands=({"name": "look", "yaw": 1.5, "pitch": 0},))]
+    data = write_save(config, 9, history)
+    assert read_save(data, MinetestConfig(width=64, height=64, attempts=9)) == (9, history)
+    with pytest.raises(RigError, match="world with width=64"):
+        read_save(data, MinetestConfig(height=64))
+    with pytest.raises(RigError, match="no save point"):
+        read_save(b"{}", config)
