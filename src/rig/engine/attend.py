@@ -25,7 +25,9 @@ from rig.engine.cache import KVCache, Piece
 Attend = Callable[[int, Tensor], Tensor]
 """(layer, q [T, H, d]) to [T, H, d]."""
 _ALONE = 1.25
-"""On a CPU, a row read by a call of its own takes so many times as long as one that shares its call."""
+_ALONE_AMONG_THREADS = 1.75
+"""On a CPU, a row read by a call of its own takes so many times as long as one that shares its call; more where threads
+meet at the end of every call."""
 
 
 class Span(NamedTuple):
@@ -173,7 +175,8 @@ def _one_each(cache: KVCache, numbered: Sequence[tuple[int, Span]]) -> list[Look
     firsts, spans = zip(*numbered, strict=True)
     extents = [span.extent for span in spans]
     rows, longest, own = len(spans), max(extents), spans[0].own
-    if cache.block.device.type == "cpu" and rows * longest > _ALONE * sum(extents):
+    alone = _ALONE if torch.get_num_threads() == 1 else _ALONE_AMONG_THREADS
+    if cache.block.device.type == "cpu" and rows * longest > alone * sum(extents):
         return [Look(slice(first, first + 1), span.own.at, span.extent) for first, span in numbered]
     mask = _beyond(torch.tensor(extents), longest, cache.block) if min(extents) < longest else None
     return [Look(_which(firsts), own.at, longest, mask, rows, own.size)]
