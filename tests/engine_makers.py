@@ -85,3 +85,21 @@ def thought(max_tokens):
 def prefix(tokens):
     """A conversation without its end."""
     return part(tokens, 0, len(tokens) - 40)
+
+
+def text_sequence(ids, start):
+    """Plain text from a position on."""
+    return sequence_of(ids, Kind.TEXT, start)
+
+
+def sequence_of(ids, kind, start):
+    """Tokens of one kind from a position on."""
+    length = len(ids)
+    return TokenSequence(
+        ids=np.asarray(ids, np.int32),
+        kinds=np.full(length, kind, np.uint8),
+        roles=np.zeros(length, np.uint8),
+        targets=np.zeros(length, bool),
+        positions=np.arange(start, start + length, dtype=np.int32),
+        frames=(),
+    )

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from rig.bench.branches import NAMES
 from rig.bench.decode import JOBS, DecodeBench, bench_decode, copy_bandwidth
 from rig.bench.dreams import DreamBench, bench_dreams
 from rig.bench.janus import expressible
@@ -39,6 +40,7 @@ def decoded():
         thought_tokens=5,
         action_tokens=3,
         guesses=4,
+        branches=4,
         dtype="float32",
     )
     return bench_decode(config)
@@ -59,6 +61,16 @@ def test_both_sides_write_the_same_tokens(decoded):
             loop = entry["faster"]["loop"]
             assert 0 < loop["min"] <= loop["median"] <= loop["max"]
     json.dumps(decoded)
+
+
+def test_branches_write_the_same_and_keep_their_context_once(decoded):
+    context, longest, bytes_of_a_token = 81 + 20, 81, 4 * (2 * 2 * 32 + 64) + 8
+    assert [entry["job"] for entry in decoded["branches"]] == list(NAMES)
+    for entry in decoded["branches"]:
+        assert (entry["context"], entry["branches"], entry["same_tokens"]) == (context, 4, 1)
+        places = {way: size / bytes_of_a_token for way, size in entry["cache_bytes"].items()}
+        assert places == {"forked": context + longest + 4 * (longest + 1), "a row each": 4 * (context + longest)}
+        assert entry["faster"]["a row each"]["median"] > 0
 
 
 def test_the_share_of_bandwidth_is_of_weights_and_cache(decoded):

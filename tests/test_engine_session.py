@@ -16,6 +16,8 @@ from engine_makers import (
     make_engine,
     part,
     prefix,
+    sequence_of,
+    text_sequence,
     thought,
 )
 
@@ -24,7 +26,6 @@ from rig.dialogue import (
     Role,
     SegmentEncoder,
     Text,
-    TokenSequence,
     WriteImage,
     train_bpe,
 )
@@ -79,22 +80,6 @@ def test_cached_logits_equal_uncached_logits(engine):
                 kind = Kind(conversations[row].kinds[done[row]])
                 close(session.next_token_logits([row], kind)[0], expected[row][kind, done[row] - 1])
     assert done == [len(tokens) for tokens in conversations]
-
-
-def text_sequence(ids, start):
-    return sequence_of(ids, Kind.TEXT, start)
-
-
-def sequence_of(ids, kind, start):
-    length = len(ids)
-    return TokenSequence(
-        ids=np.asarray(ids, np.int32),
-        kinds=np.full(length, kind, np.uint8),
-        roles=np.zeros(length, np.uint8),
-        targets=np.zeros(length, bool),
-        positions=np.arange(start, start + length, dtype=np.int32),
-        frames=(),
-    )
 
 
 def play(session, rows, limits, sampler=WARM):

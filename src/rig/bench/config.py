@@ -24,6 +24,7 @@ class DecodeBench:
         thought_tokens: of every thought.
         action_tokens: of every action.
         guesses: codes guessed beyond the next one in our dreams; 0 writes them one by one.
+        branches: answers and dreams behind one question, which is read once for all of them, or once for each.
         dtype: "auto", "float32" or "bfloat16".
         generate: also measure transformers' `generate`, where it can do the job.
     """
@@ -36,6 +37,7 @@ class DecodeBench:
     thought_tokens: int = 60
     action_tokens: int = 12
     guesses: int = 0
+    branches: int = 8
     dtype: Dtype = "auto"
     generate: bool = True
 

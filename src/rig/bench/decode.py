@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rig.bench.branches import NAMES, Branches
 from rig.bench.config import DecodeBench
 from rig.bench.janus import both, expressible, transformers
 from rig.bench.timing import Timing, ratio, side_by_side, wait
@@ -33,7 +34,7 @@ AGAIN = 30
 
 
 def bench_decode(config: DecodeBench) -> dict[str, Any]:
-    """Run the benchmark; return one entry per batch and job, and what the machine's memory allows."""
+    """Run the benchmark; return one entry per batch and job, the branches, and what the machine's memory allows."""
     device = best_device()
     dtype = running_dtype(config.dtype, device)
     sizes = expressible(PRESETS.get(config.preset))
@@ -53,6 +54,7 @@ def bench_decode(config: DecodeBench) -> dict[str, Any]:
             timings = side_by_side(contenders, rounds=config.rounds, name=f"{job}, {batch} at once")
             entries.append(_entry(job, batch, timings, mine.written(job), mine.agrees(loop, job)))
         entries.append({"job": "text tokens alone", "batch": batch, **mine.steady(bandwidth)})
+    forks = mine.branches(config.branches)
     return {
         "preset": config.preset,
         **ours.runs_in,
@@ -61,6 +63,7 @@ def bench_decode(config: DecodeBench) -> dict[str, Any]:
         "transformers": transformers().__version__,
         "copy_bandwidth": bandwidth,
         "entries": entries,
+        "branches": [forks.measure(name, config.rounds) for name in NAMES],
     }
 
 
@@ -193,6 +196,12 @@ class OurSide:
         """Return the share of tokens that both sides wrote alike."""
         mine, other = np.array(self.said[job]), np.array(loop.said[job])
         return float((mine == other).mean())
+
+    def branches(self, count: int) -> Branches:
+        """Return so many branches of the first question."""
+        context = self._tokens(Place(), self._question.ids[0], self._question.frames[0])
+        answer = FixedLength(self.engine.model.config.decoder.vocab_size, self._config.answer_tokens)
+        return Branches(self.engine.model, context, count, answer, self._config.guesses)
 
     def steady(self, bandwidth: float, count: int = 64) -> dict[str, Any]:
         """Return the speed of writing text alone, context read, and its share of what memory allows."""

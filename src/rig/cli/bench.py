@@ -26,7 +26,10 @@ class BenchDecode(Flags, DecodeBench):
         header = ["job", "at once", "tokens/s", "× loop", "× generate", "same tokens", "of bandwidth"]
         text = table(header, [_decode_row(entry) for entry in found["entries"]])
         where = f"{found['preset']}, {found['device']}, {found['dtype']}, {found['threads']} threads"
-        return {"text": f"{where}\n{text}", **found, "provenance": provenance()}
+        forks = table(
+            ["branches", "at once", "× a row each", "cache"], [_branch_row(entry) for entry in found["branches"]]
+        )
+        return {"text": f"{where}\n{text}\n\n{forks}", **found, "provenance": provenance()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,3 +155,9 @@ def _decode_row(entry: dict[str, Any]) -> list[str]:
     same = f"{entry['same_tokens']:.3f}" if "same_tokens" in entry else ""
     share = f"{entry['share_of_bandwidth']:.0%}" if "share_of_bandwidth" in entry else ""
     return [entry["job"], str(entry["batch"]), f"{entry['tokens_per_second']:.0f}", *ratios, same, share]
+
+
+def _branch_row(entry: dict[str, Any]) -> list[str]:
+    forked, apart = (entry["cache_bytes"][way] for way in ("forked", "a row each"))
+    faster = f"{entry['faster']['a row each']['median']:.2f}"
+    return [entry["job"], str(entry["branches"]), faster, f"{forked / apart:.2f}"]

@@ -17,29 +17,23 @@ from rig.engine.cache import KVCache
 from rig.engine.packed import PackedDecoder
 
 
-def run(
-    decoder: PackedDecoder,
-    cache: KVCache,
-    x_TD: Tensor,
-    positions_T: Tensor,
-    spans: Sequence[Span],
-    keep: Sequence[int],
-) -> Tensor:
+def run(decoder: PackedDecoder, cache: KVCache, spans: Sequence[Span], keep: Sequence[int]) -> Tensor:
     """Write the keys and values of new tokens into the cache; return hidden states behind the last few of each row.
 
     Args:
         decoder: the decoder.
-        cache: the cache; all that stands before a span in its row is its context.
-        x_TD: the tokens' embeddings, row after row.
-        positions_T: their positions, int64.
-        spans: the columns that each row's tokens take, ascending by slot; none is empty.
+        cache: the cache, with the embeddings and positions of the tokens; all that stands before a span in its row is
+            its context.
+        spans: the columns that each row's tokens take; none is empty.
         keep: for each span, of how many of its last tokens, at least one, to return the normed hidden states.
 
     Returns:
         [sum of keep, D], row after row.
     """
-    where = torch.from_numpy(_places(spans, cache.capacity)).to(x_TD.device)
-    rotation = decoder.rotation(positions_T)
+    places = _places(spans)
+    where = torch.from_numpy(places).to(cache.inputs.device)
+    x_TD = cache.inputs[where]
+    rotation = decoder.rotation(torch.from_numpy(cache.positions[places]).to(x_TD.device))
     attend = attention_over(cache, spans)
     last = len(decoder.layers) - 1
     for index in range(last + 1):
@@ -54,12 +48,11 @@ def run(
     return decoder.norm(x_TD)
 
 
-def _places(spans: Sequence[Span], capacity: int) -> NDArray[np.int64]:
-    """Return where the tokens of spans stand in the cache, slot · capacity + column."""
-    firsts = np.array([span.slot * capacity + span.start for span in spans])
-    counts = np.array([span.tokens for span in spans])
-    if len(spans) == counts.sum():
-        return firsts
+def _places(spans: Sequence[Span]) -> NDArray[np.int64]:
+    """Return where the tokens of spans stand in the cache."""
+    firsts, counts = [span.own.place(span.start) for span in spans], [span.tokens for span in spans]
+    if len(spans) == sum(counts):
+        return np.array(firsts)
     return np.concatenate([np.arange(first, first + count) for first, count in zip(firsts, counts, strict=True)])
 
 

@@ -3,12 +3,16 @@
 Context that is added to a row waits; whoever wants to know what follows has the row run, which runs whatever waits.
 The last token of a row always waits, so rewinding is setting a length, and no logits are kept anywhere.
 
-S: slots (one row each), C: capacity of a row in tokens, D: the decoder's width, n: tokens.
+A fork rests on what its parent has run, and owns what follows. Whoever would write where another rests, or before what
+is its own, is given a place of its own for that and rests on the old one from then on.
+
+D: the decoder's width, n: tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -17,7 +21,7 @@ from torch import Tensor
 
 from rig.dialogue import TokenSequence
 from rig.engine.attend import Span
-from rig.engine.cache import KVCache
+from rig.engine.cache import KVCache, Piece, cut
 from rig.engine.forward import run
 from rig.engine.packed import PackedDecoder
 from rig.errors import RigError
@@ -25,7 +29,7 @@ from rig.model.rig import RIG
 
 
 class Rows:
-    """Rows over one cache, each in a slot of its own.
+    """Rows over one cache. They are numbered as they are made, and a number is not given twice.
 
     Args:
         model: the network, in evaluation mode.
@@ -35,26 +39,40 @@ class Rows:
     """
 
     def __init__(self, model: RIG, decoder: PackedDecoder, capacity: int, seeds: Sequence[int]) -> None:
-        rows = len(seeds)
+        rows = range(len(seeds))
         self.model = model
         self.capacity = capacity
-        self.lengths = np.zeros(rows, np.int64)
-        self.generators = [np.random.default_rng(seed) for seed in seeds]
+        self.lengths = np.zeros(len(rows), np.int64)
+        self.generators = {row: np.random.default_rng(seed) for row, seed in enumerate(seeds)}
         self._decoder = decoder
-        self._cache = KVCache(decoder.config, rows, capacity, like=model.lm_head.weight)
-        self._inputs = model.lm_head.weight.new_zeros((rows, capacity, decoder.config.hidden_size))
-        self._positions = np.zeros((rows, capacity), np.int64)
-        self._ran = np.zeros(rows, np.int64)
-        self._seen: list[dict[bytes, Tensor]] = [{} for _ in range(rows)]
+        self._cache = KVCache(decoder.config, capacity, like=model.lm_head.weight)
+        columns = self._cache.columns
+        self._cache.grow(len(rows) * columns)
+        self._pieces = {row: [Piece(0, columns, row * columns)] for row in rows}
+        self._floors = np.zeros(len(rows), np.int64)  # columns before these are not the row's own to write
+        self._ran = np.zeros(len(rows), np.int64)
+        self._seen: dict[int, dict[bytes, Tensor]] = {row: {} for row in rows}
 
     def __len__(self) -> int:
-        """Return the number of rows."""
+        """Return the number of rows that there have been."""
         return len(self.lengths)
+
+    def __contains__(self, row: int) -> bool:
+        """Return True for a row that has not been dropped."""
+        return row in self._pieces
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory of the cache."""
+        return self._cache.num_bytes
 
     def next_position(self, row: int) -> int:
         """Return the position that plainly follows the last token of `row`."""
-        length = self.lengths[row]
-        return int(self._positions[row, length - 1]) + 1 if length else 0
+        length = int(self.lengths[row])
+        if not length:
+            return 0
+        (last,) = cut(self._pieces[row], length - 1, length)
+        return int(self._cache.positions[last.at]) + 1
 
     def check_room(self, rows: Sequence[int], counts: Sequence[int]) -> None:
         """Raise RigError where a row cannot hold so many more tokens."""
@@ -77,35 +95,31 @@ class Rows:
     def put(self, row: int, column: int, x: Tensor, positions: NDArray) -> None:
         """Let the tokens embedded as `x` [n, D] stand from `column` on, at the end of the row."""
         stop = column + len(x)
-        self._inputs[row, column:stop] = x
-        self._positions[row, column:stop] = positions
+        (first,) = self._claim([row], [column])
+        self._cache.inputs[first : first + len(x)] = x
+        self._cache.positions[first : first + len(x)] = positions
         self.lengths[row] = stop
         self._ran[row] = min(self._ran[row], column)
 
     def push(self, rows: NDArray[np.int64], x: Tensor) -> None:
         """Append one token, embedded as `x` [n, D], to each of n rows, none of them empty."""
-        columns = self.lengths[rows]
-        self._inputs[torch.from_numpy(rows), torch.from_numpy(columns)] = x
-        self._positions[rows, columns] = self._positions[rows, columns - 1] + 1
+        last = self._claim(rows.tolist(), (self.lengths[rows] - 1).tolist())
+        self._cache.inputs[torch.from_numpy(last + 1)] = x
+        self._cache.positions[last + 1] = self._cache.positions[last] + 1
         self.lengths[rows] += 1
 
     def run(self, rows: Sequence[int], keep: Sequence[int]) -> Tensor:
-        """Run what waits in rows (ascending); return the hidden states behind the last `keep` tokens of each.
+        """Run what waits in rows; return the hidden states behind the last `keep` tokens of each.
 
         Returns:
             [sum of keep, D], row after row. Whoever asks again runs the same last tokens again, to no effect.
         """
         where, counts = np.array(rows), np.array(keep)
         stops = self.lengths[where]
-        starts = np.minimum(self._ran[where], stops - counts)
-        spans = list(map(Span, where.tolist(), starts.tolist(), stops.tolist()))
-        if (stops - starts == 1).all():
-            x = self._inputs[torch.from_numpy(where), torch.from_numpy(starts)]
-            positions = self._positions[where, starts]
-        else:
-            x = torch.cat([self._inputs[span.slot, span.start : span.stop] for span in spans])
-            positions = np.concatenate([self._positions[span.slot, span.start : span.stop] for span in spans])
-        hidden = run(self._decoder, self._cache, x, torch.from_numpy(positions).to(x.device), spans, keep)
+        starts = np.minimum(self._ran[where], stops - counts).tolist()
+        self._claim(rows, starts)
+        spans = [Span(self._pieces[row], *ends) for row, *ends in zip(rows, starts, stops.tolist(), strict=True)]
+        hidden = run(self._decoder, self._cache, spans, keep)
         self._ran[where] = stops
         return hidden
 
@@ -120,20 +134,58 @@ class Rows:
         self.generators[row] = np.random.default_rng(seed)
         self._seen[row] = {}
 
+    def drop(self, row: int) -> None:
+        """Give up `row`; what others rest on stays, the rest of its room is theirs who come."""
+        self.lengths[row] = self._ran[row] = 0
+        del self._pieces[row], self.generators[row], self._seen[row]
+
     def fork(self, sources: Sequence[int]) -> list[int]:
-        """Return new rows, one per source, that hold the same tokens; their generators follow from their parents'."""
-        first = len(self)
-        total = first + len(sources)
-        self._cache.grow(total)
-        self._inputs = torch.cat([self._inputs, self._inputs[list(sources)]])
-        self._positions = np.concatenate([self._positions, self._positions[list(sources)]])
-        self.lengths = np.concatenate([self.lengths, self.lengths[list(sources)]])
-        self._ran = np.concatenate([self._ran, self._ran[list(sources)]])
-        for target, source in enumerate(sources, first):
-            self._cache.copy(source, target, int(self._ran[source]))
-            self.generators.append(self.generators[source].spawn(1)[0])
-            self._seen.append(dict(self._seen[source]))
-        return list(range(first, total))
+        """Return new rows, one per source, that hold the same tokens; their generators follow from their parents'.
+
+        What waits in the sources is run first, so that it is run once for all.
+        """
+        waiting = sorted(row for row in set(sources) if self._ran[row] < self.lengths[row] - 1)
+        if waiting:
+            self.run(waiting, [1] * len(waiting))
+        first, parents = len(self), list(sources)
+        self.lengths = np.concatenate([self.lengths, self.lengths[parents]])
+        self._ran = np.concatenate([self._ran, self._ran[parents]])
+        self._floors = np.concatenate([self._floors, self._floors[parents]])
+        forks = list(range(first, len(self)))
+        for fork, parent in zip(forks, parents, strict=True):
+            self.generators[fork] = self.generators[parent].spawn(1)[0]
+            self._seen[fork] = dict(self._seen[parent])
+        self._rest(forks, parents, np.minimum(self._ran[forks], self.lengths[forks] - 1).clip(0).tolist())
+        self._floors[parents] = np.maximum(self._floors[parents], self._floors[forks])
+        return forks
+
+    def _claim(self, rows: Sequence[int], columns: Sequence[int]) -> NDArray[np.int64]:
+        """Let rows write from columns on, and return where these stand."""
+        for row, column in zip(rows, columns, strict=True):
+            if column < self._floors[row]:
+                self._settle(row, column)
+        return np.array([self._pieces[row][-1].place(column) for row, column in zip(rows, columns, strict=True)])
+
+    def _settle(self, row: int, column: int) -> None:
+        """Let a row own its columns from `column` on: where they stand, if no other row rests on them, else anew."""
+        own = self._pieces[row][-1]
+        rested_on = chain.from_iterable(pieces[:-1] for pieces in self._pieces.values())
+        self._floors[row] = max([own.start, *(piece.stop for piece in rested_on if piece.at == own.at)])
+        if column < self._floors[row]:
+            self._rest([row], [row], [column])
+
+    def _rest(self, rows: Sequence[int], parents: Sequence[int], columns: Sequence[int]) -> None:
+        """Let each row rest on what its parent holds before a column, and own a copy of what follows."""
+        cache, held = self._cache, [self._pieces[parent] for parent in parents]
+        starts = [column // cache.page * cache.page for column in columns]
+        for row, start, pieces in zip(rows, starts, held, strict=True):
+            at = cache.room(chain.from_iterable(self._pieces.values()), cache.columns - start)
+            self._pieces[row] = [*cut(pieces, 0, start), Piece(start, cache.columns, at)]
+        cache.grow(max(self._pieces[row][-1].end for row in rows))
+        for row, start, pieces in zip(rows, starts, held, strict=True):
+            for piece in cut(pieces, start, int(self.lengths[row])):
+                cache.copy(piece.at, self._pieces[row][-1].place(piece.start), piece.size)
+            self._floors[row] = start
 
     def _look(self, rows: Sequence[int], sequences: Sequence[TokenSequence]) -> Tensor:
         """Return the features of all frames of the sequences, a row's equal frames encoded once."""

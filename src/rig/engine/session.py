@@ -60,8 +60,13 @@ class Session:
             self._rows = Rows(model, decoder, capacity, seeds)
 
     def __len__(self) -> int:
-        """Return the number of rows, forks included."""
+        """Return the number of rows that there have been, forks and dropped ones included."""
         return len(self._rows)
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory of the cache."""
+        return self._rows.num_bytes
 
     def length(self, row: int) -> int:
         """Return how many tokens `row` holds."""
@@ -144,18 +149,23 @@ class Session:
     def next_token_logits(self, rows: Sequence[int], kind: Kind = Kind.TEXT) -> Tensor:
         """Return the logits of what follows in each row: [n, V] for text, [n, codebook_size] for codes."""
         rows = self._begun(rows, [0] * len(rows))
-        ascending = sorted(rows)
-        hidden = self._rows.run(ascending, [1] * len(rows))[[ascending.index(row) for row in rows]]
+        hidden = self._rows.run(rows, [1] * len(rows))
         return self._model.code_logits(hidden) if kind == Kind.CODE else self._model.text_logits(hidden)
 
     @torch.inference_mode()
     def fork(self, rows: Sequence[int]) -> list[int]:
         """Return new rows, one per given row, that hold the same tokens and draw from generators of their own.
 
-        A row may be forked several times in one call. The forks' generators follow from their parents' seeds.
+        A row may be forked several times in one call. What it holds is run once and kept once for all its forks,
+        whatever becomes of it. The forks' generators follow from their parents' seeds.
         """
         sources = [self._known([row])[0] for row in rows]
         return self._rows.fork(sources) if sources else []
+
+    def drop(self, rows: Sequence[int]) -> None:
+        """Give up rows: their numbers are not known any more, and their memory serves the next forks."""
+        for row in self._known(rows):
+            self._rows.drop(row)
 
     def rewind(self, row: int, length: int) -> None:
         """Forget all but the first `length` tokens of `row`; its generator goes on from where it is.
@@ -168,9 +178,12 @@ class Session:
         self._rows.rewind(row, length)
 
     def _known(self, rows: Sequence[int]) -> list[int]:
-        unknown = [row for row in rows if not 0 <= row < len(self)]
+        unknown = [row for row in rows if row not in self._rows]
         if unknown or len(set(rows)) < len(rows):
-            raise RigError(f"rows {list(rows)} of a session with rows 0 to {len(self) - 1}; name each row once")
+            raise RigError(
+                f"rows {list(rows)} of a session with rows 0 to {len(self) - 1}; name each row once, and none that was "
+                "dropped"
+            )
         return [int(row) for row in rows]
 
     def _begun(self, rows: Sequence[int], counts: Sequence[int]) -> list[int]:
