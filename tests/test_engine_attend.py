@@ -114,7 +114,8 @@ def in_pages(span):
 def by_pages(q, keys, values, cu_q, cu_k, max_q, max_k, *, window_size, enable_gqa, seqused_k, block_table):
     """What torch's variable length attention over pages is documented to be, in plain products."""
     assert (cu_k, window_size, enable_gqa) == (None, (-1, 0), True)
-    assert max_k == seqused_k.max()
+    assert max_k >= seqused_k.max()
+    assert {told.dtype for told in (cu_q, seqused_k, block_table)} == {torch.int32}
     out, groups = torch.empty_like(q), q.shape[1] // keys.shape[2]
     for index, used in enumerate(seqused_k.tolist()):
         first, stop = cu_q[index].item(), cu_q[index + 1].item()

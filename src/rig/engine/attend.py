@@ -229,20 +229,40 @@ def _tell_on(q_tHd: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -
 
 
 def _paged(cache: KVCache, spans: Sequence[Span]) -> Attend:
+    def on_device(values: list[Any]) -> Tensor:
+        return torch.tensor(values, dtype=torch.int32).to(cache.block.device, non_blocking=True)
+
+    counts, stops = [span.tokens for span in spans], [span.stop for span in spans]
+    table = on_device([pages_of(cache, span) for span in spans])
+    boundaries = on_device([0, *accumulate(counts)])
+    return paged_attention(cache, boundaries, on_device(stops), table, max(counts), max(stops))
+
+
+def pages_of(cache: KVCache, span: Span) -> list[int]:
+    """Return the pages on which a row stands, all of them."""
+    return [at for piece in span.pieces for at in range(piece.at // cache.page, piece.end // cache.page)]
+
+
+def paged_attention(
+    cache: KVCache, boundaries: Tensor, lengths: Tensor, table: Tensor, most: int, longest: int
+) -> Attend:
+    """Return the attention of new tokens, n rows of them, over a cache that is read as pages.
+
+    Args:
+        cache: the cache.
+        boundaries: int32 [n + 1], where each row's tokens begin among all.
+        lengths: int32 [n], the tokens that each row's last one sees.
+        table: int32 [n, pages of a row].
+        most: no row has more new tokens.
+        longest: no row is longer.
+    """
     varlen_attn: Any = import_module("torch.nn.attention.varlen").varlen_attn
-    device, page = cache.block.device, cache.page
-    counts = [span.tokens for span in spans]
-    boundaries = torch.tensor([0, *accumulate(counts)], dtype=torch.int32).to(device, non_blocking=True)
-    lengths = torch.tensor([span.stop for span in spans], dtype=torch.int32).to(device, non_blocking=True)
-    pages = [[at for piece in span.pieces for at in range(piece.at // page, piece.end // page)] for span in spans]
-    table = torch.tensor(pages, dtype=torch.int32).to(device, non_blocking=True)
-    longest = max(span.stop for span in spans)
-    heads = cache.block.shape[2] // 2
+    heads, page = cache.block.shape[2] // 2, cache.page
 
     def attend(layer: int, q_THd: Tensor) -> Tensor:
         paged = cache.block[layer].unflatten(0, (-1, page))
         return varlen_attn(
-            q_THd, paged[:, :, :heads], paged[:, :, heads:], boundaries, None, max(counts), longest,
+            q_THd, paged[:, :, :heads], paged[:, :, heads:], boundaries, None, most, longest,
             window_size=(-1, 0), enable_gqa=True, seqused_k=lengths, block_table=table,
         )  # fmt: skip
 

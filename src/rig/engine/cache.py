@@ -74,7 +74,7 @@ class KVCache:
     """
 
     def __init__(self, config: DecoderConfig, capacity: int, *, like: Tensor) -> None:
-        self.is_paged = like.is_cuda and like.dtype in (torch.float16, torch.bfloat16) and _reads_pages(like.device)
+        self.is_paged = has_pages(like)
         self.page = PAGE if self.is_paged else 1 if like.device.type == "cpu" else capacity
         self.columns = -(-capacity // self.page) * self.page
         self.block = like.new_zeros((config.num_layers, 0, 2 * config.num_kv_heads, config.head_dim))
@@ -128,6 +128,11 @@ class KVCache:
             self.block = torch.cat([self.block, self.block.new_zeros((layers, more, *rest))], 1)
             self.inputs = torch.cat([self.inputs, self.inputs.new_zeros((more, self.inputs.shape[1]))])
             self.positions = np.concatenate([self.positions, np.zeros(more, np.int64)])
+
+
+def has_pages(like: Tensor) -> bool:
+    """Return whether there is a kernel that reads a cache like this tensor as pages."""
+    return like.is_cuda and like.dtype in (torch.float16, torch.bfloat16) and _reads_pages(like.device)
 
 
 @lru_cache(maxsize=8)

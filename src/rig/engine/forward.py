@@ -5,14 +5,14 @@ T: new tokens of all rows, D: the decoder's width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rig.engine.attend import Span, attention_over
+from rig.engine.attend import Attend, Span, attention_over
 from rig.engine.cache import KVCache
 from rig.engine.packed import PackedDecoder
 
@@ -36,16 +36,32 @@ def run(decoder: PackedDecoder, cache: KVCache, spans: Sequence[Span], keep: Seq
     rotation = decoder.rotation(torch.from_numpy(cache.positions[places]).to(x_TD.device))
     attend = attention_over(cache, spans)
     last = len(decoder.layers) - 1
-    for index in range(last + 1):
+    x_TD = run_layers(decoder, cache, range(last), x_TD, rotation, where, attend)
+    q_THd, joined = decoder.project(last, x_TD, rotation)
+    cache.write(last, where, joined)
+    if sum(keep) < len(x_TD):
+        kept = _kept(spans, keep).to(x_TD.device)
+        x_TD, q_THd = x_TD[kept], q_THd[kept]
+        ends = [span._replace(start=span.stop - count) for span, count in zip(spans, keep, strict=True)]
+        attend = attention_over(cache, ends)
+    return decoder.norm(decoder.finish(last, x_TD, attend(last, q_THd)))
+
+
+def run_layers(
+    decoder: PackedDecoder,
+    cache: KVCache,
+    layers: Iterable[int],
+    x_TD: Tensor,
+    rotation: Tensor,
+    where: Tensor,
+    attend: Attend,
+) -> Tensor:
+    """Return what layers make of tokens [T, D], whose keys and values they keep at the places `where` [T]."""
+    for index in layers:
         q_THd, joined = decoder.project(index, x_TD, rotation)
         cache.write(index, where, joined)
-        if index == last and sum(keep) < len(x_TD):
-            kept = _kept(spans, keep).to(x_TD.device)
-            x_TD, q_THd = x_TD[kept], q_THd[kept]
-            ends = [span._replace(start=span.stop - count) for span, count in zip(spans, keep, strict=True)]
-            attend = attention_over(cache, ends)
         x_TD = decoder.finish(index, x_TD, attend(index, q_THd))
-    return decoder.norm(x_TD)
+    return x_TD
 
 
 def _places(spans: Sequence[Span]) -> NDArray[np.int64]:

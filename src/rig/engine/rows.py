@@ -23,6 +23,7 @@ from rig.dialogue import TokenSequence
 from rig.engine.attend import Span
 from rig.engine.cache import KVCache, Piece, cut
 from rig.engine.forward import run
+from rig.engine.graphs import Graphs
 from rig.engine.packed import PackedDecoder
 from rig.errors import RigError
 from rig.model.rig import RIG
@@ -46,6 +47,7 @@ class Rows:
         self.generators = {row: np.random.default_rng(seed) for row, seed in enumerate(seeds)}
         self._decoder = decoder
         self._cache = KVCache(decoder.config, capacity, like=model.lm_head.weight)
+        self._graphs = Graphs(decoder, self._cache) if self._cache.is_paged else None
         columns = self._cache.columns
         self._cache.grow(len(rows) * columns)
         self._pieces = {row: [Piece(0, columns, row * columns)] for row in rows}
@@ -119,7 +121,10 @@ class Rows:
         starts = np.minimum(self._ran[where], stops - counts).tolist()
         self._claim(rows, starts)
         spans = [Span(self._pieces[row], *ends) for row, *ends in zip(rows, starts, stops.tolist(), strict=True)]
-        hidden = run(self._decoder, self._cache, spans, keep)
+        if self._graphs is not None and all(span.tokens == 1 for span in spans):
+            hidden = self._graphs.run(spans)
+        else:
+            hidden = run(self._decoder, self._cache, spans, keep)
         self._ran[where] = stops
         return hidden
 
