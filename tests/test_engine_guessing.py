@@ -8,7 +8,7 @@ import torch
 from engine_makers import CONFIG, ENCODER, close, conversation, make_engine, part, prefix
 
 from rig.dialogue import Kind, Role, TokenSequence
-from rig.engine import GREEDY, ONE_BY_ONE, Guessing
+from rig.engine import GREEDY, ONE_BY_ONE, Guessing, Guide
 from rig.engine.guessing import Grid
 from rig.errors import RigError
 from rig.model import pack
@@ -97,6 +97,50 @@ def test_images_are_those_of_the_rule(engine, seed, lead, sure):
     fresh = engine.session([0])
     fresh.append([0], [part(with_codes(tokens, codes), 0, len(tokens) + COUNT)])
     close(session.next_token_logits([0]), fresh.next_token_logits([0]))
+
+
+@pytest.mark.parametrize("guessing", [ONE_BY_ONE, Guessing(codes=4), Guessing(codes=None, lead=1, sure=1.0)])
+def test_a_guided_image_is_drawn_from_logits_away_from_the_guides(engine, guessing):
+    """Three rows, of which two are guided, each by a row with another context; all codes stand in the guides' rows."""
+    tokens, others = [opened(seed) for seed in range(3)], [opened(seed) for seed in (5, 6)]
+    session = engine.session(range(5))
+    session.append(range(5), [*tokens, *others])
+    guides = [Guide(3, 1.5), Guide(4, 0.5)]
+    (plain,) = session.write_image([2], GREEDY, guessing).codes
+    guided = session.write_image([0, 1], GREEDY, guessing, guides=guides)
+    for row, guide in enumerate(guides):
+        if guessing.lead is None:
+            expected = one_by_one(engine, tokens[row], others[row], guide.weight)
+            np.testing.assert_array_equal(guided.codes[row], expected)
+        after = [with_codes(one, guided.codes[row]) for one in (tokens[row], others[row])]
+        fresh = engine.session([0, 0])
+        fresh.append([0, 1], [part(one, 0, len(one)) for one in after])
+        close(session.next_token_logits([row, guide.row]), fresh.next_token_logits([0, 1]))
+    alone = engine.session([2])
+    alone.append([0], [tokens[2]])
+    np.testing.assert_array_equal(alone.write_image([0], GREEDY, guessing).codes[0], plain)
+    assert not np.array_equal(guided.codes[0], by_the_rule(engine, tokens[0], np.zeros(COUNT), ONE_BY_ONE)[0])
+
+
+def one_by_one(engine, tokens, other, weight):
+    """The likeliest codes, one after the other, of guided logits."""
+    codes = np.zeros(COUNT, np.int64)
+    for place in range(COUNT):
+        with torch.inference_mode():
+            logits, beside = (
+                engine.model(pack([with_codes(one, codes)])).code_logits[-COUNT:][place] for one in (tokens, other)
+            )
+        codes[place] = int((logits + weight * (logits - beside)).argmax())
+    return codes
+
+
+def test_a_guide_needs_a_row_of_its_own(engine):
+    session = engine.session(range(2))
+    session.append([0], [opened(0)])
+    with pytest.raises(RigError, match="row 1 is empty"):
+        session.write_image([0], GREEDY, guides=[Guide(1, 1.0)])
+    with pytest.raises(RigError, match="name each row once"):
+        session.write_image([0], GREEDY, guides=[Guide(0, 1.0)])
 
 
 def test_a_whole_row_of_lead_is_exact_and_less_is_faster(engine):

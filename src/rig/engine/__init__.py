@@ -6,6 +6,7 @@ from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.sampling import GREEDY, Sampler
 from rig.engine.session import Session, WrittenImages
 from rig.engine.stream import Conversation, Draw, Drawn, Ended, Place, Read, Speak, Stream
+from rig.engine.writing import Guide
 
 __all__ = [
     "GREEDY",
@@ -18,6 +19,7 @@ __all__ = [
     "Ended",
     "Engine",
     "Guessing",
+    "Guide",
     "Place",
     "Read",
     "Sampler",

@@ -21,7 +21,7 @@ from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.packed import PackedDecoder
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler
-from rig.engine.writing import ImageWriting, TextWriting, Writing, put_codes, step
+from rig.engine.writing import Guide, ImageWriting, TextWriting, Writing, put_codes, step
 from rig.errors import RigError
 from rig.model.rig import RIG
 from rig.records import Codes
@@ -119,6 +119,7 @@ class Session:
         sampler: Sampler,
         guessing: Guessing = ONE_BY_ONE,
         drafts: Sequence[Codes] | None = None,
+        guides: Sequence[Guide] | None = None,
     ) -> WrittenImages:
         """Let each row write one image behind its begin mark, which the caller has appended.
 
@@ -127,15 +128,18 @@ class Session:
             sampler: how to draw.
             guessing: how codes are found.
             drafts: per row uint16 [write_tokens], the first guesses.
+            guides: per row what to guide it by, each with a row of its own that ends with a begin mark as well; without
+                them there is no guidance.
 
         Raises:
-            RigError: a row is empty or would overflow; nothing is written then.
+            RigError: a row, of a guide too, is empty or would overflow; nothing is written then.
         """
-        count = self._model.config.vq.num_tokens
-        rows = self._begun(rows, [count] * len(rows))
-        given = drafts if drafts is not None else [None] * len(rows)
+        count, none = self._model.config.vq.num_tokens, [None] * len(rows)
+        beside = [guide.row for guide in guides or ()]
+        rows = self._begun([*rows, *beside], [count] * (len(rows) + len(beside)))[: len(rows)]
         writings = [
-            ImageWriting(self._rows, row, sampler, guessing, draft) for row, draft in zip(rows, given, strict=True)
+            ImageWriting(self._rows, row, sampler, guessing, draft, guide)
+            for row, draft, guide in zip(rows, drafts or none, guides or none, strict=True)
         ]
         put_codes(self._rows, writings)
         self._write(writings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class TextWriting:
     ids: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.rows = (self.row,)
         self._state: Any = self.constraint.start
 
     @property
@@ -58,6 +59,29 @@ class TextWriting:
         self._state = self.constraint.advance(self._state, token)
 
 
+class Fresh(NamedTuple):
+    """Codes [n] at positions [n], to stand in a row from a column on."""
+
+    row: int
+    column: int
+    codes: NDArray[np.int64]
+    positions: NDArray[np.int64]
+
+
+class Guide(NamedTuple):
+    """Classifier-free guidance (Ho & Salimans, 2022, arXiv 2207.12598): away from what would come without a condition.
+
+    An image is drawn from logits + weight · (logits - those of another row), and stands in both rows.
+
+    Attributes:
+        row: the other row, which holds the context without the condition.
+        weight: how far; 0 is off. Janus' own is 4 (it writes 5, as the factor of the difference alone).
+    """
+
+    row: int
+    weight: float
+
+
 class ImageWriting:
     """An image that a row is writing behind its begin marks.
 
@@ -67,20 +91,29 @@ class ImageWriting:
         sampler: how codes are drawn.
         guessing: how they are found.
         draft: [write_tokens], the first guesses; without them every code is first guessed to be 0.
+        guide: what to guide it by.
 
     Attributes:
         codes: int64 [write_tokens], of which the first `found` are written.
         doubts: float32 [write_tokens], the entropy of each code's distribution.
         found: how many codes are written one behind the other; others may be already.
         passes: how often the decoder ran for it.
+        rows: the row, and that of its guide.
     """
 
     def __init__(
-        self, rows: Rows, row: int, sampler: Sampler, guessing: Guessing = ONE_BY_ONE, draft: Codes | None = None
+        self,
+        rows: Rows,
+        row: int,
+        sampler: Sampler,
+        guessing: Guessing = ONE_BY_ONE,
+        draft: Codes | None = None,
+        guide: Guide | None = None,
     ) -> None:
         config = rows.model.config
         count = config.vq.num_tokens
-        self.row, self.sampler = row, sampler
+        self.sampler, self.guide = sampler, guide
+        self.rows = (row,) if guide is None else (row, guide.row)
         self.codes = np.zeros(count, np.int64) if draft is None else draft.astype(np.int64)
         self.doubts = np.zeros(count, np.float32)
         self.found = self.passes = 0
@@ -88,8 +121,7 @@ class ImageWriting:
         self._sure = guessing.sure
         self._stride, self._guesses = config.image_stride, count if guessing.codes is None else guessing.codes
         self._standing = 0  # codes that stand in the row as they are here
-        self._begin = int(rows.lengths[row])
-        self._position = rows.next_position(row)
+        self._begins = [(row, int(rows.lengths[row]), rows.next_position(row)) for row in self.rows]
         self._numbers = sampler.numbers(rows.generators[row], count)
 
     @property
@@ -104,8 +136,8 @@ class ImageWriting:
 
     @property
     def goes_one_by_one(self) -> bool:
-        """True where every pass writes one code."""
-        return self._stride == 1 and not self._guesses
+        """True where every pass writes one code, into one row."""
+        return self._stride == 1 and not self._guesses and self.guide is None
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -118,10 +150,13 @@ class ImageWriting:
         return self._numbers[self.places]
 
     @property
-    def fresh(self) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
-        """What must stand at the row's end before the next pass: the first column, codes, and their positions."""
+    def fresh(self) -> list[Fresh]:
+        """What must stand at the end of its rows before the next pass."""
         places = np.arange(self._standing, self._end, dtype=np.int64)
-        return self._begin + self._standing, self.codes[places], self._position + places
+        return [
+            Fresh(row, begin + self._standing, self.codes[places], position + places)
+            for row, begin, position in self._begins
+        ]
 
     @property
     def _end(self) -> int:
@@ -153,18 +188,19 @@ Writing = TextWriting | ImageWriting
 
 def step(rows: Rows, writings: Sequence[Writing]) -> None:
     """Let each writing, of rows of its own and none of them done, go one pass of the decoder further."""
-    ordered = sorted(writings, key=lambda writing: writing.row)
-    keep = [writing.reach if isinstance(writing, ImageWriting) else 1 for writing in ordered]
-    hidden = rows.run([writing.row for writing in ordered], keep)
+    ordered = sorted(writings, key=lambda writing: writing.rows)
+    reaches = [writing.reach if isinstance(writing, ImageWriting) else 1 for writing in ordered]
+    runs = [(row, count) for writing, count in zip(ordered, reaches, strict=True) for row in writing.rows]
+    hidden = rows.run([row for row, _ in runs], [count for _, count in runs])
     texts: dict[Sampler, list[tuple[TextWriting, int]]] = {}
     images: dict[Sampler, list[tuple[ImageWriting, int]]] = {}
     at = 0
-    for writing, count in zip(ordered, keep, strict=True):
+    for writing, count in zip(ordered, reaches, strict=True):
         if isinstance(writing, TextWriting):
             texts.setdefault(writing.sampler, []).append((writing, at))
         else:
             images.setdefault(writing.sampler, []).append((writing, at))
-        at += count
+        at += count * len(writing.rows)
     for sampler, some in texts.items():
         _write_text(rows, hidden, sampler, some)
     for sampler, others in images.items():
@@ -183,12 +219,11 @@ def _write_text(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tup
 
 def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[ImageWriting, int]]) -> None:
     places = [writing.places for writing, _ in some]
-    where = [at + place - writing.found for (writing, at), each in zip(some, places, strict=True) for place in each]
-    logits = rows.model.code_logits(_rows_of(hidden, where))
+    logits = _code_logits(rows, hidden, some, places)
     tokens = draw(logits, sampler, np.concatenate([writing.numbers for writing, _ in some]))
     drawn, doubts = tokens.cpu().numpy(), entropy(logits).cpu().numpy()
     if all(writing.goes_one_by_one for writing, _ in some):
-        rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_codes(tokens))
+        rows.push(np.array([writing.rows[0] for writing, _ in some]), rows.model.embed_codes(tokens))
         for (writing, _), code, doubt in zip(some, drawn.tolist(), doubts.tolist(), strict=True):
             writing.take_next(code, doubt)
         return
@@ -198,15 +233,32 @@ def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[t
     put_codes(rows, [writing for writing, _ in some])
 
 
+def _code_logits(
+    rows: Rows, hidden: Tensor, some: Sequence[tuple[ImageWriting, int]], places: Sequence[NDArray[np.int64]]
+) -> Tensor:
+    """Return the logits at the places of some images, guided where they have a guide, whose row ran behind theirs."""
+    where, beside, weights = list[int](), list[int](), list[float]()
+    for (writing, at), each in zip(some, places, strict=True):
+        offsets = (at + each - writing.found).tolist()
+        where += offsets
+        beside += [offset + (writing.reach if writing.guide else 0) for offset in offsets]
+        weights += [writing.guide.weight if writing.guide else 0.0] * len(offsets)
+    logits = rows.model.code_logits(_rows_of(hidden, where))
+    if beside == where:
+        return logits
+    weight = torch.tensor(weights, device=logits.device, dtype=logits.dtype)[:, None]
+    return logits + weight * (logits - rows.model.code_logits(hidden[beside]))
+
+
 def put_codes(rows: Rows, writings: Sequence[ImageWriting]) -> None:
     """Put into the rows what images must have there before their next pass; call it once before the first."""
-    fresh = [(writing.row, *writing.fresh) for writing in writings]
-    if not any(len(codes) for _, _, codes, _ in fresh):
+    fresh = [one for writing in writings for one in writing.fresh]
+    if not any(len(one.codes) for one in fresh):
         return
-    codes = torch.from_numpy(np.concatenate([part for _, _, part, _ in fresh])).to(rows.model.device)
-    x = rows.model.embed_codes(codes).split([len(part) for _, _, part, _ in fresh])
-    for (row, column, _, positions), part in zip(fresh, x, strict=True):
-        rows.put(row, column, part, positions)
+    codes = torch.from_numpy(np.concatenate([one.codes for one in fresh])).to(rows.model.device)
+    x = rows.model.embed_codes(codes).split([len(one.codes) for one in fresh])
+    for one, part in zip(fresh, x, strict=True):
+        rows.put(one.row, one.column, part, one.positions)
 
 
 def _rows_of(hidden: Tensor, where: list[int]) -> Tensor:
