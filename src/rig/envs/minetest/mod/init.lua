@@ -15,6 +15,13 @@ local events = dofile(folder .. "/events.lua")
 local state = dofile(folder .. "/state.lua")
 local beginning = dofile(folder .. "/beginning.lua")
 local commands = dofile(folder .. "/commands.lua")
+local survey = dofile(folder .. "/survey.lua")
+commands.add({
+    scout = survey.scout,
+    generate = survey.generate,
+    is_generated = survey.is_generated,
+    spots = survey.spots,
+})
 
 local function carry_out(player)
     local text = link.rig_commands(size)
