@@ -93,7 +93,13 @@ def test_gliding_changes_nothing_but_the_looking(env):
     env.load(state)
     assert [env.glide({"forward": 1, "camera": (0, 7)}) for _ in range(10)] == [(0.0, False, False)] * 10
     assert env.privileged() == {**looked, "events": env.privileged()["events"]}
+    glided = env.save()
     assert np.array_equal(env.step({})[0]["pov"], frame)
+    env.load(state)
+    env.load(glided)
+    env.glide({})
+    there = env.save()
+    assert np.array_equal(env.load(there)["pov"], frame), "a frame that was not drawn is drawn by load"
 
 
 def test_an_action_is_held_for_several_ticks_and_its_turn_shared_out(env):
@@ -112,6 +118,8 @@ def test_a_refused_command_is_told(env):
     env.reset(seed=4)
     with pytest.raises(RigError, match="unknown command flie"):
         env.command({"name": "flie"})
+    with pytest.raises(RigError, match="is not JSON"):
+        env.command({"name": "look", "yaw": np.float32(1)})
     with pytest.raises(RigError, match="unknown item default:tre"):
         env.command({"name": "inventory", "slots": [{"slot": 1, "item": "default:tre"}]})
 
@@ -132,3 +140,15 @@ def test_a_script_for_minerl_runs_as_it_is():
     env.reset()
     assert (first, env.env.seed == first) == (4, False)
     env.close()
+
+
+def test_gymnasium_runs_several_in_processes_of_their_own():
+    envs = gym.make_vec(ENVIRONMENT_ID, num_envs=2, vectorization_mode="async", **FLAT)
+    envs.reset(seed=[4, 4])
+    still = {key: np.zeros_like(value) for key, value in envs.action_space.sample().items()}
+    for pitch in (60, -120, 0):
+        still["camera"][:, 0] = pitch
+        observations, _, _, _, infos = envs.step(still)
+        assert np.array_equal(*observations["pov"])
+    assert list(infos["privileged"]["tick"]) == [infos["privileged"]["tick"][0]] * 2
+    envs.close()

@@ -31,7 +31,8 @@ from minetest_makers import family, make_env
 env = make_env()
 env.reset(seed=1)
 print(*family(env).values(), env._engine.folder, flush=True)
-sys.stdin.read()
+sys.stdin.readline()
+raise RuntimeError("and nothing is closed")
 """
 
 
@@ -81,17 +82,40 @@ def test_an_engine_that_stands_still_is_ended_and_told():
 
 
 @needs_engine
-def test_nothing_outlives_a_killed_parent():
+@pytest.mark.parametrize("end", ["kill -9", "an exception"])
+def test_nothing_outlives_its_parent(end):
     command = [sys.executable, "-c", A_PARENT]
-    parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    parent = subprocess.Popen(command, **pipes, text=True)
     *processes, folder = parent.stdout.readline().split()
     processes = [int(process) for process in processes]
     assert len(processes) == 3
     assert all(map(is_alive, processes))
-    parent.kill()
-    parent.wait()
+    if end == "kill -9":
+        parent.kill()
+        parent.wait()
+    else:
+        parent.communicate("\n", timeout=30)
     assert wait_for_the_end_of(processes) == []
     assert not Path(folder).exists()
+
+
+@needs_engine
+def test_an_interrupted_step_is_not_mistaken_for_the_next_one(monkeypatch):
+    env = make_env()
+    env.reset(seed=1)
+    before = family(env)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(env._engine._link, "_read", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        env.step({})
+    assert wait_for_the_end_of(before.values()) == []
+    assert env.step({})[3], "the episode is cut"
+    assert env.reset(seed=1)[1]["settled"]
+    env.close()
 
 
 @needs_engine

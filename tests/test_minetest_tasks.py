@@ -34,7 +34,7 @@ HELD = {
     "craft_planks": "default:tree",
     "craft_a_wooden_pickaxe": "default:wood",
 }
-SPOT = Spot(area="plains", at=(0, 9, 0), soil=True, tree=-1, grass=16, dirt=60, soft=2, firm=10, air=16, roams=True)
+SPOT = Spot(area="plains", at=(0, 9, 0), soil=True, tree=-1, grass=16, dirt=60, soft=2, firm=10, air=16, far=(0, 9, 34))
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +239,7 @@ def test_a_world_without_a_start_is_never_handed_out(monkeypatch):
         ("collect_dirt", "tool", {"dirt": 23}),
         ("dig_down", "manual", {"soft": DEPTH - 1}),
         ("dig_down", "tool", {"firm": DEPTH + 1}),
-        ("go_explore", "manual", {"roams": False}),
+        ("go_explore", "manual", {"far": ()}),
         ("build_a_tower", "tool", {"air": 11}),
         ("craft_planks", "manual", {"area": "forest"}),
     ],

@@ -57,6 +57,9 @@ class Engine:
         self.close = weakref.finalize(self, _end, os.getpid(), self._started, kept, self._link, self.folder)
         try:
             self._started.append(self._launch(build(), seed, spawn, lifeline))
+        except BaseException:
+            self.close()
+            raise
         finally:
             os.close(lifeline)
             self._link.engine_started()
@@ -107,6 +110,9 @@ class Engine:
             raise self._failed(f"{complaint}: nothing came of it for {timeout:g} s") from error
         except (OSError, ValueError) as error:
             raise self._failed(f"ended ({error})") from error
+        except BaseException:  # interrupted: the reply that is still to come would be taken for the next one
+            self.close()
+            raise
 
     def _failed(self, what: str) -> EngineError:
         tail = _tail(self.folder / _LOG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,8 +53,8 @@ class MinetestEnv(gym.Env):
         self._engine: Engine | None = None
         self._history: list[Request] = []
         self._frame: Frame = np.zeros(shape, np.uint8)
+        self._seen = False
         self._facts: dict[str, Any] = {}
-        self._is_drawn = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -95,10 +96,10 @@ class MinetestEnv(gym.Env):
         `mod/commands.lua`. What a command changes about the player's view is seen a tick later.
 
         Raises:
-            RigError: the mod refused a command.
+            RigError: the mod refused a command, or it is not JSON.
             EngineError: the engine failed.
         """
-        self._advance(Request(commands=tuple(dict(one) for one in commands)), draw=True)
+        self._advance(Request(commands=tuple(map(_plain, commands))), draw=True)
         answers = self._running.reply.state["answers"]
         for asked, answer in zip(commands, answers, strict=True):
             if not answer["done"]:
@@ -121,9 +122,9 @@ class MinetestEnv(gym.Env):
         """
         seed, spawn, history = read_save(state, self.config)
         done = len(self._history)
-        is_before = (self.seed, self._spawn, self._history) == (seed, spawn, history[:done])
-        is_unseen = done == len(history) and not self._is_drawn
-        if self._engine is None or not is_before or is_unseen:
+        is_on_the_way = (self.seed, self._spawn, self._history) == (seed, spawn, history[:done])
+        there_unseen = done == len(history) and not self._seen
+        if self._engine is None or not is_on_the_way or there_unseen:
             self._start(seed, spawn)
             done = 0
         for index in range(done, len(history)):
@@ -179,8 +180,7 @@ class MinetestEnv(gym.Env):
         self._see(reply, draw=draw)
 
     def _see(self, reply: Reply, *, draw: bool) -> None:
-        self._facts = privileged_facts(reply)
-        self._is_drawn = draw
+        self._facts, self._seen = privileged_facts(reply), draw
         if draw:
             self._frame = self._running.frame()
 
@@ -196,6 +196,16 @@ def _spawn_of(options: Mapping[str, Any]) -> Place | None:
     if np.shape(given) != (3,):
         raise RigError(f"reset(options={{'spawn': {given!r}}}): a place is [x, y, z] in nodes")
     return float(given[0]), float(given[1]), float(given[2])
+
+
+def _plain(command: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a command as the engine and a save point will read it."""
+    try:
+        return json.loads(json.dumps(dict(command)))
+    except TypeError as error:
+        raise RigError(
+            f"the command {dict(command)} is not JSON ({error}); give plain numbers, texts and lists"
+        ) from error
 
 
 def make_minetest(*, render_mode: str | None = None, **settings: Any) -> MinetestEnv:

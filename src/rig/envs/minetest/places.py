@@ -33,7 +33,7 @@ class Spot:
         soft: nodes straight below that a hand can dig, 10 at the most.
         firm: nodes straight below without a hole, and with neither hole nor water beside them, 10 at the most.
         air: free nodes upwards, 16 at the most.
-        roams: whether a place somewhat farther than `go_explore` asks for can be walked to.
+        far: x, y, z of a place somewhat farther off than `go_explore` asks for that can be walked to; empty for none.
     """
 
     area: str
@@ -45,7 +45,7 @@ class Spot:
     soft: int
     firm: int
     air: int
-    roams: bool
+    far: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Place(Start):
         """Return whether the episode can begin at `spot`."""
         return (
             self.area in ("", spot.area)
-            and (not self.roam or spot.roams)
+            and (not self.roam or spot.far != ())
             and all(getattr(spot, name) >= value for name, value in self.least.items())
             and all(self._is_near(spot, thing, *wanted) for thing, wanted in self.near.items())
         )

@@ -106,4 +106,4 @@ def _look_around(env: MinetestEnv, area: str, middle: list[int]) -> Iterator[Spo
 def _spot(facts: dict[str, Any]) -> Spot:
     numbers = {name: int(facts[name]) for name in ("tree", "grass", "dirt", "soft", "firm", "air")}
     at = (int(facts["at"][0]), int(facts["at"][1]), int(facts["at"][2]))
-    return Spot(area=facts["area"], at=at, soil=facts["soil"], roams=facts["roams"], **numbers)
+    return Spot(area=facts["area"], at=at, soil=facts["soil"], far=tuple(map(int, facts["far"] or ())), **numbers)

@@ -7,7 +7,7 @@ it solvable: bare hands dig no stone, so without a pickaxe `dig_down` begins whe
 
 from __future__ import annotations
 
-from rig.envs.minetest.places import DIRT, DIRT_RADIUS, FOREST, GRASS, GRASS_RADIUS, PLAINS, TREE, Place
+from rig.envs.minetest.places import DIRT, DIRT_RADIUS, FOREST, GRASS, GRASS_RADIUS, PLAINS, TREE, Place, Spot
 from rig.envs.tasks import MANUAL, TOOL, Task, TaskTable
 
 LIMIT = 3000
@@ -27,6 +27,17 @@ _SOIL = {"soil": 1}
 _DEEP_SOIL = {"soft": DEPTH, "firm": DEPTH + 2}
 _DEEP = {"firm": DEPTH + 2}
 _HIGH = {"air": HEIGHT + 4}
+
+_WATCHED = {"chop_a_tree": ("group:tree", 14), "break_grass": ("group:grass", 9), "collect_dirt": ("group:soil", 5)}
+
+
+def watched_for(task: str, spot: Spot) -> dict[str, object]:
+    """Return what `privileged()["sight"]` is to tell about: nodes within a distance, or the way to a far place."""
+    if task == "go_explore":
+        return {"nodes": [], "goal": list(spot.far)}
+    nodes, radius = _WATCHED.get(task, ("", 0))
+    return {"nodes": [nodes] if nodes else [], "radius": radius}
+
 
 TASKS = TaskTable(
     [

@@ -23,7 +23,7 @@ from rig.envs.minetest.keys import native_action, shared_out
 from rig.envs.minetest.places import Place, Spot
 from rig.envs.minetest.progress import SAMPLES, Progress
 from rig.envs.minetest.survey import spots_of
-from rig.envs.minetest.tasks import TASKS
+from rig.envs.minetest.tasks import TASKS, watched_for
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import RigError
 from rig.records import Frame
@@ -171,11 +171,16 @@ class MinetestWorld(World):
     def _enter(self, spots: list[Spot]) -> None:
         """Enter at one of `spots`, looking ahead in some direction, with what the setting gives."""
         random = np.random.default_rng([self.seed, crc32(f"{self.task.name}/{self.setting}".encode())])
-        x, y, z = spots[int(random.integers(len(spots)))].at
+        spot = spots[int(random.integers(len(spots)))]
+        x, y, z = spot.at
         yaw = _YAW_STEP * int(random.integers(360 // _YAW_STEP))
         self.env.reset(seed=self.seed, options={"spawn": [x, y - 0.5, z]})
         slots = _place(self.task, self.setting).slots()
-        self.env.command({"name": "inventory", "slots": slots}, {"name": "look", "yaw": yaw, "pitch": 0})
+        self.env.command(
+            {"name": "inventory", "slots": slots},
+            {"name": "look", "yaw": yaw, "pitch": 0},
+            {"name": "watch", **watched_for(self.task.name, spot)},
+        )
         for tick in range(1, _SETTLING + 1):
             self._tick({}, draw=tick == _SETTLING)
         self.ticks, self.progress, self._events = 0, Progress(start=(x, y, z)), []

@@ -5,6 +5,7 @@ local JUMP, DROP = 1, 2 -- nodes that a walk may go up or down in a step
 local TRUNK = 4 -- nodes of a trunk that is worth chopping
 local GRASS_RADIUS, GRASS_MOST = 8, 16
 local DIRT_RADIUS = 4
+local SNOW_RADIUS = 12
 local DEEPEST, HIGHEST = 10, 16 -- nodes that are looked at below and above a spot
 local SIDES = {{x = 1, y = 0, z = 0}, {x = -1, y = 0, z = 0}, {x = 0, y = 0, z = 1}, {x = 0, y = 0, z = -1}}
 local generated = true
@@ -34,7 +35,7 @@ local function is_ground(pos)
     return definition(pos).walkable and not in_group(pos, "leaves") and not in_group(pos, "tree")
 end
 
-local function can_stand(pos)
+function survey.can_stand(pos)
     return is_clear(pos) and is_clear(above(pos)) and definition(above(pos, -1)).walkable
 end
 
@@ -44,15 +45,29 @@ local function stand(x, z, low, high)
         local here = {x = x, y = y, z = z}
         if is_ground(here) then
             local feet = above(here)
-            return can_stand(feet) and feet or nil
+            return survey.can_stand(feet) and feet or nil
         elseif (definition(here).liquidtype or "none") ~= "none" then
             return nil
         end
     end
 end
 
-local function way(from, to, margin)
+function survey.way(from, to, margin)
     return minetest.find_path(from, to, margin, JUMP, DROP, "A*_noprefetch")
+end
+
+-- Snow lies as thin layers on the ground, which the engine's path finder takes for whole nodes.
+local function is_snowy(places)
+    for _, pos in ipairs(places) do
+        if in_group(pos, "snowy") or in_group(above(pos, -1), "snowy") then
+            return true
+        end
+    end
+    return false
+end
+
+local function is_near_snow(spot)
+    return #minetest.find_nodes_in_area(vector.subtract(spot, SNOW_RADIUS), vector.add(spot, SNOW_RADIUS), {"group:snowy"}) > 0
 end
 
 -- The shortest walk to beside a node, as a list of places; nil where there is none.
@@ -60,8 +75,8 @@ function survey.way_beside(from, node, margin)
     local best
     for _, side in ipairs(SIDES) do
         local goal = vector.add(node, side)
-        if can_stand(goal) then
-            local path = vector.equals(goal, from) and {goal} or way(from, goal, margin)
+        if survey.can_stand(goal) then
+            local path = vector.equals(goal, from) and {goal} or survey.way(from, goal, margin)
             if path and (not best or #path < #best) then
                 best = path
             end
@@ -118,7 +133,7 @@ local function reachable_grass(spot)
     local count = 0
     for index = 1, math.min(GRASS_MOST, #tufts) do
         local tuft = tufts[index]
-        count = count + ((vector.equals(tuft, spot) or way(spot, tuft, 4)) and 1 or 0)
+        count = count + ((vector.equals(tuft, spot) or survey.way(spot, tuft, 4)) and 1 or 0)
     end
     return count
 end
@@ -157,17 +172,18 @@ local function air_above(spot)
     return HIGHEST
 end
 
--- Whether one of eight places so far away can be walked to.
-local function roams(spot, far, low, high)
+-- One of eight places so far away that can be walked to, or nothing.
+local function far_from(spot, far, low, high)
     for turn = 0, 7 do
         local x = math.floor(spot.x + far * math.sin(turn * math.pi / 4) + 0.5)
         local z = math.floor(spot.z + far * math.cos(turn * math.pi / 4) + 0.5)
         local there = stand(x, z, low, high)
-        if there and way(spot, there, 6) then
-            return true
+        local path = there and survey.way(spot, there, 6)
+        if path and not is_snowy(path) then
+            return {there.x, there.y, there.z}
         end
     end
-    return false
+    return {}
 end
 
 local function facts_of(spot, trees, command)
@@ -181,7 +197,7 @@ local function facts_of(spot, trees, command)
         soft = soft,
         firm = firm,
         air = air_above(spot),
-        roams = roams(spot, command.roam, command.low[2], command.high[2]),
+        far = far_from(spot, command.roam, command.low[2], command.high[2]),
     }
 end
 
@@ -227,7 +243,7 @@ function survey.spots(_, command)
     for x = low.x + command.margin, high.x - command.margin, command.spacing do
         for z = low.z + command.margin, high.z - command.margin, command.spacing do
             local spot = stand(x, z, low.y, high.y)
-            if spot then
+            if spot and not is_near_snow(spot) then
                 found[#found + 1] = facts_of(spot, trees, command)
             end
         end

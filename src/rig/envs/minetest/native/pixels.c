@@ -53,45 +53,48 @@ static void copy_upright(uint8_t *target, int width, int height) {
     }
 }
 
-/* Sums of one source row over each target column, in parts of `target_width`. */
-static void add_row(uint32_t *sums, const uint8_t *source, int width, int target_width, uint32_t share) {
-    int left = target_width; /* of the source pixel, in units of 1 / target_width of it */
-    for (int x = 0; x < target_width; x++, sums += 3) {
-        int wanted = width;
-        while (wanted > 0) {
+/* Adds one source row, in parts, to the sums of its columns: most of the work, and in a form that compilers widen. */
+static void add_row(uint32_t *restrict columns, const uint8_t *restrict source, int width, uint32_t part) {
+    for (int i = 0; i < 4 * width; i++) columns[i] += source[i] * part;
+}
+
+/* Means of the columns under each target pixel of a row; `whole` is what the parts of one add up to. */
+static void join_columns(uint8_t *target, const uint32_t *columns, int width, int target_width, uint32_t whole) {
+    int left = target_width; /* of the source column, in parts */
+    for (int x = 0; x < target_width; x++, target += 3) {
+        uint32_t sums[3] = {whole / 2, whole / 2, whole / 2};
+        for (int wanted = width; wanted > 0;) {
             int part = wanted < left ? wanted : left;
-            sums[0] += source[0] * share * part;
-            sums[1] += source[1] * share * part;
-            sums[2] += source[2] * share * part;
+            for (int colour = 0; colour < 3; colour++) sums[colour] += columns[colour] * part;
             wanted -= part;
             left -= part;
-            if (!left) {
-                source += 4;
-                left = target_width;
-            }
+            if (left) continue;
+            columns += 4;
+            left = target_width;
         }
+        for (int colour = 0; colour < 3; colour++) target[colour] = sums[colour] / whole;
     }
 }
 
 /* Every target pixel is the mean of the source's area under it, exact to rounding. */
 static void shrink_upright(uint8_t *target, int target_width, int target_height, int width, int height) {
-    uint32_t *sums = malloc(3 * sizeof *sums * target_width), whole = width * height;
-    int row = 0, left = target_height;
-    for (int y = 0; y < target_height; y++) {
-        memset(sums, 0, 3 * sizeof *sums * target_width);
+    size_t size = 4 * sizeof(uint32_t) * width;
+    uint32_t *columns = malloc(size);
+    int row = height - 1, left = target_height; /* of the source row, in parts */
+    for (int y = 0; y < target_height; y++, target += 3 * target_width) {
+        memset(columns, 0, size);
         for (int wanted = height; wanted > 0;) {
             int part = wanted < left ? wanted : left;
-            add_row(sums, frame + 4 * (size_t)(height - 1 - row) * width, width, target_width, part);
+            add_row(columns, frame + 4 * (size_t)row * width, width, part);
             wanted -= part;
             left -= part;
-            if (!left) {
-                row++;
-                left = target_height;
-            }
+            if (left) continue;
+            row--;
+            left = target_height;
         }
-        for (int i = 0; i < 3 * target_width; i++) *target++ = (sums[i] + whole / 2) / whole;
+        join_columns(target, columns, width, target_width, width * height);
     }
-    free(sums);
+    free(columns);
 }
 
 void pixels_copy(uint8_t *target, int target_width, int target_height, int width, int height) {
