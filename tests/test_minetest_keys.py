@@ -97,8 +97,12 @@ def test_the_mouse_is_as_sensitive_in_narrow_windows():
 def test_a_save_point_holds_the_way_and_knows_its_world():
     config = MinetestConfig(width=64, height=64)
     history = [Request(keys=3, turn=(4, -5)), Request(commands=({"name": "look", "yaw": 1.5, "pitch": 0},))]
-    data = write_save(config, 9, history)
-    assert read_save(data, MinetestConfig(width=64, height=64, attempts=9)) == (9, history)
+    data = write_save(config, 9, (1.0, 2.5, -3.0), history)
+    assert read_save(data, MinetestConfig(width=64, height=64, attempts=9)) == (
+        9,
+        (1.0, 2.5, -3.0),
+        history,
+    )
     with pytest.raises(RigError, match="world with width=64"):
         read_save(data, MinetestConfig(height=64))
     with pytest.raises(RigError, match="no save point"):

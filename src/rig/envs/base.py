@@ -105,6 +105,7 @@ class CellReader(Protocol):
 
 WORLDS: Registry[Callable[[], World]] = Registry("environment", "rig.envs")
 WORLDS.add("crafter", "rig.envs.crafter.world:CrafterWorld")
+WORLDS.add("minetest", "rig.envs.minetest.world:MinetestWorld")
 
 CELL_READERS: Registry[Callable[[], CellReader]] = Registry("cell reader", "rig.cell_readers")
 CELL_READERS.add("crafter", "rig.envs.crafter.cells:CrafterCells")

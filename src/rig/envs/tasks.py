@@ -17,9 +17,9 @@ class Start:
 
     Attributes:
         inventory: item name -> count at the start, on top of the world's own defaults.
-        limit: environment steps after which the episode is cut.
-        near: what must lie near the start: material -> (count, distance in cells). A world without such a place is
-            not used for the task.
+        limit: environment steps after which the episode is cut; in Minetest ticks, of which a step takes several.
+        near: what must lie near the start: material -> (count, distance in cells, or in nodes). A world
+            without such a place is not used for the task.
         roam: a cell this far from the start (in the larger of its two coordinates) must be walkable to; 0 for none.
     """
 

@@ -51,3 +51,4 @@ class RandomTeacher:
 TEACHERS: Registry[Callable[[], Teacher]] = Registry("teacher", "rig.teachers")
 TEACHERS.add("random", RandomTeacher)
 TEACHERS.add("crafter", "rig.teachers.crafter:CrafterExpert")
+TEACHERS.add("minetest", "rig.teachers.minetest:MinetestExpert")

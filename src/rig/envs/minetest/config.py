@@ -14,6 +14,9 @@ HUD_SIZE = (640, 360)
 
 _LEAST, _MOST = 16, 1920
 
+Place = tuple[float, float, float]
+"""x, y, z in nodes; y is up. A player stands on the node below it at half a node above that node's middle."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MinetestConfig:

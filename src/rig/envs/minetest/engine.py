@@ -9,7 +9,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from rig.envs.minetest.config import MinetestConfig
+from rig.envs.minetest.config import MinetestConfig, Place
 from rig.envs.minetest.link import Link, Reply, Request
 from rig.envs.minetest.native import Native, build
 from rig.envs.minetest.prerequisites import check_engine, required
@@ -36,6 +36,7 @@ class Engine:
     Args:
         config: what the world looks like.
         seed: of the world; every frame and state follows from it and from what is asked for.
+        spawn: where the player enters; None leaves it to the game.
 
     Attributes:
         reply: what came of the last tick.
@@ -46,7 +47,7 @@ class Engine:
         MissingDependencyError: something that it needs is not installed.
     """
 
-    def __init__(self, config: MinetestConfig, seed: int) -> None:
+    def __init__(self, config: MinetestConfig, seed: int, spawn: Place | None = None) -> None:
         check_engine()
         self.config = config
         self.folder = Path(tempfile.mkdtemp(prefix="rig-minetest-"))
@@ -55,7 +56,7 @@ class Engine:
         lifeline, kept = os.pipe()
         self.close = weakref.finalize(self, _end, os.getpid(), self._started, kept, self._link, self.folder)
         try:
-            self._started.append(self._launch(build(), seed, lifeline))
+            self._started.append(self._launch(build(), seed, spawn, lifeline))
         except BaseException:
             self.close()
             raise
@@ -86,8 +87,8 @@ class Engine:
         """The keeper, whose children are the engine and its display."""
         return self._started[0].pid
 
-    def _launch(self, native: Native, seed: int, lifeline: int) -> subprocess.Popen[bytes]:
-        write_settings(self.folder, self.config, seed)
+    def _launch(self, native: Native, seed: int, spawn: Place | None, lifeline: int) -> subprocess.Popen[bytes]:
+        write_settings(self.folder, self.config, seed, spawn)
         shutil.copytree(_MOD, self.folder / "world" / "worldmods" / "rig")
         link, memory = self._link.inherited
         with (self.folder / _LOG).open("wb") as log:
@@ -119,7 +120,7 @@ class Engine:
         return EngineError(f"the Minetest engine {what}. The end of its log:\n{tail}")
 
 
-def start_engine(config: MinetestConfig, seed: int) -> Engine:
+def start_engine(config: MinetestConfig, seed: int, spawn: Place | None = None) -> Engine:
     """Return an engine that has started, after `config.attempts` attempts at the most.
 
     Raises:
@@ -128,7 +129,7 @@ def start_engine(config: MinetestConfig, seed: int) -> Engine:
     """
     for attempt in range(1, config.attempts + 1):
         try:
-            return Engine(config, seed)
+            return Engine(config, seed, spawn)
         except EngineError as error:
             if attempt == config.attempts:
                 raise EngineError(f"{attempt} starts failed, the last one so: {error}") from error

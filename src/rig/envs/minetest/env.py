@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig
+from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Place
 from rig.envs.minetest.engine import Engine, EngineError, start_engine
 from rig.envs.minetest.facts import privileged_facts
 from rig.envs.minetest.keys import KeyboardAndMouse, read_action
@@ -49,6 +49,7 @@ class MinetestEnv(gym.Env):
         shape = (self.config.height, self.config.width, 3)
         self.observation_space = gym.spaces.Dict({"pov": gym.spaces.Box(0, 255, shape, np.uint8)})
         self.seed = 0
+        self._spawn: Place | None = None
         self._engine: Engine | None = None
         self._history: list[Request] = []
         self._frame: Frame = np.zeros(shape, np.uint8)
@@ -60,12 +61,16 @@ class MinetestEnv(gym.Env):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start the world of `seed` anew; without one, the world of the next seed of this environment's own stream.
 
+        Args:
+            seed: of the world.
+            options: "spawn", [x, y, z] where the player enters; without it, where the game has newcomers enter.
+
         Raises:
             EngineError: the engine did not start, after all attempts.
             MissingDependencyError: something that it needs is not installed; the message holds the command.
         """
         super().reset(seed=seed)
-        self._start(seed if seed is not None else int(self.np_random.integers(_SEEDS)))
+        self._start(seed if seed is not None else int(self.np_random.integers(_SEEDS)), _spawn_of(options or {}))
         return {"pov": self._frame}, self._info(())
 
     def step(self, action: Mapping[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -104,7 +109,7 @@ class MinetestEnv(gym.Env):
     def save(self) -> bytes:
         """Return a save point: it leads to exactly this situation again, also in another process."""
         self._running  # noqa: B018 - raises where there is no episode
-        return write_save(self.config, self.seed, self._history)
+        return write_save(self.config, self.seed, self._spawn, self._history)
 
     def load(self, state: bytes) -> Observation:
         """Go to a saved situation, and return what was observed there.
@@ -115,11 +120,12 @@ class MinetestEnv(gym.Env):
             RigError: `state` is of another kind of world.
             EngineError: the engine failed.
         """
-        seed, history = read_save(state, self.config)
+        seed, spawn, history = read_save(state, self.config)
         done = len(self._history)
+        is_on_the_way = (self.seed, self._spawn, self._history) == (seed, spawn, history[:done])
         there_unseen = done == len(history) and not self._seen
-        if self._engine is None or seed != self.seed or self._history != history[:done] or there_unseen:
-            self._start(seed)
+        if self._engine is None or not is_on_the_way or there_unseen:
+            self._start(seed, spawn)
             done = 0
         for index in range(done, len(history)):
             self._advance(history[index], draw=index == len(history) - 1)
@@ -145,10 +151,10 @@ class MinetestEnv(gym.Env):
             raise RigError("there is no episode in this Minetest environment; call reset first")
         return self._engine
 
-    def _start(self, seed: int) -> None:
+    def _start(self, seed: int, spawn: Place | None) -> None:
         self.close()
-        self._engine = start_engine(self.config, seed)
-        self.seed, self._history = seed, []
+        self._engine = start_engine(self.config, seed, spawn)
+        self.seed, self._spawn, self._history = seed, spawn, []
         self._see(self._engine.reply, draw=True)
 
     def _read(self, action: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:
@@ -181,6 +187,15 @@ class MinetestEnv(gym.Env):
     def _info(self, ignored: tuple[str, ...]) -> dict[str, Any]:
         settled = self._engine is not None and self._engine.reply.settled
         return {"privileged": self._facts, "ignored_keys": list(ignored), "settled": settled}
+
+
+def _spawn_of(options: Mapping[str, Any]) -> Place | None:
+    given = options.get("spawn")
+    if given is None:
+        return None
+    if np.shape(given) != (3,):
+        raise RigError(f"reset(options={{'spawn': {given!r}}}): a place is [x, y, z] in nodes")
+    return float(given[0]), float(given[1]), float(given[2])
 
 
 def _plain(command: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ The camera turns the view, and moves the cursor while a menu is open.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import gymnasium as gym
@@ -59,6 +60,18 @@ def native_action(action: Action) -> dict[str, Any]:
     """
     MINERL.check(action)
     return {**dict.fromkeys(action.keys, 1), "camera": action.camera}
+
+
+def shared_out(camera: Any, ticks: int, *, menu_open: bool) -> list[tuple[float, float]]:
+    """Return the camera's [pitch, yaw] for each of `ticks` ticks that `camera` is for: equal shares of a turn.
+
+    A cursor goes all the way in the first tick, because it moves by whole pixels.
+    """
+    pitch, yaw = _camera(camera)
+    if menu_open:
+        return [(pitch, yaw)] + [(0.0, 0.0)] * (ticks - 1)
+    goals = [(round(pitch * tick / ticks, 2), round(yaw * tick / ticks, 2)) for tick in range(ticks + 1)]
+    return [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(goals)]
 
 
 def read_action(action: Mapping[str, Any], *, menu_open: bool, cursor_scale: float) -> tuple[Request, tuple[str, ...]]:

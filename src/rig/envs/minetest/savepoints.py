@@ -1,4 +1,4 @@
-"""A situation, written down as the way that leads there: the seed, and every request since.
+"""A situation, written down as the way that leads there: the seed, where one entered, and every request since.
 
 The engine is repeatable to the bit, so this is the whole state of the world, whatever happens in it; it can be kept,
 and loaded in another process. Getting there again takes a start and one undrawn tick for each request.
@@ -11,18 +11,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rig.envs.minetest.config import MinetestConfig
+from rig.envs.minetest.config import MinetestConfig, Place
 from rig.envs.minetest.link import Request
 from rig.errors import RigError
 
 
-def write_save(config: MinetestConfig, seed: int, history: Sequence[Request]) -> bytes:
-    """Return a save point of the world of `seed` after the requests of `history`."""
-    return json.dumps({"world": _world(config), "seed": seed, "history": [asdict(one) for one in history]}).encode()
+def write_save(config: MinetestConfig, seed: int, spawn: Place | None, history: Sequence[Request]) -> bytes:
+    """Return a save point of the world of `seed`, entered at `spawn`, after the requests of `history`."""
+    way = {"seed": seed, "spawn": spawn, "history": [asdict(one) for one in history]}
+    return json.dumps({"world": _world(config), **way}).encode()
 
 
-def read_save(data: bytes, config: MinetestConfig) -> tuple[int, list[Request]]:
-    """Return the seed and the requests of a save point.
+def read_save(data: bytes, config: MinetestConfig) -> tuple[int, Place | None, list[Request]]:
+    """Return the seed, the place of entering and the requests of a save point.
 
     Raises:
         RigError: it is none, or one of another kind of world.
@@ -30,6 +31,7 @@ def read_save(data: bytes, config: MinetestConfig) -> tuple[int, list[Request]]:
     try:
         saved = json.loads(data)
         seed, history = int(saved["seed"]), [_request(one) for one in saved["history"]]
+        spawn = None if saved["spawn"] is None else (saved["spawn"][0], saved["spawn"][1], saved["spawn"][2])
     except (ValueError, KeyError, TypeError) as error:
         raise RigError(f"this is no save point of a Minetest world ({error!r}); give what `save` returned") from error
     here = _world(config)
@@ -39,7 +41,7 @@ def read_save(data: bytes, config: MinetestConfig) -> tuple[int, list[Request]]:
             f"the save point is of a world with {other[0]}={saved['world'][other[0]]}, and this one has "
             f"{here.get(other[0])}; load it into an environment of the same MinetestConfig"
         )
-    return seed, history
+    return seed, spawn, history
 
 
 def _world(config: MinetestConfig) -> dict[str, object]:

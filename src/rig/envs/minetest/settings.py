@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig
+from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Place
 from rig.envs.minetest.keys import COUNTS_PER_DEGREE
 
 _WORLD = {
@@ -55,11 +55,11 @@ _HUD_SCALE = 1024
 """Width in pixels at which the engine's display has its own size."""
 
 
-def write_settings(folder: Path, config: MinetestConfig, seed: int) -> None:
-    """Write `folder`/world/world.mt and `folder`/engine.conf for the world of `seed`."""
+def write_settings(folder: Path, config: MinetestConfig, seed: int, spawn: Place | None = None) -> None:
+    """Write `folder`/world/world.mt and `folder`/engine.conf for the world of `seed`, entered at `spawn`."""
     (folder / "world").mkdir(parents=True)
     _write(folder / "world" / "world.mt", _WORLD)
-    _write(folder / "engine.conf", _FIXED | _chosen(config, seed))
+    _write(folder / "engine.conf", _FIXED | _chosen(config, seed) | _entered_at(spawn))
 
 
 def _chosen(config: MinetestConfig, seed: int) -> dict[str, object]:
@@ -77,6 +77,10 @@ def _chosen(config: MinetestConfig, seed: int) -> dict[str, object]:
         "dedicated_server_step": 0.8 * TICK_SECONDS,  # below a tick, so that rounding never puts news off by one
         "rig_nearby_radius": config.nearby_radius,
     }
+
+
+def _entered_at(spawn: Place | None) -> dict[str, object]:
+    return {} if spawn is None else {"static_spawnpoint": ", ".join(f"{value:g}" for value in spawn)}
 
 
 def mouse_sensitivity(config: MinetestConfig) -> float:

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
-import numpy as np
 
 from rig.envs.minetest.config import MinetestConfig
 from rig.envs.minetest.env import MinetestEnv, Observation
+from rig.envs.minetest.keys import shared_out
 from rig.errors import RigError
 
 
 class FrameSkip(gym.Wrapper):
     """Holds every action for `skip` ticks; the camera's degrees are of all of them, and turn by equal shares.
 
-    Rewards are added up, events of all ticks are in the last one's facts, and an episode that ends does so at once.
+    A cursor moves in the first tick. Rewards are added up, events of all ticks are in the last one's facts, and an
+    episode that ends does so at once.
 
     Args:
         env: a Minetest environment, wrapped or not.
@@ -34,12 +35,11 @@ class FrameSkip(gym.Wrapper):
 
     def step(self, action: Mapping[str, Any]) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         """Let `skip` ticks pass."""
-        camera = np.asarray(action.get("camera", (0.0, 0.0)), np.float64)
-        turned, reward, events = np.zeros(2), 0.0, []
-        for tick in range(1, self.skip + 1):
-            goal = np.round(camera * tick / self.skip, 2)
-            observation, gained, terminated, truncated, info = self.env.step({**action, "camera": goal - turned})
-            turned, reward = goal, reward + float(gained)
+        menu_open = self.env.unwrapped.privileged()["menu_open"]  # type: ignore[attr-defined]
+        reward, events = 0.0, []
+        for turn in shared_out(action.get("camera", (0.0, 0.0)), self.skip, menu_open=menu_open):
+            observation, gained, terminated, truncated, info = self.env.step({**action, "camera": turn})
+            reward += float(gained)
             events += info["privileged"]["events"]
             if terminated or truncated:
                 break

@@ -15,6 +15,15 @@ local events = dofile(folder .. "/events.lua")
 local state = dofile(folder .. "/state.lua")
 local beginning = dofile(folder .. "/beginning.lua")
 local commands = dofile(folder .. "/commands.lua")
+local survey = dofile(folder .. "/survey.lua")
+local sight = assert(loadfile(folder .. "/sight.lua"))(survey)
+commands.add({
+    scout = survey.scout,
+    generate = survey.generate,
+    is_generated = survey.is_generated,
+    spots = survey.spots,
+    watch = sight.watch,
+})
 
 local function carry_out(player)
     local text = link.rig_commands(size)
@@ -28,6 +37,7 @@ local function tell(player, answers)
     local facts = state.of(player)
     facts.events = events.take()
     facts.answers = answers
+    facts.sight = sight.of(player)
     local text = minetest.write_json(facts)
     link.rig_tell(text, #text)
 end

@@ -1,0 +1,232 @@
+"""Minetest behind the `World` interface: tasks, starts, facts, exact replay.
+
+A decision is held for several ticks, of which only the last is drawn: five decisions a second are enough to walk, aim
+and dig by, and a frame costs several times what a tick does.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import gymnasium as gym
+import numpy as np
+
+from rig.actions import MINERL, Action
+from rig.envs.base import World
+from rig.envs.minetest.config import MinetestConfig
+from rig.envs.minetest.env import MinetestEnv
+from rig.envs.minetest.keys import native_action, shared_out
+from rig.envs.minetest.places import Place, Spot
+from rig.envs.minetest.progress import SAMPLES, Progress
+from rig.envs.minetest.survey import spots_of
+from rig.envs.minetest.tasks import TASKS, watched_for
+from rig.envs.tasks import MANUAL, Task
+from rig.errors import RigError
+from rig.records import Frame
+
+_SEEDS = 1 << 28
+_YAW_STEP = 5
+_SETTLING = 60
+"""Ticks after the first look around, until all in view has been sent, and the sky has taken its colour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinetestWorldConfig:
+    """What an agent sees of Minetest, and how often it decides.
+
+    Attributes:
+        size: width and height of the frame, in pixels.
+        ticks_per_step: ticks of 50 ms for which a decision is held.
+    """
+
+    size: int = 128
+    ticks_per_step: int = 4
+
+    def __post_init__(self) -> None:
+        if self.ticks_per_step < 1:
+            raise RigError(f"MinetestWorldConfig.ticks_per_step is {self.ticks_per_step}; a step takes a tick or more")
+
+
+class MinetestWorld(World):
+    """The stock engine with RIG's tasks. Observation: uint8 [size, size, 3]; action: MineRL's keys and camera.
+
+    The reward of a step is its progress towards the task's target, 1 in all. An episode ends with success or death,
+    and is cut at the task's limit, which is in ticks, and where the engine fails.
+
+    Args:
+        config: size of frames and ticks of a step.
+    """
+
+    name = "minetest"
+    actions = MINERL
+    tasks = TASKS
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - Gymnasium's own convention
+    render_mode = "rgb_array"
+
+    def __init__(self, config: MinetestWorldConfig | None = None) -> None:
+        self.config = config or MinetestWorldConfig()
+        size = self.config.size
+        self.env = MinetestEnv(MinetestConfig(width=size, height=size))
+        self.action_space = self.env.action_space
+        self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
+        self.task: Task = next(iter(self.tasks))
+        self.setting = MANUAL
+        self.seed = 0
+        self.ticks = 0
+        self.progress = Progress(start=(0, 0, 0))
+        self._events: list[dict[str, Any]] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frame, dict[str, Any]]:
+        """Start an episode, in an engine of its own.
+
+        Args:
+            seed: the world's seed; without one the next of this environment's own random stream.
+            options: "task" and "setting"; what is not given stays as it was.
+
+        Raises:
+            RigError: this world has no start for the task; `episode_seeds` finds worlds that have one.
+            EngineError: the engine did not start.
+            MissingDependencyError: something that it needs is not installed.
+        """
+        gym.Env.reset(self, seed=seed)
+        self._choose(options or {})
+        self.seed = seed if seed is not None else self._solvable_seed()
+        spots = _fitting(self.task, self.setting, self.seed)
+        if not spots:
+            raise RigError(
+                f"the world of seed {self.seed} has no start for {self.task.name}/{self.setting}; "
+                "take seeds from World.episode_seeds"
+            )
+        self._enter(spots)
+        return self.render(), {"privileged": self.privileged()}
+
+    def step(self, action: Mapping[str, Any]) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
+        """Hold a native action for the ticks of a step; see `World.act` for key-and-camera actions."""
+        before = self.samples
+        failure = self._hold(action, draw=True)
+        reward, terminated, truncated = self._outcome(before)
+        info = {"privileged": self.privileged(), "success": self.samples >= self.task.target, **failure}
+        return self.render(), reward, terminated, truncated or bool(failure), info
+
+    def glide(self, action: Action) -> tuple[float, bool, bool]:
+        """Step without drawing, for plans: (reward, terminated, truncated)."""
+        before = self.samples
+        failure = self._hold(self.to_native(action), draw=False)
+        reward, terminated, truncated = self._outcome(before)
+        return reward, terminated, truncated or bool(failure)
+
+    def to_native(self, action: Action) -> dict[str, Any]:
+        """Return `action` as the engine's environment takes it."""
+        return native_action(action)
+
+    def solvable(self, task: Task, setting: str, seed: int) -> bool:
+        """Return whether the world of `seed` has a start for the task; the first time it is searched for seconds."""
+        return bool(_fitting(task, setting, seed))
+
+    def privileged(self) -> dict[str, Any]:
+        """Return the engine's facts, with the events of the whole step, and the task's progress."""
+        own = {"task": self.task.name, "samples": self.samples, "target": self.task.target}
+        return {**self.env.privileged(), "events": self._events, "start": list(self.progress.start), **own}
+
+    @property
+    def samples(self) -> int:
+        """What was collected or crafted, or nodes of depth, distance or height, since the start."""
+        return SAMPLES[self.task.name](self.progress)
+
+    def save(self) -> bytes:
+        """Return a save point: the way that leads here, exactly, in every process."""
+        episode = (self.task.name, self.setting, self.seed, self.ticks, self.progress, self._events)
+        return pickle.dumps((episode, self.env.save()))
+
+    def load(self, state: bytes) -> Frame:
+        """Go to a saved state, and return its frame.
+
+        One that lies ahead in this episode is walked to. For any other the engine starts anew and repeats the way
+        without drawing: seconds, and a few milliseconds for each tick.
+        """
+        episode, engine = pickle.loads(state)
+        name, self.setting, self.seed, self.ticks, self.progress, self._events = episode
+        self.task = self.tasks[name]
+        self.env.load(engine)
+        return self.render()
+
+    def render(self) -> Frame:
+        """Return the last frame."""
+        return self.env.render()
+
+    def close(self) -> None:
+        """End the engine."""
+        self.env.close()
+
+    def _choose(self, options: Mapping[str, Any]) -> None:
+        self.task = self.tasks[options.get("task", self.task.name)]
+        self.setting = options.get("setting", self.setting)
+        if self.setting not in self.task.starts and "setting" not in options:
+            self.setting = next(iter(self.task.starts))
+
+    def _enter(self, spots: list[Spot]) -> None:
+        """Enter at one of `spots`, looking ahead in some direction, with what the setting gives."""
+        random = np.random.default_rng([self.seed, crc32(f"{self.task.name}/{self.setting}".encode())])
+        spot = spots[int(random.integers(len(spots)))]
+        x, y, z = spot.at
+        yaw = _YAW_STEP * int(random.integers(360 // _YAW_STEP))
+        self.env.reset(seed=self.seed, options={"spawn": [x, y - 0.5, z]})
+        slots = _place(self.task, self.setting).slots()
+        self.env.command(
+            {"name": "inventory", "slots": slots},
+            {"name": "look", "yaw": yaw, "pitch": 0},
+            {"name": "watch", **watched_for(self.task.name, spot)},
+        )
+        for tick in range(1, _SETTLING + 1):
+            self._tick({}, draw=tick == _SETTLING)
+        self.ticks, self.progress, self._events = 0, Progress(start=(x, y, z)), []
+
+    def _hold(self, action: Mapping[str, Any], *, draw: bool) -> dict[str, Any]:
+        """Let the ticks of a step pass; return what is to be said where the engine failed."""
+        ticks, self._events = self.config.ticks_per_step, []
+        menu_open = self.env.privileged()["menu_open"]
+        turns = shared_out(action.get("camera", (0.0, 0.0)), ticks, menu_open=menu_open)
+        for tick, turn in enumerate(turns, 1):
+            failure = self._tick({**action, "camera": turn}, draw=draw and tick == ticks)
+            if failure:
+                return failure
+            facts = self.env.privileged()
+            self.progress.note(facts)
+            self._events += facts["events"]
+        self.ticks += ticks
+        return {}
+
+    def _tick(self, action: Mapping[str, Any], *, draw: bool) -> dict[str, Any]:
+        if draw:
+            *_, truncated, info = self.env.step(action)
+            return {"engine_failed": info["engine_failed"]} if truncated else {}
+        _, _, truncated = self.env.glide(action)
+        return {"engine_failed": "the engine failed between two frames"} if truncated else {}
+
+    def _outcome(self, before: int) -> tuple[float, bool, bool]:
+        target = self.task.target
+        reward = (min(self.samples, target) - min(before, target)) / target
+        terminated = self.samples >= target or self.env.privileged()["health"] <= 0
+        truncated = not terminated and self.ticks >= self.task.start(self.setting).limit
+        return reward, terminated, truncated
+
+    def _solvable_seed(self) -> int:
+        while True:
+            seed = int(self.np_random.integers(_SEEDS))
+            if self.solvable(self.task, self.setting, seed):
+                return seed
+
+
+def _place(task: Task, setting: str) -> Place:
+    start = task.start(setting)
+    assert isinstance(start, Place)
+    return start
+
+
+def _fitting(task: Task, setting: str, seed: int) -> list[Spot]:
+    """Return the spots of the world of `seed` where the task can begin."""
+    return [spot for spot in spots_of(seed) if _place(task, setting).fits(spot)]
