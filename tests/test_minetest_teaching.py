@@ -1,4 +1,4 @@
-"""The scripted expert of Minetest in the real engine: it succeeds by keys and small turns, and looks before it acts."""
+"""The scripted expert of Minetest in the real engine: it succeeds, by small turns, and looks before it acts."""
 
 import pytest
 from minetest_makers import needs_engine
