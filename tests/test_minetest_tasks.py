@@ -153,20 +153,18 @@ def test_every_task_starts_as_it_says_fails_in_time_and_can_be_accomplished(worl
 
 
 @needs_engine
-def test_a_seed_begins_alike_each_time_and_another_elsewhere(world):
+def test_a_seed_begins_alike_each_time(world):
     frame, info = start(world, "go_explore")
     again, info_again = start(world, "go_explore")
     assert np.array_equal(frame, again)
     assert info == info_again
     assert frame.shape == (64, 64, 3)
     assert info["privileged"]["yaw"] % 5 == pytest.approx(0, abs=0.06)
-    with_tool = start(world, "go_explore", "tool")[1]["privileged"]
-    assert with_tool["position"] != info["privileged"]["position"]
 
 
 @needs_engine
 def test_a_replay_is_exact_and_counts_alike_and_so_is_a_glide(world):
-    """Saved while digging, and loaded from behind it and from before it."""
+    """Saved while digging."""
     start(world, "dig_down")
     look(world, 89)
     for _ in range(5):
@@ -180,12 +178,6 @@ def test_a_replay_is_exact_and_counts_alike_and_so_is_a_glide(world):
     seen, *known = go_on()
     assert known[1] > 0
     later = world.save()
-    world.load(state)
-    engine = world.env._engine
-    assert np.array_equal(world.load(later), seen[-1])
-    assert world.env._engine is engine, "it lay ahead"
-    assert [world.privileged(), world.samples, world.ticks] == known
-
     world.load(state)
     for _ in range(8):
         world.glide(Action.press("attack", camera=(0, 5)))

@@ -70,6 +70,20 @@ local function is_near_snow(spot)
     return #minetest.find_nodes_in_area(vector.subtract(spot, SNOW_RADIUS), vector.add(spot, SNOW_RADIUS), {"group:snowy"}) > 0
 end
 
+-- Whether there is room about the head: leaves at the edge of what is generated at once may hang a node lower when the
+-- neighbourhood is generated in another order.
+local function has_room(spot)
+    for x = -1, 1 do
+        for z = -1, 1 do
+            local beside = {x = spot.x + x, y = spot.y, z = spot.z + z}
+            if not (is_clear(above(beside)) and is_clear(above(beside, 2))) then
+                return false
+            end
+        end
+    end
+    return true
+end
+
 -- The shortest walk to beside a node, as a list of places; nil where there is none.
 function survey.way_beside(from, node, margin)
     local best
@@ -243,7 +257,7 @@ function survey.spots(_, command)
     for x = low.x + command.margin, high.x - command.margin, command.spacing do
         for z = low.z + command.margin, high.z - command.margin, command.spacing do
             local spot = stand(x, z, low.y, high.y)
-            if spot and not is_near_snow(spot) then
+            if spot and has_room(spot) and not is_near_snow(spot) then
                 found[#found + 1] = facts_of(spot, trees, command)
             end
         end
