@@ -16,6 +16,11 @@ settings.register_profile("rig", deadline=None)  # how long an example takes say
 settings.load_profile("rig")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the longest test: at the end all but one worker would wait for it."""
+    items.sort(key=lambda item: item.name != "test_the_whole_loop")
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A real dataset, tokenizers and agent at the debug preset: `made.data`, `made.tokenizers`, `made.agent`."""
