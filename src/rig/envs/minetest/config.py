@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rig.errors import RigError
@@ -30,6 +31,8 @@ class MinetestConfig:
         cursor_pixels_per_degree: how far the camera's degrees move the cursor while a menu is open, in pixels of the
             drawn frame (640 × 360 or larger).
         nearby_radius: nodes within so many of the player go into the privileged state; 0 leaves them out.
+        view_cells: rows and columns of cells of the frame for each of which the privileged state tells what is seen
+            there; 0 leaves them out.
         mapgen: the engine's world generator.
         start_timeout: seconds for an engine to start and to generate its first surroundings.
         step_timeout: seconds for one tick.
@@ -42,6 +45,7 @@ class MinetestConfig:
     field_of_view: float = 70.0
     cursor_pixels_per_degree: float = 2.0
     nearby_radius: int = 0
+    view_cells: int = 0
     mapgen: str = "v7"
     start_timeout: float = 60.0
     step_timeout: float = 60.0
@@ -55,6 +59,8 @@ class MinetestConfig:
             raise RigError(f"MinetestConfig.field_of_view is {self.field_of_view}; the engine takes 45 to 160 degrees")
         if not 0 <= self.nearby_radius <= 16:
             raise RigError(f"MinetestConfig.nearby_radius is {self.nearby_radius}; give 0 to 16 nodes")
+        if not 0 <= self.view_cells <= 32:
+            raise RigError(f"MinetestConfig.view_cells is {self.view_cells}; give 0 to 32 rows and columns")
         if self.attempts < 1:
             raise RigError(f"MinetestConfig.attempts is {self.attempts}; at least one start must be tried")
 
@@ -62,6 +68,16 @@ class MinetestConfig:
     def drawn(self) -> tuple[int, int]:
         """Width and height that the engine draws at; what is observed is shrunk from it by area."""
         return max(self.width, HUD_SIZE[0]), max(self.height, HUD_SIZE[1])
+
+    @property
+    def drawn_view(self) -> tuple[float, float]:
+        """Horizontal and vertical field of view of what is drawn, in degrees.
+
+        The engine widens the vertical one in windows narrower than 16:10.
+        """
+        width, height = self.drawn
+        vertical = self.field_of_view * min(max(math.sqrt(1.6 * height / width), 1.0), 1.4)
+        return math.degrees(2 * math.atan(math.tan(math.radians(vertical) / 2) * width / height)), vertical
 
     @property
     def undersampling(self) -> int:

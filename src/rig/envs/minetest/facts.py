@@ -8,7 +8,7 @@ from typing import Any
 from rig.envs.minetest.link import Reply
 
 _COUNTS = ("tick", "health", "breath", "hotbar")
-_PARTS = ("slots", "events", "nearby", "sight")
+_PARTS = ("slots", "events", "nearby", "sight", "view")
 
 
 def privileged_facts(reply: Reply) -> dict[str, Any]:
@@ -18,8 +18,8 @@ def privileged_facts(reply: Reply) -> dict[str, Any]:
     `yaw` (degrees, growing to the right, 0 looks along +z) and `pitch` (degrees, growing downwards), `health`,
     `breath`, `hotbar` (place in hand, from 1), `wielded` (item in hand, "" for none), `slots` (place, item, count, wear
     of what is held), `inventory` (item -> count), `pointed` (node, under, above, distance; empty where nothing is in
-    reach), `events` since the last tick, `time_of_day` (0 to 1), `menu_open`, and `nearby` and `sight` where they are
-    asked for.
+    reach), `events` since the last tick, `time_of_day` (0 to 1), `menu_open`, and `nearby`, `sight` and `view` where
+    they are asked for; `view` in ticks of which a frame is wanted.
     """
     state = reply.state
     facts = {name: value for name, value in state.items() if name != "answers"}

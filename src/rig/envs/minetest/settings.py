@@ -76,6 +76,9 @@ def _chosen(config: MinetestConfig, seed: int) -> dict[str, object]:
         "fixed_map_seed": seed,
         "dedicated_server_step": 0.8 * TICK_SECONDS,  # below a tick, so that rounding never puts news off by one
         "rig_nearby_radius": config.nearby_radius,
+        "rig_view_cells": config.view_cells,
+        "rig_view_across": config.drawn_view[0],
+        "rig_view_upwards": config.drawn_view[1],
     }
 
 
@@ -86,12 +89,9 @@ def _entered_at(spawn: Place | None) -> dict[str, object]:
 def mouse_sensitivity(config: MinetestConfig) -> float:
     """Return the engine's setting at which a turn by one degree takes COUNTS_PER_DEGREE counts of the mouse.
 
-    The engine scales by the tangent of half its vertical field of view, which it widens in windows narrower than
-    16:10.
+    The engine scales by the tangent of half its vertical field of view.
     """
-    width, height = config.drawn
-    widened = config.field_of_view * min(max(math.sqrt(1.6 * height / width), 1.0), 1.4)
-    return 1 / (COUNTS_PER_DEGREE * math.tan(math.radians(widened) / 2) * 1.3763818698)
+    return 1 / (COUNTS_PER_DEGREE * math.tan(math.radians(config.drawn_view[1]) / 2) * 1.3763818698)
 
 
 def _write(path: Path, values: dict[str, object] | dict[str, str]) -> None:

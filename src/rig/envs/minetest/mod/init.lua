@@ -3,6 +3,7 @@ local insecure = assert(minetest.request_insecure_environment(), "the rig mod mu
 local ffi = insecure.require("ffi")
 ffi.cdef([[
     void rig_ready(void);
+    int rig_frame_wanted(void);
     uint64_t rig_bulk(void);
     void rig_tell(const char *text, size_t size);
     const char *rig_commands(size_t *size);
@@ -17,6 +18,8 @@ local beginning = dofile(folder .. "/beginning.lua")
 local commands = dofile(folder .. "/commands.lua")
 local survey = dofile(folder .. "/survey.lua")
 local sight = assert(loadfile(folder .. "/sight.lua"))(survey)
+local view = assert(loadfile(folder .. "/view.lua"))(state)
+local begun = false
 commands.add({
     scout = survey.scout,
     generate = survey.generate,
@@ -33,11 +36,12 @@ local function carry_out(player)
     return commands.run(player, minetest.parse_json(ffi.string(text, size[0])))
 end
 
-local function tell(player, answers)
+local function tell(player, answers, is_seen)
     local facts = state.of(player)
     facts.events = events.take()
     facts.answers = answers
     facts.sight = sight.of(player)
+    facts.view = is_seen and view.of(player) or nil
     local text = minetest.write_json(facts)
     link.rig_tell(text, #text)
 end
@@ -48,8 +52,10 @@ minetest.register_globalstep(function(dtime)
         return
     end
     state.advance(dtime)
-    tell(player, carry_out(player))
-    if beginning.is_over(player, tonumber(link.rig_bulk())) then
+    local begins = not begun and beginning.is_over(player, tonumber(link.rig_bulk()))
+    tell(player, carry_out(player), begins or link.rig_frame_wanted() ~= 0)
+    if begins then
+        begun = true
         link.rig_ready()
     end
 end)

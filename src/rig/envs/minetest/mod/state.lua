@@ -14,14 +14,14 @@ function state.advance(dtime)
     seconds = seconds + dtime
 end
 
-local function eye_of(player)
+function state.eye_of(player)
     local eye = player:get_pos()
     eye.y = eye.y + player:get_properties().eye_height
     return eye
 end
 
 local function pointed(player)
-    local eye = eye_of(player)
+    local eye = state.eye_of(player)
     local range = player:get_wielded_item():get_definition().range or REACH
     local far = vector.add(eye, vector.multiply(player:get_look_dir(), range))
     for thing in minetest.raycast(eye, far, false, false) do
