@@ -11,16 +11,8 @@ from hypothesis import strategies as st
 
 from rig.actions import NOOP, Action
 from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase, can_tell
-from rig.annotators.claims import (
-    WORDINGS,
-    Claim,
-    items_of,
-    offset_of,
-    place_of,
-    read_clause,
-    say,
-    split_clauses,
-)
+from rig.annotators.claims import Claim, split_clauses
+from rig.annotators.crafter_words import CRAFTER, WORDINGS, items_of, offset_of, place_of
 from rig.dialogue import prompt
 from rig.envs import Split
 from rig.envs.crafter.facts import MATERIALS, View, longest_line
@@ -52,8 +44,8 @@ any_claim = st.sampled_from(sorted(WORDINGS)).flatmap(claims_of)
 
 @given(st.lists(any_claim, min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=4, max_size=4))
 def test_every_wording_reads_back_as_its_claim(claims, choices):
-    thought = say(claims, choices[: len(claims)])
-    assert [read_clause(clause) for clause in split_clauses(thought)] == claims
+    thought = CRAFTER.say(claims, choices[: len(claims)])
+    assert [CRAFTER.read(clause) for clause in split_clauses(thought)] == claims
     assert not any(phrase.strip() in thought for phrase in prompt.LITERALS)
 
 
@@ -63,8 +55,8 @@ def test_places_in_words(place):
 
 
 def test_what_is_not_a_claim_reads_as_none():
-    assert read_clause("The weather is fine.") is None
-    assert read_clause("I see tree 2 sideways.") is None
+    assert CRAFTER.read("The weather is fine.") is None
+    assert CRAFTER.read("I see tree 2 sideways.") is None
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +139,7 @@ def review(step, dreamed, proposal, better):
 
 
 def kinds(thought):
-    return [read_clause(clause).kind for clause in split_clauses(thought)]
+    return [CRAFTER.read(clause).kind for clause in split_clauses(thought)]
 
 
 def test_the_reviewer_says_the_plan_its_dream_whether_the_plan_stays_and_what_it_would_think(episodes):
@@ -155,12 +147,12 @@ def test_the_reviewer_says_the_plan_its_dream_whether_the_plan_stays_and_what_it
     idle = review(step, step.privileged, NOOP, step.action)
     thought = kinds(REASONERS.get("crafter")().reason([step])[0])
     assert kinds(idle) == ["plan", "dream_still", "change", *thought]
-    assert read_clause(split_clauses(idle)[0]).get("deed") == "wait"
+    assert CRAFTER.read(split_clauses(idle)[0]).get("deed") == "wait"
     held = dict(step.privileged["inventory"])
     gained = step.privileged | {"inventory": held | {"wood": held.get("wood", 0) + 1}}
     kept = review(step, gained, step.action, step.action)
     assert kinds(kept) == ["plan", "dream_gain", "keep", *thought]
-    assert read_clause(split_clauses(kept)[0]).get("deed") == "use"
+    assert CRAFTER.read(split_clauses(kept)[0]).get("deed") == "use"
     hurt = review(step, step.privileged | {"inventory": held | {"health": 1}}, NOOP, step.action)
     assert kinds(hurt)[1] == "dream_hurt"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from zlib import crc32
 
 from rig.actions import Action
 from rig.annotators.base import ReviewCase, Vocabulary, prompt_hash
-from rig.annotators.claims import WORDINGS, Claim, items_of, place_of, say
+from rig.annotators.claims import Claim
+from rig.annotators.crafter_words import CRAFTER, WORDINGS, items_of, place_of
 from rig.envs.crafter.facts import DIRECTIONS, WAYS, Offset, View, distance, is_closer, offsets
-from rig.records import Frame, Step
+from rig.records import Step
 from rig.teachers.crafter_needs import Need, next_need
 
 FOES = ("zombie", "skeleton")
@@ -38,7 +38,7 @@ class CrafterReasoner:
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
         """Return a thought for each step; its `privileged` facts and its action are read."""
-        return [_word(explain(step.privileged, step.action), step.frame) for step in steps]
+        return [CRAFTER.say_of(step.frame, explain(step.privileged, step.action)) for step in steps]
 
 
 class CrafterReviewer:
@@ -54,7 +54,7 @@ class CrafterReviewer:
 
     def review(self, cases: Sequence[ReviewCase]) -> list[str]:
         """Return a review for each case; the facts of the step and of its dreams are read."""
-        return [_word(self._claims(case), case.step.frame) for case in cases]
+        return [CRAFTER.say_of(case.step.frame, self._claims(case)) for case in cases]
 
     def can_tell(self, case: ReviewCase) -> bool:
         """Return whether the frames show that `better` is better than the proposal.
@@ -76,8 +76,7 @@ class CrafterReviewer:
         """
         values = {"thing": "tree", "place": "2 left and 1 up", "way": "right"}
         values |= {"item": "wood", "items": "1 wood", "n": "1", "m": "4", "deed": "use"}
-        sentences = [form.format(**values) for forms in WORDINGS.values() for form in forms]
-        return Vocabulary(sentences=sentences, terms=[f" {place_of(offset)}" for offset in offsets()])
+        return Vocabulary(sentences=CRAFTER.filled(values), terms=[f" {place_of(offset)}" for offset in offsets()])
 
     def _claims(self, case: ReviewCase) -> list[Claim]:
         facts, proposal = case.step.privileged, case.step.proposal
@@ -154,11 +153,6 @@ def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any]) -> Claim
 def is_still(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Return whether the player stands, looks and holds as before."""
     return all(before[name] == after[name] for name in ("position", "facing", "inventory"))
-
-
-def _word(claims: Sequence[Claim], frame: Frame) -> str:
-    seed = crc32(frame.tobytes())
-    return say(claims, [crc32(b"%d/%d" % (seed, number)) for number in range(len(claims))])
 
 
 def _near(view: View, offset: Offset) -> Claim:

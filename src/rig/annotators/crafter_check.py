@@ -7,7 +7,8 @@ from typing import Any
 
 from rig.actions import Action
 from rig.annotators.base import Verdict
-from rig.annotators.claims import CONCLUSIONS, REVIEWED, Claim, counts_of, offset_of, read_clause, split_clauses
+from rig.annotators.claims import Claim, split_clauses
+from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
 from rig.envs.crafter.facts import DIRECTIONS, View
 
 _KEYS = {
@@ -31,10 +32,10 @@ class CrafterChecker:
         view = View(facts)
         verdicts = []
         for clause in split_clauses(thought):
-            claim = read_clause(clause)
+            claim = CRAFTER.read(clause)
             holds = None if claim is None else _holds(claim, view, action)
             kind = claim.kind if claim else ""
-            verdicts.append(Verdict(text=clause, kind=kind, holds=holds, concludes=kind in CONCLUSIONS))
+            verdicts.append(Verdict(text=clause, kind=kind, holds=holds, concludes=kind in CRAFTER.conclusions))
         return verdicts
 
 
@@ -62,7 +63,7 @@ def _holds(claim: Claim, view: View, action: Action) -> bool | None:
         return not view.belongings
     if kind in ("count", "enough"):
         return view.count(claim.get("item")) == int(claim.get("n"))
-    assert kind in REVIEWED, kind
+    assert kind in CRAFTER.reviewed, kind
     return None
 
 

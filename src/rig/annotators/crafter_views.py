@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rig.annotators.base import prompt_hash
-from rig.annotators.claims import WORDINGS, Claim, place_of, say
+from rig.annotators.claims import Claim
 from rig.annotators.crafter import front_of, hands_of
 from rig.annotators.crafter_patches import KINDS
+from rig.annotators.crafter_words import CRAFTER, WORDINGS, place_of
 from rig.envs.crafter.facts import DIRECTIONS, View, is_closer
 from rig.records import Step
 
@@ -31,7 +32,7 @@ class CrafterDescriber:
 
     def _describe(self, view: View) -> str:
         claims = list(claims_of(view))
-        return " ".join([*places_in(view), say(claims, [0] * len(claims))])
+        return " ".join([*places_in(view), CRAFTER.say(claims, [0] * len(claims))])
 
 
 def places_in(view: View) -> Iterator[str]:
