@@ -30,6 +30,9 @@ from rig.records import Frame
 
 _SEEDS = 1 << 28
 _YAW_STEP = 5
+VIEW_CELLS = 16
+"""Rows and columns of the frame of which the facts tell what is seen there, for annotators."""
+
 _SETTLING = 60
 """Ticks after the first look around, until all in view has been sent, and the sky has taken its colour."""
 
@@ -70,7 +73,7 @@ class MinetestWorld(World):
     def __init__(self, config: MinetestWorldConfig | None = None) -> None:
         self.config = config or MinetestWorldConfig()
         size = self.config.size
-        self.env = MinetestEnv(MinetestConfig(width=size, height=size))
+        self.env = MinetestEnv(MinetestConfig(width=size, height=size, view_cells=VIEW_CELLS))
         self.action_space = self.env.action_space
         self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
         self.task: Task = next(iter(self.tasks))

@@ -2,10 +2,10 @@
 -- watched nodes those that stand in the open. Told for ticks of which a frame is wanted.
 local state = ...
 local view = {}
-local RANGE = math.min(32, tonumber(minetest.settings:get("viewing_range")) or 32)
+local RANGE = tonumber(minetest.settings:get("viewing_range"))
 local cells = tonumber(minetest.settings:get("rig_view_cells")) or 0
-local right = math.tan(math.rad(tonumber(minetest.settings:get("rig_view_across"))) / 2)
-local up = math.tan(math.rad(tonumber(minetest.settings:get("rig_view_upwards"))) / 2)
+local field = {tonumber(minetest.settings:get("rig_view_across")), tonumber(minetest.settings:get("rig_view_upwards"))}
+local right, up = math.tan(math.rad(field[1]) / 2), math.tan(math.rad(field[2]) / 2)
 
 -- Unit vectors to the right of, up from and along the line of sight.
 local function axes(player)
@@ -24,7 +24,7 @@ local function first_node(from, to)
     end
 end
 
--- Row by row from the top left: an index into `names`, -1 for the sky, and whole nodes of distance.
+-- Its `field` is the width and height of the view in degrees. Row by row from the top left: an index into `names`, -1 for the sky, and whole nodes of distance.
 function view.of(player)
     if cells == 0 then
         return nil
@@ -50,7 +50,7 @@ function view.of(player)
             far[#far + 1] = name and math.floor(distance + 0.5) or RANGE
         end
     end
-    return {cells = cells, names = names, nodes = nodes, distances = far}
+    return {cells = cells, field = field, names = names, nodes = nodes, distances = far}
 end
 
 return view

@@ -1,0 +1,197 @@
+"""A Reasoner and a Reviewer for Minetest by rule, over what the frame shows.
+
+They read `rig.envs.minetest.seen`: the nodes that the frame shows and where, what is under the crosshair, the tilt of
+the head and the hand; and of the teacher's way only whether it goes up at its next step, which lies in view. No thought
+can tell what the frame does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rig.actions import Action
+from rig.annotators.base import ReviewCase, Vocabulary, prompt_hash
+from rig.annotators.claims import Claim
+from rig.annotators.minetest_words import MINETEST, WORDINGS, deed_of, terms, tilt_of, where_of
+from rig.envs.minetest.seen import DIRT, THINGS, TRUNK, TUFT, Seen, Sighting
+from rig.records import Step
+
+_REASONS, _REVIEWS = "1", "1"
+TARGETS = {"chop_a_tree": TRUNK, "break_grass": TUFT, "collect_dirt": DIRT}
+"""Task -> what it looks for."""
+
+BY_HAND = ("dig_down", "build_a_tower")
+"""Tasks that are done where one stands, by how the head is held."""
+
+_GAINS = {
+    "dig_down": "depth",
+    "go_explore": "distance",
+    "build_a_tower": "height",
+    "craft_planks": "planks",
+    "craft_a_wooden_pickaxe": "pickaxe",
+}
+"""Task -> what a sample of it is called, where nothing is looked for."""
+
+_STILL = 0.05
+"""Nodes that one moves without going anywhere."""
+
+
+def _rules(version: str) -> str:
+    return prompt_hash(version + repr(sorted(WORDINGS.items())))
+
+
+class MinetestReasoner:
+    """Writes two to four clauses: what is aimed at, what is sought and where, how the way goes, what to do."""
+
+    name = f"minetest-rules-{_REASONS}"
+    prompt = _rules(_REASONS)
+
+    def reason(self, steps: Sequence[Step]) -> list[str]:
+        """Return a thought for each step; its `privileged` facts and its action are read."""
+        return [MINETEST.say_of(step.frame, explain(step.privileged, step.action)) for step in steps]
+
+
+class MinetestReviewer:
+    """Writes what was planned, what the dream led to, whether the plan stays, and all that a thought would say."""
+
+    name = f"minetest-rules-{_REVIEWS}"
+    prompt = _rules(_REVIEWS)
+
+    def review(self, cases: Sequence[ReviewCase]) -> list[str]:
+        """Return a review for each case; the facts of the step and of its dreams are read."""
+        return [MINETEST.say_of(case.step.frame, self._claims(case)) for case in cases]
+
+    def can_tell(self, case: ReviewCase) -> bool:
+        """Return whether the frames show that `better` is better than the proposal.
+
+        They do where nothing comes of the proposal, where the task is done on the spot, and where what is sought is in
+        view or the better action looks for it. They do not show where an unseen way leads.
+        """
+        facts = case.step.privileged
+        target = TARGETS.get(facts["task"], "")
+        dreamed = case.step.dreams[0].privileged
+        if facts["task"] in BY_HAND or (dreamed and is_still(facts, dreamed)):
+            return True
+        seen = Seen(facts)
+        return seen.crosshair == target or bool(seen.find(target)) or _is_search(case.better)
+
+    def vocabulary(self) -> Vocabulary:
+        """Return every wording with each thing in it, the deeds, and the words for turns."""
+        values = {"where": "left 10 and up 5", "tilt": "down 85", "n": "4", "deed": "run ahead and turn right 10"}
+        sentences = [line for thing in THINGS for line in MINETEST.filled({**values, "thing": thing, "item": thing})]
+        return Vocabulary(sentences=sentences, terms=terms())
+
+    def _claims(self, case: ReviewCase) -> list[Claim]:
+        facts, proposal = case.step.privileged, case.step.proposal
+        plan = Claim.of("plan", deed=deed_of(proposal, in_menu=facts["menu_open"]))
+        judgement = Claim.of("keep" if case.better == proposal else "change")
+        dreams = [dream for dream in case.step.dreams if dream.privileged]
+        outcome = [describe_dream(facts, dreams[-1].privileged, dreams[-1].action)] if dreams else []
+        return [plan, *outcome, judgement, *explain(facts, case.better)]
+
+
+def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
+    """Return the claims that lead from what the frame shows to `action`."""
+    if facts["menu_open"]:
+        return [Claim.of("menu"), Claim.of("do", deed=deed_of(action, in_menu=True))]
+    seen, target = Seen(facts), TARGETS.get(facts["task"], "")
+    sought = _sought(seen, target, action) if target else []
+    posture = [hand_of(seen), tilt_claim(seen)] if facts["task"] in BY_HAND else []
+    searches = _is_search(action) and sought == [Claim.of("none", thing=target)]
+    conclusion = Claim.of("search" if searches else "do", deed=deed_of(action))
+    return [*posture, aim_of(seen), *sought, *_way(facts, action), conclusion]
+
+
+def aim_of(seen: Seen) -> Claim:
+    """Return what is under the crosshair."""
+    return Claim.of("on", thing=seen.crosshair) if seen.crosshair else Claim.of("off")
+
+
+def hand_of(seen: Seen) -> Claim:
+    """Return what is in the hand."""
+    return Claim.of("hold", item=seen.hand) if seen.hand else Claim.of("hold_nothing")
+
+
+def tilt_claim(seen: Seen) -> Claim:
+    """Return how the head is held."""
+    return Claim.of("tilt", tilt=tilt_of(seen.tilt))
+
+
+def sighting_of(thing: str, sighting: Sighting) -> Claim:
+    """Return where a thing is seen."""
+    return Claim.of("see", thing=thing, where=where_of(sighting.right, sighting.down), n=sighting.distance)
+
+
+def way_of(facts: Mapping[str, Any]) -> Claim | None:
+    """Return whether the teacher's way goes up at its next step; None where there is none."""
+    sight = facts.get("sight") or {}
+    if not sight.get("heading"):
+        return None
+    return Claim.of("rises" if sight["heading"][1] > sight["feet"][1] else "open")
+
+
+def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any], action: Action) -> Claim:
+    """Return the one claim that says most about what a dream led to, whose last action was `action`."""
+    target = TARGETS.get(before["task"], "")
+    if after["health"] < before["health"]:
+        return Claim.of("dream_hurt")
+    if after["samples"] > before["samples"]:
+        return Claim.of("dream_gain", thing=target or _GAINS[before["task"]])
+    if is_still(before, after):
+        return Claim.of("dream_digs" if "attack" in action.keys and after["pointed"] else "dream_still")
+    return _change_of_target(Seen(before), Seen(after), target) or Claim.of(
+        "dream_walks" if _has_moved(before, after) else "dream_turns"
+    )
+
+
+def is_still(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether the player stands, looks, aims and holds as before."""
+    alike = all(before[name] == after[name] for name in ("yaw", "pitch", "hotbar", "inventory", "menu_open"))
+    aims_alike = before["pointed"].get("under") == after["pointed"].get("under")
+    return alike and aims_alike and not _has_moved(before, after)
+
+
+def _change_of_target(then: Seen, now: Seen, target: str) -> Claim | None:
+    if not target:
+        return None
+    if (then.crosshair == target) != (now.crosshair == target):
+        return Claim.of("dream_on" if now.crosshair == target else "dream_off", thing=target)
+    old, new = then.find(target), now.find(target)
+    if bool(old) != bool(new):
+        return Claim.of("dream_found" if new else "dream_lost", thing=target)
+    if not old or not _has_moved(then.facts, now.facts):
+        return None
+    return Claim.of("dream_closer" if new[0].distance < old[0].distance else "dream_no_closer", thing=target)
+
+
+def _has_moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    pairs = zip(before["position"], after["position"], strict=True)
+    return max(abs(now - then) for then, now in pairs) > _STILL
+
+
+def _is_search(action: Action) -> bool:
+    """Return whether an action does nothing but turn far."""
+    return not action.keys and abs(action.camera[1]) >= 30
+
+
+def _sought(seen: Seen, target: str, action: Action) -> list[Claim]:
+    """Return where what is sought is seen; nothing where it is aimed at and dug."""
+    if seen.crosshair == target and "attack" in action.keys:
+        return []
+    sighting = _aimed_at(seen.find(target), action)
+    return [sighting_of(target, sighting) if sighting else Claim.of("none", thing=target)]
+
+
+def _aimed_at(found: Sequence[Sighting], action: Action) -> Sighting | None:
+    """Return the sighting that the camera turns to; where it does not turn, the nearest."""
+    down, right = action.camera
+    if not found or (down, right) == (0, 0):
+        return found[0] if found else None
+    return min(found, key=lambda one: (one.off(right, down), one.distance))
+
+
+def _way(facts: Mapping[str, Any], action: Action) -> list[Claim]:
+    """Return how the way goes on, where one walks and it is known."""
+    way = way_of(facts)
+    return [way] if way and "forward" in action.keys else []
