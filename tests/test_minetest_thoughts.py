@@ -174,7 +174,7 @@ def test_nodes_have_names():
 
 def test_the_view_is_what_the_frame_shows(tmp_path):
     """A red wall in a forest is told of the cells that are red."""
-    config = MinetestConfig(width=64, height=64, mapgen="flat", view_range=20, view_cells=8)
+    config = MinetestConfig(width=64, height=64, mapgen="flat", view_range=20, view_cells=16)
     env = MinetestEnv(config)
     try:
         env.reset(seed=3)
@@ -192,18 +192,18 @@ def test_the_view_is_what_the_frame_shows(tmp_path):
         assert "view" not in env.privileged()
     finally:
         env.close()
-    names, nodes = facts["view"]["names"], np.array(facts["view"]["nodes"]).reshape(8, 8)
-    middle = slice(1, 6)  # above the hotbar
+    names, nodes = facts["view"]["names"], np.array(facts["view"]["nodes"]).reshape(16, 16)
+    middle = slice(2, 12)  # above the hotbar
     told = (nodes == names.index("default:brick"))[middle]
-    cells = frame.reshape(8, 8, 8, 8, 3).astype(int).mean((1, 3))[middle]
+    cells = frame.reshape(16, 4, 16, 4, 3).astype(int).mean((1, 3))[middle]
     red = cells[..., 0] - cells[..., 2]
 
     def agreement(told):
         return np.corrcoef(told.flatten(), red.flatten())[0, 1]
 
-    assert 8 < told.sum() < 24
+    assert 30 < told.sum() < 80
     assert agreement(told) > 0.6
-    assert agreement(told) > max(agreement(np.roll(told, 1, axis=1)), agreement(np.roll(told, -1, axis=1)))
+    assert agreement(told) > max(agreement(np.roll(told, 2, axis=1)), agreement(np.roll(told, -2, axis=1)))
     assert facts["view"]["field"] == pytest.approx([102.4, 70], abs=0.1)
 
 
