@@ -14,6 +14,7 @@ from rig.annotators import CHECKERS, REASONERS
 from rig.bundle import Bundle
 from rig.cli.tables import scores_text
 from rig.data import Dataset
+from rig.engine import ONE_BY_ONE, Engine
 from rig.envs import Split, make_world, split_of
 from rig.envs.rollout import Episode, Played
 from rig.errors import CheckpointError, RigError
@@ -444,6 +445,16 @@ def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
     assert fresh.shape == (2, 2, 144, 144, 3)
     assert np.array_equal(fresh[:, 0], whole[:, 0])
     assert np.array_equal(fresh[:1], dream_chains(bundle, short[:1], config).frames)
+
+
+def test_a_dream_written_code_by_code_needs_no_draft_and_is_the_same(bundle, chains, monkeypatch):
+    short = [replace(chain, steps=chain.steps[:2]) for chain in chains[:2]]
+    guessed = dream_chains(bundle, short, replace(DREAMS, depth=1))
+    monkeypatch.setattr(Engine, "guessing_for", lambda self, rows, **_: ONE_BY_ONE)
+    monkeypatch.delattr(Engine, "encode_images")
+    plain = dream_chains(bundle, short, replace(DREAMS, depth=1))
+    assert np.array_equal(plain.frames, guessed.frames)
+    assert guessed.passes.max() < plain.passes.min() == bundle.model.config.vq.num_tokens
 
 
 @pytest.mark.parametrize("context", ["fresh", "lookahead"])
