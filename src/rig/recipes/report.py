@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rig.envs import Split
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.embodied import by_cell, mean_success
 from rig.evaluate.stats import (
@@ -98,7 +99,7 @@ def _head(results: Results) -> str:
     computing = f"; agents in {precision}" if precision else ""
     text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
-        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}){drawing}. "
+        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {Split.TRAIN.stop}){drawing}. "
         f"Machine: {'; '.join(machines)}{computing}. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
         "Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and setting "
         "weighing the same; bootstrap over episodes elsewhere."
