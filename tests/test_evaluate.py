@@ -481,6 +481,12 @@ def test_dreams_that_cannot_be_scored_are_named(made, bundle, tmp_path):
     assert not (tmp_path / "dreams").exists()
 
 
+def test_a_teacher_plays_in_the_world_of_its_name():
+    places = {name: embodied.environment_of(EmbodiedConfig(agent=f"teacher:{name}")) for name in ("minetest", "random")}
+    assert places == {"minetest": "minetest", "random": "crafter"}
+    assert embodied.environment_of(EmbodiedConfig(agent="teacher:random", environment="minetest")) == "minetest"
+
+
 def test_an_evaluation_draws_as_a_policy_does():
     assert EmbodiedConfig(agent="a").temperature == PolicyConfig().text.temperature > 0
     assert PolicyConfig().image.temperature == 0
