@@ -421,6 +421,31 @@ def test_rows_are_scored_on_the_same_episodes(ladder):
     assert evals["codes-1"].read_back == "codes"
 
 
+def test_a_world_without_labeller_and_describer_has_a_ladder_without_what_they_are_for(tmp_path):
+    config = LADDERS.get("crafter/debug")
+    bare = Ladder(replace(config, labeller="", describer=""), tmp_path)
+    verbs = verbs_of(bare)
+    assert set(verbs_of(Ladder(config, tmp_path))) - set(verbs) == {"vision", "described", "base"}
+    assert {entry.name for entry in in_order(bare.jobs())} == set(verbs)
+    for name, verb in verbs.items():
+        assert not getattr(verb, "vision", ""), name
+        assert not getattr(verb, "describe", ()), name
+    assert {verbs[f"{row}-1"].start for row in ROWS} == {""}
+    blind = verbs_of(Ladder(replace(config, labeller=""), tmp_path))
+    assert (blind["base"].vision, blind["action-1"].start) == ("", bare.agent("base"))
+    untold = verbs_of(Ladder(replace(config, describer=""), tmp_path))
+    assert {untold[f"{row}-1"].vision for row in ROWS} == {bare.path("vision")}
+
+
+def test_worlds_and_passes_are_the_configurations_own(tmp_path):
+    config = replace(LADDERS.get("crafter/debug"), steps=10_000)
+    verbs = verbs_of(Ladder(replace(config, worlds=5, steps_per_episode=60), tmp_path))
+    played = [verb for verb in verbs.values() if isinstance(verb, Eval | Imagine)]
+    played += [verbs["s3-1"], verbs["s4-1"]]
+    assert {verb.batch_size for verb in played} == {5}
+    assert verbs["basic-0.5"].steps == 3 * verbs_of(Ladder(config, tmp_path))["basic-0.5"].steps
+
+
 # The report.
 
 
