@@ -12,10 +12,5 @@ if ! command -v apt-get >/dev/null; then
     echo "chromium and chromedriver are missing and there is no apt-get; install them, or set RIG_SKIP_BROWSER=1" >&2
     exit 1
 fi
-run=""
-if [ "$(id -u)" != 0 ]; then
-    run="sudo"
-fi
 echo "installing chromium and chromium-driver for the viewer's tests (RIG_SKIP_BROWSER=1 skips them)"
-$run apt-get update -qq
-$run apt-get install -y -qq --no-install-recommends chromium chromium-driver
+sh "$(dirname "$0")/apt_install.sh" chromium chromium-driver

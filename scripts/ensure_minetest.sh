@@ -22,11 +22,6 @@ done
 if [ -z "$missing" ]; then
     exit 0
 fi
-run=""
-if [ "$(id -u)" != 0 ]; then
-    run="sudo"
-fi
 echo "installing$missing for the Minetest world (RIG_SKIP_MINETEST=1 skips its tests)"
-$run apt-get update -qq
 # shellcheck disable=SC2086
-$run apt-get install -y -qq --no-install-recommends $missing
+sh "$(dirname "$0")/apt_install.sh" $missing

@@ -14,6 +14,7 @@ from rig.annotators import CHECKERS, REASONERS
 from rig.bundle import Bundle
 from rig.cli.tables import scores_text
 from rig.data import Dataset
+from rig.engine import ONE_BY_ONE, Engine
 from rig.envs import Split, make_world, split_of
 from rig.envs.rollout import Episode, Played
 from rig.errors import CheckpointError, RigError
@@ -446,6 +447,16 @@ def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
     assert np.array_equal(fresh[:1], dream_chains(bundle, short[:1], config).frames)
 
 
+def test_a_dream_written_code_by_code_needs_no_draft_and_is_the_same(bundle, chains, monkeypatch):
+    short = [replace(chain, steps=chain.steps[:2]) for chain in chains[:2]]
+    guessed = dream_chains(bundle, short, replace(DREAMS, depth=1))
+    monkeypatch.setattr(Engine, "guessing_for", lambda self, rows, **_: ONE_BY_ONE)
+    monkeypatch.delattr(Engine, "encode_images")
+    plain = dream_chains(bundle, short, replace(DREAMS, depth=1))
+    assert np.array_equal(plain.frames, guessed.frames)
+    assert guessed.passes.max() < plain.passes.min() == bundle.model.config.vq.num_tokens
+
+
 @pytest.mark.parametrize("context", ["fresh", "lookahead"])
 def test_a_dream_sees_nothing_of_what_really_came(bundle, chains, context):
     config = replace(DREAMS, depth=2, context=context)
@@ -468,6 +479,12 @@ def test_dreams_that_cannot_be_scored_are_named(made, bundle, tmp_path):
     with pytest.raises(RigError, match="without dreams"):
         evaluate_imagination(replace(DREAMS, agent=str(tmp_path / "agent")), tmp_path / "dreams")
     assert not (tmp_path / "dreams").exists()
+
+
+def test_a_teacher_plays_in_the_world_of_its_name():
+    places = {name: embodied.environment_of(EmbodiedConfig(agent=f"teacher:{name}")) for name in ("minetest", "random")}
+    assert places == {"minetest": "minetest", "random": "crafter"}
+    assert embodied.environment_of(EmbodiedConfig(agent="teacher:random", environment="minetest")) == "minetest"
 
 
 def test_an_evaluation_draws_as_a_policy_does():

@@ -198,7 +198,7 @@ def test_guessing_changes_no_decision(bundle, monkeypatch):
     assert policy.engine.guessing_for(1) == Guessing(codes=26)
     assert policy.engine.guessing_for(1000) == ONE_BY_ONE
     (guessed,) = policy.decide(seen, [5])
-    monkeypatch.setattr(policy.engine, "guessing_for", lambda rows, sure: ONE_BY_ONE)
+    monkeypatch.setattr(policy.engine, "guessing_for", lambda rows, **_: ONE_BY_ONE)
     (plain,) = policy.decide(seen, [5])
     assert (guessed.thought, guessed.action) == (plain.thought, plain.action)
     for ours, other in zip(guessed.dreams, plain.dreams, strict=True):
@@ -211,9 +211,9 @@ def test_a_dream_is_drawn_over_the_frame_before(bundle, monkeypatch):
     drawn = []
     take = ImageWriting.take
 
-    def spy(writing, predicted, doubts):
+    def spy(writing, *predicted):
         drawn.append((writing.codes.copy(), writing.passes))
-        take(writing, predicted, doubts)
+        take(writing, *predicted)
 
     monkeypatch.setattr(ImageWriting, "take", spy)
     policy = policy_of(bundle, dreams=2, sure_entropy=99.0)

@@ -17,6 +17,7 @@ from rig.annotators import CHECKERS
 from rig.cli import main as cli
 from rig.cli.main import main, read_verb
 from rig.cli.playing import Eval, Imagine
+from rig.cli.tables import imagination_text
 from rig.data import Dataset
 from rig.envs.rollout import Episode, Played
 from rig.errors import RigError, UnknownNameError
@@ -30,6 +31,7 @@ from rig.recipes.ladder import ROWS, Ladder
 from rig.recipes.report import write_report
 from rig.records import Cost
 from rig.stages import s1_collect
+from rig.storage import write_json
 
 CORES = cores()
 
@@ -421,6 +423,31 @@ def test_rows_are_scored_on_the_same_episodes(ladder):
     assert evals["codes-1"].read_back == "codes"
 
 
+def test_a_world_without_labeller_and_describer_has_a_ladder_without_what_they_are_for(tmp_path):
+    config = LADDERS.get("crafter/debug")
+    bare = Ladder(replace(config, labeller="", describer=""), tmp_path)
+    verbs = verbs_of(bare)
+    assert set(verbs_of(Ladder(config, tmp_path))) - set(verbs) == {"vision", "described", "base"}
+    assert {entry.name for entry in in_order(bare.jobs())} == set(verbs)
+    for name, verb in verbs.items():
+        assert not getattr(verb, "vision", ""), name
+        assert not getattr(verb, "describe", ()), name
+    assert {verbs[f"{row}-1"].start for row in ROWS} == {""}
+    blind = verbs_of(Ladder(replace(config, labeller=""), tmp_path))
+    assert (blind["base"].vision, blind["action-1"].start) == ("", bare.agent("base"))
+    untold = verbs_of(Ladder(replace(config, describer=""), tmp_path))
+    assert {untold[f"{row}-1"].vision for row in ROWS} == {bare.path("vision")}
+
+
+def test_worlds_and_passes_are_the_configurations_own(tmp_path):
+    config = replace(LADDERS.get("crafter/debug"), steps=10_000)
+    verbs = verbs_of(Ladder(replace(config, worlds=5, steps_per_episode=60), tmp_path))
+    played = [verb for verb in verbs.values() if isinstance(verb, Eval | Imagine)]
+    played += [verbs["s3-1"], verbs["s4-1"]]
+    assert {verb.batch_size for verb in played} == {5}
+    assert verbs["basic-0.5"].steps == 3 * verbs_of(Ladder(config, tmp_path))["basic-0.5"].steps
+
+
 # The report.
 
 
@@ -497,3 +524,47 @@ def test_a_sweep_is_compared_with_no_dreams_on_its_own_tasks(made, tmp_path):
     assert one[2] == f"{count - 1} / 0"
     assert two[0].startswith("0.00 [")
     assert two[2] == "0 / 1"
+
+
+def dream_scores(*, cells):
+    """Scores of dreams one and two steps ahead, as an evaluation would have written them."""
+    share = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 8}
+    entry = {"psnr": {**share, "value": 21.25}, "ssim": share, "identical": 0}
+    entry |= {"frechet": {"value": 0.125, "extractor": "e", "dims": 3, "n": 8, "n_references": 8, "warning": ""}}
+    entry |= {"action_agreement": {**share, "value": 0.75}, "action_agreement_by_chance": 0.2}
+    if cells:
+        entry |= {"cells_right": {**share, "value": 0.875}, "changed_cells_right": None, "stills_right": share}
+    entries = [{"steps": steps, **entry} for steps in (1, 2)]
+    made = {"commit": {"hash": "0" * 40}, "command": "rig imagine"}
+    counts = {"chains": 8, "noise_actions": 0.1, "passes": 3.0}
+    return {"dream": entries, "tokenizer": entries, "copy": entries, "provenance": made, **counts}
+
+
+@pytest.mark.parametrize("cells", [True, False])
+def test_tables_of_dreams_have_a_column_for_each_measure_that_was_taken(tmp_path, cells):
+    ladder, scores = Ladder(LADDERS.get("crafter/debug"), tmp_path), dream_scores(cells=cells)
+    for name in ("basic", "basic-own"):
+        write_json(tmp_path / "imagine" / name / "imagination.json", scores)
+    text = write_report(ladder, tmp_path / "page.md", "A title").read_text()
+    rows = table_rows(text.split("## Imagination")[1].split("## ")[0].splitlines())
+    first, own = (dict(zip(header, row, strict=True)) for header, row in (rows[:2], rows[-2:]))
+    always = {"agreement with action": "0.750 [0.400, 0.600]", "PSNR (dB)": "21.2 [0.4, 0.6]"}
+    always |= {"SSIM": "0.500 [0.400, 0.600]"}
+    told = {"cells right": "0.875 [0.400, 0.600]", "changed cells right": "–"} if cells else {}
+    stills = {"stills right": "0.500 [0.400, 0.600]"} if cells else {}
+    assert first == {"frames": "RIG-basic", "steps ahead": "1", **told, **always, "Fréchet": "0.125"}
+    assert own == {"agent": "RIG-basic", "dreams": "8", **told, **stills, **always}
+    assert ("Changed cells" in text, "Stills" in text) == (cells, cells)
+    axis = "share of grid cells right" if cells else "SSIM"
+    assert f"<!-- {axis} -->" in (tmp_path / "figures" / "page" / "dream-depth.svg").read_text()
+    assert ("cells right" in imagination_text(scores)) == cells
+    assert "0.125" in imagination_text(scores)
+
+
+def test_pages_in_one_folder_have_figures_of_their_own(tmp_path):
+    ladder = Ladder(LADDERS.get("crafter/debug"), tmp_path / "root")
+    write_json(ladder.root / "imagine" / "basic" / "imagination.json", dream_scores(cells=True))
+    for name in ("one", "two"):
+        page = write_report(ladder, tmp_path / "pages" / f"{name}.md", "A title")
+        assert f"](figures/{name}/dream-depth.svg)" in page.read_text()
+        assert (page.parent / "figures" / name / "dream-depth.svg").is_file()

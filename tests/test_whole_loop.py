@@ -118,7 +118,7 @@ def check_report(ladder, page):
         path.parent.name for path in (ladder.root / "train").glob("*/agent")
     }
     figures = re.findall(r"!\[[\w-]+\]\(([\w/.-]+)\)", text)
-    assert figures == ["figures/dreams.svg", "figures/data.svg", "figures/dream-depth.svg"]
+    assert figures == [f"figures/crafter/{name}.svg" for name in ("dreams", "data", "dream-depth")]
     assert all("</svg>" in (page.parent / figure).read_text() for figure in figures)
     assert text.count("\nrig ") == len(ladder.jobs())
 

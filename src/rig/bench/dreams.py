@@ -72,7 +72,7 @@ def _ways(engine: Engine, config: DreamBench, batch: int) -> dict[str, Guessing]
     if engine.guessing_for(batch) != ONE_BY_ONE:
         ways["exact, guessed"] = engine.guessing_for(batch)
     for lead in config.leads:
-        ways[f"diagonal, lead {lead}"] = Guessing(codes=None, lead=lead)
+        ways[f"diagonal, lead {lead}"] = engine.guessing_for(batch, lead=lead)
     if config.agent:
         ways[f"where sure, {config.sure_entropy:g} nats"] = engine.guessing_for(batch, sure=config.sure_entropy)
     return {**ways, "one pass": Guessing(codes=None, sure=inf)}

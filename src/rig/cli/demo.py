@@ -36,7 +36,7 @@ def run_demo(config: EmbodiedConfig, dreams: int, out: Path) -> dict[str, Any]:
     page = render_trace(
         shown,
         out / "trace.html",
-        title="RIG plays Crafter",
+        title=f"RIG plays {environment_of(config).capitalize()}",
         meta={"agent": config.agent, "episodes": "RIG-basic first, then RIG-lookahead"},
     )
     rows = {name: [_scored(episode) for episode in episodes_] for name, episodes_ in played.items()}

@@ -22,7 +22,7 @@ class Play:
     Attributes:
         agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
         out: the page.
-        environment: the world; an agent's own where empty.
+        environment: the world; where empty, an agent's own, and for a teacher the one of its name, or Crafter.
         tasks: "task" or "task/setting".
         episodes: episodes per task and setting.
         skip: seeds to leave out first.

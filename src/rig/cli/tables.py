@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rig.evaluate.measures import shown, taken
 from rig.evaluate.stats import interval
 from rig.records import Trajectory
 
@@ -44,26 +45,13 @@ def scores_text(summary: Mapping[str, Any]) -> str:
 
 def imagination_text(scores: Mapping[str, Any]) -> str:
     """Return the table of an evaluation of dreams."""
-    rows = []
-    for kind in ("dream", "tokenizer", "copy"):
-        for entry in scores[kind]:
-            names = ("cells_right", "changed_cells_right", "stills_right", "action_agreement")
-            cells = [interval(entry.get(name), 3) for name in names]
-            rows.append(
-                [
-                    kind,
-                    entry["steps"],
-                    *cells,
-                    interval(entry["psnr"], 1),
-                    interval(entry["ssim"], 3),
-                    f"{entry['frechet']['value']:.3f}",
-                ]
-            )
-    judged = ["cells right", "changed cells right", "stills right", "agreement with action"]
-    header = ["frames", "steps", *judged, "PSNR", "SSIM", "Fréchet"]
+    entries = [(kind, entry) for kind in ("dream", "tokenizer", "copy") for entry in scores[kind]]
+    measures = taken([entry for _, entry in entries])
+    rows = [[kind, entry["steps"], *shown(entry, measures)] for kind, entry in entries]
     extractor = scores["dream"][0]["frechet"]["extractor"]
     made = f"{scores['chains']} chains, {scores['passes']:.1f} passes a dream"
-    return f"{table(header, rows)}\n\n{made}; features of the Fréchet distance: {extractor}"
+    text = table(["frames", "steps", *measures.values()], rows)
+    return f"{text}\n\n{made}; features of the Fréchet distance: {extractor}"
 
 
 def dataset_text(found: Mapping[str, Any]) -> str:

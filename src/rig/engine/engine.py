@@ -54,20 +54,21 @@ class Engine:
         """Return a stream that serves up to `places` conversations at once, and any number one after the other."""
         return Stream(Rows(self.model, self._decoder, self.capacity, range(places)))
 
-    def guessing_for(self, rows: int, *, sure: float = 0.0) -> Guessing:
+    def guessing_for(self, rows: int, *, lead: int | None = None, sure: float = 0.0) -> Guessing:
         """Return how each of so many rows, which begin with good drafts, should find the codes of an image.
 
-        With `sure` above 0 a few passes over the whole image find it. To have it exactly takes more of them, each
-        nearly free where few rows share it, since most of it goes into reading the weights. A network that writes a
-        stride of codes at a pass has little to gain.
+        With a `lead`, or `sure` above 0, a few passes over the whole image find it. To have it exactly takes more of
+        them, each nearly free where few rows share it, since most of it goes into reading the weights. A network that
+        writes a stride of codes at a pass has little to gain.
 
         Args:
             rows: how many write at once.
+            lead: as in `Guessing`.
             sure: as in `Guessing`.
         """
         config = self.model.config
-        if sure > 0:
-            return Guessing(codes=None, sure=sure)
+        if lead is not None or sure > 0:
+            return Guessing(codes=None, lead=lead, sure=sure)
         at_once = (_CODES_ON_GPU if self.model.device.type == "cuda" else _CODES_ON_CPU) // rows
         worthwhile = config.image_stride == 1 and at_once >= _FEWEST_CODES
         return Guessing(codes=min(at_once, config.vq.num_tokens // 3) - 1) if worthwhile else ONE_BY_ONE

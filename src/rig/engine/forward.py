@@ -30,7 +30,7 @@ def run(decoder: PackedDecoder, cache: KVCache, spans: Sequence[Span], keep: Seq
     Returns:
         [sum of keep, D], row after row.
     """
-    places = _places(spans)
+    places = places_of(spans)
     where = torch.from_numpy(places).to(cache.inputs.device)
     x_TD = cache.inputs[where]
     rotation = decoder.rotation(torch.from_numpy(cache.positions[places]).to(x_TD.device))
@@ -64,7 +64,7 @@ def run_layers(
     return x_TD
 
 
-def _places(spans: Sequence[Span]) -> NDArray[np.int64]:
+def places_of(spans: Sequence[Span]) -> NDArray[np.int64]:
     """Return where the tokens of spans stand in the cache."""
     firsts, counts = [span.own.place(span.start) for span in spans], [span.tokens for span in spans]
     if len(spans) == sum(counts):

@@ -4,7 +4,7 @@ Such a pass of a large network is some hundreds of kernels that take a few micro
 takes longer than they do. What changes from pass to pass, where the tokens stand and what they see, is written into
 one small tensor that every pass reads.
 
-n: rows, D: the decoder's width.
+n: rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rig.engine.attend import Span, paged_attention, pages_of
 from rig.engine.cache import KVCache
-from rig.engine.forward import run_layers
+from rig.engine.forward import places_of, run_layers
 from rig.engine.packed import PackedDecoder
 
 Replay = Callable[[], Tensor]
@@ -75,9 +75,8 @@ class Graphs:
 
     def _tell(self, spans: Sequence[Span]) -> Tensor:
         """Return, for each row, its token's place and position, the tokens it sees and the pages they stand on."""
-        places = [span.own.place(span.start) for span in spans]
-        positions = self._cache.positions[places].tolist()
-        told = zip(places, positions, spans, strict=True)
+        places = places_of(spans)
+        told = zip(places.tolist(), self._cache.positions[places].tolist(), spans, strict=True)
         return torch.tensor([[at, position, span.stop, *pages_of(self._cache, span)] for at, position, span in told])
 
     def _new(self, told: Tensor) -> _Recorded:

@@ -99,6 +99,7 @@ class ImageWriting:
         found: how many codes are written one behind the other; others may be already.
         passes: how often the decoder ran for it.
         rows: the row, and that of its guide.
+        numbers: float64 [write_tokens], the uniform numbers at which codes are drawn.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class ImageWriting:
         self._stride, self._guesses = config.image_stride, count if guessing.codes is None else guessing.codes
         self._standing = 0  # codes that stand in the row as they are here
         self._begins = [(row, int(rows.lengths[row]), rows.next_position(row)) for row in self.rows]
-        self._numbers = sampler.numbers(rows.generators[row], count)
+        self.numbers = sampler.numbers(rows.generators[row], count)
 
     @property
     def is_done(self) -> bool:
@@ -145,11 +146,6 @@ class ImageWriting:
         return self.found + np.flatnonzero(~self._grid.written[self.found : self.found + self.reach])
 
     @property
-    def numbers(self) -> NDArray[np.float64]:
-        """The uniform numbers at which these are drawn."""
-        return self._numbers[self.places]
-
-    @property
     def fresh(self) -> list[Fresh]:
         """What must stand at the end of its rows before the next pass."""
         places = np.arange(self._standing, self._end, dtype=np.int64)
@@ -163,10 +159,10 @@ class ImageWriting:
         """How many codes stand in the row then: no more than predict something, until all are written."""
         return len(self.codes) if self.is_done else self.found + self.reach - self._stride
 
-    def take(self, predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
-        """Take what the last pass predicted at `places`: as written, or as new guesses."""
+    def take(self, places: NDArray[np.int64], predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
+        """Take what the last pass predicted at the `places` it had: as written, or as new guesses."""
         self.passes += 1
-        first, end, places = self.found, self._end, self.places
+        first, end = self.found, self._end
         stood = self.codes[first : max(first, end)].copy()
         self.codes[places], self.doubts[places] = predicted, doubts
         same = self.codes[first : first + len(stood)] == stood
@@ -219,8 +215,9 @@ def _write_text(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tup
 
 def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[ImageWriting, int]]) -> None:
     places = [writing.places for writing, _ in some]
+    numbers = [writing.numbers[each] for (writing, _), each in zip(some, places, strict=True)]
     logits = _code_logits(rows, hidden, some, places)
-    tokens = draw(logits, sampler, np.concatenate([writing.numbers for writing, _ in some]))
+    tokens = draw(logits, sampler, np.concatenate(numbers))
     drawn, doubts = tokens.cpu().numpy(), entropy(logits).cpu().numpy()
     if all(writing.goes_one_by_one for writing, _ in some):
         rows.push(np.array([writing.rows[0] for writing, _ in some]), rows.model.embed_codes(tokens))
@@ -228,8 +225,9 @@ def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[t
             writing.take_next(code, doubt)
         return
     ends = np.cumsum([len(each) for each in places])[:-1]
-    for (writing, _), codes, doubt in zip(some, np.split(drawn, ends), np.split(doubts, ends), strict=True):
-        writing.take(codes, doubt)
+    parts = zip(some, places, np.split(drawn, ends), np.split(doubts, ends), strict=True)
+    for (writing, _), each, codes, doubt in parts:
+        writing.take(each, codes, doubt)
     put_codes(rows, [writing for writing, _ in some])
 
 

@@ -6,7 +6,7 @@ A world takes its step as soon as its own decision is made, while others are sti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from zlib import crc32
@@ -32,6 +32,10 @@ class Episode:
     def decision_seed(self, index: int) -> int:
         """Return the seed of the decision at step `index`: the same whoever plays beside this episode."""
         return crc32(f"{self.id}/{index}".encode())
+
+    def begin(self, world: World) -> tuple[Frame, dict[str, Any]]:
+        """Begin this episode in `world`; return what `World.reset` returns."""
+        return world.reset(seed=self.seed, options={"task": self.task, "setting": self.setting})
 
 
 class Deciding(Protocol):
@@ -131,13 +135,14 @@ def play(
         if not _advance(seat, decision, actor_kind):
             observe(key, seat)
             continue
-        yield Played(episode=seat.episode, trajectory=_trajectory(seat, lineage), cost=seat.cost)
+        trajectory = trajectory_of(seat.world, seat.episode, seat.steps, lineage)
+        yield Played(episode=seat.episode, trajectory=trajectory, cost=seat.cost)
         if waiting:
             observe(key, _sit(seat.world, waiting.popleft()))
 
 
 def _sit(world: World, episode: Episode) -> _Seat:
-    frame, info = world.reset(seed=episode.seed, options={"task": episode.task, "setting": episode.setting})
+    frame, info = episode.begin(world)
     return _Seat(world, episode, frame, info["privileged"])
 
 
@@ -164,8 +169,8 @@ def _advance(seat: _Seat, decision: Decision, actor_kind: str) -> bool:
     return terminated or truncated
 
 
-def _trajectory(seat: _Seat, lineage: Lineage) -> Trajectory:
-    world, episode = seat.world, seat.episode
+def trajectory_of(world: World, episode: Episode, steps: Sequence[Step], lineage: Lineage) -> Trajectory:
+    """Return `episode`, which has just ended in `world` after `steps`."""
     return Trajectory(
         id=episode.id,
         environment=world.name,
@@ -173,7 +178,7 @@ def _trajectory(seat: _Seat, lineage: Lineage) -> Trajectory:
         setting=episode.setting,
         seed=episode.seed,
         action_space=world.actions.name,
-        steps=tuple(seat.steps),
+        steps=tuple(steps),
         success=world.samples >= world.task.target,
         samples=world.samples,
         lineage=lineage,

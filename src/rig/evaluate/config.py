@@ -18,7 +18,7 @@ class EmbodiedConfig:
 
     Attributes:
         agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
-        environment: the world; an agent's own where empty.
+        environment: the world; where empty, an agent's own, and for a teacher the one of its name, or Crafter.
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first.

@@ -22,7 +22,7 @@ from rig.annotators import ClaimChecker, checker_of
 from rig.bundle import Bundle, read_agent
 from rig.data.manifest import differences
 from rig.engine import Sampler
-from rig.envs import Split, World, make_world
+from rig.envs import WORLDS, Split, World, make_world
 from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
@@ -270,7 +270,10 @@ def environment_of(config: EmbodiedConfig) -> str:
     """
     if config.environment:
         return config.environment
-    return "crafter" if config.agent.startswith(BY_TEACHER) else read_agent(config.agent)["environment"]
+    if not config.agent.startswith(BY_TEACHER):
+        return read_agent(config.agent)["environment"]
+    name = config.agent.removeprefix(BY_TEACHER)
+    return name if name in WORLDS.names() else "crafter"
 
 
 def _actor(config: EmbodiedConfig, spare: World) -> tuple[Actor, str]:

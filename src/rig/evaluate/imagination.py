@@ -21,7 +21,7 @@ from tqdm import tqdm
 from rig.actions import ActionSpace
 from rig.bundle import Bundle
 from rig.dialogue import Format, Segment, SegmentEncoder, answer, ask
-from rig.engine import GREEDY, Engine, Guessing, Session
+from rig.engine import GREEDY, ONE_BY_ONE, Engine, Session
 from rig.envs import CELL_READERS, make_world
 from rig.errors import RigError
 from rig.evaluate.chains import Chain, real_chains
@@ -246,10 +246,9 @@ class _Dreamer:
         """Let each row write one dream; the codes of the frames `before` are the first guesses."""
         rows, encoder, config = range(len(session)), self._encoder, self._config
         session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
-        guessing = self._engine.guessing_for(len(rows), sure=config.sure_entropy)
-        if config.lead is not None:
-            guessing = Guessing(codes=None, lead=config.lead, sure=config.sure_entropy)
-        written = session.write_image(rows, GREEDY, guessing, list(self._engine.encode_images(before)))
+        guessing = self._engine.guessing_for(len(rows), lead=config.lead, sure=config.sure_entropy)
+        drafts = None if guessing == ONE_BY_ONE else list(self._engine.encode_images(before))
+        written = session.write_image(rows, GREEDY, guessing, drafts)
         session.append(rows, [encoder.close_image(session.next_position(row)) for row in rows])
         frames = self._engine.decode_images(written.codes)
         return Dreams(frames=frames, entropy=written.entropy, passes=written.passes)

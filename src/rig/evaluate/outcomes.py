@@ -53,7 +53,7 @@ def action_agreement(frames: NDArray[np.uint8], outcomes: Sequence[Outcomes]) ->
 
 def _along(world: World, chain: Chain) -> Iterator[Outcomes]:
     episode = chain.episode
-    frame, _ = world.reset(seed=episode.seed, options={"task": episode.task, "setting": episode.setting})
+    frame, _ = episode.begin(world)
     for action in chain.before:
         frame = world.act(action)[0]
     for step in chain.steps[:-1]:

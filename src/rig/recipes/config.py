@@ -24,8 +24,9 @@ class LadderConfig:
         teacher: who plays S1, and beside the agent in S3.
         reasoner: who thinks in S2 and S4.
         reviewer: who reviews in S3 and S4.
-        labeller: who names the patches of S1's frames, for the base's vision tower.
-        describer: who says what S1's frames show, for the base.
+        labeller: who names the patches of S1's frames, for the first vision tower; where empty, it begins untaught.
+        describer: who says what S1's frames show, for the base; where empty, there is no base, and every row begins
+            where the base would have.
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
         review_episodes: S3 and S4 episodes per task and setting and round.
@@ -53,7 +54,10 @@ class LadderConfig:
         second_rate: peak of the second part.
         fractions: shares of the first part's episodes for the curve of success against data.
         epochs: a share's training stops at `steps`, or after so many passes over it if that is sooner.
+        steps_per_episode: taught steps that an episode has on average, from which passes are reckoned before any is
+            played. What matters is that every row of a share takes the same.
         evaluation_episodes: per task, setting and row.
+        worlds: that are played side by side, and chains that are dreamed so.
         dreams: numbers of dreams scored on everything.
         sweep: numbers of dreams scored on `sweep_tasks`.
         sweep_tasks: the subset for the sweep.
@@ -91,7 +95,9 @@ class LadderConfig:
     second_rate: float = 3e-4
     fractions: tuple[float, ...] = ()
     epochs: int = 12
+    steps_per_episode: int = 20
     evaluation_episodes: int = 50
+    worlds: int = 64
     dreams: tuple[int, ...] = (1,)
     sweep: tuple[int, ...] = ()
     sweep_tasks: tuple[str, ...] = ()

@@ -69,18 +69,12 @@ class Ladder:
         reviewed = config.rounds * config.review_episodes
         yield self._collect("s1", config.episodes, 0)
         yield self._reason("s1", "s2", config.reasoner)
-        yield self._reason("s1", "described", config.describer)
+        if config.describer:
+            yield self._reason("s1", "described", config.describer)
         yield self._collect("s1-beside", reviewed, config.episodes)
         yield self._reason("s1-beside", "s2-beside", config.reasoner)
-        yield Job(
-            name="vision",
-            arguments=(
-                *("train-vision", "--data", self.path("s1"), "--out", self.path("vision"), "--preset", config.preset),
-                *("--labeller", config.labeller, "--steps", str(config.vision_steps), "--resume"),
-            ),
-            result=self.root / "vision" / "vision.json",
-            needs=("s1",),
-        )
+        if config.labeller:
+            yield self._vision()
         yield Job(
             name="tokenizers",
             arguments=(
@@ -96,6 +90,18 @@ class Ladder:
         yield self._rehearse()
         for number in range(1, config.rounds + 1):
             yield from self._review(number)
+
+    def _vision(self) -> Job:
+        config = self.config
+        return Job(
+            name="vision",
+            arguments=(
+                *("train-vision", "--data", self.path("s1"), "--out", self.path("vision"), "--preset", config.preset),
+                *("--labeller", config.labeller, "--steps", str(config.vision_steps), "--resume"),
+            ),
+            result=self.root / "vision" / "vision.json",
+            needs=("s1",),
+        )
 
     def _collect(self, name: str, episodes: int, skip: int) -> Job:
         words: tuple[str, ...] = ("collect", "--out", self.path(name), "--environment", self.config.environment)
@@ -129,7 +135,7 @@ class Ladder:
                     *("--episodes", str(config.review_episodes), "--states", str(states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
                     *("--teacher", config.teacher, "--reasoner", config.reasoner, "--reviewer", config.reviewer),
-                    *("--seed", str(number), "--resume", *ahead, *self._tasks()),
+                    *("--seed", str(number), "--resume", *ahead, *self._worlds(), *self._tasks()),
                 ),
                 result=self._marker(name),
                 needs=(player,),
@@ -137,9 +143,11 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
-        yield self._train("base", ("--no-dream",), (), config.base_steps, config.base_rate, threads=0)
+        base = "base" if config.describer else ""
+        if base:
+            yield self._train(base, ("--no-dream",), (), config.base_steps, config.base_rate, threads=0)
         for row, flags in ROWS.items():
-            yield self._train(f"{row}-1", flags, ("s2",), config.steps, config.learning_rate, start="base")
+            yield self._train(f"{row}-1", flags, ("s2",), config.steps, config.learning_rate, start=base)
         second = (("s2", "s2-beside"), config.second_steps, config.second_rate)
         for row, flags in ROWS.items():
             yield self._train(f"{row}-2", flags, *second, start=f"{row}-1")
@@ -157,16 +165,12 @@ class Ladder:
         for row in SCALED:
             for fraction in config.fractions:
                 flags, steps = (*ROWS[row], "--fraction", str(fraction)), self._steps_for(fraction, cells)
-                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, config.learning_rate, start="base")
+                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, config.learning_rate, start=base)
 
     def _steps_for(self, fraction: float, cells: int) -> int:
-        """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner.
-
-        The number of taught steps in an episode is not known before it is played; 20 is what tasks of two dozen steps
-        leave on average, and all that matters is that every row of a share takes the same.
-        """
+        """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner."""
         config = self.config
-        conversations = 20 * cells * config.episodes * fraction * config.epochs
+        conversations = config.steps_per_episode * cells * config.episodes * fraction * config.epochs
         return max(1, min(config.steps, round(conversations / config.batch_size)))
 
     def _train(
@@ -183,25 +187,21 @@ class Ladder:
     ) -> Job:
         config = self.config
         words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
-        words += [
-            "--out",
-            str(self.root / "train" / run),
-            "--steps",
-            str(steps),
-            "--batch-size",
-            str(config.batch_size),
-            "--describe",
-            self.path("described"),
-        ]
+        words += ["--out", str(self.root / "train" / run), "--steps", str(steps)]
+        words += ["--batch-size", str(config.batch_size)]
+        described = "described" if config.describer else ""
+        words += ["--describe", self.path(described)] if described else []
         words += ["--learning-rate", str(rate), "--resume", *flags]
         words += ["--data", *(self.path(name) for name in data)] if data else []
         if lookahead:
             words += ["--lookahead", *(self.path(name) for name in lookahead)]
             words += ["--lookahead-share", str(config.lookahead_share)]
             words += [] if "--no-dream" in flags else ["--read-back", *config.read_back]
-        words += ["--start", self.agent(start)] if start else ["--vision", self.path("vision")]
+        eyes = "vision" if config.labeller and not start else ""
+        words += ["--start", self.agent(start)] if start else []
+        words += ["--vision", self.path(eyes)] if eyes else []
         words += [] if config.compile else ["--no-compile"]
-        needs = ("tokenizers", "described", *data, *lookahead, start or "vision")
+        needs = tuple(filter(None, ("tokenizers", described, *data, *lookahead, start, eyes)))
         result = Path(self.agent(run)) / "agent.json"
         return Job(name=run, arguments=tuple(words), result=result, needs=needs, threads=threads)
 
@@ -236,7 +236,7 @@ class Ladder:
         is_teacher = run.startswith(BY_TEACHER)
         out = self.root / "eval" / name
         words = ["eval", "--agent", run if is_teacher else self.agent(run), "--out", str(out)]
-        words += ["--episodes", str(self.config.evaluation_episodes), "--resume"]
+        words += ["--episodes", str(self.config.evaluation_episodes), "--resume", *self._worlds()]
         words += ["--dreams", str(dreams)] if dreams else []
         words += ["--read-back", read_back] if read_back != "pixels" else []
         words += ["--environment", self.config.environment] if is_teacher else []
@@ -248,20 +248,17 @@ class Ladder:
     def _imagine(self, name: str, run: str, *flags: str) -> Job:
         out = self.root / "imagine" / name
         words: tuple[str, ...] = ("imagine", "--agent", self.agent(run), "--out", str(out))
-        words += (
-            "--chains",
-            str(self.config.chains),
-            "--teacher",
-            self.config.teacher,
-            "--reasoner",
-            self.config.reasoner,
-        )
+        words += ("--chains", str(self.config.chains), *self._worlds())
+        words += ("--teacher", self.config.teacher, "--reasoner", self.config.reasoner)
         return Job(
             name=f"imagine-{name}",
             arguments=(*words, *flags, *self._tasks()),
             result=out / "imagination.json",
             needs=(run,),
         )
+
+    def _worlds(self) -> tuple[str, str]:
+        return ("--batch-size", str(self.config.worlds))
 
     def _tasks(self) -> tuple[str, ...]:
         return ("--tasks", *self.config.tasks) if self.config.tasks else ()

@@ -9,6 +9,7 @@ from typing import Any
 
 from rig.bundle import Bundle, read_agent
 from rig.errors import RigError
+from rig.evaluate.measures import CELLS, PSNR, SSIM, shown, taken
 from rig.evaluate.stats import interval
 from rig.recipes.report import markdown
 from rig.storage import read_json, refuse_existing, write_text
@@ -105,12 +106,10 @@ def _play(found: Mapping[str, Any]) -> str:
 
 
 def _dreams(found: Mapping[str, Any]) -> str:
-    rows = [
-        [entry["steps"], interval(entry.get("cells_right"), 3), interval(entry["psnr"], 1), interval(entry["ssim"], 3)]
-        for entry in found["dream"]
-    ]
+    measures = taken(found["dream"], (CELLS, PSNR, SSIM))
+    rows = [[entry["steps"], *shown(entry, measures)] for entry in found["dream"]]
     head = (
         f"Dreams against what really comes, {found['chains']} chains of the {found['config']['split']} split; "
         f"`{found['provenance']['command']}`."
     )
-    return f"{head}\n\n{markdown(['steps ahead', 'cells right', 'PSNR (dB)', 'SSIM'], rows)}"
+    return f"{head}\n\n{markdown(['steps ahead', *measures.values()], rows)}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rig.envs import Split
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.embodied import by_cell, mean_success
+from rig.evaluate.measures import AGREEMENT, CELLS, CHANGED, FRECHET, PSNR, SSIM, STILLS, shown, taken
 from rig.evaluate.stats import (
     Difference,
     Estimate,
@@ -38,7 +40,7 @@ NAMES = {
 def write_report(ladder: Ladder, page: Path, title: str) -> Path:
     """Write the page and its figures beside it; return the page."""
     results = Results(ladder)
-    figures = page.parent / "figures"
+    figures = page.parent / "figures" / page.stem
     sections = {
         "The ladder": (_ladder_table(results), _differences_table(results)),
         "Success by task and setting": (_cells_table(results),),
@@ -98,7 +100,7 @@ def _head(results: Results) -> str:
     computing = f"; agents in {precision}" if precision else ""
     text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
-        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {1 << 28}){drawing}. "
+        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {Split.TRAIN.stop}){drawing}. "
         f"Machine: {'; '.join(machines)}{computing}. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
         "Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and setting "
         "weighing the same; bootstrap over episodes elsewhere."
@@ -108,24 +110,23 @@ def _head(results: Results) -> str:
 
 
 def _ladder_table(results: Results) -> str:
-    rows = []
-    for name in main_rows(results):
+    rows, names = [], main_rows(results)
+    settings = sorted({setting for name in names for setting in results.embodied[name]["by_setting"]})
+    for name in names:
         summary = results.embodied[name]
         cost = summary["cost_per_decision"]
         written = cost.get("text_tokens", 0) + cost.get("image_tokens", 0)
-        settings = summary["by_setting"]
         rows.append(
             [
                 row_name(name),
                 interval(summary["success"]),
-                interval(settings.get("manual")),
-                interval(settings.get("tool")),
+                *(interval(summary["by_setting"].get(setting)) for setting in settings),
                 f"{cost.get('read_tokens', 0):.0f} + {written:.0f}" if written else "–",
                 f"{cost.get('seconds', 0) * 1000:.0f}" if written else "–",
             ]
         )
-    header = ["row", "mean success", "manual", "tool", "tokens read + written a decision", "ms a decision (64 worlds)"]
-    return markdown(header, rows)
+    costs = ("tokens read + written a decision", f"ms a decision ({results.ladder.config.worlds} worlds)")
+    return markdown(["row", "mean success", *settings, *costs], rows)
 
 
 def _differences_table(results: Results) -> str:
@@ -169,7 +170,8 @@ def _cells_table(results: Results) -> str:
     ]
     header = ["task/setting", *(row_name(name) for name in rows)]
     return (
-        markdown(header, body) + "\n\nSamples (items, cells walked, stones in a line):\n\n" + markdown(header, samples)
+        f"{markdown(header, body)}\n\nSamples: how much of what the task asks for was got or done.\n\n"
+        f"{markdown(header, samples)}"
     )
 
 
@@ -262,65 +264,57 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
 
 
 def _imagination_table(results: Results, figures: Path, page: Path) -> str:
-    rows: list[list[object]] = []
-    curves: dict[str, list[tuple[float, Estimate]]] = {}
-    kinds = [(NAMES.get(name, name), scores["dream"]) for name, scores in results.imagined.items()]
-    if results.imagined:
-        some = next(iter(results.imagined.values()))
-        kinds += [
-            ("tokenizer's round trip (ceiling)", some["tokenizer"]),
-            ("copy of the first frame (floor)", some["copy"]),
-        ]
-    for name, entries in kinds:
-        for entry in entries:
-            cells, frechet = entry.get("cells_right"), entry["frechet"]
-            rows.append(
-                [
-                    name,
-                    entry["steps"],
-                    interval(cells, 3),
-                    interval(entry.get("changed_cells_right"), 3),
-                    interval(entry["psnr"], 1),
-                    interval(entry["ssim"], 3),
-                    f"{frechet['value']:.3f}",
-                ]
-            )
-            if cells:
-                curves.setdefault(name, []).append((entry["steps"], Estimate(**cells)))
-    if not rows:
+    if not results.imagined:
         return ""
-    some_scores = next(iter(results.imagined.values()))
-    frechet = some_scores["dream"][0]["frechet"]
-    figure = draw_lines(figures / "dream-depth.svg", curves, x="steps ahead", y="share of grid cells right")
-    header = ["frames", "steps ahead", "cells right", "changed cells right", "PSNR", "SSIM", "FID"]
-    return (
-        f"{some_scores['chains']} chains of actions from taught episodes in evaluation worlds "
-        f"({some_scores['noise_actions']:.0%} of the actions are noise). Changed cells are those that differ from the "
-        f"frame the chain begins with. FID: Fréchet distance over `{frechet['extractor']}` features "
-        f"({frechet['dims']} dims, {frechet['n']} frames), not Inception's, so not comparable with other papers.\n\n"
-        f"{markdown(header, rows)}\n\n{_image(figure, page)}"
+    some = next(iter(results.imagined.values()))
+    kinds = [(NAMES.get(name, name), scores["dream"]) for name, scores in results.imagined.items()]
+    kinds += [
+        ("tokenizer's round trip (ceiling)", some["tokenizer"]),
+        ("copy of the first frame (floor)", some["copy"]),
+    ]
+    order = (CELLS, CHANGED, AGREEMENT, PSNR, SSIM, FRECHET)
+    measures = taken([entry for _, entries in kinds for entry in entries], order)
+    rows = [[name, entry["steps"], *shown(entry, measures)] for name, entries in kinds for entry in entries]
+    drawn, axis = (CELLS, "share of grid cells right") if CELLS in measures else (SSIM, "SSIM")
+    curves = {
+        name: [(entry["steps"], Estimate(**entry[drawn])) for entry in entries if entry.get(drawn)]
+        for name, entries in kinds
+    }
+    figure = draw_lines(figures / "dream-depth.svg", curves, x="steps ahead", y=axis)
+    first = some["dream"][0]
+    frechet, chance = first["frechet"], first.get("action_agreement_by_chance")
+    told = [
+        f"{some['chains']} chains of actions from taught episodes in evaluation worlds ({some['noise_actions']:.0%} of "
+        "the actions are noise)."
+    ]
+    if CHANGED in measures:
+        told.append("Changed cells are those that differ from the frame the chain begins with.")
+    if chance is not None:
+        told.append(
+            "A dream agrees with its action where it is nearer to what came of it than to what any other key would "
+            f"have led to; one step ahead {chance:.2f} would by chance."
+        )
+    told.append(
+        f"Fréchet: the distance over `{frechet['extractor']}` features ({frechet['dims']} dims, {frechet['n']} "
+        "frames), not Inception's, so no FID to compare with other papers."
     )
+    table = markdown(["frames", "steps ahead", *measures.values()], rows)
+    return f"{' '.join(told)}\n\n{table}\n\n{_image(figure, page)}"
 
 
 def _own_dreams_table(results: Results) -> str:
-    rows = []
-    for name, scores in results.own_dreams.items():
-        dream = scores["dream"][0]
-        rows.append(
-            [
-                NAMES.get(name, name),
-                scores["chains"],
-                *(interval(dream.get(kind), 3) for kind in ("cells_right", "changed_cells_right", "stills_right")),
-            ]
-        )
-    if not rows:
+    if not results.own_dreams:
         return ""
-    header = ["agent", "dreams", "cells right", "changed cells right", "stills right"]
-    return (
-        "One step ahead, of actions that the agent itself chose, after its own thoughts: what a review looks at. "
-        "Stills are actions of which nothing comes; right are the dreams that show just that.\n\n"
-        f"{markdown(header, rows)}"
-    )
+    first = {name: scores["dream"][0] for name, scores in results.own_dreams.items()}
+    measures = taken(list(first.values()), (CELLS, CHANGED, STILLS, AGREEMENT, PSNR, SSIM))
+    rows = [
+        [NAMES.get(name, name), results.own_dreams[name]["chains"], *shown(entry, measures)]
+        for name, entry in first.items()
+    ]
+    text = "One step ahead, of actions that the agent itself chose, after its own thoughts: what a review looks at."
+    if STILLS in measures:
+        text += " Stills are actions of which nothing comes; right are the dreams that show just that."
+    return f"{text}\n\n{markdown(['agent', 'dreams', *measures.values()], rows)}"
 
 
 def _reasoning_table(results: Results) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from rig.actions import NOOP, Action
 from rig.data import Dataset, DatasetInfo
 from rig.envs import World, make_world
-from rig.envs.rollout import Episode
+from rig.envs.rollout import Episode, trajectory_of
 from rig.envs.seeds import Split
 from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
 from rig.stages.base import Opening, episodes_in_turn, run_stage
@@ -54,7 +54,7 @@ def collect(config: CollectConfig, out: Path | str, opening: Opening | None = No
 
 def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfig) -> Trajectory:
     """Return one episode of the teacher, with the configured noise."""
-    frame, info = world.reset(seed=episode.seed, options={"task": episode.task, "setting": episode.setting})
+    frame, info = episode.begin(world)
     random = np.random.default_rng([config.seed, crc32(episode.id.encode())])
     steps: list[Step] = []
     left, ended = 0, False
@@ -78,18 +78,7 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
             )
         )
         frame, ended, left = following, terminated or truncated, max(0, left - 1)
-    return Trajectory(
-        id=episode.id,
-        environment=world.name,
-        task=episode.task,
-        setting=episode.setting,
-        seed=episode.seed,
-        action_space=world.actions.name,
-        steps=tuple(steps),
-        success=world.samples >= world.task.target,
-        samples=world.samples,
-        lineage=Lineage(stage="s1", actor=teacher.name),
-    )
+    return trajectory_of(world, episode, steps, Lineage(stage="s1", actor=teacher.name))
 
 
 def _random_action(world: World, random: np.random.Generator) -> Action:

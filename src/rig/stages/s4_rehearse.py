@@ -21,6 +21,7 @@ from rig.actions import Action
 from rig.annotators import ReviewCase
 from rig.data import Dataset
 from rig.dialogue import is_speakable
+from rig.envs.rollout import Episode
 from rig.errors import DatasetError
 from rig.records import NOISE, TEACHER, Step, Trajectory
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
@@ -94,8 +95,8 @@ def _states(bench: Bench[RehearseConfig], trajectory: Trajectory, wanted: Sequen
     if not wanted:
         return {}
     states = {}
-    options = {"task": trajectory.task, "setting": trajectory.setting}
-    frame, _ = bench.world.reset(seed=trajectory.seed, options=options)
+    episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
+    frame, _ = episode.begin(bench.world)
     for step in trajectory.steps[: max(wanted) + 1]:
         if step.index in wanted:
             if not np.array_equal(frame, step.frame):

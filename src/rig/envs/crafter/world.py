@@ -16,6 +16,7 @@ from rig.envs.crafter.facts import longest_line, read_facts
 from rig.envs.crafter.ground import Position
 from rig.envs.crafter.starts import find_start
 from rig.envs.crafter.tasks import TASKS
+from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import RigError
 from rig.records import Frame
@@ -172,7 +173,7 @@ class CrafterWorld(World):
 
     def _solvable_seed(self) -> int:
         while True:
-            seed = int(self.np_random.integers(1 << 28))
+            seed = int(self.np_random.integers(Split.TRAIN.stop))
             if self.solvable(self.task, self.setting, seed):
                 return seed
 

@@ -15,7 +15,7 @@ HUD_SIZE = (640, 360)
 
 _LEAST, _MOST = 16, 1920
 
-Place = tuple[float, float, float]
+Point = tuple[float, float, float]
 """x, y, z in nodes; y is up. A player stands on the node below it at half a node above that node's middle."""
 
 

@@ -9,7 +9,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from rig.envs.minetest.config import MinetestConfig, Place
+from rig.envs.minetest.config import MinetestConfig, Point
 from rig.envs.minetest.link import Link, Reply, Request
 from rig.envs.minetest.native import Native, build
 from rig.envs.minetest.prerequisites import check_engine, required
@@ -47,7 +47,7 @@ class Engine:
         MissingDependencyError: something that it needs is not installed.
     """
 
-    def __init__(self, config: MinetestConfig, seed: int, spawn: Place | None = None) -> None:
+    def __init__(self, config: MinetestConfig, seed: int, spawn: Point | None = None) -> None:
         check_engine()
         self.config = config
         self.folder = Path(tempfile.mkdtemp(prefix="rig-minetest-"))
@@ -87,7 +87,7 @@ class Engine:
         """The keeper, whose children are the engine and its display."""
         return self._started[0].pid
 
-    def _launch(self, native: Native, seed: int, spawn: Place | None, lifeline: int) -> subprocess.Popen[bytes]:
+    def _launch(self, native: Native, seed: int, spawn: Point | None, lifeline: int) -> subprocess.Popen[bytes]:
         write_settings(self.folder, self.config, seed, spawn)
         shutil.copytree(_MOD, self.folder / "world" / "worldmods" / "rig")
         link, memory = self._link.inherited
@@ -120,7 +120,7 @@ class Engine:
         return EngineError(f"the Minetest engine {what}. The end of its log:\n{tail}")
 
 
-def start_engine(config: MinetestConfig, seed: int, spawn: Place | None = None) -> Engine:
+def start_engine(config: MinetestConfig, seed: int, spawn: Point | None = None) -> Engine:
     """Return an engine that has started, after `config.attempts` attempts at the most.
 
     Raises:

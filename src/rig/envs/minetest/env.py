@@ -9,16 +9,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Place
+from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Point
 from rig.envs.minetest.engine import Engine, EngineError, start_engine
 from rig.envs.minetest.facts import privileged_facts
 from rig.envs.minetest.keys import KeyboardAndMouse, read_action
 from rig.envs.minetest.link import Reply, Request
 from rig.envs.minetest.savepoints import read_save, write_save
+from rig.envs.seeds import Split
 from rig.errors import RigError
 from rig.records import Frame
-
-_SEEDS = 1 << 28
 
 Observation = dict[str, Frame]
 
@@ -49,7 +48,7 @@ class MinetestEnv(gym.Env):
         shape = (self.config.height, self.config.width, 3)
         self.observation_space = gym.spaces.Dict({"pov": gym.spaces.Box(0, 255, shape, np.uint8)})
         self.seed = 0
-        self._spawn: Place | None = None
+        self._spawn: Point | None = None
         self._engine: Engine | None = None
         self._history: list[Request] = []
         self._frame: Frame = np.zeros(shape, np.uint8)
@@ -70,7 +69,8 @@ class MinetestEnv(gym.Env):
             MissingDependencyError: something that it needs is not installed; the message holds the command.
         """
         super().reset(seed=seed)
-        self._start(seed if seed is not None else int(self.np_random.integers(_SEEDS)), _spawn_of(options or {}))
+        seed = int(self.np_random.integers(Split.TRAIN.stop)) if seed is None else seed
+        self._start(seed, _spawn_of(options or {}))
         return {"pov": self._frame}, self._info(())
 
     def step(self, action: Mapping[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -151,7 +151,7 @@ class MinetestEnv(gym.Env):
             raise RigError("there is no episode in this Minetest environment; call reset first")
         return self._engine
 
-    def _start(self, seed: int, spawn: Place | None) -> None:
+    def _start(self, seed: int, spawn: Point | None) -> None:
         self.close()
         self._engine = start_engine(self.config, seed, spawn)
         self.seed, self._spawn, self._history = seed, spawn, []
@@ -189,7 +189,7 @@ class MinetestEnv(gym.Env):
         return {"privileged": self._facts, "ignored_keys": list(ignored), "settled": settled}
 
 
-def _spawn_of(options: Mapping[str, Any]) -> Place | None:
+def _spawn_of(options: Mapping[str, Any]) -> Point | None:
     given = options.get("spawn")
     if given is None:
         return None

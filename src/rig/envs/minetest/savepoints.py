@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rig.envs.minetest.config import MinetestConfig, Place
+from rig.envs.minetest.config import MinetestConfig, Point
 from rig.envs.minetest.link import Request
 from rig.errors import RigError
 
 
-def write_save(config: MinetestConfig, seed: int, spawn: Place | None, history: Sequence[Request]) -> bytes:
+def write_save(config: MinetestConfig, seed: int, spawn: Point | None, history: Sequence[Request]) -> bytes:
     """Return a save point of the world of `seed`, entered at `spawn`, after the requests of `history`."""
     way = {"seed": seed, "spawn": spawn, "history": [asdict(one) for one in history]}
     return json.dumps({"world": _world(config), **way}).encode()
 
 
-def read_save(data: bytes, config: MinetestConfig) -> tuple[int, Place | None, list[Request]]:
+def read_save(data: bytes, config: MinetestConfig) -> tuple[int, Point | None, list[Request]]:
     """Return the seed, the place of entering and the requests of a save point.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Place
+from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Point
 from rig.envs.minetest.keys import COUNTS_PER_DEGREE
 
 _WORLD = {
@@ -55,7 +55,7 @@ _HUD_SCALE = 1024
 """Width in pixels at which the engine's display has its own size."""
 
 
-def write_settings(folder: Path, config: MinetestConfig, seed: int, spawn: Place | None = None) -> None:
+def write_settings(folder: Path, config: MinetestConfig, seed: int, spawn: Point | None = None) -> None:
     """Write `folder`/world/world.mt and `folder`/engine.conf for the world of `seed`, entered at `spawn`."""
     (folder / "world").mkdir(parents=True)
     _write(folder / "world" / "world.mt", _WORLD)
@@ -82,7 +82,7 @@ def _chosen(config: MinetestConfig, seed: int) -> dict[str, object]:
     }
 
 
-def _entered_at(spawn: Place | None) -> dict[str, object]:
+def _entered_at(spawn: Point | None) -> dict[str, object]:
     return {} if spawn is None else {"static_spawnpoint": ", ".join(f"{value:g}" for value in spawn)}
 
 

@@ -24,11 +24,11 @@ from rig.envs.minetest.places import Place, Spot
 from rig.envs.minetest.progress import SAMPLES, Progress
 from rig.envs.minetest.survey import spots_of
 from rig.envs.minetest.tasks import TASKS, watched_for
+from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import RigError
 from rig.records import Frame
 
-_SEEDS = 1 << 28
 _YAW_STEP = 5
 VIEW_CELLS = 16
 """Rows and columns of the frame of which the facts tell what is seen there, for annotators."""
@@ -219,7 +219,7 @@ class MinetestWorld(World):
 
     def _solvable_seed(self) -> int:
         while True:
-            seed = int(self.np_random.integers(_SEEDS))
+            seed = int(self.np_random.integers(Split.TRAIN.stop))
             if self.solvable(self.task, self.setting, seed):
                 return seed
 
