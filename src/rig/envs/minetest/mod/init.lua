@@ -12,11 +12,12 @@ local size = ffi.new("size_t[1]")
 
 local folder = minetest.get_modpath("rig")
 local events = dofile(folder .. "/events.lua")
-local state = dofile(folder .. "/state.lua")
+local pointing = dofile(folder .. "/pointing.lua")
+local state = assert(loadfile(folder .. "/state.lua"))(pointing)
 local beginning = dofile(folder .. "/beginning.lua")
 local commands = dofile(folder .. "/commands.lua")
 local survey = dofile(folder .. "/survey.lua")
-local sight = assert(loadfile(folder .. "/sight.lua"))(survey)
+local sight = assert(loadfile(folder .. "/sight.lua"))(survey, pointing)
 commands.add({
     scout = survey.scout,
     generate = survey.generate,
