@@ -128,7 +128,7 @@ def way_of(facts: Mapping[str, Any]) -> Claim | None:
     sight = facts.get("sight") or {}
     if not sight.get("heading"):
         return None
-    return Claim.of("rises" if sight["heading"][1] > sight["feet"][1] else "open")
+    return Claim.of("rises" if sight["is_up"] else "open")
 
 
 def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any], action: Action) -> Claim:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from rig.actions import Action, ActionSpace
+from rig.actions import NOOP, Action, ActionSpace
 from rig.envs.seeds import Split
 from rig.envs.tasks import Task, TaskTable
 from rig.records import Frame
@@ -73,6 +73,11 @@ class World(gym.Env):
     def glide(self, action: Action) -> tuple[float, bool, bool]:
         """Step without looking: (reward, terminated, truncated); worlds that can skip drawing do it here."""
         return self.act(action)[1:4]
+
+    def slip(self, random: np.random.Generator) -> Action:
+        """Return an action as a slip of the hand would be: nothing or one key, all equally likely."""
+        index = int(random.integers(len(self.actions.keys) + 1))
+        return NOOP if index == len(self.actions.keys) else Action.press(self.actions.keys[index])
 
     def episode_seeds(self, task: Task, setting: str, split: Split, count: int, *, skip: int = 0) -> list[int]:
         """Return the first `count` seeds of `split`, after `skip` solvable ones, in which the task can be started."""

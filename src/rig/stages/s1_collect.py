@@ -1,20 +1,20 @@
 """S1: frame-action pairs from a capable teacher.
 
-Now and then a burst of random keys pushes the episode off the teacher's path, and the teacher finds back: the dataset
-then shows how to recover, and what wrong actions lead to. Noise is marked (`Step.actor`): it is dreamed about in
-training, never imitated.
+Now and then a burst of slips of the hand (`World.slip`) pushes the episode off the teacher's path, and the teacher
+finds back: the dataset then shows how to recover, and what wrong actions lead to. Noise is marked (`Step.actor`): it is
+dreamed about in training, never imitated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
-from rig.actions import NOOP, Action
+from rig.actions import NOOP
 from rig.data import Dataset, DatasetInfo
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode, trajectory_of
@@ -62,7 +62,7 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
         facts = info["privileged"]
         if not left and random.random() < config.noise:
             left = int(random.integers(1, config.burst + 1))
-        action = _random_action(world, random) if left else teacher.act(world)
+        action = world.slip(random) if left else teacher.act(world)
         following, reward, terminated, truncated, info = world.act(action)
         steps.append(
             Step(
@@ -79,9 +79,3 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
         )
         frame, ended, left = following, terminated or truncated, max(0, left - 1)
     return trajectory_of(world, episode, steps, Lineage(stage="s1", actor=teacher.name))
-
-
-def _random_action(world: World, random: np.random.Generator) -> Action:
-    keys: Sequence[str] = world.actions.keys
-    index = int(random.integers(len(keys) + 1))
-    return NOOP if index == len(keys) else Action.press(keys[index])

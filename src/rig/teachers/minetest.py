@@ -1,25 +1,27 @@
-"""A scripted expert for Minetest's tasks, by the facts of `privileged()["sight"]`: keys and 5-degree turns only.
+"""A scripted expert for Minetest's tasks, by the facts of `privileged()`: keys and 5-degree turns only.
 
-It has no memory: the same state always gives the same action. It turns towards a thing before it acts on it, digs only
-what is under the crosshair, and walks the engine's own ways.
+It has no memory: the same state always gives the same action. It turns to the right until what it goes for is in the
+frame, looks at a thing before it acts on it, digs only what is under the crosshair, and walks the engine's own ways.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from rig.actions import NOOP, Action
 from rig.envs import World
 from rig.errors import RigError
-from rig.teachers.minetest_aim import Aim, aim_at
+from rig.teachers.minetest_aim import SEARCH_PITCH, Aim, aim_at, reach_to, turn_by
+from rig.teachers.minetest_craft import RECIPES, craft
 
 ATTACK = Action.press("attack")
 _DOWN = 85
 """Pitch at which one looks at what one stands on."""
 
-_WALKING_PITCH, _NEAR_PITCH = 15, 35
+_NEAR_PITCH = 35
 _NEAR = 4
 """Nodes of a way from which on one looks at the ground before one."""
 
@@ -29,20 +31,25 @@ _STRAIGHT = 10
 _FAR = 6
 """Nodes of a way from which on it is run."""
 
+_RUN = 3
+"""Nodes from the eye to where one goes straight, from which on one runs there."""
+
 _ARM = 4.4
 """From the eye to the middle of a node that may still be in reach."""
 
 _SAME_WAY = 30
 """Degrees within which one walks while turning."""
 
-_BLOCKS = "hotbar.2"
-Point = Sequence[float]
+_TOOL, _BLOCKS = 1, 2
+"""Places of the hotbar."""
+
+Way = Callable[[dict[str, Any]], Action]
 
 
 class MinetestExpert:
-    """Solves the six tasks of RIG's paper in `rig.envs.minetest.tasks`; it does not craft."""
+    """Solves all tasks of `rig.envs.minetest.tasks`."""
 
-    name = "minetest-expert-1"
+    name = "minetest-expert-2"
 
     def act(self, world: World) -> Action:
         """Return the expert's action in the current state of a `MinetestWorld`.
@@ -55,22 +62,33 @@ class MinetestExpert:
             raise RigError(
                 f"the Minetest expert does not know the task {world.task.name!r}; give it one of {', '.join(_WAYS)}"
             )
-        return way(world.privileged())
+        facts = world.privileged()
+        return _get_ready(facts, way) or way(facts)
+
+
+def _get_ready(facts: dict[str, Any], way: Way) -> Action | None:
+    """Close a menu that is not needed, and take in hand what is; None where nothing is to be done."""
+    if way in _CRAFTING.values():
+        return None
+    if facts["menu_open"]:
+        return NOOP if "ESC" in facts["keys"] else Action.press("ESC")
+    place = _BLOCKS if way is build_up else _TOOL
+    return None if facts["hotbar"] == place else Action.press(f"hotbar.{place}")
 
 
 def gather(facts: dict[str, Any]) -> Action:
     """Dig what is wanted: under the crosshair, else in view and in reach, else where the way leads."""
-    sight = facts["sight"]
+    sight, pointed = facts["sight"], facts["pointed"]
     below = [sight["feet"][0], sight["feet"][1] - 1, sight["feet"][2]]
-    if facts["pointed"] and facts["pointed"]["under"] in sight["wanted"] and facts["pointed"]["under"] != below:
+    if pointed and pointed["is_sure"] and pointed["under"] in sight["wanted"] and pointed["under"] != below:
         return ATTACK
-    seen = [one["middle"] for one in sight["seen"] if one["at"] != below]
-    if seen:
-        return _dig(facts, _least_turn(facts, seen))
+    turns = [turn_by(facts, *one["turn"]) for one in sight["seen"] if one["at"] != below]
+    if turns:
+        return _dig(facts, _least(turns))
     if len(sight["way"]) > 1:
         return walk(facts)
-    near = [node for node in sight["wanted"] if node != below and aim_at(facts, node).distance < _ARM]
-    return _dig(facts, _least_turn(facts, near)) if near else walk(facts)
+    near = [aim_at(facts, node) for node in sight["wanted"] if node != below and reach_to(facts, node) < _ARM]
+    return _dig(facts, _least(near)) if near else walk(facts)
 
 
 def dig_down(facts: dict[str, Any]) -> Action:
@@ -80,39 +98,38 @@ def dig_down(facts: dict[str, Any]) -> Action:
 
 
 def build_up(facts: dict[str, Any]) -> Action:
-    """Take the blocks in hand, look down, and put one under each jump."""
-    if facts["hotbar"] != int(_BLOCKS.rpartition(".")[2]):
-        return Action.press(_BLOCKS)
+    """Look down, and put a block under each jump."""
     aim = _down(facts)
     return Action.press("jump", "use") if aim.is_done else Action.press(camera=aim.camera)
 
 
 def walk(facts: dict[str, Any]) -> Action:
     """Follow the way: look along it, jump where it goes up, run where it is long."""
-    heading, feet, left = facts["sight"]["heading"], facts["sight"]["feet"], len(facts["sight"]["way"])
+    sight = facts["sight"]
+    heading, left = sight["heading"], len(sight["way"])
     if not heading:
         return NOOP
-    aim = aim_at(facts, heading, _NEAR_PITCH if left <= _NEAR else _WALKING_PITCH)
+    aim = aim_at(facts, heading, _NEAR_PITCH if left <= _NEAR else SEARCH_PITCH)
     if abs(aim.yaw) > _SAME_WAY:
         return Action.press(camera=aim.camera)
     keys = ["forward"]
-    if heading[1] > feet[1]:
+    if sight["is_up"]:
         keys.append("jump")
-    elif left > _FAR and abs(aim.yaw) <= _STRAIGHT:
+    elif left > _FAR and abs(aim.yaw) <= _STRAIGHT and reach_to(facts, heading) > _RUN:
         keys.append("sprint")
     return Action.press(*keys, camera=aim.camera)
 
 
-def _dig(facts: dict[str, Any], point: Point) -> Action:
-    """Turn to a point of a node; what stands before it is dug too, and what is still too far is approached."""
-    aim = aim_at(facts, point)
+def _dig(facts: dict[str, Any], aim: Aim) -> Action:
+    """Turn to a node; what stands before it is dug too, and what is still too far is approached."""
     if not aim.is_done:
         return Action.press(camera=aim.camera)
     return ATTACK if facts["pointed"] else Action.press("forward")
 
 
-def _least_turn(facts: dict[str, Any], points: Sequence[Point]) -> Point:
-    return min(points, key=lambda point: (aim_at(facts, point).size, point))
+def _least(aims: Sequence[Aim]) -> Aim:
+    """Return the smallest turn, but one to what is in the frame before any to what is not."""
+    return min(aims, key=lambda aim: (not aim.is_in_frame, aim.size, aim.pitch, aim.yaw))
 
 
 def _down(facts: dict[str, Any]) -> Aim:
@@ -121,11 +138,13 @@ def _down(facts: dict[str, Any]) -> Aim:
     return replace(aim_at(facts, (x, y - 1, z), _DOWN), yaw=0)
 
 
-_WAYS: Mapping[str, Callable[[dict[str, Any]], Action]] = {
+_CRAFTING: Mapping[str, Way] = {task: partial(craft, recipe=recipe) for task, recipe in RECIPES.items()}
+_WAYS: Mapping[str, Way] = {
     "chop_a_tree": gather,
     "break_grass": gather,
     "collect_dirt": gather,
     "dig_down": dig_down,
     "go_explore": walk,
     "build_a_tower": build_up,
+    **_CRAFTING,
 }

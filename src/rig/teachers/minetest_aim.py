@@ -12,6 +12,12 @@ GRID = 5
 FASTEST = 30
 """Degrees that the camera turns in a step, at the most: what is passed can be seen."""
 
+IN_FRAME = 45
+"""Degrees to each side that surely are in the frame."""
+
+SEARCH_PITCH = 15
+"""Where one looks while one turns to find something."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Aim:
@@ -20,12 +26,12 @@ class Aim:
     Attributes:
         pitch: degrees down, on the camera's grid.
         yaw: degrees to the right, on the camera's grid.
-        distance: from the eye, in nodes.
+        level: degrees down to where one looks while searching, on the camera's grid.
     """
 
     pitch: int
     yaw: int
-    distance: float
+    level: int
 
     @property
     def is_done(self) -> bool:
@@ -33,9 +39,14 @@ class Aim:
         return (self.pitch, self.yaw) == (0, 0)
 
     @property
+    def is_in_frame(self) -> bool:
+        """Whether the place is not too far to the side to be seen."""
+        return abs(self.yaw) <= IN_FRAME
+
+    @property
     def camera(self) -> tuple[int, int]:
-        """The camera's turn in this step."""
-        return _clip(self.pitch), _clip(self.yaw)
+        """The camera's turn in this step: to the place, or to the right where it cannot be seen yet."""
+        return (_clip(self.pitch), _clip(self.yaw)) if self.is_in_frame else (_clip(self.level), FASTEST)
 
     @property
     def size(self) -> int:
@@ -47,14 +58,20 @@ def aim_at(facts: dict[str, Any], place: Sequence[float], pitch: float | None = 
     """Return the turn from where one looks to `place` [x, y, z], or to its side with the given pitch."""
     x, y, z = facts["position"]
     dx, dy, dz = place[0] - x, place[1] - (y + EYE_HEIGHT), place[2] - z
-    across = math.hypot(dx, dz)
-    down = -math.degrees(math.atan2(dy, across)) if pitch is None else pitch
+    down = -math.degrees(math.atan2(dy, math.hypot(dx, dz))) if pitch is None else pitch
     right = math.degrees(math.atan2(dx, dz)) - facts["yaw"]
-    return Aim(
-        pitch=_on_grid(down - facts["pitch"]),
-        yaw=_on_grid((right + 180) % 360 - 180),
-        distance=math.hypot(across, dy),
-    )
+    return turn_by(facts, _on_grid(down - facts["pitch"]), _on_grid((right + 180) % 360 - 180))
+
+
+def turn_by(facts: dict[str, Any], pitch: int, yaw: int) -> Aim:
+    """Return the turn by angles on the camera's grid."""
+    return Aim(pitch=pitch, yaw=yaw, level=_on_grid(SEARCH_PITCH - facts["pitch"]))
+
+
+def reach_to(facts: dict[str, Any], place: Sequence[float]) -> float:
+    """Return the distance from the eye to `place`, in nodes."""
+    x, y, z = facts["position"]
+    return math.dist((x, y + EYE_HEIGHT, z), place)
 
 
 def _on_grid(angle: float) -> int:

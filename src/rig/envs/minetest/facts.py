@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from rig.envs.minetest.keys import held_keys
 from rig.envs.minetest.link import Reply
 
 _COUNTS = ("tick", "health", "breath", "hotbar")
-_PARTS = ("slots", "events", "nearby", "sight", "view")
+_PARTS = ("slots", "craft", "events", "nearby", "sight", "view")
 
 
 def privileged_facts(reply: Reply) -> dict[str, Any]:
@@ -17,21 +18,24 @@ def privileged_facts(reply: Reply) -> dict[str, Any]:
     Keys: `tick`, `seconds` (of game time), `position` [x, y, z] in nodes with y up, `velocity` in nodes per second,
     `yaw` (degrees, growing to the right, 0 looks along +z) and `pitch` (degrees, growing downwards), `health`,
     `breath`, `hotbar` (place in hand, from 1), `wielded` (item in hand, "" for none), `slots` (place, item, count, wear
-    of what is held), `inventory` (item -> count), `pointed` (node, under, above, distance; empty where nothing is in
-    reach), `events` since the last tick, `time_of_day` (0 to 1), `menu_open`, and `nearby`, `sight` and `view` where
-    they are asked for; `view` in ticks of which a frame is wanted.
+    of what is held), `craft` (the same of the places to craft in), `crafts` (the item that they would give, "" for
+    none), `keys` that were held in the last tick, `cursor` ([right, down] in pixels of 640 x 360, for a menu),
+    `inventory` (item -> count), `pointed` (node, under, above, distance, is_sure, dig_seconds; empty where nothing is
+    in reach), `events` since the last tick, `time_of_day` (0 to 1), `menu_open`, and `nearby`, `sight` and `view`
+    where they are asked for; `view` in ticks of which a frame is wanted.
     """
     state = reply.state
     facts = {name: value for name, value in state.items() if name != "answers"}
     facts |= {name: int(state[name]) for name in _COUNTS}
     facts |= {name: _whole(state.get(name) or []) for name in _PARTS if name in state}
     if "sight" in facts:
-        facts["sight"] = {name: found or [] for name, found in facts["sight"].items()}
+        facts["sight"] = {name: [] if found is None else found for name, found in facts["sight"].items()}
     facts["pointed"] = _pointed(state.get("pointed"))
     held: Counter[str] = Counter()
     for slot in facts["slots"]:
         held[slot["item"]] += slot["count"]
-    return {**facts, "inventory": dict(held), "menu_open": reply.menu_open}
+    own = {"menu_open": reply.menu_open, "keys": held_keys(reply.held), "cursor": list(reply.cursor)}
+    return {**facts, "inventory": dict(held), **own}
 
 
 def _pointed(found: dict[str, Any] | None) -> dict[str, Any]:

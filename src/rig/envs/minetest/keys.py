@@ -103,6 +103,11 @@ def read_action(action: Mapping[str, Any], *, menu_open: bool, cursor_scale: flo
     return request, tuple(ignored)
 
 
+def held_keys(bits: int) -> list[str]:
+    """Return the keys of `Request.keys`."""
+    return [key for bit, key in enumerate(ENGINE_KEYS) if bits >> bit & 1]
+
+
 def _camera(given: Any) -> tuple[float, float]:
     angles = np.asarray(given, np.float64)
     if angles.shape != (2,) or not np.all(np.abs(angles) <= CAMERA_LIMIT):

@@ -21,7 +21,7 @@ from rig.envs.minetest.config import TICK_SECONDS
 from rig.records import Frame
 
 _REQUEST = struct.Struct("=IiiiiIII")
-_REPLY = struct.Struct("=III")
+_REPLY = struct.Struct("=IIIIII")
 _TICK_US = round(TICK_SECONDS * 1e6)
 
 
@@ -53,12 +53,16 @@ class Reply:
 
     Attributes:
         menu_open: whether the mouse now moves a cursor.
+        held: bit per key that is held, as in a request.
+        cursor: where it is, [right, down] in pixels of 640 x 360; without a menu it means nothing.
         settled: whether every thread of the engine had done its share; False after a tick that took too long for that.
         state: the mod's facts.
     """
 
     menu_open: bool
     settled: bool
+    held: int
+    cursor: tuple[int, int]
     state: dict[str, Any]
 
 
@@ -99,9 +103,9 @@ class Link:
             ConnectionError: the engine is gone.
         """
         self._ours.settimeout(timeout)
-        menu_open, settled, size = _REPLY.unpack(self._read(_REPLY.size))
+        menu_open, settled, held, x, y, size = _REPLY.unpack(self._read(_REPLY.size))
         state = json.loads(self._read(size))
-        return Reply(menu_open=bool(menu_open), settled=bool(settled), state=state)
+        return Reply(menu_open=bool(menu_open), settled=bool(settled), held=held, cursor=(x, y), state=state)
 
     def frame(self) -> Frame:
         """Return a copy of the last drawn frame, uint8 [height, width, 3]."""

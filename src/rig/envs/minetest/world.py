@@ -6,6 +6,7 @@ and dig by, and a frame costs several times what a tick does.
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from zlib import crc32
 import gymnasium as gym
 import numpy as np
 
-from rig.actions import MINERL, Action
+from rig.actions import MINERL, NOOP, Action
 from rig.envs.base import World
 from rig.envs.minetest.config import MinetestConfig
 from rig.envs.minetest.env import MinetestEnv
@@ -32,6 +33,20 @@ from rig.records import Frame
 _YAW_STEP = 5
 VIEW_CELLS = 16
 """Rows and columns of the frame of which the facts tell what is seen there, for annotators."""
+
+_IN_FRAME = 9
+"""Steps of yaw to each side that surely are in the frame."""
+
+_MOVES = ("forward", "back", "left", "right", "jump")
+_HANDS = ("attack", "use")
+_CRAFTING_SLIPS = {False: ("inventory",), True: ("inventory", "ESC", *_HANDS)}
+"""What else slips where one crafts, by whether the menu is open."""
+
+_TURNS = 3
+"""Slips of the mouse for each of a key."""
+
+_WIDEST_TURN, _WIDEST_SHIFT = 6, 2
+"""Steps of the camera that a slip turns the view, or moves the cursor, at the most."""
 
 _SETTLING = 60
 """Ticks after the first look around, until all in view has been sent, and the sky has taken its colour."""
@@ -130,6 +145,20 @@ class MinetestWorld(World):
         """Return whether the world of `seed` has a start for the task; the first time it is searched for seconds."""
         return bool(_fitting(task, setting, seed))
 
+    def slip(self, random: np.random.Generator) -> Action:
+        """Return an action as a slip of the hand would be: nothing, a key, or a turn; menus only where one crafts.
+
+        The tool is never thrown away, nor what is to be crafted from put into the world.
+        """
+        menu_open = self.env.privileged()["menu_open"]
+        keys = [*_MOVES, *(_CRAFTING_SLIPS[menu_open] if self.task.name.startswith("craft") else _HANDS)]
+        index = int(random.integers(len(keys) + 1 + _TURNS))
+        if index < len(keys):
+            return Action.press(keys[index])
+        widest = _WIDEST_SHIFT if menu_open else _WIDEST_TURN
+        pitch, yaw = (5 * int(steps) for steps in random.integers(-widest, widest + 1, 2))
+        return NOOP if index == len(keys) else Action.press(camera=(pitch, yaw))
+
     def privileged(self) -> dict[str, Any]:
         """Return the engine's facts, with the events of the whole step, and the task's progress."""
         own = {"task": self.task.name, "samples": self.samples, "target": self.task.target}
@@ -172,7 +201,7 @@ class MinetestWorld(World):
             self.setting = next(iter(self.task.starts))
 
     def _enter(self, spots: list[Spot]) -> None:
-        """Enter at one of `spots`, looking ahead in some direction, with what the setting gives."""
+        """Enter at one of `spots` with what the setting gives, looking in some direction or along the way."""
         random = np.random.default_rng([self.seed, crc32(f"{self.task.name}/{self.setting}".encode())])
         spot = spots[int(random.integers(len(spots)))]
         x, y, z = spot.at
@@ -184,9 +213,19 @@ class MinetestWorld(World):
             {"name": "look", "yaw": yaw, "pitch": 0},
             {"name": "watch", **watched_for(self.task.name, spot)},
         )
+        if self.task.start(self.setting).roam:
+            self._look_along_the_way(random)
         for tick in range(1, _SETTLING + 1):
             self._tick({}, draw=tick == _SETTLING)
         self.ticks, self.progress, self._events = 0, Progress(start=(x, y, z)), []
+
+    def _look_along_the_way(self, random: np.random.Generator) -> None:
+        """Have where the way begins in the frame: no frame tells which far place was found to be reachable."""
+        facts = self.env.privileged()
+        (x, _, z), heading = facts["position"], facts["sight"]["heading"]
+        ahead = math.degrees(math.atan2(heading[0] - x, heading[2] - z)) if heading else facts["yaw"]
+        steps = round(ahead / _YAW_STEP) + int(random.integers(-_IN_FRAME, _IN_FRAME + 1))
+        self.env.command({"name": "look", "yaw": _YAW_STEP * steps % 360, "pitch": 0})
 
     def _hold(self, action: Mapping[str, Any], *, draw: bool) -> dict[str, Any]:
         """Let the ticks of a step pass; return what is to be said where the engine failed."""

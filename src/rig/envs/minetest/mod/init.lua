@@ -13,12 +13,13 @@ local size = ffi.new("size_t[1]")
 
 local folder = minetest.get_modpath("rig")
 local events = dofile(folder .. "/events.lua")
-local state = dofile(folder .. "/state.lua")
+local pointing = dofile(folder .. "/pointing.lua")
+local state = assert(loadfile(folder .. "/state.lua"))(pointing)
 local beginning = dofile(folder .. "/beginning.lua")
 local commands = dofile(folder .. "/commands.lua")
 local survey = dofile(folder .. "/survey.lua")
-local sight = assert(loadfile(folder .. "/sight.lua"))(survey)
-local view = assert(loadfile(folder .. "/view.lua"))(state)
+local sight = assert(loadfile(folder .. "/sight.lua"))(survey, pointing)
+local view = assert(loadfile(folder .. "/view.lua"))(pointing)
 local begun = false
 commands.add({
     scout = survey.scout,

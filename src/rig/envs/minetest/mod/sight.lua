@@ -1,9 +1,13 @@
 -- What a task's teacher looks for, as long as something is watched for: the wanted nodes near the player, those that are
 -- in view and in reach, and the way to a goal or to beside the nearest of them. All is by the player's place of this tick.
-local survey = ...
+local survey, pointing = ...
 local sight = {}
 local REACH, MOST, TRIES, MARGIN = 3.7, 32, 4, 8
-local AHEAD = 12
+local GRID = 5 -- degrees between two turns of the camera
+local FRAME = 45 -- degrees to each side that surely are in the frame
+local BEHIND = 4 -- nodes by which what is outside the frame counts as farther off
+local AHEAD, UP, DOWN = 12, 1, 2
+local NEXT = 0.9 -- nodes before which one has to jump
 local CORNERS = {{0.35, 0.35}, {0.35, -0.35}, {-0.35, 0.35}, {-0.35, -0.35}}
 local watched, walked_from, walk -- `walk` is the way from where, and to what, `walked_from` says
 
@@ -23,29 +27,43 @@ function sight.watch(_, command)
     watched, walked_from = command, nil
 end
 
+-- Where one stands, or will land.
 local function feet_of(player)
     local pos = player:get_pos()
     pos.y = pos.y + 0.5
-    return vector.round(pos)
+    local feet = vector.round(pos)
+    for drop = 0, DOWN do
+        local lower = {x = feet.x, y = feet.y - drop, z = feet.z}
+        if survey.can_stand(lower) then
+            return lower
+        end
+    end
+    return feet
 end
 
-local function eye_of(player)
-    local eye = player:get_pos()
-    eye.y = eye.y + player:get_properties().eye_height
-    return eye
+-- Degrees to the right of where the player looks, -180 to 180.
+local function beside(player, pos)
+    local here = player:get_pos()
+    local right = math.deg(math.atan2(pos.x - here.x, pos.z - here.z)) - pointing.yaw_of(player)
+    return (right + 180) % 360 - 180
 end
 
-local function wanted_near(feet)
+-- The nearest first, but what is in the frame before what is not much nearer outside it.
+local function wanted_near(player, feet)
     if #watched.nodes == 0 then
         return {}
     end
     local reach = {x = watched.radius, y = 5, z = watched.radius}
     local found = minetest.find_nodes_in_area(vector.subtract(feet, reach), vector.add(feet, reach), watched.nodes)
-    local sorted, nearest = survey.nearest_first(feet, found), {}
-    for index = 1, math.min(MOST, #sorted) do
-        nearest[index] = sorted[index]
+    local away, place = {}, {}
+    for index, node in ipairs(survey.nearest_first(feet, found)) do
+        local outside = math.abs(beside(player, node)) > FRAME and BEHIND or 0
+        away[node], place[node] = vector.distance(feet, node) + outside, index
     end
-    return nearest
+    table.sort(found, function(a, b)
+        return away[a] < away[b] or away[a] == away[b] and place[a] < place[b]
+    end)
+    return {unpack(found, 1, MOST)}
 end
 
 -- The middle of what can be pointed at of a node: grass is lower than its node.
@@ -58,20 +76,28 @@ local function middle_of(node)
     return vector.add(node, {x = (box[1] + box[4]) / 2, y = (box[2] + box[5]) / 2, z = (box[3] + box[6]) / 2})
 end
 
-local function is_seen(eye, node, middle)
-    local beyond = vector.add(eye, vector.multiply(vector.direction(eye, middle), REACH + 0.3))
-    for thing in minetest.raycast(eye, beyond, false, false) do
-        return thing.type == "node" and vector.equals(thing.under, node)
-    end
-    return false
+local function on_grid(angle)
+    return GRID * math.floor(angle / GRID + 0.5)
 end
 
-local function seen_of(eye, nodes)
-    local seen = {}
+-- The camera's turn to a point, in its own steps.
+local function turn_to(player, eye, point)
+    local off = vector.subtract(point, eye)
+    local down = -math.deg(math.atan2(off.y, math.sqrt(off.x ^ 2 + off.z ^ 2)))
+    return on_grid(down - pointing.pitch_of(player)), on_grid(beside(player, point))
+end
+
+-- What is in reach, and surely under the crosshair after a turn of the camera.
+local function seen_of(player, nodes)
+    local eye, seen = pointing.eye_of(player), {}
+    local pitch, yaw = pointing.pitch_of(player), pointing.yaw_of(player)
     for _, node in ipairs(nodes) do
         local middle = middle_of(node)
-        if vector.distance(eye, middle) < REACH and is_seen(eye, node, middle) then
-            seen[#seen + 1] = {at = list(node), middle = list(middle)}
+        if vector.distance(eye, middle) < REACH then
+            local down, right = turn_to(player, eye, middle)
+            if pointing.is_sure(eye, pitch + down, yaw + right, REACH + 0.3, node) then
+                seen[#seen + 1] = {at = list(node), middle = list(middle), turn = {down, right}}
+            end
         end
     end
     return seen
@@ -90,32 +116,70 @@ local function way_from(feet, nodes)
     end
 end
 
--- Whether a player as wide as ours can walk straight from a place to the middle of a node at the same height.
-local function is_free_between(from, to, height)
-    local steps = math.ceil(4 * math.max(math.abs(to.x - from.x), math.abs(to.z - from.z)))
-    for step = 0, steps do
-        local x, z = from.x + (to.x - from.x) * step / steps, from.z + (to.z - from.z) * step / steps
-        for _, corner in ipairs(CORNERS) do
-            local under = vector.round({x = x + corner[1], y = height, z = z + corner[2]})
-            if not survey.can_stand(under) then
-                return false
+-- Where one stands in the column of a place, coming from a height; nil where one cannot, or should not.
+local function support(x, z, height)
+    local here = vector.round({x = x, y = height + UP, z = z})
+    if survey.can_stand(here) then
+        return here.y
+    elseif not survey.is_clear(here) then
+        return nil
+    end
+    for _ = 0, DOWN do
+        here.y = here.y - 1
+        if survey.can_stand(here) then
+            return here.y
+        elseif not survey.is_clear(here) then
+            return nil
+        end
+    end
+end
+
+-- The height of a player as wide as ours who stands at x and z after having stood at a height; nil where it cannot.
+local function height_at(x, z, before)
+    local highest
+    for _, corner in ipairs(CORNERS) do
+        local height = support(x + corner[1], z + corner[2], before)
+        if not height then
+            return nil
+        end
+        highest = math.max(highest or height, height)
+    end
+    return highest
+end
+
+-- Where a straight walk from a place in the node `feet` to the middle of another one first goes up, in nodes from the
+-- place (as far as one sees where it does not); nil where one cannot walk there straight.
+local function straight(from, feet, to)
+    local length = math.sqrt((to.x - from.x) ^ 2 + (to.z - from.z) ^ 2)
+    local steps, height, rise = math.ceil(4 * length), feet.y, AHEAD
+    for step = 1, steps do
+        local part = step / steps
+        local now = height_at(from.x + (to.x - from.x) * part, from.z + (to.z - from.z) * part, height)
+        if not now then
+            return nil
+        end
+        if now > height then
+            rise = math.min(rise, length * part)
+        end
+        height = now
+    end
+    return height == to.y and rise or nil
+end
+
+-- The farthest node of the way that can be walked to in a straight line, the next one where none can; and whether one
+-- has to jump now.
+local function heading(from, feet, way)
+    local best, is_up
+    for index = 2, math.min(#way, AHEAD) do
+        local node = way[index]
+        if node.x ~= feet.x or node.z ~= feet.z then
+            local rise = straight(from, feet, node)
+            if not best or rise then
+                best, is_up = node, rise and rise < NEXT or not rise and node.y > feet.y
             end
         end
     end
-    return true
-end
-
--- The farthest node of the way that can be walked to in a straight line; the next one where none can.
-local function heading(from, feet, way)
-    local best
-    for index = 2, math.min(#way, AHEAD) do
-        local node = way[index]
-        local is_elsewhere = node.x ~= feet.x or node.z ~= feet.z
-        if is_elsewhere and (not best or node.y == feet.y and is_free_between(from, node, feet.y)) then
-            best = node
-        end
-    end
-    return best and list(best) or {}
+    return best and list(best) or {}, is_up or false
 end
 
 function sight.of(player)
@@ -123,17 +187,19 @@ function sight.of(player)
         return nil
     end
     local feet = feet_of(player)
-    local nodes = wanted_near(feet)
+    local nodes = wanted_near(player, feet)
     local asked = minetest.pos_to_string(feet) .. minetest.pos_to_string(nodes[1] or feet)
     if asked ~= walked_from then
         walked_from, walk = asked, way_from(feet, nodes) or {}
     end
+    local ahead, is_up = heading(player:get_pos(), feet, walk)
     return {
         feet = list(feet),
         wanted = lists(nodes),
-        seen = seen_of(eye_of(player), nodes),
+        seen = seen_of(player, nodes),
         way = lists(walk),
-        heading = heading(player:get_pos(), feet, walk),
+        heading = ahead,
+        is_up = is_up,
     }
 end
 

@@ -1,5 +1,6 @@
 -- The privileged state: what pixels need not show. Angles are in degrees, as MineRL has them: yaw grows to the right
 -- (0 looks along +z), pitch downwards. Positions are in nodes, velocities in nodes per second.
+local pointing = ...
 local state = {}
 local REACH = 4
 local tick, seconds = 0, 0
@@ -14,31 +15,38 @@ function state.advance(dtime)
     seconds = seconds + dtime
 end
 
-function state.eye_of(player)
-    local eye = player:get_pos()
-    eye.y = eye.y + player:get_properties().eye_height
-    return eye
+-- Seconds of digging with what is in hand, or -1 where it cannot dig the node.
+local function dig_seconds(player, name)
+    local groups = (minetest.registered_nodes[name] or {groups = {}}).groups
+    for _, tool in ipairs({player:get_wielded_item(), ItemStack("")}) do
+        local found = minetest.get_dig_params(groups, tool:get_tool_capabilities())
+        if found.diggable then
+            return found.time
+        end
+    end
+    return -1
 end
 
 local function pointed(player)
-    local eye = state.eye_of(player)
+    local eye, pitch, yaw = pointing.eye_of(player), pointing.pitch_of(player), pointing.yaw_of(player)
     local range = player:get_wielded_item():get_definition().range or REACH
-    local far = vector.add(eye, vector.multiply(player:get_look_dir(), range))
-    for thing in minetest.raycast(eye, far, false, false) do
-        if thing.type == "node" then
-            return {
-                node = minetest.get_node(thing.under).name,
-                under = list(thing.under),
-                above = list(thing.above),
-                distance = vector.distance(eye, thing.intersection_point),
-            }
-        end
+    local thing = pointing.met(eye, pitch, yaw, range)
+    if thing then
+        local name = minetest.get_node(thing.under).name
+        return {
+            node = name,
+            under = list(thing.under),
+            above = list(thing.above),
+            distance = vector.distance(eye, thing.intersection_point),
+            is_sure = pointing.is_sure(eye, pitch, yaw, range, thing.under),
+            dig_seconds = dig_seconds(player, name),
+        }
     end
 end
 
-local function slots(player)
+local function slots(player, list_name)
     local found = {}
-    for slot, stack in ipairs(player:get_inventory():get_list("main")) do
+    for slot, stack in ipairs(player:get_inventory():get_list(list_name)) do
         if not stack:is_empty() then
             found[#found + 1] = {slot = slot, item = stack:get_name(), count = stack:get_count(), wear = stack:get_wear()}
         end
@@ -75,13 +83,15 @@ function state.of(player)
         seconds = seconds,
         position = list(player:get_pos()),
         velocity = list(player:get_velocity()),
-        yaw = (360 - math.deg(player:get_look_horizontal())) % 360,
-        pitch = math.deg(player:get_look_vertical()),
+        yaw = pointing.yaw_of(player),
+        pitch = pointing.pitch_of(player),
         health = player:get_hp(),
         breath = player:get_breath(),
         wielded = player:get_wielded_item():get_name(),
         hotbar = player:get_wield_index(),
-        slots = slots(player),
+        slots = slots(player, "main"),
+        craft = slots(player, "craft"),
+        crafts = player:get_inventory():get_stack("craftpreview", 1):get_name(),
         pointed = pointed(player),
         time_of_day = minetest.get_timeofday(),
     }

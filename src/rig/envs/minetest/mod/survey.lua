@@ -26,7 +26,7 @@ local function in_group(pos, group)
     return (definition(pos).groups[group] or 0) > 0
 end
 
-local function is_clear(pos)
+function survey.is_clear(pos)
     local node = definition(pos)
     return not node.walkable and (node.liquidtype or "none") == "none" and (node.damage_per_second or 0) == 0
 end
@@ -36,7 +36,7 @@ local function is_ground(pos)
 end
 
 function survey.can_stand(pos)
-    return is_clear(pos) and is_clear(above(pos)) and definition(above(pos, -1)).walkable
+    return survey.is_clear(pos) and survey.is_clear(above(pos)) and definition(above(pos, -1)).walkable
 end
 
 -- Where a player stands in the column of x and z, or nil: below leaves, and not in water.
@@ -76,7 +76,7 @@ local function has_room(spot)
     for x = -1, 1 do
         for z = -1, 1 do
             local beside = {x = spot.x + x, y = spot.y, z = spot.z + z}
-            if not (is_clear(above(beside)) and is_clear(above(beside, 2))) then
+            if not (survey.is_clear(above(beside)) and survey.is_clear(above(beside, 2))) then
                 return false
             end
         end
@@ -179,7 +179,7 @@ end
 
 local function air_above(spot)
     for height = 0, HIGHEST do
-        if not is_clear(above(spot, height)) then
+        if not survey.is_clear(above(spot, height)) then
             return height
         end
     end

@@ -1,6 +1,6 @@
 -- What the frame shows: a node for each cell of a grid over it, with its distance along the line of sight, and of the
 -- watched nodes those that stand in the open. Told for ticks of which a frame is wanted.
-local state = ...
+local pointing = ...
 local view = {}
 local RANGE = tonumber(minetest.settings:get("viewing_range"))
 local cells = tonumber(minetest.settings:get("rig_view_cells")) or 0
@@ -30,7 +30,7 @@ function view.of(player)
         return nil
     end
     local across, upwards, along = axes(player)
-    local eye = state.eye_of(player)
+    local eye = pointing.eye_of(player)
     local known, names, nodes, far = {}, {}, {}, {}
     for row = 1, cells do
         local high = up * (1 - (2 * row - 1) / cells)

@@ -39,6 +39,11 @@ void input_begin(void *its_display, unsigned long its_window, int its_width, int
     push(&focus);
 }
 
+/* Which keys are held, and where the cursor is, in pixels of 640 x 360. */
+uint32_t input_held(void) { return held; }
+int input_cursor_x(void) { return cursor.x * 640 / width; }
+int input_cursor_y(void) { return cursor.y * 360 / height; }
+
 void input_take_over(void) { taken_over = 1; }
 
 static void push_key(KeySym key, int down) {

@@ -12,7 +12,7 @@
 #define LOADING_TICK (SECOND / 20)
 
 struct reply {
-    uint32_t menu_open, settled, state_size;
+    uint32_t menu_open, settled, held, cursor_x, cursor_y, state_size;
 };
 
 static pthread_mutex_t texts = PTHREAD_MUTEX_INITIALIZER;
@@ -89,7 +89,7 @@ static void begin(Display *display, GLXDrawable drawable) {
 
 static void answer(int settled, int draw) {
     if (draw) pixels_copy(frame, frame_width, frame_height, window_width, window_height);
-    struct reply reply = {cursor.shown, settled, state_size};
+    struct reply reply = {cursor.shown, settled, input_held(), input_cursor_x(), input_cursor_y(), state_size};
     give(&reply, sizeof reply);
     give(state, state_size);
 }

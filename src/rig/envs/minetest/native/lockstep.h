@@ -49,6 +49,9 @@ struct action {
 struct cursor { int x, y, shown; };
 extern struct cursor cursor;
 void input_begin(void *display, unsigned long window, int width, int height);
+uint32_t input_held(void);
+int input_cursor_x(void);
+int input_cursor_y(void);
 void input_take_over(void);
 void input_press(const struct action *action);
 int input_turn(struct action *action); /* take one frame's share of the turn; whether some is left */
