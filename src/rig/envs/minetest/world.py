@@ -25,7 +25,7 @@ from rig.envs.minetest.progress import SAMPLES, Progress
 from rig.envs.minetest.survey import spots_of
 from rig.envs.minetest.tasks import TASKS, watched_for
 from rig.envs.tasks import MANUAL, Task
-from rig.errors import RigError
+from rig.errors import EngineError, RigError
 from rig.records import Frame
 
 _SEEDS = 1 << 28
@@ -182,7 +182,9 @@ class MinetestWorld(World):
             {"name": "watch", **watched_for(self.task.name, spot)},
         )
         for tick in range(1, _SETTLING + 1):
-            self._tick({}, draw=tick == _SETTLING)
+            failure = self._tick({}, draw=tick == _SETTLING)
+            if failure:
+                raise EngineError(failure["engine_failed"])
         self.ticks, self.progress, self._events = 0, Progress(start=(x, y, z)), []
 
     def _hold(self, action: Mapping[str, Any], *, draw: bool) -> dict[str, Any]:
