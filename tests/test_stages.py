@@ -1,5 +1,6 @@
 """The stages on real Crafter: what a record claims is lived again in a fresh world, and no kill shows in the end."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -21,8 +22,9 @@ from rig.data import CodesCache, Dataset, DatasetWriter
 from rig.dialogue import prompt
 from rig.engine import Sampler
 from rig.envs import make_world
+from rig.envs.crafter.world import CrafterWorld
 from rig.envs.seeds import Split, split_of
-from rig.errors import DatasetError, RigError
+from rig.errors import DatasetError, EngineError, RigError
 from rig.policy import PolicyConfig
 from rig.records import NOISE, POLICY, TEACHER, Decision, Dream, Observation, fake_trajectory
 from rig.stages import (
@@ -609,3 +611,71 @@ def test_a_task_named_twice_is_collected_once(made, tmp_path):
         ("place_table", "tool"),
         ("place_table", "manual"),
     ]
+
+
+def test_any_number_of_workers_makes_the_same_dataset_and_looks_for_the_same_worlds(made, tmp_path):
+    beside = collect(CollectConfig(tasks=TASKS, episodes=4), tmp_path / "beside", workers=2)
+    alone = Dataset(made.root / "s1")
+    assert beside.ids == alone.ids
+    for trajectory in beside:
+        assert_same(trajectory, alone[trajectory.id])
+    assert beside.content_hash == alone.content_hash
+    assert beside.info.config == alone.info.config
+
+
+def test_of_several_seeds_none_is_looked_at_that_need_not_be():
+    world, asked = make_world("crafter"), []
+
+    def look(task, setting, seeds):
+        asked.extend(seeds)
+        return [seed % 3 == 0 for seed in seeds]
+
+    first = Split.VALIDATION.first
+    wanted = [seed for seed in range(first, first + 30) if seed % 3 == 0][2:6]
+    assert world.episode_seeds(world.tasks["collect_wood"], "manual", Split.VALIDATION, 4, skip=2, look=look) == wanted
+    assert asked == list(range(first, wanted[-1] + 1)), "as one after the other: none twice, none too many"
+
+
+def test_a_worker_that_is_killed_costs_its_episode_alone(made, tmp_path, monkeypatch):
+    class Killing(DatasetWriter):
+        def append(self, trajectory):
+            super().append(trajectory)
+            if len(self.done) == 2:
+                os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    config, out = CollectConfig(tasks=TASKS, episodes=4), tmp_path / "cut"
+    monkeypatch.setattr("rig.stages.base.DatasetWriter", Killing)
+    with pytest.raises(RigError, match=r"the process that had the episode \w+-\w+-\d+ was killed"):
+        collect(config, out, workers=2)
+    monkeypatch.undo()
+    assert multiprocessing.active_children() == []
+    left = Dataset(out, allow_incomplete=True)
+    assert 2 <= len(left) < 8
+    whole = collect(config, out, Opening(resume=True), workers=2)
+    alone = Dataset(made.root / "s1")
+    assert sorted(whole.ids) == sorted(alone.ids)
+    for trajectory in whole:
+        assert_same(trajectory, alone[trajectory.id])
+
+
+@pytest.mark.parametrize(("failures", "teacher"), [(2, "crafter"), (1, "random"), (3, "crafter")])
+def test_an_episode_whose_engine_fails_is_played_again_and_not_for_ever(tmp_path, monkeypatch, failures, teacher):
+    config = CollectConfig(tasks=("collect_wood/manual",), episodes=2, teacher=teacher)
+    wanted = collect(config, tmp_path / "good")
+    act, left, last = CrafterWorld.act, [failures], wanted[1]
+
+    def failing(world, action):
+        frame, reward, terminated, truncated, info = act(world, action)
+        if left[0] and world.engine.time == 3 and world.seed == last.seed:
+            left[0] -= 1
+            return frame, reward, False, True, {**info, "engine_failed": "it ended"}
+        return frame, reward, terminated, truncated, info
+
+    monkeypatch.setattr(CrafterWorld, "act", failing)
+    if failures == 3:
+        with pytest.raises(EngineError, match=rf"each of 3 attempts at the episode {wanted.ids[1]}.*: it ended"):
+            collect(config, tmp_path / "bad")
+        assert Dataset(tmp_path / "bad", allow_incomplete=True).ids == wanted.ids[:1]
+    else:
+        assert collect(config, tmp_path / "good again").content_hash == wanted.content_hash
+    assert left == [0]

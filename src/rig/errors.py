@@ -27,3 +27,7 @@ class CheckpointError(RigError):
 
 class MissingDependencyError(RigError):
     """An optional dependency that is not installed; the message holds the command that installs it."""
+
+
+class EngineError(RigError):
+    """A world's engine that did not start, ended, or stood still."""

@@ -26,15 +26,17 @@ class Collect(Flags, CollectConfig, Opening):
 
     Attributes:
         out: folder of the new dataset.
+        workers: processes that play, each in a world of its own; the dataset is the same for any number.
     """
 
     out: str
+    workers: int = 1
 
     def run(self) -> dict[str, Any]:
         """Collect."""
         from rig.stages import collect
 
-        collect(self.part(CollectConfig), self.out, self.part(Opening))
+        collect(self.part(CollectConfig), self.out, self.part(Opening), workers=self.workers)
         return described(self.out)
 
 

@@ -1,6 +1,6 @@
 """Worlds behind one Gymnasium interface, their tasks, and the split of seeds."""
 
-from rig.envs.base import CELL_READERS, WORLDS, CellReader, World, make_world
+from rig.envs.base import CELL_READERS, WORLDS, CellReader, Look, World, make_world
 from rig.envs.seeds import Split, split_of
 from rig.envs.tasks import MANUAL, TOOL, Start, Task, TaskTable
 
@@ -8,6 +8,7 @@ __all__ = [
     "CELL_READERS",
     "MANUAL",
     "CellReader",
+    "Look",
     "TOOL",
     "WORLDS",
     "Split",

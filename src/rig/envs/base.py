@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -19,6 +20,10 @@ from rig.registry import Registry
 
 _PATIENCE = 3.0
 """Seconds after which a search for worlds shows a bar: those that were generated before take no time."""
+
+
+Look = Callable[[Task, str, Sequence[int]], Iterable[bool]]
+"""Says of each of several seeds whether its world has a start for a task in a setting."""
 
 
 class World(gym.Env):
@@ -79,17 +84,29 @@ class World(gym.Env):
         index = int(random.integers(len(self.actions.keys) + 1))
         return NOOP if index == len(self.actions.keys) else Action.press(self.actions.keys[index])
 
-    def episode_seeds(self, task: Task, setting: str, split: Split, count: int, *, skip: int = 0) -> list[int]:
-        """Return the first `count` seeds of `split`, after `skip` solvable ones, in which the task can be started."""
+    def episode_seeds(
+        self, task: Task, setting: str, split: Split, count: int, *, skip: int = 0, look: Look | None = None
+    ) -> list[int]:
+        """Return the first `count` seeds of `split`, after `skip` solvable ones, in which the task can be started.
+
+        Args:
+            task: what is to be started.
+            setting: how.
+            split: whose seeds.
+            count: how many.
+            skip: how many to leave out.
+            look: says of several seeds whether they are solvable; only asked for those that must be known in any case.
+        """
         found: list[int] = []
         name = f"worlds for {task.name}/{setting}"
+        left = split.seeds()
         with tqdm(total=skip + count, desc=name, unit="world", leave=False, delay=_PATIENCE) as bar:
-            for seed in split.seeds():
-                if self.solvable(task, setting, seed):
-                    found.append(seed)
-                    bar.update()
-                    if len(found) == skip + count:
-                        break
+            while some := list(islice(left, skip + count - len(found))):
+                solvable = look(task, setting, some) if look else (self.solvable(task, setting, seed) for seed in some)
+                for seed, is_solvable in zip(some, solvable, strict=True):
+                    if is_solvable:
+                        found.append(seed)
+                        bar.update()
         return found[skip:]
 
 

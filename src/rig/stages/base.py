@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from rig.annotators import Reasoner, Reviewer
 from rig.data import Dataset, DatasetInfo, DatasetWriter
-from rig.envs import Task, World
+from rig.envs import Look, Task, World
 from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
 from rig.errors import RigError
@@ -78,16 +78,24 @@ def annotated_lineage(trajectory: Trajectory, stage: str, annotator: Reasoner | 
 
 
 def episodes_in_turn(
-    world: World, cells: Sequence[tuple[Task, str]], split: Split, *, episodes: int, skip: int = 0
+    world: World,
+    cells: Sequence[tuple[Task, str]],
+    split: Split,
+    *,
+    episodes: int,
+    skip: int = 0,
+    look: Look | None = None,
 ) -> list[Episode]:
     """Return `episodes` episodes per cell in worlds of `split`, cell after cell in turn, after `skip` of each.
+
+    `look` looks for those worlds, as in `World.episode_seeds`.
 
     Raises:
         RigError: no episode is asked for.
     """
     if episodes < 1 or not cells or skip < 0:
         raise RigError(f"{episodes} episodes of {len(cells)} tasks after {skip}: at least 1 of each, after 0 or more")
-    seeds = [world.episode_seeds(task, setting, split, episodes, skip=skip) for task, setting in cells]
+    seeds = [world.episode_seeds(task, setting, split, episodes, skip=skip, look=look) for task, setting in cells]
     return [
         Episode(task=task.name, setting=setting, seed=seeds[cell][number])
         for number in range(episodes)

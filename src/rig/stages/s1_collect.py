@@ -7,36 +7,60 @@ dreamed about in training, never imitated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
 
 from rig.actions import NOOP
 from rig.data import Dataset, DatasetInfo
-from rig.envs import World, make_world
+from rig.envs import Task, World, make_world
 from rig.envs.rollout import Episode, trajectory_of
 from rig.envs.seeds import Split
+from rig.errors import EngineError
 from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
 from rig.stages.base import Opening, episodes_in_turn, run_stage
 from rig.stages.config import CollectConfig
 from rig.teachers import TEACHERS, Teacher
+from rig.workers import Workers
+
+R = TypeVar("R")
+
+_ATTEMPTS = 3
+"""How often an episode is played, or a world looked at, whose engine fails."""
 
 
-def collect(config: CollectConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+def collect(config: CollectConfig, out: Path | str, opening: Opening | None = None, *, workers: int = 1) -> Dataset:
     """Let the teacher play, and write its episodes to the dataset `out`.
+
+    Args:
+        config: what to collect.
+        out: the dataset's folder.
+        opening: how to treat what is there.
+        workers: processes that look for worlds and play in them; the dataset is the same for any number.
 
     Raises:
         UnknownNameError: no such world, teacher, task or setting.
         DatasetError: `out` holds a dataset and `opening` does not allow to touch it.
+        EngineError: an engine failed in an episode again and again.
+        RigError: a worker died.
     """
     world = make_world(config.environment)
-    teacher = TEACHERS.get(config.teacher)()
+    TEACHERS.get(config.teacher)
     cells = world.tasks.cells(config.tasks)
-    episodes = episodes_in_turn(world, cells, Split.TRAIN, episodes=config.episodes, skip=config.skip)
-    info = DatasetInfo(
+    with Workers(partial(_classroom, config), workers) as crew:
+        look = partial(_look, crew)
+        episodes = episodes_in_turn(world, cells, Split.TRAIN, episodes=config.episodes, skip=config.skip, look=look)
+        return run_stage(out, _info(config, world, out), episodes, _id_of, partial(_play, crew), opening or Opening())
+
+
+def _info(config: CollectConfig, world: World, out: Path | str) -> DatasetInfo:
+    return DatasetInfo(
         name=Path(out).name,
         stage="s1",
         environment=config.environment,
@@ -45,15 +69,74 @@ def collect(config: CollectConfig, out: Path | str, opening: Opening | None = No
         config={**asdict(config), "tasks": list(config.tasks)},
     )
 
-    def make(pieces: Iterable[Episode]) -> Iterator[Trajectory]:
-        for episode in pieces:
-            yield teach(world, teacher, episode, config)
 
-    return run_stage(out, info, episodes, lambda episode: episode.id, make, opening or Opening())
+@dataclass
+class _Class:
+    """A world, and who plays in it."""
+
+    config: CollectConfig
+    world: World
+    teacher: Teacher
+
+
+@contextmanager
+def _classroom(config: CollectConfig) -> Iterator[_Class]:
+    world = make_world(config.environment)
+    try:
+        yield _Class(config, world, TEACHERS.get(config.teacher)())
+    finally:
+        world.close()
+
+
+def _look(crew: Workers[_Class], task: Task, setting: str, seeds: Sequence[int]) -> Iterator[bool]:
+    starts = [Episode(task=task.name, setting=setting, seed=seed) for seed in seeds]
+    return crew.map(partial(_patiently, _is_solvable), starts, _name_of)
+
+
+def _play(crew: Workers[_Class], episodes: Iterable[Episode]) -> Iterator[Trajectory]:
+    return crew.map(partial(_patiently, _taught), episodes, _name_of)
+
+
+def _is_solvable(room: _Class, episode: Episode) -> bool:
+    return room.world.solvable(room.world.tasks[episode.task], episode.setting, episode.seed)
+
+
+def _taught(room: _Class, episode: Episode) -> Trajectory:
+    return teach(room.world, room.teacher, episode, room.config)
+
+
+def _patiently(job: Callable[[_Class, Episode], R], room: _Class, episode: Episode) -> R:
+    """Return what comes of a job; where the engine fails, it begins anew.
+
+    Raises:
+        EngineError: the engine failed in every attempt.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return job(room, episode)
+        except EngineError as error:
+            if attempt == _ATTEMPTS:
+                raise EngineError(
+                    f"the engine failed in each of {attempt} attempts at {_name_of(episode)}; in the last one: {error}"
+                ) from error
+            room.teacher = TEACHERS.get(room.config.teacher)()  # it may remember what it did
+    raise AssertionError("there is at least one attempt")
+
+
+def _id_of(episode: Episode) -> str:
+    return episode.id
+
+
+def _name_of(episode: Episode) -> str:
+    return f"the episode {episode.id}"
 
 
 def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfig) -> Trajectory:
-    """Return one episode of the teacher, with the configured noise."""
+    """Return one episode of the teacher, with the configured noise.
+
+    Raises:
+        EngineError: the world's engine failed.
+    """
     frame, info = episode.begin(world)
     random = np.random.default_rng([config.seed, crc32(episode.id.encode())])
     steps: list[Step] = []
@@ -64,6 +147,8 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
             left = int(random.integers(1, config.burst + 1))
         action = world.slip(random) if left else teacher.act(world)
         following, reward, terminated, truncated, info = world.act(action)
+        if "engine_failed" in info:
+            raise EngineError(info["engine_failed"])
         steps.append(
             Step(
                 index=len(steps),

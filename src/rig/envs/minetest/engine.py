@@ -14,7 +14,7 @@ from rig.envs.minetest.link import Link, Reply, Request
 from rig.envs.minetest.native import Native, build
 from rig.envs.minetest.prerequisites import check_engine, required
 from rig.envs.minetest.settings import write_settings
-from rig.errors import RigError
+from rig.errors import EngineError
 from rig.records import Frame
 from rig.storage import cache_root
 
@@ -24,10 +24,6 @@ _TAIL_LINES = 15
 _END_SECONDS = 10.0
 _WALL_CLOCK_BEGIN = 1_000_000_000
 """The engine's wall clock at its start, for seed 0: its random numbers begin with it."""
-
-
-class EngineError(RigError):
-    """The engine did not start, ended, or stood still; the end of its log is in the message."""
 
 
 class Engine:

@@ -27,7 +27,7 @@ from rig.envs.minetest.survey import spots_of
 from rig.envs.minetest.tasks import TASKS, watched_for
 from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
-from rig.errors import RigError
+from rig.errors import EngineError, RigError
 from rig.records import Frame
 
 _YAW_STEP = 5
@@ -216,7 +216,9 @@ class MinetestWorld(World):
         if self.task.start(self.setting).roam:
             self._look_along_the_way(random)
         for tick in range(1, _SETTLING + 1):
-            self._tick({}, draw=tick == _SETTLING)
+            failure = self._tick({}, draw=tick == _SETTLING)
+            if failure:
+                raise EngineError(failure["engine_failed"])
         self.ticks, self.progress, self._events = 0, Progress(start=(x, y, z)), []
 
     def _look_along_the_way(self, random: np.random.Generator) -> None:

@@ -1,0 +1,231 @@
+"""Processes that work beside each other, a piece of work each at a time; what comes of it comes in the work's order.
+
+    with Workers(prepare, 4) as workers:
+        for found in workers.map(job, pieces):
+            ...
+
+Each process enters `prepare()` once, and does `job(state, piece)` with what that gives it. A process that dies is told
+with the piece it had; those of a caller that dies or is interrupted end with it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+from rig.errors import RigError
+
+S = TypeVar("S")
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AHEAD = 4
+"""Pieces for each process that may be begun before the first of them is handed out: what is held in memory."""
+
+_END_SECONDS = 15.0
+"""How long a process may take to close what it has open."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Worker:
+    process: BaseProcess
+    link: Connection
+
+
+class Workers(Generic[S]):
+    """`count` processes with a state each; with one, this process does the work. A context manager.
+
+    Args:
+        prepare: gives a process its state, which it leaves when it ends; it, jobs, pieces and what comes of them are
+            sent by pickle, so functions must be those of a module.
+        count: how many.
+
+    Raises:
+        RigError: `count` is less than 1.
+    """
+
+    def __init__(self, prepare: Callable[[], AbstractContextManager[S]], count: int) -> None:
+        if count < 1:
+            raise RigError(f"{count} workers: at least 1")
+        self.count = count
+        self._prepare = prepare
+        self._here: AbstractContextManager[S] | None = None
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Workers[S]:
+        if self.count == 1:
+            self._here = self._prepare()
+            self._state = self._here.__enter__()
+            return self
+        context = get_context("spawn")  # forking a process whose libraries have threads can hang
+        try:
+            for number in range(self.count):
+                ours, theirs = context.Pipe()
+                arguments = theirs, self._prepare
+                process = context.Process(target=_serve, args=arguments, name=f"worker-{number}", daemon=True)
+                with _interrupts_held():
+                    process.start()
+                theirs.close()
+                self._workers.append(_Worker(process, ours))
+        except BaseException:
+            self._end(at_once=True)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if self._here is not None:
+            self._here.__exit__(kind, *rest)
+        self._end(at_once=kind is not None)
+
+    def map(self, job: Callable[[S, T], R], pieces: Iterable[T], name_of: Callable[[T], str] = str) -> Iterator[R]:
+        """Yield `job(state, piece)` for each of `pieces`, in their order.
+
+        Where one fails, what is done already of later pieces is yielded too, and all processes end.
+
+        Args:
+            job: what to do.
+            pieces: what to do it with.
+            name_of: what a piece is called in an error.
+
+        Raises:
+            RigError: a process died.
+        """
+        if self._here is not None:
+            yield from (job(self._state, piece) for piece in pieces)
+            return
+        try:
+            yield from self._shared_out(job, pieces, name_of)
+        except BaseException:
+            self._end(at_once=True)
+            raise
+
+    def _shared_out(self, job: Callable[[S, T], R], pieces: Iterable[T], name_of: Callable[[T], str]) -> Iterator[R]:
+        left = enumerate(pieces)
+        free = list(self._workers)
+        busy: dict[Connection, tuple[_Worker, int, T]] = {}
+        done: dict[int, R] = {}
+        first = 0
+        while True:
+            room = min(len(free), _AHEAD * self.count - len(busy) - len(done))
+            for number, piece in islice(left, max(0, room)):
+                worker = free.pop()
+                busy[worker.link] = worker, number, piece
+                _ask(worker, job, piece, name_of)
+            if first in done:
+                yield done.pop(first)
+                first += 1
+                continue
+            if not busy:
+                return
+            for link in wait(list(busy)):
+                assert isinstance(link, Connection)
+                worker, number, piece = busy.pop(link)
+                try:
+                    done[number] = _answer(worker, piece, name_of)
+                except Exception:
+                    for number in sorted(done):
+                        yield done[number]
+                    raise
+                free.append(worker)
+
+    def _end(self, *, at_once: bool) -> None:
+        """End the processes: when they have closed what they have open, and without waiting for that for ever."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.link.close()
+            if at_once:
+                worker.process.terminate()
+        for worker in workers:
+            worker.process.join(_END_SECONDS)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+
+
+def _ask(worker: _Worker, job: Callable[..., Any], piece: T, name_of: Callable[[T], str]) -> None:
+    try:
+        worker.link.send((job, piece))
+    except OSError as error:
+        raise _died(worker, name_of(piece)) from error
+
+
+def _answer(worker: _Worker, piece: T, name_of: Callable[[T], str]) -> Any:
+    try:
+        is_good, value = worker.link.recv()
+    except (EOFError, OSError) as error:
+        raise _died(worker, name_of(piece)) from error
+    if is_good:
+        return value
+    raise value
+
+
+def _died(worker: _Worker, piece: str) -> RigError:
+    worker.process.join(_END_SECONDS)
+    code = worker.process.exitcode
+    how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit status {code}"
+    why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
+    return RigError(f"the process that had {piece} {how}{why}; what was finished before is kept")
+
+
+def _serve(link: Connection, prepare: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Do what is asked for over `link` until it closes, as the work of a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted too, and ends this process
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    threading.Thread(target=_end_with_the_caller, daemon=True).start()
+    with prepare() as state:
+        while True:
+            try:
+                job, piece = link.recv()
+            except (EOFError, OSError):
+                return
+            try:
+                answer = True, job(state, piece)
+            except Exception as error:
+                answer = False, _sendable(error)
+            try:
+                link.send(answer)
+            except OSError:
+                return
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold interrupts back from this thread, and from processes that it starts, which inherit that."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_the_caller() -> None:
+    caller = parent_process()
+    assert caller is not None
+    wait([caller.sentinel])
+    os._exit(1)
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return an error as another process can raise it: a user's mistake as it is, any other with where it arose."""
+    if not isinstance(error, RigError):
+        error.add_note(f"in a worker:\n{traceback.format_exc()}")
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError("".join(traceback.format_exception(error)))
+    return error
