@@ -79,6 +79,10 @@ class World(gym.Env):
         """Step without looking: (reward, terminated, truncated); worlds that can skip drawing do it here."""
         return self.act(action)[1:4]
 
+    def alternatives(self) -> Sequence[Action]:
+        """Return what else might be done in a step: nothing, or any key; a world with more names what differs most."""
+        return [NOOP, *map(Action.press, self.actions.keys)]
+
     def slip(self, random: np.random.Generator) -> Action:
         """Return an action as a slip of the hand would be: nothing or one key, all equally likely."""
         index = int(random.integers(len(self.actions.keys) + 1))

@@ -1,7 +1,7 @@
 """Whether a dream shows what came of its own action rather than what would have come of another.
 
-From the state that an action was taken in, the world is stepped with every other key as well. A dream agrees with its
-action where, of all the different frames that could have come, it is nearest to the one that did.
+From the state that an action was taken in, the world is stepped with every alternative that it names as well. A dream
+agrees with its action where, of all the different frames that could have come, it is nearest to the one that did.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from rig.actions import NOOP, Action
+from rig.actions import Action
 from rig.envs import World
 from rig.errors import RigError
 from rig.evaluate.chains import Chain
@@ -60,13 +60,9 @@ def _along(world: World, chain: Chain) -> Iterator[Outcomes]:
         if not np.array_equal(frame, step.frame):
             raise RigError(f"episode {episode.id} does not replay: step {step.index} shows another frame than before")
         state = world.save()
-        others = [_after(world, state, action) for action in _keys(world) if action != step.action]
+        others = [_after(world, state, action) for action in world.alternatives() if action != step.action]
         frame = _after(world, state, step.action)
         yield _different([frame, *others])
-
-
-def _keys(world: World) -> list[Action]:
-    return [NOOP, *map(Action.press, world.actions.keys)]
 
 
 def _after(world: World, state: bytes, action: Action) -> NDArray[np.uint8]:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rig.model.config import DecoderConfig, RIGConfig, VisionConfig, VQConfig
 from rig.registry import Registry
 
@@ -58,6 +60,29 @@ SMALL = RIGConfig(
 )
 """What a CPU trains in an hour: 5.1 M parameters that learn, and a VQ tokenizer of 1.6 M, cell by cell."""
 
+DEBUG_128 = replace(
+    DEBUG,
+    vision=replace(DEBUG.vision, image_size=128),
+    vq=replace(DEBUG.vq, image_size=128),
+)
+"""`debug` for frames of 128×128."""
+
+SMALL_128 = replace(
+    SMALL,
+    vision=replace(SMALL.vision, image_size=128),
+    vq=VQConfig(
+        image_size=128,
+        codebook_size=1024,
+        code_dim=32,
+        latent_channels=256,
+        base_channels=128,
+        channel_multiplier=(1, 2),
+        num_res_blocks=1,
+        space_to_depth=8,
+    ),
+)
+"""`small` for 128×128 frames of a world seen in perspective: 64 patches, and 64 codes that see their neighbours."""
+
 JANUS_1B = RIGConfig(
     decoder=DecoderConfig(
         vocab_size=102400,
@@ -76,4 +101,6 @@ JANUS_1B = RIGConfig(
 PRESETS: Registry[RIGConfig] = Registry("preset", "rig.presets")
 PRESETS.add("debug", DEBUG)
 PRESETS.add("small", SMALL)
+PRESETS.add("debug-128", DEBUG_128)
+PRESETS.add("small-128", SMALL_128)
 PRESETS.add("janus-1b", JANUS_1B)

@@ -36,6 +36,7 @@ class LadderConfig:
         rehearsed_states: the most of the teacher's own steps that S4 takes from one episode of S2, to be reviewed as
             if the agent had dreamed them. They hold what an agent seldom reaches.
         rehearsed_slips: the most steps of its noise.
+        patience: steps in which the teacher must finish from a state, for its advantage there to count.
         rounds: rounds of S3 and S4, each with the agent that the one before made; from the second on, S4's states are
             those that it reaches with its reviews. A round's agent begins with the first part's RIG-basic again and
             learns from the reviews of all rounds so far, so it takes no more steps than the other rows.
@@ -80,6 +81,7 @@ class LadderConfig:
     align_states: int = 12
     rehearsed_states: int = 3
     rehearsed_slips: int = 1
+    patience: int = 80
     rounds: int = 1
     tokenizer_steps: int
     tokenizer_held_out: int = 256
@@ -153,5 +155,78 @@ LADDERS.add(
         sweep=(2, 3, 4, 5),
         # Neither always won nor never.
         sweep_tasks=("place_table/manual", "collect_wood/manual", "collect_stone/tool", "collect_coal/tool"),
+    ),
+)
+
+_SIX = tuple(
+    f"{task}/{setting}"
+    for task in ("chop_a_tree", "break_grass", "collect_dirt", "dig_down", "go_explore", "build_a_tower")
+    for setting in ("manual", "tool")
+)
+"""The tasks of the paper."""
+
+LADDERS.add(
+    "minetest/debug",
+    LadderConfig(
+        preset="debug-128",
+        title="Minetest: the ladder in miniature",
+        environment="minetest",
+        teacher="minetest",
+        reasoner="minetest",
+        reviewer="minetest",
+        labeller="minetest",
+        describer="minetest-views",
+        tasks=("dig_down/tool", "build_a_tower/manual"),
+        episodes=4,
+        review_episodes=1,
+        review_states=2,
+        align_states=2,
+        rehearsed_slips=0,
+        patience=100,
+        tokenizer_steps=20,
+        tokenizer_held_out=8,
+        vision_steps=5,
+        base_steps=5,
+        steps=10,
+        second_steps=5,
+        batch_size=4,
+        evaluation_episodes=1,
+        worlds=2,
+        chains=2,
+        compile=False,
+    ),
+)
+LADDERS.add(
+    "minetest/small",
+    LadderConfig(
+        preset="small-128",
+        title="Minetest: from nothing to RIG-lookahead",
+        environment="minetest",
+        teacher="minetest",
+        reasoner="minetest",
+        reviewer="minetest",
+        labeller="minetest",
+        describer="minetest-views",
+        tasks=_SIX,
+        episodes=60,
+        review_episodes=10,
+        align_states=6,
+        # Every slip is judged by playing its episode again, in an engine of its own.
+        rehearsed_slips=0,
+        # A tree takes bare hands a hundred steps.
+        patience=200,
+        tokenizer_steps=4000,
+        vision_steps=2000,
+        base_steps=1500,
+        steps=2500,
+        second_steps=2000,
+        batch_size=8,
+        steps_per_episode=60,
+        # As many as in the paper; an episode that fails takes 750 decisions.
+        evaluation_episodes=10,
+        worlds=16,
+        dreams=(1,),
+        sweep_tasks=("dig_down/tool", "chop_a_tree/tool"),
+        chains=128,
     ),
 )

@@ -118,7 +118,7 @@ class Ladder:
         config = self.config
         words: tuple[str, ...] = ("rehearse", "--source", self.path("s2"), "--out", self.path(TAUGHT))
         words += ("--states", str(config.rehearsed_states), "--slips", str(config.rehearsed_slips))
-        words += ("--teacher", config.teacher, "--reviewer", config.reviewer, "--resume")
+        words += ("--teacher", config.teacher, "--reviewer", config.reviewer, *self._patience(), "--resume")
         return Job(name=TAUGHT, arguments=words, result=self._marker(TAUGHT), needs=("s2",))
 
     def _review(self, number: int) -> Iterator[Job]:
@@ -135,7 +135,7 @@ class Ladder:
                     *("--episodes", str(config.review_episodes), "--states", str(states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
                     *("--teacher", config.teacher, "--reasoner", config.reasoner, "--reviewer", config.reviewer),
-                    *("--seed", str(number), "--resume", *ahead, *self._worlds(), *self._tasks()),
+                    *("--seed", str(number), "--resume", *ahead, *self._patience(), *self._worlds(), *self._tasks()),
                 ),
                 result=self._marker(name),
                 needs=(player,),
@@ -219,7 +219,7 @@ class Ladder:
             yield self._eval(f"sweep-{dreams}", last, dreams=dreams, tasks=config.sweep_tasks)
         for dreams in config.dreams[:1]:
             yield self._eval(f"codes-{dreams}", last, dreams=dreams, tasks=config.sweep_tasks, read_back="codes")
-        for row in SCALED:
+        for row in SCALED if config.fractions else ():
             yield self._eval(f"{row}-all", f"{row}-1")
             for fraction in config.fractions:
                 yield self._eval(f"{row}-{fraction:g}", f"{row}-{fraction:g}")
@@ -256,6 +256,9 @@ class Ladder:
             result=out / "imagination.json",
             needs=(run,),
         )
+
+    def _patience(self) -> tuple[str, str]:
+        return ("--patience", str(self.config.patience))
 
     def _worlds(self) -> tuple[str, str]:
         return ("--batch-size", str(self.config.worlds))

@@ -25,7 +25,7 @@ class Judge:
 
     world: World
     teacher: Teacher
-    patience: int = 80
+    patience: int
 
     def cost_to_go(self, state: bytes, first: Action | None = None) -> int:
         """Return the teacher's steps from `state` to success; `patience` where it dies or takes longer.

@@ -78,6 +78,7 @@ class ReviewingConfig:
         reviewer: who writes the reviews.
         states: the most states taken from one episode.
         horizons: how often n = 1, 2, 3 … dreams are made, relative to each other.
+        patience: steps after which the teacher has not finished in time, and nothing is to be gained or lost.
         margin: the least advantage, in steps, that makes the teacher's action the better one.
         seed: of the choice of states and horizons.
     """
@@ -86,14 +87,15 @@ class ReviewingConfig:
     reviewer: str = "crafter"
     states: int = 8
     horizons: tuple[float, ...] = (4, 3, 2, 1, 1)
+    patience: int = 80
     margin: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.horizons or min(self.horizons) < 0 or sum(self.horizons) <= 0:
             raise RigError(f"horizons {self.horizons}: weights of n = 1, 2, 3 …, at least one of them positive")
-        if self.states < 1:
-            raise RigError(f"states={self.states}: at least 1")
+        if min(self.states, self.patience) < 1:
+            raise RigError(f"states={self.states}, patience={self.patience}: at least 1 each")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ class Bench(Generic[C]):
     def __init__(self, config: C, environment: str) -> None:
         self.config = config
         self.world: World = make_world(environment)
-        self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)())
+        self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)(), patience=config.patience)
         self.reviewer: Reviewer = REVIEWERS.get(config.reviewer)()
 
     def horizon(self, random: np.random.Generator) -> int:

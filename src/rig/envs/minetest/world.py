@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -41,6 +41,12 @@ _MOVES = ("forward", "back", "left", "right", "jump")
 _HANDS = ("attack", "use")
 _CRAFTING_SLIPS = {False: ("inventory",), True: ("inventory", "ESC", *_HANDS)}
 """What else slips where one crafts, by whether the menu is open."""
+
+_ALTERNATIVES = (
+    NOOP,
+    *map(Action.press, ("forward", "jump", "attack")),
+    *(Action.press(camera=turn) for turn in ((0, -15), (0, 15), (-15, 0), (15, 0))),
+)
 
 _TURNS = 3
 """Slips of the mouse for each of a key."""
@@ -144,6 +150,10 @@ class MinetestWorld(World):
     def solvable(self, task: Task, setting: str, seed: int) -> bool:
         """Return whether the world of `seed` has a start for the task; the first time it is searched for seconds."""
         return bool(_fitting(task, setting, seed))
+
+    def alternatives(self) -> Sequence[Action]:
+        """Return what else might be done in a step, of all that can be what differs most: keys and turns."""
+        return _ALTERNATIVES
 
     def slip(self, random: np.random.Generator) -> Action:
         """Return an action as a slip of the hand would be: nothing, a key, or a turn; menus only where one crafts.
