@@ -54,7 +54,9 @@ def test_the_benchmark_says_its_figures_last(capsys):
     found = result(capsys, "bench", "env", *words)
     (entry,) = found["entries"]
     assert (entry["size"], entry["worlds"]) == ("64x64", 2)
+    assert entry["seeds"] == [5, 6]
     assert min(entry["steps_per_second"], entry["glides_per_second"], entry["reset_seconds"]) > 0
+    assert entry["megabytes_per_world"] > 100
     assert found["config"]["seed"] == 5
 
 

@@ -100,9 +100,9 @@ class EnvBench:
 
     Attributes:
         sizes: of the observed frame, as WIDTHxHEIGHT.
-        worlds: how many engines run beside each other.
+        worlds: how many worlds run beside each other, each in a process.
         ticks: of a round, in each world; the player walks and turns all the time.
-        rounds: counted rounds; the middle one is told.
+        rounds: counted rounds, and resets of all worlds at once; the middle one is told.
         seed: of the first world; each further one has the next.
         view_range: how far one sees, in nodes.
     """

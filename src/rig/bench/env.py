@@ -1,17 +1,20 @@
 """`rig bench env`: ticks a second of Minetest in lock-step, with and without a frame, and seconds of a reset.
 
-A thread for each world asks for its ticks, so that worlds run beside each other; they share nothing.
+Worlds run as Gymnasium's vector environments run them: each in a process of its own, all of them a tick at a time, with
+frames in shared memory. One world is measured in the same way.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from gymnasium.vector import AsyncVectorEnv
 from tqdm import tqdm
 
 from rig.bench.config import EnvBench
@@ -23,7 +26,7 @@ _WARMUP = 20
 
 
 def bench_env(config: EnvBench) -> dict[str, Any]:
-    """Run the benchmark; return one entry for each frame size and number of worlds.
+    """Run the benchmark; return one entry for each frame size and number of worlds, and how busy the machine was.
 
     Raises:
         RigError: a size is not written as WIDTHxHEIGHT.
@@ -31,7 +34,9 @@ def bench_env(config: EnvBench) -> dict[str, Any]:
     """
     cells = [(size, worlds) for size in config.sizes for worlds in config.worlds]
     worlds = {size: _world(size, config) for size in config.sizes}
-    return {"entries": [_measure(config, worlds[size], count) for size, count in tqdm(cells, disable=None)]}
+    load = os.getloadavg()[0]
+    entries = [_measure(config, worlds[size], count) for size, count in tqdm(cells, disable=None)]
+    return {"load_before": load, "entries": entries}
 
 
 def _world(size: str, config: EnvBench) -> MinetestConfig:
@@ -42,38 +47,45 @@ def _world(size: str, config: EnvBench) -> MinetestConfig:
 
 
 def _measure(config: EnvBench, world: MinetestConfig, count: int) -> dict[str, Any]:
-    envs = [MinetestEnv(world) for _ in range(count)]
+    vector = AsyncVectorEnv([partial(MinetestEnv, world)] * count, shared_memory=True)
+    reset = partial(vector.reset, seed=config.seed)
     try:
-        resets = [_seconds(partial(env.reset, seed=config.seed + index)) for index, env in enumerate(envs)]
-        _drive(envs, _step, _WARMUP)
-        stepped = [_drive(envs, _step, config.ticks) for _ in range(config.rounds)]
-        glided = [_drive(envs, _glide, config.ticks) for _ in range(config.rounds)]
-    finally:
-        for env in envs:
-            env.close()
-    each = sorted(milliseconds for _, some in stepped for milliseconds in some)
+        resets = [_seconds(reset) for _ in range(config.rounds)]
+        _drive(partial(_step, vector), _WARMUP)
+        stepped = [_drive(partial(_step, vector), config.ticks) for _ in range(config.rounds)]
+        memory = sum(_memory(process.pid or 0) for process in vector.processes) / count
+        reset()
+        glided = [_drive(partial(_glide, vector, config.seed), config.ticks) for _ in range(config.rounds)]
+    except BaseException:
+        vector.close(terminate=True)
+        raise
+    vector.close()
+    each = sorted(1000 * seconds for some in stepped for seconds in some)
     return {
         "size": f"{world.width}x{world.height}",
         "worlds": count,
-        "steps_per_second": statistics.median(speed for speed, _ in stepped),
+        "seeds": [config.seed + index for index in range(count)],
+        "steps_per_second": _speed(stepped, count),
         "milliseconds": {"median": statistics.median(each), "p99": each[int(0.99 * len(each))], "max": each[-1]},
-        "glides_per_second": statistics.median(speed for speed, _ in glided),
+        "glides_per_second": _speed(glided, count),
         "reset_seconds": statistics.median(resets),
+        "rounds": {
+            "steps_per_second": [_speed([some], count) for some in stepped],
+            "glides_per_second": [_speed([some], count) for some in glided],
+            "reset_seconds": resets,
+        },
+        "megabytes_per_world": memory / 1e6,
     }
 
 
-def _drive(
-    envs: Sequence[MinetestEnv], tick: Callable[[MinetestEnv, int], object], ticks: int
-) -> tuple[float, list[float]]:
-    """Let `ticks` pass in every world at once; return ticks a second of all together, and each one's milliseconds."""
+def _drive(tick: Callable[[int], object], ticks: int) -> list[float]:
+    """Let `ticks` pass in all worlds; return the seconds of each."""
+    return [_seconds(partial(tick, number)) for number in range(ticks)]
 
-    def play(env: MinetestEnv) -> list[float]:
-        return [1000 * _seconds(partial(tick, env, number)) for number in range(ticks)]
 
-    started = time.perf_counter()
-    with ThreadPoolExecutor(len(envs)) as pool:
-        each = [milliseconds for some in pool.map(play, envs) for milliseconds in some]
-    return len(envs) * ticks / (time.perf_counter() - started), each
+def _speed(rounds: list[list[float]], count: int) -> float:
+    """Return ticks a second of `count` worlds together, in the middle round."""
+    return statistics.median(count * len(some) / sum(some) for some in rounds)
 
 
 def _action(number: int) -> dict[str, Any]:
@@ -81,14 +93,22 @@ def _action(number: int) -> dict[str, Any]:
     return {"forward": 1, "jump": int(number % 3 == 0), "camera": (0, 5 * (number % 7 - 3))}
 
 
-def _step(env: MinetestEnv, number: int) -> None:
-    if any(env.step(_action(number))[2:4]):
-        env.reset(seed=env.seed)
+def _step(vector: AsyncVectorEnv, number: int) -> None:
+    vector.step([_action(number)] * vector.num_envs)
 
 
-def _glide(env: MinetestEnv, number: int) -> None:
-    if any(env.glide(_action(number))[1:]):
-        env.reset(seed=env.seed)
+def _glide(vector: AsyncVectorEnv, seed: int, number: int) -> None:
+    if any(terminated or truncated for _, terminated, truncated in vector.call("glide", _action(number))):
+        vector.reset(seed=seed)
+
+
+def _memory(process: int) -> int:
+    """Return the resident bytes of a process and of all that it has started; 0 where there is none."""
+    folder = Path(f"/proc/{process}")
+    if not folder.exists():
+        return 0
+    resident = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resident + sum(map(_memory, map(int, (folder / f"task/{process}/children").read_text().split())))
 
 
 def _seconds(job: Callable[[], object]) -> float:

@@ -142,11 +142,13 @@ class BenchEnv(Flags, EnvBench):
                 f"{entry['milliseconds']['p99']:.1f}",
                 f"{entry['glides_per_second']:.0f}",
                 f"{entry['reset_seconds']:.1f}",
+                f"{entry['megabytes_per_world']:.0f}",
             ]
             for entry in found["entries"]
         ]
-        header = ["frame", "worlds", "steps/s", "ms a step", "p99", "undrawn steps/s", "reset, s"]
-        return {"text": table(header, rows), **found, "config": asdict(self), "provenance": provenance()}
+        header = ["frame", "worlds", "steps/s", "ms a step", "p99", "undrawn steps/s", "reset, s", "MB a world"]
+        text = f"load of the machine before: {found['load_before']:.1f}\n{table(header, rows)}"
+        return {"text": text, **found, "config": asdict(self), "provenance": provenance()}
 
 
 def _decode_row(entry: dict[str, Any]) -> list[str]:

@@ -36,11 +36,14 @@ class World(gym.Env):
         name: the registry's name of this world.
         actions: the keys and camera of this world.
         tasks: what can be asked for.
+        most_at_once: how many such worlds may usefully run beside each other, where each has an engine that is a
+            process of its own; rollouts wait for its steps in threads. None where steps are this process's own work.
     """
 
     name: str
     actions: ActionSpace
     tasks: TaskTable
+    most_at_once: int | None = None
     task: Task
     setting: str
     seed: int

@@ -1,19 +1,26 @@
 """Plays episodes in many worlds side by side: one that ends makes room for the next, and no world waits for another.
 
-A world takes its step as soon as its own decision is made, while others are still being thought about.
+A world takes its step as soon as its own decision is made, while others are still being thought about. Where a world's
+engine is a process of its own (`World.most_at_once`), its steps and resets are waited for in a thread.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 from zlib import crc32
 
 from rig.actions import NOOP, Action
 from rig.envs.base import World
 from rig.records import POLICY, Cost, Decision, Frame, Lineage, Observation, Step, Trajectory
+
+MOST_WORLDS = 64
+"""Worlds side by side where nothing else is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +67,16 @@ class Actor(Protocol):
 
 @dataclass
 class _Seat:
-    """A world and the episode that is being played in it."""
+    """A world and the episode that is being played in it, the one with `number` in the order given."""
 
     world: World
     episode: Episode
+    number: int
     frame: Frame
     facts: dict[str, Any]
     steps: list[Step] = field(default_factory=list)
     cost: Cost = field(default_factory=Cost)
+    has_ended: bool = False
 
     @property
     def previous_action(self) -> Action:
@@ -100,54 +109,150 @@ def play(
     actor: Actor,
     episodes: Iterable[Episode],
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     lineage: Lineage,
     actor_kind: str = POLICY,
     before: Callable[[Episode, World, int], None] | None = None,
 ) -> Iterator[Played]:
     """Play `episodes`, and yield each when it ends; the order of ending need not be the order given.
 
+    Where worlds are waited for in threads, it is: what happens first there differs from run to run.
+
     Args:
         make: builds a world; called at most `batch_size` times.
         actor: who decides.
         episodes: what to play.
-        batch_size: worlds side by side.
+        batch_size: worlds side by side; as many as `World.most_at_once` says, and 64 at the most, where it is None.
         lineage: goes into every trajectory.
         actor_kind: `Step.actor` of every step.
         before: called with (episode, world, step index) before each step, the world as observed.
     """
-    waiting = deque(episodes)
-    count = min(batch_size, len(waiting))
+    waiting = deque(enumerate(episodes))
+    if not waiting:
+        return
+    worlds = [make()]
+    most = worlds[0].most_at_once
+    count = min(len(waiting), min(MOST_WORLDS, most or MOST_WORLDS) if batch_size is None else batch_size)
+    worlds += [make() for _ in range(count - 1)]
     deciding = actor.deciding(max(1, count))
-    seats: dict[int, _Seat] = {}
-
-    def observe(key: int, seat: _Seat) -> None:
-        seats[key] = seat
-        if before is not None:
-            before(seat.episode, seat.world, len(seat.steps))
-        deciding.submit(key, seat.world, seat.observation, seat.episode.decision_seed(len(seat.steps)))
-
-    for key in range(count):
-        observe(key, _sit(make(), waiting.popleft()))
-    while seats:
-        key, decision = deciding.next()
-        seat = seats.pop(key)
-        if not _advance(seat, decision, actor_kind):
-            observe(key, seat)
-            continue
-        trajectory = trajectory_of(seat.world, seat.episode, seat.steps, lineage)
-        yield Played(episode=seat.episode, trajectory=trajectory, cost=seat.cost)
-        if waiting:
-            observe(key, _sit(seat.world, waiting.popleft()))
+    turns: _Turns = _AtOnce() if most is None else _InThreads(count)
+    with closing(turns):
+        ended = _play(worlds, deciding, waiting, turns, actor_kind, before)
+        seats = ((seat.number, _played(seat, lineage)) for seat in ended)
+        yield from (played for _, played in seats) if most is None else _in_order(seats)
 
 
-def _sit(world: World, episode: Episode) -> _Seat:
+def _play(
+    worlds: list[World],
+    deciding: Deciding,
+    waiting: deque[tuple[int, Episode]],
+    turns: _Turns,
+    actor_kind: str,
+    before: Callable[[Episode, World, int], None] | None,
+) -> Iterator[_Seat]:
+    """Yield each seat as its episode ends, before its world begins with the next of `waiting`."""
+    thinking: dict[int, _Seat] = {}
+    for key, world in enumerate(worlds):
+        turns.begin(key, partial(_sit, world, *waiting.popleft()))
+    while thinking or turns.any_left:
+        for key, seat in turns.ended(patiently=not thinking):
+            if seat.has_ended:
+                yield seat
+                if waiting:
+                    turns.begin(key, partial(_sit, seat.world, *waiting.popleft()))
+                continue
+            thinking[key] = seat
+            if before is not None:
+                before(seat.episode, seat.world, len(seat.steps))
+            deciding.submit(key, seat.world, seat.observation, seat.episode.decision_seed(len(seat.steps)))
+        if thinking:
+            key, decision = deciding.next()
+            turns.begin(key, partial(_advance, thinking.pop(key), decision, actor_kind))
+
+
+class _Turns(Protocol):
+    """The turns of worlds, resets and steps, by the key of the seat."""
+
+    @property
+    def any_left(self) -> bool:
+        """Whether turns were begun that `ended` has not yielded."""
+        ...
+
+    def begin(self, key: int, turn: Callable[[], _Seat]) -> None:
+        """Begin a world's turn."""
+        ...
+
+    def ended(self, *, patiently: bool) -> Iterator[tuple[int, _Seat]]:
+        """Yield the turns that are over; where none is, wait for one if `patiently`."""
+        ...
+
+    def close(self) -> None:
+        """Wait for what still runs."""
+        ...
+
+
+class _AtOnce:
+    """A turn is over as soon as it is begun."""
+
+    def __init__(self) -> None:
+        self._over: deque[tuple[int, _Seat]] = deque()
+
+    @property
+    def any_left(self) -> bool:
+        return bool(self._over)
+
+    def begin(self, key: int, turn: Callable[[], _Seat]) -> None:
+        self._over.append((key, turn()))
+
+    def ended(self, *, patiently: bool) -> Iterator[tuple[int, _Seat]]:
+        while self._over:
+            yield self._over.popleft()
+
+    def close(self) -> None:
+        self._over.clear()
+
+
+class _InThreads:
+    """Every turn runs in a thread."""
+
+    def __init__(self, count: int) -> None:
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="world")
+        self._begun: dict[Future[_Seat], int] = {}
+
+    @property
+    def any_left(self) -> bool:
+        return bool(self._begun)
+
+    def begin(self, key: int, turn: Callable[[], _Seat]) -> None:
+        self._begun[self._threads.submit(turn)] = key
+
+    def ended(self, *, patiently: bool) -> Iterator[tuple[int, _Seat]]:
+        over, _ = wait(self._begun, timeout=None if patiently else 0, return_when=FIRST_COMPLETED)
+        for future in sorted(over, key=self._begun.__getitem__):
+            yield self._begun.pop(future), future.result()
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+
+def _in_order(ended: Iterable[tuple[int, Played]]) -> Iterator[Played]:
+    """Yield numbered episodes by their numbers; one that ends early is held back."""
+    early: dict[int, Played] = {}
+    following = 0
+    for number, played in ended:
+        early[number] = played
+        while following in early:
+            yield early.pop(following)
+            following += 1
+
+
+def _sit(world: World, number: int, episode: Episode) -> _Seat:
     frame, info = episode.begin(world)
-    return _Seat(world, episode, frame, info["privileged"])
+    return _Seat(world, episode, number, frame, info["privileged"])
 
 
-def _advance(seat: _Seat, decision: Decision, actor_kind: str) -> bool:
-    """Execute a decision; return whether the episode has ended."""
+def _advance(seat: _Seat, decision: Decision, actor_kind: str) -> _Seat:
+    """Execute a decision."""
     frame, reward, terminated, truncated, info = seat.world.act(decision.action)
     seat.steps.append(
         Step(
@@ -166,7 +271,13 @@ def _advance(seat: _Seat, decision: Decision, actor_kind: str) -> bool:
         )
     )
     seat.frame, seat.facts, seat.cost = frame, info["privileged"], seat.cost + decision.cost
-    return terminated or truncated
+    seat.has_ended = terminated or truncated
+    return seat
+
+
+def _played(seat: _Seat, lineage: Lineage) -> Played:
+    trajectory = trajectory_of(seat.world, seat.episode, seat.steps, lineage)
+    return Played(episode=seat.episode, trajectory=trajectory, cost=seat.cost)
 
 
 def trajectory_of(world: World, episode: Episode, steps: Sequence[Step], lineage: Lineage) -> Trajectory:

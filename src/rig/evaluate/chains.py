@@ -12,7 +12,7 @@ from rig.actors import PolicyActor, build_policy
 from rig.annotators import REASONERS
 from rig.bundle import Bundle
 from rig.envs import Split, Task, World, make_world
-from rig.envs.rollout import Episode, play
+from rig.envs.rollout import MOST_WORLDS, Episode, play
 from rig.errors import RigError
 from rig.evaluate.config import ImaginationConfig
 from rig.policy import PolicyConfig
@@ -88,7 +88,7 @@ def _played(
     """Yield episodes of the agent; as many are played side by side as a batch holds."""
     actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form)))
     lineage, batch = Lineage(stage="live", actor=config.agent), config.batch_size
-    rounds = max(1, min(batch, config.chains) // len(cells))
+    rounds = max(1, min(batch or MOST_WORLDS, config.chains) // len(cells))
     for first in range(0, config.chains, rounds):
         together = episodes_in_turn(world, cells, Split[config.split.upper()], episodes=rounds, skip=first)
         played = play(lambda: make_world(bundle.environment), actor, together, batch_size=batch, lineage=lineage)

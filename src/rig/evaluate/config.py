@@ -32,7 +32,7 @@ class EmbodiedConfig:
             bring. The agent is then told what no agent knows, so such a score is none of its own.
         thought_tokens: the longest thought.
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
-        batch_size: worlds side by side.
+        batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
         dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
             it. In bfloat16 an episode may turn out otherwise in another batch.
         imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
@@ -51,9 +51,13 @@ class EmbodiedConfig:
     true_dreams: bool = False
     thought_tokens: int = 96
     temperature: float = 0.5
-    batch_size: int = 64
+    batch_size: int | None = None
     dtype: Dtype = "auto"
     imagine: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise RigError(f"batch_size={self.batch_size}: at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,7 @@ class ImaginationConfig:
         split: "evaluation" for numbers; "validation" for tuning.
         teacher: who plays, if it is a teacher.
         reasoner: who writes the thoughts that are given beside the teacher's actions.
-        batch_size: chains, or worlds of the agent, side by side.
+        batch_size: chains, or worlds of the agent, side by side; None: 64, or fewer worlds, as in `EmbodiedConfig`.
         dtype: as in `EmbodiedConfig`.
     """
 
@@ -92,9 +96,9 @@ class ImaginationConfig:
     split: Literal["evaluation", "validation"] = "evaluation"
     teacher: str = "crafter"
     reasoner: str = "crafter"
-    batch_size: int = 64
+    batch_size: int | None = None
     dtype: Dtype = "auto"
 
     def __post_init__(self) -> None:
-        if min(self.chains, self.depth, self.batch_size) < 1:
+        if min(self.chains, self.depth, 1 if self.batch_size is None else self.batch_size) < 1:
             raise RigError(f"chains={self.chains}, depth={self.depth}, batch_size={self.batch_size}: at least 1 each")

@@ -84,7 +84,7 @@ class _Setup:
     name: str
     episodes: Sequence[Episode]
     checker: ClaimChecker | None
-    batch_size: int
+    batch_size: int | None
 
     @staticmethod
     def of(config: EmbodiedConfig) -> _Setup:

@@ -23,6 +23,7 @@ from rig.bundle import Bundle
 from rig.dialogue import Format, Segment, SegmentEncoder, answer, ask
 from rig.engine import GREEDY, ONE_BY_ONE, Engine, Session
 from rig.envs import CELL_READERS, make_world
+from rig.envs.rollout import MOST_WORLDS
 from rig.errors import RigError
 from rig.evaluate.chains import Chain, real_chains
 from rig.evaluate.config import ImaginationConfig
@@ -80,9 +81,10 @@ def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationCon
     capacity = PolicyConfig(form=form, dreams=config.depth).capacity(encoder, bundle.space)
     dreamer = _Dreamer(Engine(bundle.model, capacity=capacity), encoder, space, form, config)
     dream = dreamer.fresh if config.context == "fresh" else dreamer.in_one
+    together = config.batch_size or MOST_WORLDS
     parts = [
-        dream(chains[start : start + config.batch_size])
-        for start in tqdm(range(0, len(chains), config.batch_size), desc="dream", unit="batch")
+        dream(chains[start : start + together])
+        for start in tqdm(range(0, len(chains), together), desc="dream", unit="batch")
     ]
     return Dreams(
         frames=_as_the_world_draws(np.concatenate([part.frames for part in parts]), chains),

@@ -126,7 +126,7 @@ class LookaheadConfig(ReviewingConfig):
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first: the agent learned from them.
-        batch_size: worlds side by side.
+        batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
         dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
             it. In bfloat16 an episode may turn out otherwise in another batch.
     """
@@ -136,12 +136,12 @@ class LookaheadConfig(ReviewingConfig):
     tasks: tuple[str, ...] = ()
     episodes: int = 12
     skip: int = 0
-    batch_size: int = 64
+    batch_size: int | None = None
     dtype: Dtype = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise RigError(f"batch_size={self.batch_size}: at least 1")
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from rig.annotators import REASONERS, Reasoner, ReviewCase
 from rig.data import Dataset
 from rig.dialogue import is_speakable
-from rig.envs.rollout import Episode
+from rig.envs.rollout import MOST_WORLDS, Episode
 from rig.model.fit import unfit_frame
 from rig.records import Dream, Observation, Step, Trajectory
 from rig.stages.base import Opening, run_stage
@@ -40,7 +40,7 @@ def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) 
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
         visits = shop.visit(pieces, config.dreams)
-        while together := list(islice(visits, max(1, config.batch_size // config.states))):
+        while together := list(islice(visits, max(1, (config.batch_size or MOST_WORLDS) // config.states))):
             for visited, dreams in zip(together, dream_beside(shop, together), strict=True):
                 yield align_episode(shop, reasoner, visited, dreams)
 

@@ -9,6 +9,7 @@ from rig.envs.minetest.config import MinetestConfig
 from rig.envs.minetest.engine import EngineError
 from rig.envs.minetest.env import MinetestEnv
 from rig.envs.minetest.keys import native_action
+from rig.envs.minetest.many import info_of
 from rig.envs.minetest.wrappers import FrameSkip, LikeMineRL
 
 ENVIRONMENT_ID = "rig/Minetest-v0"
@@ -16,4 +17,13 @@ ENVIRONMENT_ID = "rig/Minetest-v0"
 if ENVIRONMENT_ID not in registry:
     register(ENVIRONMENT_ID, entry_point="rig.envs.minetest.env:make_minetest")
 
-__all__ = ["ENVIRONMENT_ID", "EngineError", "FrameSkip", "LikeMineRL", "MinetestConfig", "MinetestEnv", "native_action"]
+__all__ = [
+    "ENVIRONMENT_ID",
+    "EngineError",
+    "FrameSkip",
+    "LikeMineRL",
+    "MinetestConfig",
+    "MinetestEnv",
+    "info_of",
+    "native_action",
+]

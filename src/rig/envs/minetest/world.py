@@ -28,6 +28,7 @@ from rig.envs.minetest.tasks import TASKS, watched_for
 from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import EngineError, RigError
+from rig.provenance import cores
 from rig.records import Frame
 
 _YAW_STEP = 5
@@ -88,6 +89,7 @@ class MinetestWorld(World):
     name = "minetest"
     actions = MINERL
     tasks = TASKS
+    most_at_once = cores()
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - Gymnasium's own convention
     render_mode = "rgb_array"
 

@@ -1,0 +1,89 @@
+"""Worlds side by side: in turn or in threads, episodes are the same; what differs is who waits for whom."""
+
+import threading
+import time
+
+import pytest
+from test_data_roundtrip import assert_same
+
+from rig.actors import TeacherActor
+from rig.envs import Split, make_world
+from rig.envs.crafter.world import CrafterWorld
+from rig.envs.rollout import Episode, play
+from rig.errors import EngineError
+from rig.records import Lineage
+from rig.teachers import RandomTeacher
+
+EPISODES = [
+    Episode(task=task, setting=setting, seed=seed)
+    for task, setting in (("collect_wood", "manual"), ("place_table", "tool"))
+    for seed in make_world("crafter").episode_seeds(CrafterWorld.tasks[task], setting, Split.TRAIN, 4)
+]
+
+
+class Waiting(CrafterWorld):
+    """Crafter as if its engine were another process, which takes longest for the first episode."""
+
+    most_at_once = 3
+    made = 0
+    begun = 0
+    most_begun = 0
+    lock = threading.Lock()
+
+    def __init__(self):
+        super().__init__()
+        Waiting.made += 1
+
+    def act(self, action):
+        with Waiting.lock:
+            Waiting.begun += 1
+            Waiting.most_begun = max(Waiting.most_begun, Waiting.begun)
+        time.sleep(0.01 if (self.task.name, self.seed) == ("collect_wood", EPISODES[0].seed) else 0.001)
+        result = super().act(action)
+        with Waiting.lock:
+            Waiting.begun -= 1
+        return result
+
+
+class Failing(Waiting):
+    def act(self, action):
+        if self.seed == EPISODES[1].seed:
+            raise EngineError("it is gone")
+        return super().act(action)
+
+
+def played(make, **settings):
+    lineage = Lineage(stage="test", actor="random")
+    return list(play(make, TeacherActor(RandomTeacher()), EPISODES, lineage=lineage, **settings))
+
+
+def test_what_is_waited_for_in_threads_is_the_same_and_in_the_order_given():
+    Waiting.made = Waiting.most_begun = 0
+    alone = {one.episode: one.trajectory for one in played(CrafterWorld, batch_size=1)}
+    indices = {}
+
+    def before(episode, world, index):
+        assert (world.task.name, world.seed) == (episode.task, episode.seed)
+        assert threading.current_thread() is threading.main_thread()
+        indices.setdefault(episode, []).append(index)
+
+    found = played(Waiting, before=before)
+    assert [one.episode for one in found] == EPISODES
+    for one in found:
+        assert_same(one.trajectory, alone[one.episode])
+        assert indices[one.episode] == list(range(len(one.trajectory.steps)))
+    assert Waiting.made == 3, "as many as are useful"
+    assert Waiting.most_begun > 1
+
+
+def test_as_many_worlds_as_asked_for():
+    Waiting.made = 0
+    played(Waiting, batch_size=5)
+    assert Waiting.made == 5
+    assert list(play(Waiting, TeacherActor(RandomTeacher()), [], lineage=Lineage(stage="test", actor="random"))) == []
+
+
+def test_an_error_in_a_thread_is_told_and_no_thread_goes_on():
+    with pytest.raises(EngineError, match="it is gone"):
+        played(Failing)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("world")]
