@@ -1,4 +1,4 @@
-# make demo   sets up and plays every Crafter task with the shipped agent
+# make demo   sets up and plays every Crafter task with the shipped agent; make demo WORLD=minetest two of Minetest's
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
 # make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
@@ -15,10 +15,18 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # The oldest transformers that our network is compared with; the newest is the one that pip installs.
 OLD_TRANSFORMERS ?= 5.17.0
 
-.PHONY: demo test parity lint types docs-check browser minetest clean
+.PHONY: demo demo-crafter demo-minetest test parity lint types docs-check browser minetest clean
 
-demo: $(VENV)/.demo
+# The world of the demonstration: crafter or minetest.
+WORLD ?= crafter
+
+demo: demo-$(WORLD)
+
+demo-crafter: $(VENV)/.demo
 	$(BIN)/rig demo --out runs/demo
+
+demo-minetest: $(VENV)/.demo minetest
+	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest
 
 test: lint types browser minetest
 	$(BIN)/python -m pytest -n auto

@@ -339,7 +339,7 @@ def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_p
     assert not kinds[0]["reviews"]
     assert kinds[1]["reviews"]["reviews"] == kinds[1]["cost_per_decision"]["decisions"]
     page = (tmp_path / "demo" / "trace.html").read_text()
-    assert "RIG-basic first" in page
+    assert "RIG-basic, then RIG-lookahead, n = 1" in page
     assert "<title>RIG plays Crafter</title>" in page
     saved = json.loads((tmp_path / "demo" / "summary.json").read_text())
     assert saved == {name: value for name, value in summary.items() if name != "text"}

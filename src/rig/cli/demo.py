@@ -12,32 +12,47 @@ from rig.annotators import checker_of
 from rig.cli.tables import table
 from rig.envs import TOOL, make_world
 from rig.envs.rollout import Played
+from rig.errors import RigError
 from rig.evaluate.beside import play_beside
-from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
 from rig.evaluate.embodied import by_cell, environment_of, summarise, summary_row
 from rig.storage import write_json
 from rig.viewer import render_trace
 
+AGENTS = {"crafter": "checkpoints/rig-crafter-small", "minetest": "checkpoints/rig-minetest-small"}
+"""World -> its shipped agent, in a copy of the repository."""
 
-def run_demo(config: EmbodiedConfig, dreams: int, out: Path) -> dict[str, Any]:
+_TASKS = {"minetest": ("build_a_tower/manual", "collect_dirt/tool")}
+"""World -> what is played there where nothing is asked for; every task elsewhere."""
+
+
+def shipped_agent(world: str) -> str:
+    """Return the folder of the agent that is shipped for `world`, "" where none is there."""
+    folder = AGENTS.get(world)
+    return folder if folder and Path(folder).is_dir() else ""
+
+
+def run_demo(config: EmbodiedConfig, dreams: int, out: Path, *, teacher: str = "") -> dict[str, Any]:
     """Play without and with dreams, write `trace.html` and `summary.json` into `out`, and return the summary.
 
     Args:
-        config: who plays what; every task once where it names none.
+        config: who plays what; some tasks once where it names none.
         dreams: n of RIG-lookahead.
         out: the folder.
+        teacher: who plays the same first; nobody where empty.
+
+    Raises:
+        RigError: nobody is to play.
     """
     started = time.perf_counter()
-    if not config.tasks:
-        config = replace(config, tasks=tuple(_every_task(config)))
-    kinds = {"RIG-basic": config, f"RIG-lookahead, n = {dreams}": replace(config, dreams=dreams)}
+    kinds = _kinds(config, dreams, teacher)
     played = play_beside(kinds)
     shown = [episode.trajectory for name in played for episode in _shown(played[name])]
     page = render_trace(
         shown,
         out / "trace.html",
-        title=f"RIG plays {environment_of(config).capitalize()}",
-        meta={"agent": config.agent, "episodes": "RIG-basic first, then RIG-lookahead"},
+        title=f"RIG plays {next(iter(kinds.values())).environment.capitalize()}",
+        meta={"agent": config.agent or "none", "episodes": ", then ".join(kinds)},
     )
     rows = {name: [_scored(episode) for episode in episodes_] for name, episodes_ in played.items()}
     summary: dict[str, Any] = {
@@ -50,10 +65,22 @@ def run_demo(config: EmbodiedConfig, dreams: int, out: Path) -> dict[str, Any]:
     return {"text": f"{_table(rows)}\n\nopen {page}", **summary}
 
 
-def _every_task(config: EmbodiedConfig) -> Iterator[str]:
+def _kinds(config: EmbodiedConfig, dreams: int, teacher: str) -> dict[str, EmbodiedConfig]:
+    """Return the ways to play, by name."""
+    first = replace(config, agent=BY_TEACHER + teacher)
+    world = environment_of(config if config.agent else first)
+    tasks = config.tasks or _TASKS.get(world) or tuple(_every_task(world))
+    kinds = {f"the teacher {teacher}": first} if teacher else {}
+    if config.agent:
+        kinds |= {"RIG-basic": config, f"RIG-lookahead, n = {dreams}": replace(config, dreams=dreams)}
+    if not kinds:
+        raise RigError(f"there is no shipped agent for {world}; name one with --agent, or a --teacher")
+    return {name: replace(kind, tasks=tasks, environment=world) for name, kind in kinds.items()}
+
+
+def _every_task(world: str) -> Iterator[str]:
     """Yield every task as "task/setting": the setting with tools, where it has one, for it is the shorter."""
-    tasks = make_world(environment_of(config)).tasks
-    for task in tasks:
+    for task in make_world(world).tasks:
         yield f"{task.name}/{TOOL if TOOL in task.starts else next(iter(task.starts))}"
 
 

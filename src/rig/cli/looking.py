@@ -185,21 +185,26 @@ def _run_here(words: Sequence[str]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Play every task with the shipped agent, as RIG-basic and as RIG-lookahead, and show it.
+    """Play a world's tasks with the shipped agent, as RIG-basic and as RIG-lookahead, and show it.
 
     Example: rig demo --out runs/demo
 
     Attributes:
-        agent: folder of the agent.
+        agent: folder of the agent; where empty, the one shipped for the world, if it is there.
         out: folder of trace.html and summary.json.
-        tasks: "task" or "task/setting"; where none is given every task once, with tools if it can be.
+        environment: the world; an agent's own, or Crafter, where empty.
+        teacher: a teacher that plays the same first; none where empty.
+        tasks: "task" or "task/setting"; where none is given every task of Crafter once, with tools if it can be, and
+            two of Minetest.
         episodes: episodes per task and setting, of each kind.
         dreams: n of RIG-lookahead.
         batch_size: worlds side by side.
     """
 
-    agent: str = "checkpoints/rig-crafter-small"
+    agent: str = ""
     out: str = "runs/demo"
+    environment: str = ""
+    teacher: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 1
     dreams: int = 1
@@ -207,17 +212,18 @@ class Demo:
 
     def run(self) -> dict[str, Any]:
         """Play and show."""
-        from rig.cli.demo import run_demo
+        from rig.cli.demo import run_demo, shipped_agent
         from rig.evaluate.config import EmbodiedConfig
 
         config = EmbodiedConfig(
-            agent=self.agent,
+            agent=self.agent or shipped_agent(self.environment or "crafter"),
+            environment=self.environment,
             tasks=self.tasks,
             episodes=self.episodes,
             batch_size=self.batch_size,
             dtype="float32",  # for few worlds as fast as any, and the same episodes on every machine
         )
-        return run_demo(config, self.dreams, Path(self.out))
+        return run_demo(config, self.dreams, Path(self.out), teacher=self.teacher)
 
 
 @dataclass(frozen=True, kw_only=True)
