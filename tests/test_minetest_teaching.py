@@ -1,14 +1,20 @@
-"""The scripted expert of Minetest in the real engine: it succeeds, by small turns, and looks before it acts."""
+"""The scripted expert of Minetest in the real engine: it succeeds, by small turns, looks, and recovers."""
 
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
 import pytest
 from minetest_makers import needs_engine
 
+from rig.actions import NOOP, Action
 from rig.envs import Split
 from rig.envs.minetest.progress import kind_of
 from rig.envs.minetest.world import MinetestWorld, MinetestWorldConfig
 from rig.errors import RigError
 from rig.teachers import TEACHERS
-from rig.teachers.minetest_aim import FASTEST, aim_at
+from rig.teachers.minetest_aim import FASTEST, IN_FRAME, aim_at
+from rig.teachers.minetest_craft import RECIPES, craft
 
 AHEAD = {"position": [0.0, 8.5, 0.0], "yaw": 0.0, "pitch": 0.0}
 
@@ -20,12 +26,14 @@ def world():
     world.close()
 
 
-def watch_the_expert(world, task, setting, steps=200):
-    """Play an episode, and return each decision with the facts it was made by."""
+def watch_the_expert(world, task, setting, steps=200, skip=0, slips=()):
+    """Play an episode after some slips, and return each decision with the facts it was made by."""
     expert = TEACHERS.get("minetest")()
-    seed = world.episode_seeds(world.tasks[task], setting, Split.VALIDATION, 1)[0]
+    seed = world.episode_seeds(world.tasks[task], setting, Split.VALIDATION, 1, skip=skip)[0]
     world.reset(seed=seed, options={"task": task, "setting": setting})
     decisions = []
+    for slip in slips:
+        world.glide(slip)
     for _ in range(steps):
         facts = world.privileged()
         action = expert.act(world)
@@ -45,6 +53,9 @@ def test_the_expert_accomplishes_the_task_with_turns_that_can_be_followed(world,
     assert max(abs(angle) for _, action in decisions for angle in action.camera) <= FASTEST
     for _, action in decisions:
         world.actions.check(action)
+    if task == "go_explore":
+        start = decisions[0][0]
+        assert abs(aim_at(start, start["sight"]["heading"]).yaw) <= IN_FRAME
 
 
 @needs_engine
@@ -57,10 +68,80 @@ def test_the_expert_walks_to_a_tree_and_chops_what_is_under_the_crosshair(world)
     assert sum(kind_of(pointed["node"]) == "tree" for pointed in blows) >= len(blows) / 2
 
 
-def test_the_expert_says_what_it_cannot_do(world):
-    world.task = world.tasks["craft_planks"]
-    with pytest.raises(RigError, match="does not know the task 'craft_planks'"):
+@needs_engine
+def test_the_expert_never_digs_what_only_one_of_engine_and_facts_points_at(world):
+    """In this world it once looked exactly along the edge of a stone, and hit that for ever."""
+    decisions = watch_the_expert(world, "collect_dirt", "manual", skip=3)
+    assert world.samples >= world.task.target
+    for (facts, action), (after, _) in pairwise(decisions):
+        punched = [event["at"] for event in after["events"] if event["kind"] == "punched"]
+        assert "attack" not in action.keys or not punched or facts["pointed"]["under"] in punched
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    ("task", "slips", "laid"),
+    [
+        ("craft_planks", (), []),
+        # Two planks lie in one cell, the third is on the cursor, and the menu is closed.
+        ("craft_a_wooden_pickaxe", ("inventory", (15, -45), "attack", (-60, 20), "use", "use", (60, 0), "ESC"), [2]),
+    ],
+)
+def test_the_expert_crafts_with_the_mouse_whatever_lies_about(world, task, slips, laid):
+    moves = [Action.press(slip) if isinstance(slip, str) else Action.press(camera=slip) for slip in slips]
+    decisions = watch_the_expert(world, task, "manual", slips=[one for move in moves for one in (move, NOOP)])
+    assert [one["count"] for one in decisions[0][0]["craft"]] == laid
+    assert world.samples >= world.task.target
+    assert max(abs(angle) for _, action in decisions for angle in action.camera) <= FASTEST
+
+
+@needs_engine
+def test_the_expert_takes_its_tool_again_and_closes_a_menu(world):
+    slips = [Action.press("hotbar.3"), Action.press("inventory")]
+    decisions = watch_the_expert(world, "dig_down", "tool", slips=slips)
+    assert [sorted(action.keys) for _, action in decisions[:2]] == [["ESC"], ["hotbar.1"]]
+    assert world.samples >= world.task.target
+
+
+def test_the_expert_says_what_it_cannot_do(world, monkeypatch):
+    monkeypatch.setattr(world, "task", replace(world.tasks["craft_planks"], name="craft_a_boat"))
+    with pytest.raises(RigError, match="does not know the task 'craft_a_boat'"):
         TEACHERS.get("minetest")().act(world)
+
+
+def test_slips_never_throw_the_tool_away_and_open_menus_only_where_one_crafts(world, monkeypatch):
+    facts = {"menu_open": False}
+    monkeypatch.setattr(world.env, "privileged", lambda: facts)
+
+    def slips(task, **changes):
+        facts.update(changes)
+        monkeypatch.setattr(world, "task", world.tasks[task])
+        random = np.random.default_rng(0)
+        return [world.slip(random) for _ in range(300)]
+
+    moves = {"forward", "back", "left", "right", "jump"}
+    digging = slips("dig_down")
+    assert {key for slip in digging for key in slip.keys} == moves | {"attack", "use"}
+    assert NOOP in digging
+    assert max(abs(angle) for slip in digging for angle in slip.camera) == FASTEST
+    assert {key for slip in slips("craft_planks") for key in slip.keys} == moves | {"inventory"}
+    in_menu = slips("craft_planks", menu_open=True)
+    assert {key for slip in in_menu for key in slip.keys} == moves | {"attack", "use", "inventory", "ESC"}
+    for slip in digging + in_menu:
+        world.actions.check(slip)
+
+
+def test_crafting_waits_for_a_key_to_be_let_go():
+    facts = {"menu_open": False, "keys": [], "cursor": [320, 180], "craft": [], "slots": []}
+    assert craft(facts, RECIPES["craft_planks"]) == Action.press("inventory")
+    assert craft({**facts, "keys": ["inventory"]}, RECIPES["craft_planks"]) == NOOP
+    assert craft({**facts, "menu_open": True}, RECIPES["craft_planks"]) == NOOP, "there is nothing to craft from"
+
+
+@pytest.mark.parametrize("angle", [50, 180, -50, -175])
+def test_what_is_outside_the_frame_is_searched_to_the_right(angle):
+    facts = {**AHEAD, "yaw": float(-angle % 360), "pitch": 60.0}
+    assert aim_at(facts, (0, 10.125, 5)).camera == (-FASTEST, FASTEST)
 
 
 @pytest.mark.parametrize(

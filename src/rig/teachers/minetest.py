@@ -6,6 +6,7 @@ frame, looks at a thing before it acts on it, digs only what is under the crossh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -36,6 +37,9 @@ _RUN = 3
 
 _ARM = 4.4
 """From the eye to the middle of a node that may still be in reach."""
+
+_AT_REST = 0.05
+"""Nodes a second up or down."""
 
 _SAME_WAY = 30
 """Degrees within which one walks while turning."""
@@ -92,15 +96,23 @@ def gather(facts: dict[str, Any]) -> Action:
 
 
 def dig_down(facts: dict[str, Any]) -> Action:
-    """Look down, and dig."""
+    """Look down, and dig; into a hole beside which one stands, step."""
     aim = _down(facts)
-    return ATTACK if aim.is_done else Action.press(camera=aim.camera)
+    if not aim.is_done:
+        return Action.press(camera=aim.camera)
+    x, _, z = facts["position"]
+    return Action.press(_key_towards(facts, round(x), round(z))) if _is_over_edge(facts) else ATTACK
 
 
 def build_up(facts: dict[str, Any]) -> Action:
-    """Look down, and put a block under each jump."""
+    """Look down, and put a block under each jump; from an edge, creep back."""
     aim = _down(facts)
-    return Action.press("jump", "use") if aim.is_done else Action.press(camera=aim.camera)
+    if not aim.is_done:
+        return Action.press(camera=aim.camera)
+    if _is_over_edge(facts):
+        x, _, z = facts["sight"]["ground"]
+        return Action.press("sneak", _key_towards(facts, x, z))
+    return Action.press("jump", "use")
 
 
 def walk(facts: dict[str, Any]) -> Action:
@@ -125,6 +137,18 @@ def _dig(facts: dict[str, Any], aim: Aim) -> Action:
     if not aim.is_done:
         return Action.press(camera=aim.camera)
     return ATTACK if facts["pointed"] else Action.press("forward")
+
+
+def _is_over_edge(facts: dict[str, Any]) -> bool:
+    """Return whether one stands, but not on what is straight below the eye."""
+    ground, pointed = facts["sight"]["ground"], facts["pointed"]
+    return bool(ground) and abs(facts["velocity"][1]) < _AT_REST and (not pointed or pointed["under"][1] < ground[1])
+
+
+def _key_towards(facts: dict[str, Any], x: float, z: float) -> str:
+    """Return the key that moves nearest to the direction of a place, wherever one looks."""
+    right = math.degrees(math.atan2(x - facts["position"][0], z - facts["position"][2])) - facts["yaw"]
+    return ("forward", "right", "back", "left")[round(right / 90) % 4]
 
 
 def _least(aims: Sequence[Aim]) -> Aim:

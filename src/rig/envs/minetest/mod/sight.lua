@@ -7,6 +7,7 @@ local GRID = 5 -- degrees between two turns of the camera
 local FRAME = 45 -- degrees to each side that surely are in the frame
 local BEHIND = 4 -- nodes by which what is outside the frame counts as farther off
 local AHEAD, UP, DOWN = 12, 1, 2
+local HALF_WIDE = 0.29 -- nodes from the middle of a player to its sides
 local NEXT = 0.9 -- nodes before which one has to jump
 local CORNERS = {{0.35, 0.35}, {0.35, -0.35}, {-0.35, 0.35}, {-0.35, -0.35}}
 local watched, walked_from, walk -- `walk` is the way from where, and to what, `walked_from` says
@@ -182,6 +183,21 @@ local function heading(from, feet, way)
     return best and list(best) or {}, is_up or false
 end
 
+-- The node that carries the player, who may stand beyond its edge; empty in the air.
+local function ground_of(player)
+    local pos, best, nearest = player:get_pos(), nil, math.huge
+    for x = -HALF_WIDE, HALF_WIDE, HALF_WIDE do
+        for z = -HALF_WIDE, HALF_WIDE, HALF_WIDE do
+            local node = vector.round({x = pos.x + x, y = pos.y - 0.25, z = pos.z + z})
+            local off = (node.x - pos.x) ^ 2 + (node.z - pos.z) ^ 2
+            if off < nearest and not survey.is_clear(node) then
+                best, nearest = node, off
+            end
+        end
+    end
+    return best and list(best) or {}
+end
+
 function sight.of(player)
     if not watched then
         return nil
@@ -195,6 +211,7 @@ function sight.of(player)
     local ahead, is_up = heading(player:get_pos(), feet, walk)
     return {
         feet = list(feet),
+        ground = ground_of(player),
         wanted = lists(nodes),
         seen = seen_of(player, nodes),
         way = lists(walk),
