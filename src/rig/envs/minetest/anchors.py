@@ -69,10 +69,13 @@ class Anchors:
             self._milestones.append(anchor)
 
     def keep_last(self, way: list[bytes], frame: Frame) -> None:
-        """Make an anchor of the present in place of the last one of this kind."""
+        """Make an anchor of the present in place of the last such one; a milestone where no other leads here."""
+        if any(one.way == way and one.frame is not None for one in self._all()):
+            return
+        if not any(one.is_on(way) for one in self._milestones):
+            self.keep_milestone(way, frame)
+            return
         if self._last is not None:
-            if self._last.way == way:
-                return
             self._engine.drop(self._last.number)
         self._last = self._keep(way, frame)
 
