@@ -39,6 +39,13 @@ def family(env):
     return {name_of(process): process for process in (keeper, *map(int, children))}
 
 
+def members(env):
+    """Return all processes of an environment: the keeper, the display, the engine and its anchors."""
+    keeper = env._engine.process_id
+    children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return [keeper, *sorted(map(int, children))]
+
+
 def name_of(process):
     return Path(f"/proc/{process}/comm").read_text().strip()
 

@@ -27,10 +27,11 @@ from rig.errors import MissingDependencyError, RigError
 A_PARENT = """
 import sys
 sys.path.insert(0, "tests")
-from minetest_makers import family, make_env
+from minetest_makers import make_env, members
 env = make_env()
 env.reset(seed=1)
-print(*family(env).values(), env._engine.folder, flush=True)
+env.load(env.save())
+print(*members(env), env._engine.folder, flush=True)
 sys.stdin.readline()
 raise RuntimeError("and nothing is closed")
 """
@@ -89,7 +90,7 @@ def test_nothing_outlives_its_parent(end):
     parent = subprocess.Popen(command, **pipes, text=True)
     *processes, folder = parent.stdout.readline().split()
     processes = [int(process) for process in processes]
-    assert len(processes) == 3
+    assert len(processes) == 4, "with the anchor of a load"
     assert all(map(is_alive, processes))
     if end == "kill -9":
         parent.kill()

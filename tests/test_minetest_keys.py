@@ -7,7 +7,7 @@ from rig.actions import MINERL, Action
 from rig.envs.minetest import MinetestConfig, native_action
 from rig.envs.minetest.keys import ENGINE_KEYS, LACKING, KeyboardAndMouse, read_action
 from rig.envs.minetest.link import Request
-from rig.envs.minetest.savepoints import read_save, write_save
+from rig.envs.minetest.savepoints import SavePoint, read_save, write_save
 from rig.envs.minetest.settings import mouse_sensitivity
 from rig.errors import ActionError, RigError
 
@@ -96,14 +96,15 @@ def test_the_mouse_is_as_sensitive_in_narrow_windows():
 
 def test_a_save_point_holds_the_way_and_knows_its_world():
     config = MinetestConfig(width=64, height=64)
-    history = [Request(keys=3, turn=(4, -5)), Request(commands=({"name": "look", "yaw": 1.5, "pitch": 0},))]
-    data = write_save(config, 9, (1.0, 2.5, -3.0), history)
-    assert read_save(data, MinetestConfig(width=64, height=64, attempts=9)) == (
-        9,
-        (1.0, 2.5, -3.0),
-        history,
-    )
+    requests = [Request(keys=3, turn=(4, -5)), Request(commands=({"name": "look", "yaw": 1.5, "pitch": 0},))]
+    point = SavePoint(9, (1.0, 2.5, -3.0), [request.pack(draw=False) for request in requests], "of its facts")
+    data = write_save(config, point)
+    read = read_save(data, MinetestConfig(width=64, height=64, attempts=9))
+    assert read == point
+    assert [Request.unpack(packed) for packed in read.way] == requests
     with pytest.raises(RigError, match="world with width=64"):
         read_save(data, MinetestConfig(height=64))
     with pytest.raises(RigError, match="no save point"):
         read_save(b"{}", config)
+    with pytest.raises(RigError, match="no save point"):
+        read_save(data[:-1], config)

@@ -10,7 +10,7 @@ import weakref
 from pathlib import Path
 
 from rig.envs.minetest.config import MinetestConfig, Point
-from rig.envs.minetest.link import Link, Reply, Request
+from rig.envs.minetest.link import Errand, Link, Reply, Request
 from rig.envs.minetest.native import Native, build
 from rig.envs.minetest.prerequisites import check_engine, required
 from rig.envs.minetest.settings import write_settings
@@ -73,6 +73,40 @@ class Engine:
             raise self._failed(f"ended ({error})") from error
         self.reply = self._receive(self.config.step_timeout, "stood still")
         return self.reply
+
+    def keep(self, anchor: int) -> bool:
+        """Make an anchor of this moment, numbered from 0 to 31; return whether that was possible.
+
+        Raises:
+            EngineError: the engine ended or stood still; it is closed then.
+        """
+        return self._run(Errand.KEEP, anchor).settled
+
+    def go_back(self, anchor: int) -> bool:
+        """Go back to the moment of an anchor, which stays; return whether that was possible. `reply` is that of then.
+
+        Raises:
+            EngineError: the engine ended or stood still; it is closed then.
+        """
+        reply = self._run(Errand.GO_BACK, anchor)
+        if reply.settled:
+            self.reply = reply
+        return reply.settled
+
+    def drop(self, anchor: int) -> None:
+        """Let go of an anchor.
+
+        Raises:
+            EngineError: the engine ended or stood still; it is closed then.
+        """
+        self._run(Errand.DROP, anchor)
+
+    def _run(self, errand: Errand, anchor: int) -> Reply:
+        try:
+            self._link.send_errand(errand, anchor)
+        except OSError as error:
+            raise self._failed(f"ended ({error})") from error
+        return self._receive(self.config.step_timeout, "stood still")
 
     def frame(self) -> Frame:
         """Return the last drawn frame, uint8 [height, width, 3]."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from rig.envs.minetest.anchors import SPACING, Anchors
 from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Point
 from rig.envs.minetest.engine import Engine, EngineError, start_engine
 from rig.envs.minetest.facts import privileged_facts
 from rig.envs.minetest.keys import KeyboardAndMouse, read_action
 from rig.envs.minetest.link import Reply, Request
-from rig.envs.minetest.savepoints import read_save, write_save
+from rig.envs.minetest.savepoints import SavePoint, digest_of, read_save, write_save
 from rig.envs.seeds import Split
 from rig.errors import RigError
 from rig.records import Frame
@@ -37,6 +39,9 @@ class MinetestEnv(gym.Env):
     Args:
         config: how the world looks.
         render_mode: "rgb_array" or None.
+
+    Attributes:
+        loads: how often `load` went "ahead" from where it was, "back" to an anchor, or started "anew".
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / TICK_SECONDS)}  # noqa: RUF012 - Gymnasium's own
@@ -50,7 +55,9 @@ class MinetestEnv(gym.Env):
         self.seed = 0
         self._spawn: Point | None = None
         self._engine: Engine | None = None
-        self._history: list[Request] = []
+        self._way: list[bytes] = []
+        self._anchors: Anchors
+        self.loads: Counter[str] = Counter()
         self._frame: Frame = np.zeros(shape, np.uint8)
         self._seen = False
         self._facts: dict[str, Any] = {}
@@ -108,27 +115,24 @@ class MinetestEnv(gym.Env):
 
     def save(self) -> bytes:
         """Return a save point: it leads to exactly this situation again, also in another process."""
-        self._running  # noqa: B018 - raises where there is no episode
-        return write_save(self.config, self.seed, self._spawn, self._history)
+        facts = digest_of(self._running.reply.state)
+        return write_save(self.config, SavePoint(self.seed, self._spawn, self._way, facts))
 
     def load(self, state: bytes) -> Observation:
         """Go to a saved situation, and return what was observed there.
 
-        Where the present episode is on the way there, it goes on; otherwise the engine starts anew and repeats it.
+        Where the present episode is on the way there, it goes on; where it has been near by since the first load, it
+        goes back; otherwise the engine starts anew. The rest of the way is repeated.
 
         Raises:
             RigError: `state` is of another kind of world.
             EngineError: the engine failed.
         """
-        seed, spawn, history = read_save(state, self.config)
-        done = len(self._history)
-        is_on_the_way = (self.seed, self._spawn, self._history) == (seed, spawn, history[:done])
-        there_unseen = done == len(history) and not self._seen
-        if self._engine is None or not is_on_the_way or there_unseen:
-            self._start(seed, spawn)
-            done = 0
-        for index in range(done, len(history)):
-            self._advance(history[index], draw=index == len(history) - 1)
+        point = read_save(state, self.config)
+        if not self._return_to(point):
+            self.loads["anew"] += 1
+            self._start(point.seed, point.spawn)
+            self._walk(point.way)
         return {"pov": self._frame}
 
     def privileged(self) -> dict[str, Any]:
@@ -154,8 +158,50 @@ class MinetestEnv(gym.Env):
     def _start(self, seed: int, spawn: Point | None) -> None:
         self.close()
         self._engine = start_engine(self.config, seed, spawn)
-        self.seed, self._spawn, self._history = seed, spawn, []
+        self._anchors = Anchors(self._engine)
+        self.seed, self._spawn, self._way = seed, spawn, []
         self._see(self._engine.reply, draw=True)
+        if self.loads:
+            self._anchors.keep_milestone(self._way, self._frame)
+
+    def _return_to(self, point: SavePoint) -> bool:
+        """Go to a save point without a new engine; return whether one is there, with the facts that it promises."""
+        if self._engine is None or (point.seed, point.spawn) != (self.seed, self._spawn):
+            return False
+        try:
+            kind = self._approach(point.way)
+            if not kind:
+                return False
+            self._walk(point.way)
+        except EngineError:
+            return False
+        if digest_of(self._engine.reply.state) != point.facts:
+            return False
+        self.loads[kind] += 1
+        return True
+
+    def _approach(self, way: list[bytes]) -> str:
+        """Go back to somewhere on `way`, unless the present is nearer to its end; return which, "" where neither is."""
+        done = len(self._way)
+        is_on_it = self._way == way[:done] and (done < len(way) or self._seen)
+        anchor = self._anchors.nearest(way)
+        if is_on_it and (anchor is None or len(anchor.way) <= done):
+            return "ahead"
+        if anchor is None or not self._anchors.go_back(anchor):
+            return ""
+        self._way = list(anchor.way)
+        self._see(anchor.reply, draw=False)
+        if anchor.frame is not None:
+            self._frame, self._seen = anchor.frame, True
+        return "back"
+
+    def _walk(self, way: list[bytes]) -> None:
+        """Repeat what is left of `way`, and set anchors."""
+        for index in range(len(self._way), len(way)):
+            if index % SPACING == 0:
+                self._anchors.keep_milestone(self._way, self._frame if self._seen else None)
+            self._advance(Request.unpack(way[index]), draw=index == len(way) - 1)
+        self._anchors.keep_last(self._way, self._frame)
 
     def _read(self, action: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:
         menu_open = self._running.reply.menu_open
@@ -176,7 +222,7 @@ class MinetestEnv(gym.Env):
         except EngineError:
             self._engine = None
             raise
-        self._history.append(request)
+        self._way.append(request.pack(draw=False))
         self._see(reply, draw=draw)
 
     def _see(self, reply: Reply, *, draw: bool) -> None:

@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,18 @@ import numpy as np
 from rig.envs.minetest.config import TICK_SECONDS
 from rig.records import Frame
 
-_REQUEST = struct.Struct("=IiiiiIII")
+_REQUEST = struct.Struct("=IiiiiIIIII")
 _REPLY = struct.Struct("=IIIIII")
 _TICK_US = round(TICK_SECONDS * 1e6)
+
+
+class Errand(IntEnum):
+    """What the engine is asked for; the order is that of native/lockstep.h."""
+
+    TICK = 0
+    KEEP = 1
+    GO_BACK = 2
+    DROP = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +54,33 @@ class Request:
     def pack(self, *, draw: bool) -> bytes:
         """Return the bytes that the engine reads; `draw` says whether a frame is wanted."""
         text = json.dumps(list(self.commands)).encode() if self.commands else b""
-        return _REQUEST.pack(self.keys, *self.turn, *self.shift, _TICK_US, draw, len(text)) + text
+        return _REQUEST.pack(self.keys, *self.turn, *self.shift, _TICK_US, draw, Errand.TICK, 0, len(text)) + text
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Request:
+        """Return the request that was packed.
+
+        Raises:
+            ValueError: it was none.
+        """
+        size = request_size(packed)
+        if size != len(packed):
+            raise ValueError(f"{len(packed)} bytes, where {size} were expected")
+        keys, right, down, shift_right, shift_down, *_ = _REQUEST.unpack_from(packed)
+        commands = tuple(json.loads(packed[_REQUEST.size :])) if size > _REQUEST.size else ()
+        return cls(keys=keys, turn=(right, down), shift=(shift_right, shift_down), commands=commands)
+
+
+def request_size(packed: bytes, at: int = 0) -> int:
+    """Return the number of bytes of the packed request that begins at `at`.
+
+    Raises:
+        ValueError: the bytes end before.
+    """
+    if len(packed) - at < _REQUEST.size:
+        raise ValueError(f"{len(packed) - at} bytes are too few for a request")
+    size: int = _REQUEST.unpack_from(packed, at)[-1]
+    return _REQUEST.size + size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +92,7 @@ class Reply:
         held: bit per key that is held, as in a request.
         cursor: where it is, [right, down] in pixels of 640 x 360; without a menu it means nothing.
         settled: whether every thread of the engine had done its share; False after a tick that took too long for that.
+            In the reply to another errand: whether it was done.
         state: the mod's facts.
     """
 
@@ -94,6 +131,10 @@ class Link:
     def send(self, request: Request, *, draw: bool) -> None:
         """Ask for a tick."""
         self._ours.sendall(request.pack(draw=draw))
+
+    def send_errand(self, errand: Errand, anchor: int) -> None:
+        """Ask for something else than a tick."""
+        self._ours.sendall(_REQUEST.pack(0, 0, 0, 0, 0, 0, 0, errand, anchor, 0))
 
     def receive(self, timeout: float) -> Reply:
         """Return what came of the tick.

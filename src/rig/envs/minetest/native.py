@@ -14,7 +14,7 @@ from rig.storage import Lock, atomic_folder, cache_root
 
 _SOURCES = Path(__file__).with_name("native")
 _FLAGS = ("-O3", "-Wall", "-Wextra")
-_LIBRARY = ("clock.c", "chance.c", "threads.c", "network.c", "input.c", "pixels.c", "link.c")
+_LIBRARY = ("clock.c", "chance.c", "threads.c", "network.c", "input.c", "pixels.c", "link.c", "anchors.c")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,38 +1,63 @@
 """A situation, written down as the way that leads there: the seed, where one entered, and every request since.
 
 The engine is repeatable to the bit, so this is the whole state of the world, whatever happens in it; it can be kept,
-and loaded in another process. Getting there again takes a start and one undrawn tick for each request.
+and loaded in another process. Getting there again takes a start and one undrawn tick for each request, or less where an
+engine has been near by (see `anchors`). The way is compressed: there may be a save point for every step of an episode.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+import zlib
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from rig.envs.minetest.config import MinetestConfig, Point
-from rig.envs.minetest.link import Request
+from rig.envs.minetest.link import request_size
 from rig.errors import RigError
 
 
-def write_save(config: MinetestConfig, seed: int, spawn: Point | None, history: Sequence[Request]) -> bytes:
-    """Return a save point of the world of `seed`, entered at `spawn`, after the requests of `history`."""
-    way = {"seed": seed, "spawn": spawn, "history": [asdict(one) for one in history]}
-    return json.dumps({"world": _world(config), **way}).encode()
+class SavePoint(NamedTuple):
+    """The way to a situation.
+
+    Attributes:
+        seed: of the world.
+        spawn: where one entered.
+        way: the packed requests since.
+        facts: a digest of what the mod told there, by which one knows that one has arrived.
+    """
+
+    seed: int
+    spawn: Point | None
+    way: list[bytes]
+    facts: str
 
 
-def read_save(data: bytes, config: MinetestConfig) -> tuple[int, Point | None, list[Request]]:
-    """Return the seed, the place of entering and the requests of a save point.
+def digest_of(state: dict[str, Any]) -> str:
+    """Return a digest of what the mod told; the view is left out, since it depends on whether a frame was drawn."""
+    told = {name: value for name, value in state.items() if name != "view"}
+    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def write_save(config: MinetestConfig, point: SavePoint) -> bytes:
+    """Return a save point as bytes."""
+    header = {"world": _world(config), "seed": point.seed, "spawn": point.spawn, "facts": point.facts}
+    return json.dumps(header).encode() + b"\n" + zlib.compress(b"".join(point.way), 1)
+
+
+def read_save(data: bytes, config: MinetestConfig) -> SavePoint:
+    """Return the save point that `write_save` wrote.
 
     Raises:
         RigError: it is none, or one of another kind of world.
     """
     try:
-        saved = json.loads(data)
-        seed, history = int(saved["seed"]), [_request(one) for one in saved["history"]]
+        header, _, packed = data.partition(b"\n")
+        saved = json.loads(header)
         spawn = None if saved["spawn"] is None else (saved["spawn"][0], saved["spawn"][1], saved["spawn"][2])
-    except (ValueError, KeyError, TypeError) as error:
+        point = SavePoint(int(saved["seed"]), spawn, _split(zlib.decompress(packed)), saved["facts"])
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise RigError(f"this is no save point of a Minetest world ({error!r}); give what `save` returned") from error
     here = _world(config)
     other = [name for name, value in saved["world"].items() if value != here.get(name)]
@@ -41,7 +66,7 @@ def read_save(data: bytes, config: MinetestConfig) -> tuple[int, Point | None, l
             f"the save point is of a world with {other[0]}={saved['world'][other[0]]}, and this one has "
             f"{here.get(other[0])}; load it into an environment of the same MinetestConfig"
         )
-    return seed, spawn, history
+    return point
 
 
 def _world(config: MinetestConfig) -> dict[str, object]:
@@ -50,10 +75,10 @@ def _world(config: MinetestConfig) -> dict[str, object]:
     return {name: value for name, value in asdict(config).items() if name not in patience}
 
 
-def _request(saved: dict[str, Any]) -> Request:
-    return Request(
-        keys=saved["keys"],
-        turn=(saved["turn"][0], saved["turn"][1]),
-        shift=(saved["shift"][0], saved["shift"][1]),
-        commands=tuple(saved["commands"]),
-    )
+def _split(packed: bytes) -> list[bytes]:
+    way, at = [], 0
+    while at < len(packed):
+        size = request_size(packed, at)
+        way.append(packed[at : at + size])
+        at += size
+    return way

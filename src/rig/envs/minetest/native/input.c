@@ -35,6 +35,7 @@ void input_begin(void *its_display, unsigned long its_window, int its_width, int
     height = its_height;
     cursor.x = width / 2;
     cursor.y = height / 2;
+    XKeysymToKeycode(display, *KEYS); /* asks the display for its keys: later that would be a tick's own news */
     XEvent focus = {.xfocus = {.type = FocusIn}};
     push(&focus);
 }

@@ -20,6 +20,7 @@
 #define GLANCE 250           /* milliseconds between looks at the parent and the children */
 #define DISPLAY_START 30000  /* milliseconds */
 #define DISPLAY_END 2000     /* milliseconds for it to remove its own files */
+#define RELIEVED 64          /* as in anchors.c: the engine goes on in another process */
 
 static volatile sig_atomic_t told_to_end;
 static pid_t parent;
@@ -84,6 +85,7 @@ static pid_t start_display(char **command, int *number) {
 static pid_t start_engine(char **command, const char *library, int display, int lifeline) {
     char name[16];
     pid_t child = fork_bound(SIGKILL);
+    setpgid(child, child); /* here and there: whoever comes first */
     if (child) return child;
     snprintf(name, sizeof name, ":%d", display);
     setenv("DISPLAY", name, 1);
@@ -110,18 +112,32 @@ static void end_display(pid_t display) {
     waitpid(display, NULL, 0);
 }
 
+static void end_engine(pid_t engine) {
+    kill(-engine, SIGKILL);
+    while (waitpid(-engine, NULL, 0) > 0) continue;
+}
+
+/* Whether one of the engine's processes has ended that should not have. They are a group, and children of this one. */
+static int has_failed(pid_t engine) {
+    int status = 0;
+    pid_t ended;
+    while ((ended = waitpid(-engine, &status, WNOHANG)) > 0)
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != RELIEVED) return 1;
+    return ended < 0;
+}
+
 static void watch(int lifeline, pid_t engine, pid_t display) {
     struct pollfd line = {lifeline, POLLIN, 0};
     int alive = 1;
     while (!told_to_end && getppid() == parent && poll(&line, 1, GLANCE) <= 0) {
-        if (alive && waitpid(engine, NULL, WNOHANG) == engine) {
+        if (alive && has_failed(engine)) {
             alive = 0;
+            end_engine(engine);
             end_display(display);
         }
     }
     if (!alive) return;
-    kill(engine, SIGKILL);
-    waitpid(engine, NULL, 0);
+    end_engine(engine);
     end_display(display);
 }
 

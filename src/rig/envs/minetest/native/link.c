@@ -85,6 +85,7 @@ static void begin(Display *display, GLXDrawable drawable) {
     link_descriptor = number_of("RIG_LINK");
     frame = mmap(NULL, 3 * (size_t)frame_width * frame_height, PROT_READ | PROT_WRITE, MAP_SHARED, number_of("RIG_FRAME"), 0);
     input_begin(display, drawable, window_width, window_height);
+    anchors_begin();
 }
 
 static void answer(int settled, int draw) {
@@ -112,7 +113,8 @@ static void converse(struct action *action, int settled) {
     if (!linked) input_take_over();
     answer(settled, !linked || action->draw);
     linked = 1;
-    receive(action);
+    for (receive(action); action->errand != TICK; receive(action))
+        answer(settled && anchors_errand(action->errand, action->anchor), 0);
     input_press(action);
 }
 

@@ -11,6 +11,7 @@
  *   input.c     keys and mouse, fed to the engine in place of the X server's
  *   pixels.c    read back, shrink and turn a frame, with a cursor where a menu is open
  *   link.c      frames and states out, actions and commands in
+ *   anchors.c   moments to which the engine can go back
  */
 #pragma once
 #define _GNU_SOURCE
@@ -36,6 +37,8 @@ void lock_threads(void);                                           /* guards eve
 void unlock_threads(void);
 int settle(void);                                                  /* 1, or 0 where some thread never came to rest */
 int64_t earliest_deadline(void);
+int threads_asleep(void);  /* 1 when all threads but this one stand still, 0 where some does not in time */
+void threads_revive(void); /* in a copy of the process with the main thread alone: the others come to life again */
 
 /* input.c */
 struct action {
@@ -44,6 +47,8 @@ struct action {
     int32_t shift_x, shift_y; /* pixels of the cursor while a menu is open */
     uint32_t tick_us;         /* how far the clock moves */
     uint32_t draw;            /* whether the frame is wanted */
+    uint32_t errand;          /* something else than a tick, with an anchor */
+    uint32_t anchor;
     uint32_t command_size;    /* bytes of commands that follow */
 };
 struct cursor { int x, y, shown; };
@@ -63,3 +68,9 @@ void pixels_copy(uint8_t *target, int target_width, int target_height, int width
 
 /* network.c */
 uint64_t network_bulk(void); /* large datagrams so far: pieces of the world on their way to the client */
+
+/* anchors.c */
+#define ANCHORS 32
+enum { TICK, KEEP, GO_BACK, DROP }; /* errands; the order is that of `Errand` in link.py */
+void anchors_begin(void);
+int anchors_errand(uint32_t errand, uint32_t anchor); /* 1 when it is done; going back returns in the copy */

@@ -5,27 +5,39 @@
  * and whenever it has to wait itself. Threads of the graphics driver are left alone.
  */
 #include "lockstep.h"
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PATIENCE 20 /* seconds of real time for threads to come to rest */
+#define LOOKS 1000  /* at a thread that should fall asleep */
+#define THREADS 32
+#define FIRST_STACK 16384 /* bytes in which a thread that comes to life finds its own stack */
 
 enum { OTHERS = 1, SERVER = 2, ALL = 3 };
 
 struct waiter {
     struct waiter *next;
-    pthread_cond_t wake;
+    uint32_t woken; /* a futex */
     condition holds;
     void *object;
     int64_t deadline;
     int group;
+    void *self;   /* the thread's own data */
+    jmp_buf here; /* where it waits */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -82,6 +94,18 @@ static int may_go_on(const struct waiter *waiter) {
     return (unbound || waiter->group & let_run) && is_over(waiter);
 }
 
+static void wake_up(struct waiter *waiter) {
+    waiter->woken++;
+    syscall(SYS_futex, &waiter->woken, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void wait_for_wake(struct waiter *waiter) {
+    uint32_t seen = waiter->woken;
+    unlock_threads();
+    syscall(SYS_futex, &waiter->woken, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+    lock_threads();
+}
+
 static void remove_waiter(struct waiter *waiter) {
     struct waiter **place = &waiters;
     while (*place != waiter) place = &(*place)->next;
@@ -90,10 +114,12 @@ static void remove_waiter(struct waiter *waiter) {
 
 /* Called with the lock held, and returns with it. */
 static void wait_as_managed(struct waiter *waiter) {
+    waiter->self = __builtin_thread_pointer();
     waiter->next = waiters;
     waiters = waiter;
     if (!--running) real_signal(&rested);
-    while (!may_go_on(waiter)) real_wait(&waiter->wake, &lock);
+    if (_setjmp(waiter->here)) lock_threads(); /* in a copy of the process */
+    while (!may_go_on(waiter)) wait_for_wake(waiter);
     running++;
     remove_waiter(waiter);
 }
@@ -130,7 +156,7 @@ static int wait_as_main(condition holds, void *object, int64_t deadline) {
 
 int wait_until(condition holds, void *object, int64_t deadline) {
     if (on_main_thread()) return wait_as_main(holds, object, deadline);
-    struct waiter waiter = {NULL, PTHREAD_COND_INITIALIZER, holds, object, deadline, group_of_this_thread()};
+    struct waiter waiter = {.holds = holds, .object = object, .deadline = deadline, .group = group_of_this_thread()};
     lock_threads();
     wait_as_managed(&waiter);
     int held = holds(object);
@@ -141,7 +167,7 @@ int wait_until(condition holds, void *object, int64_t deadline) {
 void notify(void *object) {
     lock_threads();
     for (struct waiter *waiter = waiters; waiter; waiter = waiter->next)
-        if (waiter->object == object && may_go_on(waiter)) real_signal(&waiter->wake);
+        if (waiter->object == object && may_go_on(waiter)) wake_up(waiter);
     unlock_threads();
 }
 
@@ -149,7 +175,7 @@ static int wake_those_who_may(void) {
     int woken = 0;
     for (struct waiter *waiter = waiters; waiter; waiter = waiter->next)
         if (may_go_on(waiter)) {
-            real_signal(&waiter->wake);
+            wake_up(waiter);
             woken++;
         }
     return woken;
@@ -183,6 +209,52 @@ static int run_until_rest(int groups) {
 
 /* What the client sent arrives; the server takes its step; what it sent arrives, maps and meshes are made. */
 int settle(void) { return run_until_rest(OTHERS) & run_until_rest(SERVER) & run_until_rest(OTHERS); }
+
+static char state_of_thread(const char *number) {
+    char path[64], text[512] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%s/stat", number);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    if (read(file, text, sizeof text - 1) < 0) *text = 0;
+    close(file);
+    const char *name_ends = strrchr(text, ')');
+    return name_ends && name_ends[1] ? name_ends[2] : 0;
+}
+
+static int falls_asleep(const char *number) {
+    for (int look = 0; look < LOOKS; look++) {
+        if (state_of_thread(number) == 'S') return 1;
+        sched_yield();
+    }
+    return 0;
+}
+
+int threads_asleep(void) {
+    char own[16];
+    int asleep = 1;
+    DIR *all = opendir("/proc/self/task");
+    if (!all) return 0;
+    snprintf(own, sizeof own, "%d", gettid());
+    for (struct dirent *one; asleep && (one = readdir(all));)
+        if (*one->d_name != '.' && strcmp(one->d_name, own)) asleep = falls_asleep(one->d_name);
+    closedir(all);
+    return asleep && !running;
+}
+
+static int go_on(void *waiter) { longjmp(((struct waiter *)waiter)->here, 1); }
+
+void threads_revive(void) {
+    static _Alignas(16) char stacks[THREADS][FIRST_STACK];
+    const int kind = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS;
+    int revived = 0;
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    rested = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+    lock_threads();
+    for (struct waiter *waiter = waiters; waiter; waiter = waiter->next, revived++)
+        if (revived == THREADS || clone(go_on, stacks[revived] + FIRST_STACK, kind, waiter, NULL, waiter->self, NULL) < 0)
+            _exit(1);
+    unlock_threads();
+}
 
 struct errand {
     void *(*routine)(void *);
@@ -276,7 +348,8 @@ static int is_signalled(void *object) { return ((struct signalled *)object)->giv
 int pthread_cond_wait(pthread_cond_t *wake, pthread_mutex_t *mutex) {
     if (!managed) return real_wait(wake, mutex);
     struct signalled signalled = {wake, 0};
-    struct waiter waiter = {NULL, PTHREAD_COND_INITIALIZER, is_signalled, &signalled, NEVER, group_of_this_thread()};
+    struct waiter waiter = {
+        .holds = is_signalled, .object = &signalled, .deadline = NEVER, .group = group_of_this_thread()};
     lock_threads();
     pthread_mutex_unlock(mutex);
     wait_as_managed(&waiter);
@@ -291,7 +364,7 @@ static void signal_managed(pthread_cond_t *wake) {
     for (struct waiter *waiter = waiters; waiter; waiter = waiter->next)
         if (waiter->holds == is_signalled && ((struct signalled *)waiter->object)->wake == wake) {
             ((struct signalled *)waiter->object)->given = 1;
-            if (may_go_on(waiter)) real_signal(&waiter->wake);
+            if (may_go_on(waiter)) wake_up(waiter);
         }
     unlock_threads();
 }
