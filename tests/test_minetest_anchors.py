@@ -162,7 +162,7 @@ class StandIn:
 
     def __init__(self):
         self.kept = set()
-        self.reply = Reply(menu_open=False, settled=True, state={})
+        self.reply = Reply(menu_open=False, settled=True, held=0, cursor=(0, 0), state={})
 
     def keep(self, anchor):
         assert anchor not in self.kept

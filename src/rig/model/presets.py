@@ -70,18 +70,9 @@ DEBUG_128 = replace(
 SMALL_128 = replace(
     SMALL,
     vision=replace(SMALL.vision, image_size=128),
-    vq=VQConfig(
-        image_size=128,
-        codebook_size=1024,
-        code_dim=32,
-        latent_channels=256,
-        base_channels=128,
-        channel_multiplier=(1, 2),
-        num_res_blocks=1,
-        space_to_depth=8,
-    ),
+    vq=replace(SMALL.vq, image_size=128),
 )
-"""`small` for 128×128 frames of a world seen in perspective: 64 patches, and 64 codes that see their neighbours."""
+"""`small` for frames of 128×128, of which 64 patches are read and 64 codes written."""
 
 JANUS_1B = RIGConfig(
     decoder=DecoderConfig(
