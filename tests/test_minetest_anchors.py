@@ -39,10 +39,6 @@ def go_on(env, actions):
     return [(env.step(action)[0]["pov"].tobytes(), env.privileged()) for action in actions]
 
 
-def facts_of(seen):
-    return [facts for _, facts in seen]
-
-
 def kinds_of(seen):
     return {event["kind"] for _, facts in seen for event in facts["events"]}
 
@@ -64,16 +60,15 @@ def test_all_that_follows_is_as_it_was_after_every_load_and_in_another_engine(en
     assert {"dug", "placed", "punched"} <= kinds_of(seen)
     assert seen[jumping - 1][1]["velocity"][1] != 0
     assert seen[in_a_menu - 1][1]["menu_open"]
-    for index in (jumping, digging, jumping, jumping, in_a_menu, digging):
+    for index in (in_a_menu, jumping, in_a_menu, digging, digging):
         assert env.load(states[index])["pov"].tobytes() == seen[index - 1][0]
         assert env.privileged() == seen[index - 1][1]
-        assert go_on(env, actions[index : index + 25]) == seen[index : index + 25]
-    assert env.loads == {"ahead": 1, "back": 6}
+        assert go_on(env, actions[index : index + 15]) == seen[index : index + 15]
+    assert env.loads == {"ahead": 1, "back": 5}
 
     later, other = env.save(), make_env(nearby_radius=3)
-    other.load(later)
-    assert other.privileged() == env.privileged()
-    assert facts_of(go_on(other, actions[-20:])) == facts_of(go_on(env, actions[-20:]))
+    assert other.load(later)["pov"].tobytes() == env.render().tobytes()
+    assert go_on(other, actions[-20:]) == go_on(env, actions[-20:])
     assert other.loads == {"anew": 1}
     other.close()
 

@@ -40,6 +40,23 @@ def test_a_slow_agent_sees_what_a_fast_one_sees_and_so_does_one_in_another_engin
     other.close()
 
 
+def test_grass_grows_in_the_same_places_in_every_engine():
+    """Chance of the world's own: the order of its blocks decides which number each node gets."""
+    env, grown = make_env(), []
+    for _ in range(2):
+        x, y, z = (round(part) for part in env.reset(seed=4)[1]["privileged"]["position"])
+        places = [[x + right, y - 1, z + ahead] for right in range(-8, 9) for ahead in range(-8, 9)]
+        kinds = ["default:dirt_with_grass" if sum(place) % 3 == 0 else "default:dirt" for place in places]
+        nodes = zip(places, kinds, strict=True)
+        env.command(*({"name": "set_node", "position": place, "node": kind} for place, kind in nodes))
+        for _ in range(400):
+            env.glide({})
+        grown.append(env.command(*({"name": "get_node", "position": place} for place in places)))
+        assert grown[-1] != kinds
+    assert grown[0] == grown[1]
+    env.close()
+
+
 @pytest.fixture(scope="module")
 def env():
     env = make_env(nearby_radius=2)

@@ -1,4 +1,5 @@
-/* Chance that is the same in every run: Lua's tables are walked in an order that follows from random numbers. */
+/* Chance that is the same in every run: Lua's tables are walked in an order that follows from random numbers, and so are
+ * the blocks in which grass may spread, for which the engine asks the processor itself for numbers. */
 #include "lockstep.h"
 #include <stdarg.h>
 #include <sys/syscall.h>
@@ -23,4 +24,13 @@ long syscall(long number, ...) {
     if (number != SYS_getrandom) return real(number, given[0], given[1], given[2], given[3], given[4], given[5]);
     fill((uint8_t *)given[0], given[1]);
     return given[1];
+}
+
+/* std::random_device::_M_getval() */
+unsigned _ZNSt13random_device9_M_getvalEv(void *device);
+unsigned _ZNSt13random_device9_M_getvalEv(void *device) {
+    unsigned value;
+    (void)device;
+    fill((uint8_t *)&value, sizeof value);
+    return value;
 }
