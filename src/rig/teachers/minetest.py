@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from rig.actions import NOOP, Action
@@ -32,6 +33,9 @@ _STRAIGHT = 10
 _FAR = 6
 """Nodes of a way from which on it is run."""
 
+_NEXT = 4
+"""Places of a way before one that are cleared."""
+
 _RUN = 3
 """Nodes from the eye to where one goes straight, from which on one runs there."""
 
@@ -53,7 +57,7 @@ Way = Callable[[dict[str, Any]], Action]
 class MinetestExpert:
     """Solves all tasks of `rig.envs.minetest.tasks`."""
 
-    name = "minetest-expert-2"
+    name = "minetest-expert-3"
 
     def act(self, world: World) -> Action:
         """Return the expert's action in the current state of a `MinetestWorld`.
@@ -116,7 +120,7 @@ def build_up(facts: dict[str, Any]) -> Action:
 
 
 def walk(facts: dict[str, Any]) -> Action:
-    """Follow the way: look along it, jump where it goes up, run where it is long."""
+    """Follow the way: look along it, jump where it goes up, run where it is long, dig what hangs into it."""
     sight = facts["sight"]
     heading, left = sight["heading"], len(sight["way"])
     if not heading:
@@ -124,12 +128,27 @@ def walk(facts: dict[str, Any]) -> Action:
     aim = aim_at(facts, heading, _NEAR_PITCH if left <= _NEAR else SEARCH_PITCH)
     if abs(aim.yaw) > _SAME_WAY:
         return Action.press(camera=aim.camera)
+    if _is_blocked(facts):
+        return ATTACK
     keys = ["forward"]
     if sight["is_up"]:
         keys.append("jump")
     elif left > _FAR and abs(aim.yaw) <= _STRAIGHT and reach_to(facts, heading) > _RUN:
         keys.append("sprint")
     return Action.press(*keys, camera=aim.camera)
+
+
+def _is_blocked(facts: dict[str, Any]) -> bool:
+    """Return whether a node under the crosshair fills the next places of the way, feet or head, and can be dug.
+
+    The engine's ways lead under leaves that leave no room for the head.
+    """
+    pointed = facts["pointed"]
+    if not pointed or pointed["dig_seconds"] < 0:
+        return False
+    x, y, z = pointed["under"]
+    steps = pairwise(facts["sight"]["way"][:_NEXT])
+    return any((x, z) == (to[0], to[2]) and to[1] <= y <= max(at[1], to[1]) + 1 for at, to in steps)
 
 
 def _dig(facts: dict[str, Any], aim: Aim) -> Action:

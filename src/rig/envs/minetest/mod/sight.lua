@@ -2,7 +2,7 @@
 -- in view and in reach, and the way to a goal or to beside the nearest of them. All is by the player's place of this tick.
 local survey, pointing = ...
 local sight = {}
-local REACH, MOST, TRIES, MARGIN = 3.7, 32, 4, 8
+local REACH, MOST, TRIES, MARGIN = 3.7, 64, 8, 8
 local GRID = 5 -- degrees between two turns of the camera
 local FRAME = 45 -- degrees to each side that surely are in the frame
 local BEHIND = 4 -- nodes by which what is outside the frame counts as farther off
@@ -10,6 +10,7 @@ local AHEAD, UP, DOWN = 12, 1, 2
 local HALF_WIDE = 0.29 -- nodes from the middle of a player to its sides
 local NEXT = 0.9 -- nodes before which one has to jump
 local CORNERS = {{0.35, 0.35}, {0.35, -0.35}, {-0.35, 0.35}, {-0.35, -0.35}}
+local SIDES = {{x = 1, y = 0, z = 0}, {x = -1, y = 0, z = 0}, {x = 0, y = 0, z = 1}, {x = 0, y = 0, z = -1}}
 local watched, walked_from, walk -- `walk` is the way from where, and to what, `walked_from` says
 
 local function list(pos)
@@ -104,15 +105,28 @@ local function seen_of(player, nodes)
     return seen
 end
 
+local function can_stand_beside(node)
+    for _, side in ipairs(SIDES) do
+        if survey.can_stand(vector.add(node, side)) then
+            return true
+        end
+    end
+    return false
+end
+
 local function way_from(feet, nodes)
     if watched.goal then
         local goal = {x = watched.goal[1], y = watched.goal[2], z = watched.goal[3]}
         return survey.way(feet, goal, MARGIN)
     end
-    for index = 1, math.min(TRIES, #nodes) do
-        local way = survey.way_beside(feet, nodes[index], MARGIN)
-        if way then
-            return way
+    local tried = 0
+    for _, node in ipairs(nodes) do
+        if tried < TRIES and can_stand_beside(node) then
+            tried = tried + 1
+            local way = survey.way_beside(feet, node, MARGIN)
+            if way then
+                return way
+            end
         end
     end
 end

@@ -27,7 +27,7 @@ long syscall(long number, ...) {
     return given[1];
 }
 
-/* `std::random_device`, which would ask the processor. */
+/* `std::random_device`, which would ask the kernel or the processor: neither goes through `syscall`. */
 unsigned _ZNSt13random_device9_M_getvalEv(void *device) {
     (void)device;
     unsigned value;
