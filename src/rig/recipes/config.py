@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rig.registry import Registry
+from rig.stages.config import CollectConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class LadderConfig:
             where the base would have.
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
+        noise: chance of a slip at a step of S1.
         review_episodes: S3 and S4 episodes per task and setting and round.
         review_states: the most states that S3 takes from one of them. All of its reviews change the plan, so too many
             teach that plans are to be changed.
@@ -76,6 +78,7 @@ class LadderConfig:
     describer: str = "crafter-views"
     tasks: tuple[str, ...] = ()
     episodes: int
+    noise: float = CollectConfig.noise
     review_episodes: int
     review_states: int = 2
     align_states: int = 12
@@ -209,6 +212,8 @@ LADDERS.add(
         describer="minetest-views",
         tasks=_SIX,
         episodes=60,
+        # A slip undoes what was dug so far, and bare hands dig a trunk for 15 steps.
+        noise=0.03,
         review_episodes=10,
         align_states=6,
         # Every slip is judged by playing its episode again, in an engine of its own.

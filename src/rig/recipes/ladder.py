@@ -106,6 +106,7 @@ class Ladder:
     def _collect(self, name: str, episodes: int, skip: int) -> Job:
         words: tuple[str, ...] = ("collect", "--out", self.path(name), "--environment", self.config.environment)
         words += ("--teacher", self.config.teacher)
+        words += ("--noise", str(self.config.noise))
         counts = ("--episodes", str(episodes), "--skip", str(skip), "--resume")
         return Job(name=name, arguments=(*words, *counts, *self._tasks()), result=self._marker(name))
 
