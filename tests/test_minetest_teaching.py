@@ -26,10 +26,10 @@ def world():
     world.close()
 
 
-def watch_the_expert(world, task, setting, steps=200, skip=0, slips=()):
+def watch_the_expert(world, task, setting, steps=200, skip=0, slips=(), split=Split.VALIDATION):
     """Play an episode after some slips, and return each decision with the facts it was made by."""
     expert = TEACHERS.get("minetest")()
-    seed = world.episode_seeds(world.tasks[task], setting, Split.VALIDATION, 1, skip=skip)[0]
+    seed = world.episode_seeds(world.tasks[task], setting, split, 1, skip=skip)[0]
     world.reset(seed=seed, options={"task": task, "setting": setting})
     decisions = []
     for slip in slips:
@@ -66,6 +66,15 @@ def test_the_expert_walks_to_a_tree_and_chops_what_is_under_the_crosshair(world)
     blows = [facts["pointed"] for facts, action in decisions if "attack" in action.keys]
     assert all(blows), "never at nothing"
     assert sum(kind_of(pointed["node"]) == "tree" for pointed in blows) >= len(blows) / 2
+
+
+@needs_engine
+def test_the_expert_finds_a_trunk_to_stand_beside_and_clears_leaves_from_its_way(world):
+    """On this slope the nearest trunks are out of reach, and the engine's way leads under needles."""
+    decisions = watch_the_expert(world, "chop_a_tree", "tool", split=Split.TRAIN)
+    assert world.samples >= world.task.target
+    blows = [facts["pointed"]["node"] for facts, action in decisions if "attack" in action.keys]
+    assert "default:pine_needles" in blows
 
 
 @needs_engine
