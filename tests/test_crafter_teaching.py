@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from claim_makers import any_claim
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rig.actions import NOOP, Action
 from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase, can_tell
-from rig.annotators.claims import Claim, split_clauses
+from rig.annotators.claims import split_clauses
 from rig.annotators.crafter_words import CRAFTER, WORDINGS, items_of, offset_of, place_of
 from rig.dialogue import prompt
 from rig.envs import Split
@@ -34,15 +35,9 @@ SLOTS = {
 }
 
 
-def claims_of(kind):
-    slots = {slot for slot in SLOTS if "{" + slot + "}" in WORDINGS[kind][0]}
-    return st.fixed_dictionaries({slot: SLOTS[slot] for slot in slots}).map(lambda values: Claim.of(kind, **values))
-
-
-any_claim = st.sampled_from(sorted(WORDINGS)).flatmap(claims_of)
-
-
-@given(st.lists(any_claim, min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=4, max_size=4))
+@given(
+    st.lists(any_claim(WORDINGS, SLOTS), min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=4, max_size=4)
+)
 def test_every_wording_reads_back_as_its_claim(claims, choices):
     thought = CRAFTER.say(claims, choices[: len(claims)])
     assert [CRAFTER.read(clause) for clause in split_clauses(thought)] == claims

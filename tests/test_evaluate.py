@@ -454,7 +454,10 @@ def test_a_dream_written_code_by_code_needs_no_draft_and_is_the_same(bundle, cha
     monkeypatch.delattr(Engine, "encode_images")
     plain = dream_chains(bundle, short, replace(DREAMS, depth=1))
     assert np.array_equal(plain.frames, guessed.frames)
-    assert guessed.passes.max() < plain.passes.min() == bundle.model.config.vq.num_tokens
+    assert (plain.passes == bundle.model.config.vq.num_tokens).all()
+    # An untrained network's codes are hardly ever guessed, and how rarely differs from processor to processor.
+    assert (guessed.passes <= plain.passes).all()
+    assert guessed.passes.sum() < plain.passes.sum()
 
 
 @pytest.mark.parametrize("context", ["fresh", "lookahead"])

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from claim_makers import any_claim
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,15 +37,9 @@ SLOTS = {
 }
 
 
-def claims_of(kind):
-    slots = {slot for slot in SLOTS if "{" + slot + "}" in WORDINGS[kind][0]}
-    return st.fixed_dictionaries({slot: SLOTS[slot] for slot in slots}).map(lambda values: Claim.of(kind, **values))
-
-
-any_claim = st.sampled_from(sorted(WORDINGS)).flatmap(claims_of)
-
-
-@given(st.lists(any_claim, min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=4, max_size=4))
+@given(
+    st.lists(any_claim(WORDINGS, SLOTS), min_size=1, max_size=4), st.lists(st.integers(0, 99), min_size=4, max_size=4)
+)
 def test_every_wording_reads_back_as_its_claim(claims, choices):
     thought = MINETEST.say(claims, choices[: len(claims)])
     assert [MINETEST.read(clause) for clause in split_clauses(thought)] == claims

@@ -8,12 +8,15 @@ checked against the engine, clause by clause. Every world has a language of its 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from zlib import crc32
 
+from rig.annotators.base import Verdict, prompt_hash
 from rig.records import Frame
+
+_JUDGEMENTS = ("plan", "keep", "change")
 
 _CLAUSE = re.compile(r"(?:^|(?<=\. ))\d+\. ")
 
@@ -44,13 +47,20 @@ class Language:
         wordings: kind of claim -> its wordings, with slots in braces.
         slots: slot -> the pattern of its values, without groups.
         conclusions: kinds that say what to do.
-        reviewed: kinds that only a review says: about the proposal and its dreams, not about the frame.
     """
 
     wordings: Mapping[str, tuple[str, ...]]
     slots: Mapping[str, str]
     conclusions: frozenset[str]
-    reviewed: frozenset[str] = field(default=frozenset())
+
+    @property
+    def reviewed(self) -> frozenset[str]:
+        """Kinds that only a review says: about the proposal and its dreams, not about the frame."""
+        return frozenset(kind for kind in self.wordings if kind in _JUDGEMENTS or kind.startswith("dream_"))
+
+    def rules(self, version: str) -> str:
+        """Return the hash of an annotator's rules that go by this language; `version` is of what it says when."""
+        return prompt_hash(version + repr(sorted(self.wordings.items())))
 
     def say(self, claims: Sequence[Claim], choices: Sequence[int]) -> str:
         """Return the thought that states `claims`, the wording of each picked by the number in `choices`."""
@@ -75,6 +85,10 @@ class Language:
                 return Claim(kind, tuple(sorted(values.items())))
         return None
 
+    def verdicts(self, thought: str, holds: Callable[[Claim], bool | None]) -> list[Verdict]:
+        """Return a verdict for every clause of `thought`; `holds` says of a claim whether it is true."""
+        return [self._verdict(clause, holds) for clause in split_clauses(thought)]
+
     def filled(self, values: Mapping[str, str]) -> list[str]:
         """Return every wording with `values` in its slots."""
         return [wording.format(**values) for wordings in self.wordings.values() for wording in wordings]
@@ -90,6 +104,12 @@ class Language:
                 letters = sum(len(part) for part in parts[::2])
                 patterns.append((letters, kind, re.compile(text, re.IGNORECASE)))
         return [(kind, pattern) for _, kind, pattern in sorted(patterns, key=lambda entry: -entry[0])]
+
+    def _verdict(self, clause: str, holds: Callable[[Claim], bool | None]) -> Verdict:
+        claim = self.read(clause)
+        if claim is None:
+            return Verdict(text=clause, kind="", holds=None)
+        return Verdict(text=clause, kind=claim.kind, holds=holds(claim), concludes=claim.kind in self.conclusions)
 
     def _slot(self, name: str) -> str:
         return f"(?P<{name}>{self.slots[name]})"

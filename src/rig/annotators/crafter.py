@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import ReviewCase, Vocabulary, prompt_hash
+from rig.annotators.base import ReviewCase, Vocabulary
 from rig.annotators.claims import Claim
-from rig.annotators.crafter_words import CRAFTER, WORDINGS, items_of, place_of
+from rig.annotators.crafter_words import CRAFTER, items_of, place_of
 from rig.envs.crafter.facts import DIRECTIONS, WAYS, Offset, View, distance, is_closer, offsets
 from rig.records import Step
 from rig.teachers.crafter_needs import Need, next_need
@@ -20,10 +20,6 @@ from rig.teachers.crafter_needs import Need, next_need
 FOES = ("zombie", "skeleton")
 _REASONS, _REVIEWS = "3", "6"
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
-
-
-def _rules(version: str) -> str:
-    return prompt_hash(version + repr(sorted(WORDINGS.items())))
 
 
 class CrafterReasoner:
@@ -34,7 +30,7 @@ class CrafterReasoner:
     """
 
     name = f"crafter-rules-{_REASONS}"
-    prompt = _rules(_REASONS)
+    prompt = CRAFTER.rules(_REASONS)
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
         """Return a thought for each step; its `privileged` facts and its action are read."""
@@ -50,7 +46,7 @@ class CrafterReviewer:
     """
 
     name = f"crafter-rules-{_REVIEWS}"
-    prompt = _rules(_REVIEWS)
+    prompt = CRAFTER.rules(_REVIEWS)
 
     def review(self, cases: Sequence[ReviewCase]) -> list[str]:
         """Return a review for each case; the facts of the step and of its dreams are read."""

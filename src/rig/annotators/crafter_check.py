@@ -7,7 +7,7 @@ from typing import Any
 
 from rig.actions import Action
 from rig.annotators.base import Verdict
-from rig.annotators.claims import Claim, split_clauses
+from rig.annotators.claims import Claim
 from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
 from rig.envs.crafter.facts import DIRECTIONS, View
 
@@ -30,13 +30,7 @@ class CrafterChecker:
     def check(self, thought: str, facts: Mapping[str, Any], action: Action) -> list[Verdict]:
         """Return a verdict for every clause, None where only a review says it: of the plan, its dream, its fate."""
         view = View(facts)
-        verdicts = []
-        for clause in split_clauses(thought):
-            claim = CRAFTER.read(clause)
-            holds = None if claim is None else _holds(claim, view, action)
-            kind = claim.kind if claim else ""
-            verdicts.append(Verdict(text=clause, kind=kind, holds=holds, concludes=kind in CRAFTER.conclusions))
-        return verdicts
+        return CRAFTER.verdicts(thought, lambda claim: _holds(claim, view, action))
 
 
 def _holds(claim: Claim, view: View, action: Action) -> bool | None:

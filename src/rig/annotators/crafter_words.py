@@ -56,7 +56,6 @@ CRAFTER = Language(
         "m": r"\d+",
     },
     conclusions=frozenset({"go", "turn", "search", "collect", "dig", "attack", "place", "make", "wait"}),
-    reviewed=frozenset({"plan", "keep", "change", *(kind for kind in WORDINGS if kind.startswith("dream_"))}),
 )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import ReviewCase, Vocabulary, prompt_hash
+from rig.annotators.base import ReviewCase, Vocabulary
 from rig.annotators.claims import Claim
-from rig.annotators.minetest_words import MINETEST, WORDINGS, deed_of, terms, tilt_of, where_of
+from rig.annotators.minetest_words import MINETEST, deed_of, terms, tilt_of, where_of
 from rig.envs.minetest.seen import DIRT, THINGS, TRUNK, TUFT, Seen, Sighting
 from rig.records import Step
 
@@ -37,15 +37,11 @@ _STILL = 0.05
 """Nodes that one moves without going anywhere."""
 
 
-def _rules(version: str) -> str:
-    return prompt_hash(version + repr(sorted(WORDINGS.items())))
-
-
 class MinetestReasoner:
     """Writes two to four clauses: what is aimed at, what is sought and where, how the way goes, what to do."""
 
     name = f"minetest-rules-{_REASONS}"
-    prompt = _rules(_REASONS)
+    prompt = MINETEST.rules(_REASONS)
 
     def reason(self, steps: Sequence[Step]) -> list[str]:
         """Return a thought for each step; its `privileged` facts and its action are read."""
@@ -56,7 +52,7 @@ class MinetestReviewer:
     """Writes what was planned, what the dream led to, whether the plan stays, and all that a thought would say."""
 
     name = f"minetest-rules-{_REVIEWS}"
-    prompt = _rules(_REVIEWS)
+    prompt = MINETEST.rules(_REVIEWS)
 
     def review(self, cases: Sequence[ReviewCase]) -> list[str]:
         """Return a review for each case; the facts of the step and of its dreams are read."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import Action
 from rig.annotators.base import Verdict
-from rig.annotators.claims import Claim, split_clauses
+from rig.annotators.claims import Claim
 from rig.annotators.minetest import aim_of, hand_of, tilt_claim, way_of
-from rig.annotators.minetest_words import MINETEST, deed_of
+from rig.annotators.minetest_words import MINETEST, deed_of, turn_in
 from rig.envs.minetest.seen import Seen
 
 ANGLE, SHARE = 5, 0.25
 """Degrees, and share of the distance or one node, by which a sighting may be off and still be right."""
-
-_SIGNS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 
 class MinetestChecker:
@@ -25,13 +22,7 @@ class MinetestChecker:
     def check(self, thought: str, facts: Mapping[str, Any], action: Action) -> list[Verdict]:
         """Return a verdict for every clause, None where only a review says it: of the plan, its dream, its fate."""
         seen = Seen(facts)
-        verdicts = []
-        for clause in split_clauses(thought):
-            claim = MINETEST.read(clause)
-            holds = None if claim is None else _holds(claim, seen, action)
-            kind = claim.kind if claim else ""
-            verdicts.append(Verdict(text=clause, kind=kind, holds=holds, concludes=kind in MINETEST.conclusions))
-        return verdicts
+        return MINETEST.verdicts(thought, lambda claim: _holds(claim, seen, action))
 
 
 def _holds(claim: Claim, seen: Seen, action: Action) -> bool | None:
@@ -58,9 +49,7 @@ def _holds(claim: Claim, seen: Seen, action: Action) -> bool | None:
 
 def _is_seen(claim: Claim, seen: Seen) -> bool:
     """Return whether the thing is in view about where, and about as far off, as claimed."""
-    right = down = 0
-    for way, degrees in re.findall(r"(left|right|up|down)_(\d+)", claim.get("where")):
-        right, down = (value + sign * int(degrees) for value, sign in zip((right, down), _SIGNS[way], strict=True))
+    right, down = turn_in(claim.get("where"))
     far = int(claim.get("n"))
     return any(
         max(abs(one.right - right), abs(one.down - down)) <= ANGLE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from rig.actions import Action
@@ -54,7 +55,6 @@ MINETEST = Language(
         "n": r"\d+",
     },
     conclusions=frozenset({"do", "search"}),
-    reviewed=frozenset({"plan", "keep", "change", *(kind for kind in WORDINGS if kind.startswith("dream_"))}),
 )
 
 _DEEDS = {
@@ -76,6 +76,13 @@ _SIDES = (("left", "right"), ("up", "down"))
 def where_of(right: int, down: int) -> str:
     """Return a direction in words: "left 10 and up 5", or "ahead" for that of the crosshair."""
     return " and ".join(_turns(right, down)) or "ahead"
+
+
+def turn_in(where: str) -> tuple[int, int]:
+    """Return the direction (right, down) that `where_of` put in words; underscores may stand for spaces."""
+    degrees = {way: int(number) for way, number in re.findall(r"(left|right|up|down)[ _](\d+)", where)}
+    right, down = (degrees.get(more, 0) - degrees.get(less, 0) for less, more in _SIDES)
+    return right, down
 
 
 def tilt_of(down: int) -> str:

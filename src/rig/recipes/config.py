@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rig.registry import Registry
 from rig.stages.config import CollectConfig
@@ -168,17 +168,25 @@ _SIX = tuple(
 )
 """The tasks of the paper."""
 
-LADDERS.add(
-    "minetest/debug",
-    LadderConfig(
-        preset="debug-128",
-        title="Minetest: the ladder in miniature",
+
+def _in_minetest(**budgets: Any) -> LadderConfig:
+    """Return a ladder of Minetest, with this world's teacher and annotators."""
+    return LadderConfig(
         environment="minetest",
         teacher="minetest",
         reasoner="minetest",
         reviewer="minetest",
         labeller="minetest",
         describer="minetest-views",
+        **budgets,
+    )
+
+
+LADDERS.add(
+    "minetest/debug",
+    _in_minetest(
+        preset="debug-128",
+        title="Minetest: the ladder in miniature",
         tasks=("dig_down/tool", "build_a_tower/manual"),
         episodes=4,
         review_episodes=1,
@@ -201,15 +209,9 @@ LADDERS.add(
 )
 LADDERS.add(
     "minetest/small",
-    LadderConfig(
+    _in_minetest(
         preset="small-128",
         title="Minetest: from nothing to RIG-lookahead",
-        environment="minetest",
-        teacher="minetest",
-        reasoner="minetest",
-        reviewer="minetest",
-        labeller="minetest",
-        describer="minetest-views",
         tasks=_SIX,
         episodes=60,
         # A slip undoes what was dug so far, and bare hands dig a trunk for 15 steps.

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rig.envs.minetest.keys import on_grid
+
 EYE_HEIGHT = 1.625
-GRID = 5
 FASTEST = 30
 """Degrees that the camera turns in a step, at the most: what is passed can be seen."""
 
@@ -60,22 +61,18 @@ def aim_at(facts: dict[str, Any], place: Sequence[float], pitch: float | None = 
     dx, dy, dz = place[0] - x, place[1] - (y + EYE_HEIGHT), place[2] - z
     down = -math.degrees(math.atan2(dy, math.hypot(dx, dz))) if pitch is None else pitch
     right = math.degrees(math.atan2(dx, dz)) - facts["yaw"]
-    return turn_by(facts, _on_grid(down - facts["pitch"]), _on_grid((right + 180) % 360 - 180))
+    return turn_by(facts, on_grid(down - facts["pitch"]), on_grid((right + 180) % 360 - 180))
 
 
 def turn_by(facts: dict[str, Any], pitch: int, yaw: int) -> Aim:
     """Return the turn by angles on the camera's grid."""
-    return Aim(pitch=pitch, yaw=yaw, level=_on_grid(SEARCH_PITCH - facts["pitch"]))
+    return Aim(pitch=pitch, yaw=yaw, level=on_grid(SEARCH_PITCH - facts["pitch"]))
 
 
 def reach_to(facts: dict[str, Any], place: Sequence[float]) -> float:
     """Return the distance from the eye to `place`, in nodes."""
     x, y, z = facts["position"]
     return math.dist((x, y + EYE_HEIGHT, z), place)
-
-
-def _on_grid(angle: float) -> int:
-    return GRID * round(angle / GRID)
 
 
 def _clip(angle: int) -> int:

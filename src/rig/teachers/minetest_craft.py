@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import NOOP, Action
+from rig.envs.minetest.keys import on_grid
 
 PIXELS_PER_DEGREE = 2
-GRID = 5
 FASTEST = 30
 """Degrees of the camera in a step, at the most."""
 
@@ -84,8 +84,7 @@ def _move(facts: dict[str, Any], place: Pixel, *keys: str) -> Action:
 def _shift(facts: dict[str, Any], place: Pixel) -> tuple[int, int]:
     """Return the camera's turn [down, right] that brings the cursor to `place`, as near as its grid comes."""
     right, down = (
-        GRID * round((there - here) / (GRID * PIXELS_PER_DEGREE))
-        for there, here in zip(place, facts["cursor"], strict=True)
+        on_grid((there - here) / PIXELS_PER_DEGREE) for there, here in zip(place, facts["cursor"], strict=True)
     )
     return down, right
 

@@ -33,6 +33,10 @@ LACKING = ("swapHands", "pickItem")
 COUNTS_PER_DEGREE = 20
 """Counts of the mouse for one degree: the camera is exact to a fortieth of a degree."""
 
+assert MINERL.camera is not None
+GRID = MINERL.camera.step
+"""Degrees of the camera's steps in the tasks."""
+
 CAMERA_LIMIT = 180.0
 _ESCAPE = "ESC"
 
@@ -60,6 +64,11 @@ def native_action(action: Action) -> dict[str, Any]:
     """
     MINERL.check(action)
     return {**dict.fromkeys(action.keys, 1), "camera": action.camera}
+
+
+def on_grid(angle: float) -> int:
+    """Return the step of the camera's grid that is nearest to `angle`, both in degrees."""
+    return GRID * round(angle / GRID)
 
 
 def shared_out(camera: Any, ticks: int, *, menu_open: bool) -> list[tuple[float, float]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rig.envs.minetest.keys import on_grid
 from rig.envs.minetest.progress import kind_of
 
 SKY = "sky"
@@ -19,9 +20,6 @@ TRUNK, TUFT, DIRT, LEAVES, SAND, GRAVEL, STONE, WATER, SNOW, PLANT, BLOCK = THIN
     *("trunk", "grass", "dirt", "leaves", "sand", "gravel", "stone", "water", "snow", "plant", "block"),
 )
 """What the nodes of a frame are called; "block" is anything else."""
-
-GRID = 5
-"""Degrees of the camera's steps, to which directions are rounded."""
 
 _TASKS = {"tree": TRUNK, "grass": TUFT, "dirt": DIRT}
 _PARTS = (
@@ -103,7 +101,7 @@ class Seen:
     @property
     def tilt(self) -> int:
         """Degrees that one looks down, on the camera's grid."""
-        return _on_grid(self.facts["pitch"])
+        return on_grid(self.facts["pitch"])
 
     @property
     def cells(self) -> int:
@@ -140,11 +138,7 @@ class Seen:
         rise = high * math.cos(tilt) - math.sin(tilt)
         down = -math.degrees(math.atan2(rise, math.hypot(aside, along))) - self.facts["pitch"]
         return Sighting(
-            right=_on_grid(math.degrees(math.atan2(aside, along))),
-            down=_on_grid(down),
+            right=on_grid(math.degrees(math.atan2(aside, along))),
+            down=on_grid(down),
             distance=self.distance(row, column),
         )
-
-
-def _on_grid(angle: float) -> int:
-    return GRID * round(angle / GRID)

@@ -20,7 +20,7 @@ from rig.actions import MINERL, NOOP, Action
 from rig.envs.base import World
 from rig.envs.minetest.config import MinetestConfig
 from rig.envs.minetest.env import MinetestEnv
-from rig.envs.minetest.keys import native_action, shared_out
+from rig.envs.minetest.keys import GRID, native_action, shared_out
 from rig.envs.minetest.places import Place, Spot
 from rig.envs.minetest.progress import SAMPLES, Progress
 from rig.envs.minetest.survey import spots_of
@@ -31,7 +31,6 @@ from rig.errors import EngineError, RigError
 from rig.provenance import cores
 from rig.records import Frame
 
-_YAW_STEP = 5
 VIEW_CELLS = 16
 """Rows and columns of the frame of which the facts tell what is seen there, for annotators."""
 
@@ -168,7 +167,7 @@ class MinetestWorld(World):
         if index < len(keys):
             return Action.press(keys[index])
         widest = _WIDEST_SHIFT if menu_open else _WIDEST_TURN
-        pitch, yaw = (5 * int(steps) for steps in random.integers(-widest, widest + 1, 2))
+        pitch, yaw = (GRID * int(steps) for steps in random.integers(-widest, widest + 1, 2))
         return NOOP if index == len(keys) else Action.press(camera=(pitch, yaw))
 
     def privileged(self) -> dict[str, Any]:
@@ -217,7 +216,7 @@ class MinetestWorld(World):
         random = np.random.default_rng([self.seed, crc32(f"{self.task.name}/{self.setting}".encode())])
         spot = spots[int(random.integers(len(spots)))]
         x, y, z = spot.at
-        yaw = _YAW_STEP * int(random.integers(360 // _YAW_STEP))
+        yaw = GRID * int(random.integers(360 // GRID))
         self.env.reset(seed=self.seed, options={"spawn": [x, y - 0.5, z]})
         slots = _place(self.task, self.setting).slots()
         self.env.command(
@@ -238,8 +237,8 @@ class MinetestWorld(World):
         facts = self.env.privileged()
         (x, _, z), heading = facts["position"], facts["sight"]["heading"]
         ahead = math.degrees(math.atan2(heading[0] - x, heading[2] - z)) if heading else facts["yaw"]
-        steps = round(ahead / _YAW_STEP) + int(random.integers(-_IN_FRAME, _IN_FRAME + 1))
-        self.env.command({"name": "look", "yaw": _YAW_STEP * steps % 360, "pitch": 0})
+        steps = round(ahead / GRID) + int(random.integers(-_IN_FRAME, _IN_FRAME + 1))
+        self.env.command({"name": "look", "yaw": GRID * steps % 360, "pitch": 0})
 
     def _hold(self, action: Mapping[str, Any], *, draw: bool) -> dict[str, Any]:
         """Let the ticks of a step pass; return what is to be said where the engine failed."""

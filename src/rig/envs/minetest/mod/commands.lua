@@ -1,10 +1,8 @@
 -- What an agent's keeper may ask of the world, by name; nothing else is carried out.
+local places = ...
+local position = places.position
 local commands = {}
 local known = {}
-
-local function position(given)
-    return {x = given[1], y = given[2], z = given[3]}
-end
 
 function known.teleport(player, command)
     player:set_pos(position(command.position))

@@ -1,6 +1,7 @@
 -- What a task's teacher looks for, as long as something is watched for: the wanted nodes near the player, those that are
 -- in view and in reach, and the way to a goal or to beside the nearest of them. All is by the player's place of this tick.
-local survey, pointing = ...
+local places, survey, pointing = ...
+local list, lists = places.list, places.lists
 local sight = {}
 local REACH, MOST, TRIES, MARGIN = 3.7, 64, 8, 8
 local GRID = 5 -- degrees between two turns of the camera
@@ -10,20 +11,7 @@ local AHEAD, UP, DOWN = 12, 1, 2
 local HALF_WIDE = 0.29 -- nodes from the middle of a player to its sides
 local NEXT = 0.9 -- nodes before which one has to jump
 local CORNERS = {{0.35, 0.35}, {0.35, -0.35}, {-0.35, 0.35}, {-0.35, -0.35}}
-local SIDES = {{x = 1, y = 0, z = 0}, {x = -1, y = 0, z = 0}, {x = 0, y = 0, z = 1}, {x = 0, y = 0, z = -1}}
 local watched, walked_from, walk -- `walk` is the way from where, and to what, `walked_from` says
-
-local function list(pos)
-    return {pos.x, pos.y, pos.z}
-end
-
-local function lists(nodes)
-    local found = {}
-    for index, pos in ipairs(nodes) do
-        found[index] = list(pos)
-    end
-    return found
-end
 
 function sight.watch(_, command)
     watched, walked_from = command, nil
@@ -105,23 +93,13 @@ local function seen_of(player, nodes)
     return seen
 end
 
-local function can_stand_beside(node)
-    for _, side in ipairs(SIDES) do
-        if survey.can_stand(vector.add(node, side)) then
-            return true
-        end
-    end
-    return false
-end
-
 local function way_from(feet, nodes)
     if watched.goal then
-        local goal = {x = watched.goal[1], y = watched.goal[2], z = watched.goal[3]}
-        return survey.way(feet, goal, MARGIN)
+        return survey.way(feet, places.position(watched.goal), MARGIN)
     end
     local tried = 0
     for _, node in ipairs(nodes) do
-        if tried < TRIES and can_stand_beside(node) then
+        if tried < TRIES and #survey.standing_beside(node) > 0 then
             tried = tried + 1
             local way = survey.way_beside(feet, node, MARGIN)
             if way then

@@ -1,14 +1,11 @@
 -- The privileged state: what pixels need not show. Angles are in degrees, as MineRL has them: yaw grows to the right
 -- (0 looks along +z), pitch downwards. Positions are in nodes, velocities in nodes per second.
-local pointing = ...
+local places, pointing = ...
+local list = places.list
 local state = {}
 local REACH = 4
 local tick, seconds = 0, 0
 local nearby_radius = tonumber(minetest.settings:get("rig_nearby_radius")) or 0
-
-local function list(vector)
-    return {vector.x, vector.y, vector.z}
-end
 
 function state.advance(dtime)
     tick = tick + 1

@@ -1,5 +1,7 @@
 -- Looks for places where tasks can begin: first in what the generator promises, without generating anything, then spot
 -- by spot in what it has generated. Nothing is changed.
+local places = ...
+local position = places.position
 local survey = {}
 local JUMP, DROP = 1, 2 -- nodes that a walk may go up or down in a step
 local TRUNK = 4 -- nodes of a trunk that is worth chopping
@@ -9,10 +11,6 @@ local SNOW_RADIUS = 12
 local DEEPEST, HIGHEST = 10, 16 -- nodes that are looked at below and above a spot
 local SIDES = {{x = 1, y = 0, z = 0}, {x = -1, y = 0, z = 0}, {x = 0, y = 0, z = 1}, {x = 0, y = 0, z = -1}}
 local generated = true
-
-local function position(given)
-    return {x = given[1], y = given[2], z = given[3]}
-end
 
 local function definition(pos)
     return minetest.registered_nodes[minetest.get_node(pos).name] or {groups = {}, walkable = true}
@@ -84,16 +82,25 @@ local function has_room(spot)
     return true
 end
 
+-- The places beside a node, at its height, where one can stand.
+function survey.standing_beside(node)
+    local found = {}
+    for _, side in ipairs(SIDES) do
+        local beside = vector.add(node, side)
+        if survey.can_stand(beside) then
+            found[#found + 1] = beside
+        end
+    end
+    return found
+end
+
 -- The shortest walk to beside a node, as a list of places; nil where there is none.
 function survey.way_beside(from, node, margin)
     local best
-    for _, side in ipairs(SIDES) do
-        local goal = vector.add(node, side)
-        if survey.can_stand(goal) then
-            local path = vector.equals(goal, from) and {goal} or survey.way(from, goal, margin)
-            if path and (not best or #path < #best) then
-                best = path
-            end
+    for _, goal in ipairs(survey.standing_beside(node)) do
+        local path = vector.equals(goal, from) and {goal} or survey.way(from, goal, margin)
+        if path and (not best or #path < #best) then
+            best = path
         end
     end
     return best
