@@ -102,6 +102,30 @@ def test_gliding_changes_nothing_but_the_looking(env):
     assert np.array_equal(env.load(there)["pov"], frame), "a frame that was not drawn is drawn by load"
 
 
+def test_sight_is_told_where_one_looks_and_is_the_same_whether_it_was_told_before(env):
+    env.reset(seed=4)
+    env.command({"name": "watch", "nodes": ["group:soil"], "radius": 4})
+    state = env.save()
+    walk = [{"forward": 1, "camera": (0, 7)}] * 8
+    for action in walk:
+        env.glide(action, look=True)
+    told = env.privileged()["sight"]
+    assert told["wanted"]
+    env.load(state)
+    for action in walk[1:]:
+        env.glide(action)
+        assert "sight" not in env.privileged()
+    env.glide(walk[0], look=True)
+    assert env.privileged()["sight"] == told
+
+
+def test_what_to_watch_for_must_be_named(env):
+    env.reset(seed=4)
+    with pytest.raises(RigError, match="list of names of nodes"):
+        env.command({"name": "watch"})
+    env.glide({}, look=True)
+
+
 def test_an_action_is_held_for_several_ticks_and_its_turn_shared_out(env):
     held = FrameSkip(env, 4)
     held.reset(seed=4)

@@ -61,14 +61,19 @@ class Engine:
             self._link.engine_started()
         self.reply = self._receive(config.start_timeout, "did not start")
 
-    def tick(self, request: Request, *, draw: bool = True) -> Reply:
-        """Let one tick pass, and return what came of it; without `draw` there is no new frame.
+    def tick(self, request: Request, *, draw: bool = True, look: bool = True) -> Reply:
+        """Let one tick pass, and return what came of it.
+
+        Args:
+            request: what is done in it.
+            draw: have it drawn; without, there is no new frame.
+            look: have the mod tell of `sight`.
 
         Raises:
             EngineError: the engine ended or stood still; it is closed then.
         """
         try:
-            self._link.send(request, draw=draw)
+            self._link.send(request, draw=draw, look=look)
         except OSError as error:
             raise self._failed(f"ended ({error})") from error
         self.reply = self._receive(self.config.step_timeout, "stood still")

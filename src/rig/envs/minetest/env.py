@@ -88,13 +88,18 @@ class MinetestEnv(gym.Env):
             RigError: there is no episode; `reset` begins one.
         """
         request, ignored = self._read(action)
-        terminated, truncated, failure = self._tick(request, draw=True)
+        terminated, truncated, failure = self._tick(request, draw=True, look=True)
         return {"pov": self._frame}, 0.0, terminated, truncated, self._info(ignored) | failure
 
-    def glide(self, action: Mapping[str, Any]) -> tuple[float, bool, bool]:
-        """Step without looking: (reward, terminated, truncated). Several times as fast, and otherwise the same."""
+    def glide(self, action: Mapping[str, Any], *, look: bool = False) -> tuple[float, bool, bool]:
+        """Step without drawing: (reward, terminated, truncated). Several times as fast, and otherwise the same.
+
+        Args:
+            action: as in `step`.
+            look: have the facts tell of `sight`, as those of a step do.
+        """
         request, _ = self._read(action)
-        return 0.0, *self._tick(request, draw=False)[:2]
+        return 0.0, *self._tick(request, draw=False, look=look)[:2]
 
     def command(self, *commands: Mapping[str, Any]) -> list[Any]:
         """Let one tick pass in which nothing is pressed and the mod carries out `commands`; return their answers.
@@ -106,7 +111,7 @@ class MinetestEnv(gym.Env):
             RigError: the mod refused a command, or it is not JSON.
             EngineError: the engine failed.
         """
-        self._advance(Request(commands=tuple(map(_plain, commands))), draw=True)
+        self._advance(Request(commands=tuple(map(_plain, commands))), draw=True, look=True)
         answers = self._running.reply.state["answers"]
         for asked, answer in zip(commands, answers, strict=True):
             if not answer["done"]:
@@ -200,29 +205,30 @@ class MinetestEnv(gym.Env):
         for index in range(len(self._way), len(way)):
             if index % SPACING == 0:
                 self._anchors.keep_milestone(self._way, self._frame if self._seen else None)
-            self._advance(Request.unpack(way[index]), draw=index == len(way) - 1)
+            is_last = index == len(way) - 1
+            self._advance(Request.unpack(way[index]), draw=is_last, look=is_last)
         self._anchors.keep_last(self._way, self._frame)
 
     def _read(self, action: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:
         menu_open = self._running.reply.menu_open
         return read_action(action, menu_open=menu_open, cursor_scale=self.config.cursor_pixels_per_degree)
 
-    def _tick(self, request: Request, *, draw: bool) -> tuple[bool, bool, dict[str, Any]]:
+    def _tick(self, request: Request, *, draw: bool, look: bool) -> tuple[bool, bool, dict[str, Any]]:
         """Return whether the player is dead, whether the engine failed, and what is to be said of the failure."""
         try:
-            self._advance(request, draw=draw)
+            self._advance(request, draw=draw, look=look)
         except EngineError as error:
             return False, True, {"engine_failed": str(error)}
         return self._facts["health"] <= 0, False, {}
 
-    def _advance(self, request: Request, *, draw: bool) -> None:
+    def _advance(self, request: Request, *, draw: bool, look: bool) -> None:
         engine = self._running
         try:
-            reply = engine.tick(request, draw=draw)
+            reply = engine.tick(request, draw=draw, look=look)
         except EngineError:
             self._engine = None
             raise
-        self._way.append(request.pack(draw=False))
+        self._way.append(request.pack())
         self._see(reply, draw=draw)
 
     def _see(self, reply: Reply, *, draw: bool) -> None:

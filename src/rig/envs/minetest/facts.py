@@ -22,7 +22,7 @@ def privileged_facts(reply: Reply) -> dict[str, Any]:
     none), `keys` that were held in the last tick, `cursor` ([right, down] in pixels of 640 x 360, for a menu),
     `inventory` (item -> count), `pointed` (node, under, above, distance, is_sure, dig_seconds; empty where nothing is
     in reach), `events` since the last tick, `time_of_day` (0 to 1), `menu_open`, and `nearby`, `sight` and `view`
-    where they are asked for; `view` in ticks of which a frame is wanted.
+    where they are asked for: `view` with a frame, `sight` also without one.
     """
     state = reply.state
     facts = {name: value for name, value in state.items() if name != "answers"}

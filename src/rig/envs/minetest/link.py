@@ -21,7 +21,7 @@ import numpy as np
 from rig.envs.minetest.config import TICK_SECONDS
 from rig.records import Frame
 
-_REQUEST = struct.Struct("=IiiiiIIIII")
+_REQUEST = struct.Struct("=IiiiiIIIIII")
 _REPLY = struct.Struct("=IIIIII")
 _TICK_US = round(TICK_SECONDS * 1e6)
 
@@ -51,10 +51,10 @@ class Request:
     shift: tuple[int, int] = (0, 0)
     commands: Sequence[dict[str, Any]] = field(default_factory=tuple)
 
-    def pack(self, *, draw: bool) -> bytes:
-        """Return the bytes that the engine reads; `draw` says whether a frame is wanted."""
+    def pack(self, *, draw: bool = False, look: bool = False) -> bytes:
+        """Return the bytes that the engine reads: whether a frame is wanted, and whether the mod tells of `sight`."""
         text = json.dumps(list(self.commands)).encode() if self.commands else b""
-        return _REQUEST.pack(self.keys, *self.turn, *self.shift, _TICK_US, draw, Errand.TICK, 0, len(text)) + text
+        return _REQUEST.pack(self.keys, *self.turn, *self.shift, _TICK_US, draw, look, Errand.TICK, 0, len(text)) + text
 
     @classmethod
     def unpack(cls, packed: bytes) -> Request:
@@ -128,13 +128,13 @@ class Link:
         self._theirs.close()
         os.close(self._memory)
 
-    def send(self, request: Request, *, draw: bool) -> None:
-        """Ask for a tick."""
-        self._ours.sendall(request.pack(draw=draw))
+    def send(self, request: Request, *, draw: bool, look: bool) -> None:
+        """Ask for a tick; see `Request.pack`."""
+        self._ours.sendall(request.pack(draw=draw, look=look))
 
     def send_errand(self, errand: Errand, anchor: int) -> None:
         """Ask for something else than a tick."""
-        self._ours.sendall(_REQUEST.pack(0, 0, 0, 0, 0, 0, 0, errand, anchor, 0))
+        self._ours.sendall(_REQUEST.pack(0, 0, 0, 0, 0, 0, 0, 0, errand, anchor, 0))
 
     def receive(self, timeout: float) -> Reply:
         """Return what came of the tick.

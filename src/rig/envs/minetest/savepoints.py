@@ -35,8 +35,8 @@ class SavePoint(NamedTuple):
 
 
 def digest_of(state: dict[str, Any]) -> str:
-    """Return a digest of what the mod told; the view is left out, since it depends on whether a frame was drawn."""
-    told = {name: value for name, value in state.items() if name != "view"}
+    """Return a digest of what the mod tells in every tick; sight and view are told where they were asked for."""
+    told = {name: value for name, value in state.items() if name not in ("sight", "view")}
     return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 

@@ -28,6 +28,7 @@ _FIXED = {
     "secure.trusted_mods": "rig",
     "default_privs": "interact, shout, fast",
     "num_emerge_threads": "1",
+    "max_simultaneous_block_sends_per_client": "1000",
     "server_map_save_interval": "1000000",
     "enable_local_map_saving": "false",
     "fps_max": "10000",
@@ -49,7 +50,11 @@ _FIXED = {
     "movement_speed_walk": "4.317",
     "movement_speed_fast": "5.612",
 }
-"""Speeds of walking and sprinting are Minecraft's; it is always noon."""
+"""Speeds of walking and sprinting are Minecraft's; it is always noon. What comes at once is shaped once: a piece of the
+world that arrives has its neighbours' surfaces made anew."""
+
+_BLOCK = 16
+"""Nodes along a side of what the engine generates, sends and draws at once."""
 
 _HUD_SCALE = 1024
 """Width in pixels at which the engine's display has its own size."""
@@ -64,12 +69,15 @@ def write_settings(folder: Path, config: MinetestConfig, seed: int, spawn: Point
 
 def _chosen(config: MinetestConfig, seed: int) -> dict[str, object]:
     width, height = config.drawn
+    blocks = math.ceil(config.view_range / _BLOCK)  # as far as one sees, wherever in a block one stands
     return {
         "screen_w": width,
         "screen_h": height,
         "hud_scaling": width / _HUD_SCALE,
         "undersampling": config.undersampling,
         "viewing_range": config.view_range,
+        "max_block_send_distance": blocks,
+        "max_block_generate_distance": blocks,
         "fov": config.field_of_view,
         "mouse_sensitivity": f"{mouse_sensitivity(config):.9f}",
         "mg_name": config.mapgen,

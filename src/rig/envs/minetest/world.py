@@ -227,7 +227,7 @@ class MinetestWorld(World):
         if self.task.start(self.setting).roam:
             self._look_along_the_way(random)
         for tick in range(1, _SETTLING + 1):
-            failure = self._tick({}, draw=tick == _SETTLING)
+            failure = self._tick({}, draw=tick == _SETTLING, look=tick == _SETTLING)
             if failure:
                 raise EngineError(failure["engine_failed"])
         self.ticks, self.progress, self._events = 0, Progress(start=(x, y, z)), []
@@ -246,7 +246,7 @@ class MinetestWorld(World):
         menu_open = self.env.privileged()["menu_open"]
         turns = shared_out(action.get("camera", (0.0, 0.0)), ticks, menu_open=menu_open)
         for tick, turn in enumerate(turns, 1):
-            failure = self._tick({**action, "camera": turn}, draw=draw and tick == ticks)
+            failure = self._tick({**action, "camera": turn}, draw=draw and tick == ticks, look=tick == ticks)
             if failure:
                 return failure
             facts = self.env.privileged()
@@ -255,11 +255,11 @@ class MinetestWorld(World):
         self.ticks += ticks
         return {}
 
-    def _tick(self, action: Mapping[str, Any], *, draw: bool) -> dict[str, Any]:
+    def _tick(self, action: Mapping[str, Any], *, draw: bool, look: bool) -> dict[str, Any]:
         if draw:
             *_, truncated, info = self.env.step(action)
             return {"engine_failed": info["engine_failed"]} if truncated else {}
-        _, _, truncated = self.env.glide(action)
+        _, _, truncated = self.env.glide(action, look=look)
         return {"engine_failed": "the engine failed between two frames"} if truncated else {}
 
     def _outcome(self, before: int) -> tuple[float, bool, bool]:

@@ -4,6 +4,7 @@ local ffi = insecure.require("ffi")
 ffi.cdef([[
     void rig_ready(void);
     int rig_frame_wanted(void);
+    int rig_sight_wanted(void);
     uint64_t rig_bulk(void);
     void rig_tell(const char *text, size_t size);
     const char *rig_commands(size_t *size);
@@ -38,12 +39,16 @@ local function carry_out(player)
     return commands.run(player, minetest.parse_json(ffi.string(text, size[0])))
 end
 
-local function tell(player, answers, is_seen)
+local function tell(player, answers, begins)
     local facts = state.of(player)
     facts.events = events.take()
     facts.answers = answers
-    facts.sight = sight.of(player)
-    facts.view = is_seen and view.of(player) or nil
+    if begins or link.rig_sight_wanted() ~= 0 then
+        facts.sight = sight.of(player)
+    end
+    if begins or link.rig_frame_wanted() ~= 0 then
+        facts.view = view.of(player)
+    end
     local text = minetest.write_json(facts)
     link.rig_tell(text, #text)
 end
@@ -55,7 +60,7 @@ minetest.register_globalstep(function(dtime)
     end
     state.advance(dtime)
     local begins = not begun and beginning.is_over(player, tonumber(link.rig_bulk()))
-    tell(player, carry_out(player), begins or link.rig_frame_wanted() ~= 0)
+    tell(player, carry_out(player), begins)
     if begins then
         begun = true
         link.rig_ready()

@@ -1,5 +1,6 @@
 -- What a task's teacher looks for, as long as something is watched for: the wanted nodes near the player, those that are
--- in view and in reach, and the way to a goal or to beside the nearest of them. All is by the player's place of this tick.
+-- in view and in reach, and the way to a goal or to beside the nearest of them. All is by the world of this tick, so that
+-- it is the same whether or not it was told before.
 local places, survey, pointing = ...
 local list, lists = places.list, places.lists
 local sight = {}
@@ -11,10 +12,11 @@ local AHEAD, UP, DOWN = 12, 1, 2
 local HALF_WIDE = 0.29 -- nodes from the middle of a player to its sides
 local NEXT = 0.9 -- nodes before which one has to jump
 local CORNERS = {{0.35, 0.35}, {0.35, -0.35}, {-0.35, 0.35}, {-0.35, -0.35}}
-local watched, walked_from, walk -- `walk` is the way from where, and to what, `walked_from` says
+local watched
 
 function sight.watch(_, command)
-    watched, walked_from = command, nil
+    assert(type(command.nodes) == "table", "`nodes` is a list of names of nodes, or of groups")
+    watched = command
 end
 
 -- Where one stands, or will land.
@@ -196,10 +198,7 @@ function sight.of(player)
     end
     local feet = feet_of(player)
     local nodes = wanted_near(player, feet)
-    local asked = minetest.pos_to_string(feet) .. minetest.pos_to_string(nodes[1] or feet)
-    if asked ~= walked_from then
-        walked_from, walk = asked, way_from(feet, nodes) or {}
-    end
+    local walk = way_from(feet, nodes) or {}
     local ahead, is_up = heading(player:get_pos(), feet, walk)
     return {
         feet = list(feet),

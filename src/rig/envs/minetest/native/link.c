@@ -18,7 +18,7 @@ struct reply {
 static pthread_mutex_t texts = PTHREAD_MUTEX_INITIALIZER;
 static char *state, *commands;
 static size_t state_size, commands_size;
-static volatile int ready, frame_wanted;
+static volatile int ready, frame_wanted, sight_wanted;
 static int window_width, window_height, frame_width, frame_height, link_descriptor;
 static uint8_t *frame;
 
@@ -34,6 +34,7 @@ static int number_of(const char *name) {
 /* Called by the mod, on the server's thread. */
 void rig_ready(void) { ready = 1; }
 int rig_frame_wanted(void) { return frame_wanted; }
+int rig_sight_wanted(void) { return sight_wanted; }
 uint64_t rig_bulk(void) { return network_bulk(); }
 
 void rig_tell(const char *text, size_t size) {
@@ -137,6 +138,7 @@ static int begin_tick(struct action *action) {
     int turning = input_turn(action);
     pixels_draw(!turning && action->draw);
     frame_wanted = action->draw;
+    sight_wanted = action->look;
     if (!turning) clock_advance(action->tick_us * 1000LL);
     return turning;
 }
