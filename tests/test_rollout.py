@@ -52,6 +52,17 @@ class Failing(Waiting):
         return super().act(action)
 
 
+class Searching(Waiting):
+    """Says nothing of the first three worlds until all of them have been asked about."""
+
+    together = threading.Barrier(3, timeout=30)
+
+    def solvable(self, task, setting, seed):
+        if seed < 3:
+            Searching.together.wait()
+        return seed % 2 == 0
+
+
 def played(make, **settings):
     lineage = Lineage(stage="test", actor="random")
     return list(play(make, TeacherActor(RandomTeacher()), EPISODES, lineage=lineage, **settings))
@@ -87,3 +98,8 @@ def test_an_error_in_a_thread_is_told_and_no_thread_goes_on():
     with pytest.raises(EngineError, match="it is gone"):
         played(Failing)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("world")]
+
+
+def test_worlds_whose_engines_are_processes_are_searched_beside_each_other():
+    world = Searching()
+    assert world.episode_seeds(world.task, "manual", Split.TRAIN, 3) == [0, 2, 4]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Protocol
 
@@ -37,7 +38,8 @@ class World(gym.Env):
         actions: the keys and camera of this world.
         tasks: what can be asked for.
         most_at_once: how many such worlds may usefully run beside each other, where each has an engine that is a
-            process of its own; rollouts wait for its steps in threads. None where steps are this process's own work.
+            process of its own; its steps are waited for in threads, and so is `solvable`, which several may ask at
+            once. None where steps are this process's own work.
     """
 
     name: str
@@ -109,12 +111,15 @@ class World(gym.Env):
         left = split.seeds()
         with tqdm(total=skip + count, desc=name, unit="world", leave=False, delay=_PATIENCE) as bar:
             while some := list(islice(left, skip + count - len(found))):
-                solvable = look(task, setting, some) if look else (self.solvable(task, setting, seed) for seed in some)
-                for seed, is_solvable in zip(some, solvable, strict=True):
+                for seed, is_solvable in zip(some, (look or self._look)(task, setting, some), strict=True):
                     if is_solvable:
                         found.append(seed)
                         bar.update()
         return found[skip:]
+
+    def _look(self, task: Task, setting: str, seeds: Sequence[int]) -> Iterator[bool]:
+        with ThreadPoolExecutor(self.most_at_once or 1) as pool:
+            yield from pool.map(lambda seed: self.solvable(task, setting, seed), seeds)
 
 
 class CellReader(Protocol):
