@@ -9,8 +9,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 from test_data_importers import LINES, episode
 
+from rig.bundle import Bundle
 from rig.cli.main import VERBS, describe, main, overview, read_verb
 from rig.data import Dataset
 from rig.errors import RigError
@@ -381,6 +383,12 @@ def test_a_published_agent_has_a_card_with_its_making_and_scores(capsys, made, t
     assert f"{summary['success']['value']:.2f} [" in card
     assert Dataset(made.data).content_hash[:16] in card
     assert result(capsys, "inspect", out)["kind"] == "agent"
+    half = tmp_path / "half"
+    smaller = result(capsys, *words, "--results", scores, "--out", half, "--dtype", "bfloat16")
+    assert smaller["bytes"] < 0.6 * found["bytes"]
+    assert "MB, bfloat16." in (half / "README.md").read_text()
+    at_half, whole = Bundle.load(half).model, Bundle.load(out).for_running("bfloat16").model
+    assert all(torch.equal(value, at_half.state_dict()[name]) for name, value in whole.state_dict().items())
     assert "already" in mistake(capsys, *words, "--results", scores, "--out", out)
     assert "holds neither summary.json" in mistake(capsys, *words, "--results", made.data, "--out", tmp_path / "b")
     other = shutil.copytree(made.agent, tmp_path / "other")

@@ -73,7 +73,9 @@ def check_scores(ladder):
         if job.name.startswith("eval-"):
             summary = json.loads(job.result.read_text())
             cells = summary["config"]["tasks"]
-            assert summary["episodes"] == ladder.config.evaluation_episodes * len(cells)
+            config = ladder.config
+            each = config.teacher_episodes if job.name == "eval-teacher" else config.evaluation_episodes
+            assert summary["episodes"] == each * len(cells)
             assert sorted(summary["cells"]) == sorted(cells)
             assert min(summary["seeds"]) >= 2 << 28
 

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -153,6 +153,7 @@ class Publish:
         title: of the card.
         made_by: the documented command that leads to the agent; none where empty.
         results: folders of `rig eval` and `rig imagine`, of this agent.
+        dtype: of the copy: float32, or bfloat16 for half the size.
     """
 
     agent: str
@@ -160,13 +161,15 @@ class Publish:
     title: str
     results: tuple[str, ...]
     made_by: str = ""
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
     def run(self) -> dict[str, Any]:
         """Publish."""
         from rig.recipes.publish import publish
 
         folders = [Path(folder) for folder in self.results]
-        card = publish(Path(self.agent), Path(self.out), title=self.title, made_by=self.made_by, results=folders)
+        agent, out = Path(self.agent), Path(self.out)
+        card = publish(agent, out, title=self.title, made_by=self.made_by, results=folders, dtype=self.dtype)
         size = sum(path.stat().st_size for path in card.parent.iterdir())
         return {"text": f"{card}: {size / 1e6:.1f} MB", "card": str(card), "bytes": size}
 

@@ -75,7 +75,8 @@ def load(folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch
     Args:
         folder: ours, or a transformers Janus checkpoint, in one file or in shards.
         device: where to put the weights.
-        dtype: what to store them in; as they are on disk where None.
+        dtype: what to store them in; as they are on disk where None, but for the VQ tokenizer, which is held in full
+            precision then.
 
     Raises:
         CheckpointError: a file is missing, cut, pickled, or holds other tensors than the configuration says.
@@ -88,6 +89,8 @@ def load(folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch
     check_tensors(weights_file(folder), _shapes(model), stored)
     _fill(model, stored, device, dtype)
     model.model.vqmodel.requires_grad_(False)
+    if dtype is None:
+        model.model.vqmodel.float()
     return model.eval()
 
 

@@ -60,6 +60,7 @@ class LadderConfig:
         steps_per_episode: taught steps that an episode has on average, from which passes are reckoned before any is
             played. What matters is that every row of a share takes the same.
         evaluation_episodes: per task, setting and row.
+        teacher_episodes: of the teacher, per task and setting: it plays faster than agents that fail; 0 for as many.
         worlds: that are played side by side, and chains that are dreamed so.
         dreams: numbers of dreams scored on everything.
         sweep: numbers of dreams scored on `sweep_tasks`.
@@ -102,6 +103,7 @@ class LadderConfig:
     epochs: int = 12
     steps_per_episode: int = 20
     evaluation_episodes: int = 50
+    teacher_episodes: int = 0
     worlds: int = 64
     dreams: tuple[int, ...] = (1,)
     sweep: tuple[int, ...] = ()
@@ -132,6 +134,7 @@ LADDERS.add(
         batch_size=8,
         fractions=(0.5,),
         evaluation_episodes=2,
+        teacher_episodes=3,
         dreams=(1,),
         sweep=(2,),
         sweep_tasks=("place_table/tool",),

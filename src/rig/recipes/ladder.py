@@ -208,7 +208,7 @@ class Ladder:
 
     def _scores(self) -> Iterator[Job]:
         config, last = self.config, self.lookahead_run(self.config.rounds)
-        yield self._eval("teacher", BY_TEACHER + config.teacher)
+        yield self._eval("teacher", BY_TEACHER + config.teacher, episodes=config.teacher_episodes)
         yield self._eval("random", BY_TEACHER + "random")
         for row in ROWS:
             yield self._eval(row, f"{row}-2")
@@ -232,12 +232,19 @@ class Ladder:
             yield self._imagine(f"{row}{OWN}", run, "--actions", "agent", "--depth", "1")
 
     def _eval(
-        self, name: str, run: str, *, dreams: int = 0, tasks: Sequence[str] = (), read_back: str = "pixels"
+        self,
+        name: str,
+        run: str,
+        *,
+        dreams: int = 0,
+        tasks: Sequence[str] = (),
+        read_back: str = "pixels",
+        episodes: int = 0,
     ) -> Job:
         is_teacher = run.startswith(BY_TEACHER)
         out = self.root / "eval" / name
         words = ["eval", "--agent", run if is_teacher else self.agent(run), "--out", str(out)]
-        words += ["--episodes", str(self.config.evaluation_episodes), "--resume", *self._worlds()]
+        words += ["--episodes", str(episodes or self.config.evaluation_episodes), "--resume", *self._worlds()]
         words += ["--dreams", str(dreams)] if dreams else []
         words += ["--read-back", read_back] if read_back != "pixels" else []
         words += ["--environment", self.config.environment] if is_teacher else []

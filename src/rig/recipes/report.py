@@ -89,10 +89,12 @@ def _head(results: Results) -> str:
     commits = sorted({scores["provenance"]["commit"]["hash"][:10] for scores in scored})
     hardware = [row["provenance"]["hardware"] for row in rows]
     machines = sorted({f"{found['cores']} × {found['cpu']}; GPU: {found['gpu']}" for found in hardware})
-    episodes = {row["episodes"] for row in rows}
     seeds = [min(row["seeds"][0] for row in rows), max(row["seeds"][1] for row in rows)] if rows else [0, 0]
     config = results.ladder.config
+    more = config.teacher_episodes
+    episodes = {results.embodied[name]["episodes"] for name in main_rows(results) if not (more and name == "teacher")}
     count, each = "/".join(map(str, sorted(episodes))), config.evaluation_episodes
+    taught = f", the teacher's {more} per task and setting" if more else ""
     agents = [row["config"] for row in rows if not row["config"]["agent"].startswith(BY_TEACHER)]
     drawn = "/".join(f"{heat:g}" for heat in sorted({found["temperature"] for found in agents}))
     drawing = f", thoughts and actions drawn at temperature {drawn}, dreams greedily" if agents else ""
@@ -100,10 +102,10 @@ def _head(results: Results) -> str:
     computing = f"; agents in {precision}" if precision else ""
     text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
-        f"setting), evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {Split.TRAIN.stop}){drawing}. "
-        f"Machine: {'; '.join(machines)}{computing}. Commit: {', '.join(commits)}. Brackets hold 95 % intervals: "
-        "Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and setting "
-        "weighing the same; bootstrap over episodes elsewhere."
+        f"setting){taught}, evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {Split.TRAIN.stop})"
+        f"{drawing}. Machine: {'; '.join(machines)}{computing}. Commit: {', '.join(commits)}. Brackets hold 95 % "
+        "intervals: Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and "
+        "setting weighing the same; bootstrap over episodes elsewhere."
     )
     left = [job.name for job in in_order(results.ladder.jobs()) if not job.is_done]
     return f"{text}\n\n**Not yet there:** {', '.join(left)}." if left else text

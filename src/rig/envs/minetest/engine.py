@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rig.envs.minetest.config import MinetestConfig, Point
 from rig.envs.minetest.link import Errand, Link, Reply, Request
+from rig.envs.minetest.media import share_media
 from rig.envs.minetest.native import Native, build
 from rig.envs.minetest.prerequisites import check_engine, required
 from rig.envs.minetest.settings import write_settings
@@ -124,6 +125,7 @@ class Engine:
 
     def _launch(self, native: Native, seed: int, spawn: Point | None, lifeline: int) -> subprocess.Popen[bytes]:
         write_settings(self.folder, self.config, seed, spawn)
+        share_media(self.folder)
         shutil.copytree(_MOD, self.folder / "world" / "worldmods" / "rig")
         link, memory = self._link.inherited
         with (self.folder / _LOG).open("wb") as log:

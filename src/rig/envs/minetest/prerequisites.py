@@ -20,6 +20,9 @@ INSTALL = f"apt-get update && apt-get install -y --no-install-recommends {' '.jo
 VERSION = "5.6.1"
 """The engine that this is written for; newer ones open their window in another way."""
 
+GAME = Path("/usr/share/games/minetest/games/minetest_game")
+"""The folder of the game."""
+
 _PLACES = ("/usr/games", "/usr/local/games")
 _HEADERS = ("X11/Xlib.h", "GL/glx.h")
 
@@ -81,9 +84,8 @@ def _version(path: str) -> str:
 
 
 def _game() -> Finding:
-    folder = Path("/usr/share/games/minetest/games/minetest_game")
-    there = folder.is_dir()
-    return Finding(name="Minetest Game", found=str(folder) if there else "not installed", ok=there)
+    there = GAME.is_dir()
+    return Finding(name="Minetest Game", found=str(GAME) if there else "not installed", ok=there)
 
 
 def _display() -> Finding:
