@@ -415,7 +415,11 @@ def test_rows_are_scored_on_the_same_episodes(ladder):
     whole = {name: verb for name, verb in evals.items() if not name.startswith(("sweep-", "codes-"))}
     assert {"action", "imagine", "reason", "basic", "control", "control-0", "teacher", "random"} < set(whole)
     assert {f"lookahead-{dreams}" for dreams in (0, *ladder.config.dreams)} < set(whole)
+    teacher = evals.pop("teacher")
+    del whole["teacher"]
     assert len({(verb.tasks, verb.episodes, verb.skip, verb.temperature) for verb in whole.values()}) == 1
+    assert (teacher.tasks, teacher.skip) == (whole["basic"].tasks, 0), "the first of its episodes are those of the rows"
+    assert teacher.episodes == (ladder.config.teacher_episodes or whole["basic"].episodes)
     for name in set(evals) - set(whole):
         assert (evals[name].episodes, evals[name].skip) == (whole["basic"].episodes, 0)
         assert evals[name].tasks == ladder.config.sweep_tasks
