@@ -5,14 +5,16 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from minetest_makers import needs_engine
+from minetest_makers import FLAT, hold, make_env, needs_engine
 
 from rig.actions import NOOP, Action
 from rig.envs import Split
+from rig.envs.minetest.keys import native_action
 from rig.envs.minetest.progress import kind_of
 from rig.envs.minetest.world import MinetestWorld, MinetestWorldConfig
 from rig.errors import RigError
 from rig.teachers import TEACHERS
+from rig.teachers.minetest import walk
 from rig.teachers.minetest_aim import FASTEST, IN_FRAME, aim_at
 from rig.teachers.minetest_craft import RECIPES, craft
 
@@ -110,6 +112,35 @@ def test_the_expert_takes_its_tool_again_and_closes_a_menu(world):
     decisions = watch_the_expert(world, "dig_down", "tool", slips=slips)
     assert [sorted(action.keys) for _, action in decisions[:2]] == [["ESC"], ["hotbar.1"]]
     assert world.samples >= world.task.target
+
+
+@needs_engine
+def test_the_expert_clears_what_hangs_over_its_head_where_it_must_jump():
+    env = make_env(**FLAT)
+    env.reset(seed=4)
+    x, y, z = (round(value + 0.1) for value in env.privileged()["position"])
+    floor = [(x + i, z + k) for i in range(-2, 3) for k in range(-2, 6)]
+    steps = [{"name": "set_node", "position": [i, y, k], "node": "default:dirt"} for i, k in floor if k > z]
+    leaves = [{"name": "set_node", "position": [i, y + 2, k], "node": "default:leaves"} for i, k in floor if k <= z]
+    here = [{"name": "teleport", "position": [x, y - 0.5, z]}, {"name": "look", "yaw": 0, "pitch": 0}]
+    env.command(*steps, *leaves, *here, {"name": "watch", "nodes": [], "goal": [x, y + 1, z + 4]})
+    hold(env, 10)
+    assert env.privileged()["sight"]["roof"] == [x, y + 2, z]
+    for _ in range(60):
+        action = native_action(walk(env.privileged()))
+        for tick in range(4):
+            env.glide(action, look=tick == 3)
+    assert env.privileged()["position"][2] > z + 3
+    env.close()
+
+
+def test_the_expert_turns_by_the_shorter_side_to_a_way_whose_end_it_sees():
+    """Where it always turned to the right, it came to see something else that it wanted, and back again."""
+    sight = {"way": [[0, 9, 0], [-3, 9, 2]], "heading": [-3, 9, 2], "is_up": False, "roof": [], "wanted": [[-3, 9, 4]]}
+    facts = {**AHEAD, "sight": sight, "pointed": {}}
+    assert not aim_at(facts, sight["heading"]).is_in_frame
+    assert walk(facts).camera[1] == -FASTEST
+    assert walk({**facts, "sight": {**sight, "wanted": []}}).camera[1] == FASTEST, "it searches"
 
 
 def test_the_expert_says_what_it_cannot_do(world, monkeypatch):

@@ -42,6 +42,9 @@ _RUN = 3
 _ARM = 4.4
 """From the eye to the middle of a node that may still be in reach."""
 
+_ABOVE = 0.4
+"""Nodes to the side of the middle of what is met when one looks straight up."""
+
 _AT_REST = 0.05
 """Nodes a second up or down."""
 
@@ -57,7 +60,7 @@ Way = Callable[[dict[str, Any]], Action]
 class MinetestExpert:
     """Solves all tasks of `rig.envs.minetest.tasks`."""
 
-    name = "minetest-expert-3"
+    name = "minetest-expert-4"
 
     def act(self, world: World) -> Action:
         """Return the expert's action in the current state of a `MinetestWorld`.
@@ -120,14 +123,19 @@ def build_up(facts: dict[str, Any]) -> Action:
 
 
 def walk(facts: dict[str, Any]) -> Action:
-    """Follow the way: look along it, jump where it goes up, run where it is long, dig what hangs into it."""
+    """Follow the way: look along it, jump where it goes up, run where it is long, dig what hangs into it.
+
+    Where what it leads to can be seen, one turns to its beginning by the shorter side.
+    """
     sight = facts["sight"]
     heading, left = sight["heading"], len(sight["way"])
     if not heading:
         return NOOP
+    if sight["is_up"] and sight["roof"]:
+        return _dig(facts, _up(facts, sight["roof"]))
     aim = aim_at(facts, heading, _NEAR_PITCH if left <= _NEAR else SEARCH_PITCH)
     if abs(aim.yaw) > _SAME_WAY:
-        return Action.press(camera=aim.camera)
+        return Action.press(camera=aim.straight if aim_at(facts, _goal(sight)).is_in_frame else aim.camera)
     if _is_blocked(facts):
         return ATTACK
     keys = ["forward"]
@@ -136,6 +144,12 @@ def walk(facts: dict[str, Any]) -> Action:
     elif left > _FAR and abs(aim.yaw) <= _STRAIGHT and reach_to(facts, heading) > _RUN:
         keys.append("sprint")
     return Action.press(*keys, camera=aim.camera)
+
+
+def _goal(sight: dict[str, Any]) -> Sequence[float]:
+    """Return what the way leads to: its end, or what is wanted beside it."""
+    end: Sequence[float] = sight["way"][-1]
+    return min(sight["wanted"], key=lambda node: math.dist(node, end), default=end)
 
 
 def _is_blocked(facts: dict[str, Any]) -> bool:
@@ -179,6 +193,12 @@ def _down(facts: dict[str, Any]) -> Aim:
     """Return the turn to what one stands on; which way one faces does not matter."""
     x, y, z = facts["position"]
     return replace(aim_at(facts, (x, y - 1, z), _DOWN), yaw=0)
+
+
+def _up(facts: dict[str, Any], roof: Sequence[float]) -> Aim:
+    """Return the turn to what one would hit with one's head; straight above, which way one faces does not matter."""
+    aim, (x, _, z) = aim_at(facts, roof), facts["position"]
+    return replace(aim, yaw=0) if math.hypot(roof[0] - x, roof[2] - z) < _ABOVE else aim
 
 
 _CRAFTING: Mapping[str, Way] = {task: partial(craft, recipe=recipe) for task, recipe in RECIPES.items()}

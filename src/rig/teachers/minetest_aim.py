@@ -47,7 +47,12 @@ class Aim:
     @property
     def camera(self) -> tuple[int, int]:
         """The camera's turn in this step: to the place, or to the right where it cannot be seen yet."""
-        return (_clip(self.pitch), _clip(self.yaw)) if self.is_in_frame else (_clip(self.level), FASTEST)
+        return self.straight if self.is_in_frame else (_clip(self.level), FASTEST)
+
+    @property
+    def straight(self) -> tuple[int, int]:
+        """The camera's turn in this step to the place, wherever it is."""
+        return _clip(self.pitch), _clip(self.yaw)
 
     @property
     def size(self) -> int:

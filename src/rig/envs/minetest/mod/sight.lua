@@ -177,12 +177,13 @@ local function heading(from, feet, way)
     return best and list(best) or {}, is_up or false
 end
 
--- The node that carries the player, who may stand beyond its edge; empty in the air.
-local function ground_of(player)
+-- The node at a height that is nearest to being straight above or below a player, of those that touch its column; empty
+-- where all are clear.
+local function touched(player, height)
     local pos, best, nearest = player:get_pos(), nil, math.huge
     for x = -HALF_WIDE, HALF_WIDE, HALF_WIDE do
         for z = -HALF_WIDE, HALF_WIDE, HALF_WIDE do
-            local node = vector.round({x = pos.x + x, y = pos.y - 0.25, z = pos.z + z})
+            local node = vector.round({x = pos.x + x, y = height, z = pos.z + z})
             local off = (node.x - pos.x) ^ 2 + (node.z - pos.z) ^ 2
             if off < nearest and not survey.is_clear(node) then
                 best, nearest = node, off
@@ -202,7 +203,8 @@ function sight.of(player)
     local ahead, is_up = heading(player:get_pos(), feet, walk)
     return {
         feet = list(feet),
-        ground = ground_of(player),
+        ground = touched(player, player:get_pos().y - 0.25), -- one may stand beyond its edge
+        roof = touched(player, feet.y + 2), -- one cannot jump
         wanted = lists(nodes),
         seen = seen_of(player, nodes),
         way = lists(walk),
