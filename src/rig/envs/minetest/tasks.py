@@ -28,7 +28,7 @@ _DEEP_SOIL = {"soft": DEPTH, "firm": DEPTH + 2}
 _DEEP = {"firm": DEPTH + 2}
 _HIGH = {"air": HEIGHT + 4}
 
-_WATCHED = {"chop_a_tree": ("group:tree", 14), "break_grass": ("group:grass", 9), "collect_dirt": ("group:soil", 5)}
+_WATCHED = {"chop_a_tree": ("group:tree", 14), "break_grass": ("group:grass", 17), "collect_dirt": ("group:soil", 5)}
 
 
 def watched_for(task: str, spot: Spot) -> dict[str, object]:
