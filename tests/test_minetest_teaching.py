@@ -136,7 +136,7 @@ def test_the_expert_clears_what_hangs_over_its_head_where_it_must_jump():
 
 def test_the_expert_turns_by_the_shorter_side_to_a_way_whose_end_it_sees():
     """Where it always turned to the right, it came to see something else that it wanted, and back again."""
-    sight = {"way": [[0, 9, 0], [-3, 9, 2]], "heading": [-3, 9, 2], "is_up": False, "roof": [], "wanted": [[-3, 9, 4]]}
+    sight = {"way": [[0, 9, 0], [-3, 9, 2]], "heading": [-3, 9, 2], "is_up": False, "roof": [], "wanted": [[-3, 9, 3]]}
     facts = {**AHEAD, "sight": sight, "pointed": {}}
     assert not aim_at(facts, sight["heading"]).is_in_frame
     assert walk(facts).camera[1] == -FASTEST

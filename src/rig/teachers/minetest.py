@@ -45,6 +45,9 @@ _ARM = 4.4
 _ABOVE = 0.4
 """Nodes to the side of the middle of what is met when one looks straight up."""
 
+_BESIDE = 1.5
+"""Nodes between neighbours, at the most."""
+
 _AT_REST = 0.05
 """Nodes a second up or down."""
 
@@ -135,7 +138,7 @@ def walk(facts: dict[str, Any]) -> Action:
         return _dig(facts, _up(facts, sight["roof"]))
     aim = aim_at(facts, heading, _NEAR_PITCH if left <= _NEAR else SEARCH_PITCH)
     if abs(aim.yaw) > _SAME_WAY:
-        return Action.press(camera=aim.straight if aim_at(facts, _goal(sight)).is_in_frame else aim.camera)
+        return Action.press(camera=aim.straight if _sees_the_end(facts) else aim.camera)
     if _is_blocked(facts):
         return ATTACK
     keys = ["forward"]
@@ -146,10 +149,12 @@ def walk(facts: dict[str, Any]) -> Action:
     return Action.press(*keys, camera=aim.camera)
 
 
-def _goal(sight: dict[str, Any]) -> Sequence[float]:
-    """Return what the way leads to: its end, or what is wanted beside it."""
-    end: Sequence[float] = sight["way"][-1]
-    return min(sight["wanted"], key=lambda node: math.dist(node, end), default=end)
+def _sees_the_end(facts: dict[str, Any]) -> bool:
+    """Return whether what the way leads to is in the frame: its end, or something wanted beside it."""
+    sight = facts["sight"]
+    end = sight["way"][-1]
+    places = [end, *(node for node in sight["wanted"] if math.dist(node, end) < _BESIDE)]
+    return any(aim_at(facts, place).is_in_frame for place in places)
 
 
 def _is_blocked(facts: dict[str, Any]) -> bool:
