@@ -100,6 +100,14 @@ def test_an_error_in_a_thread_is_told_and_no_thread_goes_on():
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("world")]
 
 
+def test_episodes_are_cut_after_so_many_steps():
+    whole, cut = played(CrafterWorld), played(CrafterWorld, most_steps=7)
+    steps = {one.episode: one.trajectory.steps for one in whole}
+    assert any(len(every) > 7 for every in steps.values())
+    for one in cut:
+        assert_same(one.trajectory.steps, steps[one.episode][:7])
+
+
 def test_worlds_whose_engines_are_processes_are_searched_beside_each_other():
     world = Searching()
     assert world.episode_seeds(world.task, "manual", Split.TRAIN, 3) == [0, 2, 4]

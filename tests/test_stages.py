@@ -585,6 +585,7 @@ def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_
         (CollectConfig, {"burst": 0}, "burst=0: at least 1"),
         (ReasonConfig, {"same_actions": 0}, "same_actions=0: at least 1"),
         (LookaheadConfig, {"agent": "", "batch_size": 0}, "batch_size=0: at least 1"),
+        (LookaheadConfig, {"agent": "", "most_steps": 0}, "most_steps=0: at least 1"),
         (LookaheadConfig, {"agent": "", "states": 0}, "states=0"),
         (AlignConfig, {"agent": "", "states": 0}, "states=0"),
         (AlignConfig, {"agent": "", "dreams": -1}, "dreams=-1: at least 0"),

@@ -110,6 +110,7 @@ def play(
     episodes: Iterable[Episode],
     *,
     batch_size: int | None = None,
+    most_steps: int | None = None,
     lineage: Lineage,
     actor_kind: str = POLICY,
     before: Callable[[Episode, World, int], None] | None = None,
@@ -123,6 +124,7 @@ def play(
         actor: who decides.
         episodes: what to play.
         batch_size: worlds side by side; as many as `World.most_at_once` says, and 64 at the most, where it is None.
+        most_steps: after which an episode is cut; None leaves that to the task.
         lineage: goes into every trajectory.
         actor_kind: `Step.actor` of every step.
         before: called with (episode, world, step index) before each step, the world as observed.
@@ -137,7 +139,9 @@ def play(
     deciding = actor.deciding(max(1, count))
     turns: _Turns = _AtOnce() if most is None else _InThreads(count)
     with closing(turns):
-        ended = _play(worlds, deciding, waiting, turns, actor_kind, before)
+        ended = _play(
+            worlds, deciding, waiting, turns, partial(_advance, actor_kind=actor_kind, most=most_steps), before
+        )
         seats = ((seat.number, _played(seat, lineage)) for seat in ended)
         yield from (played for _, played in seats) if most is None else _in_order(seats)
 
@@ -147,7 +151,7 @@ def _play(
     deciding: Deciding,
     waiting: deque[tuple[int, Episode]],
     turns: _Turns,
-    actor_kind: str,
+    advance: Callable[[_Seat, Decision], _Seat],
     before: Callable[[Episode, World, int], None] | None,
 ) -> Iterator[_Seat]:
     """Yield each seat as its episode ends, before its world begins with the next of `waiting`."""
@@ -167,7 +171,7 @@ def _play(
             deciding.submit(key, seat.world, seat.observation, seat.episode.decision_seed(len(seat.steps)))
         if thinking:
             key, decision = deciding.next()
-            turns.begin(key, partial(_advance, thinking.pop(key), decision, actor_kind))
+            turns.begin(key, partial(advance, thinking.pop(key), decision))
 
 
 class _Turns(Protocol):
@@ -251,7 +255,7 @@ def _sit(world: World, number: int, episode: Episode) -> _Seat:
     return _Seat(world, episode, number, frame, info["privileged"])
 
 
-def _advance(seat: _Seat, decision: Decision, actor_kind: str) -> _Seat:
+def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | None) -> _Seat:
     """Execute a decision."""
     frame, reward, terminated, truncated, info = seat.world.act(decision.action)
     seat.steps.append(
@@ -271,7 +275,7 @@ def _advance(seat: _Seat, decision: Decision, actor_kind: str) -> _Seat:
         )
     )
     seat.frame, seat.facts, seat.cost = frame, info["privileged"], seat.cost + decision.cost
-    seat.has_ended = terminated or truncated
+    seat.has_ended = terminated or truncated or len(seat.steps) == most
     return seat
 
 

@@ -91,6 +91,13 @@ def _played(
     rounds = max(1, min(batch or MOST_WORLDS, config.chains) // len(cells))
     for first in range(0, config.chains, rounds):
         together = episodes_in_turn(world, cells, Split[config.split.upper()], episodes=rounds, skip=first)
-        played = play(lambda: make_world(bundle.environment), actor, together, batch_size=batch, lineage=lineage)
+        played = play(
+            lambda: make_world(bundle.environment),
+            actor,
+            together,
+            batch_size=batch,
+            most_steps=config.most_steps,
+            lineage=lineage,
+        )
         steps = {one.episode: one.trajectory.steps for one in played}
         yield from ((episode, steps[episode]) for episode in together)

@@ -33,6 +33,7 @@ class EmbodiedConfig:
         thought_tokens: the longest thought.
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
+        most_steps: cut episodes after so many decisions; None leaves them to the task's own limit.
         dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
             it. In bfloat16 an episode may turn out otherwise in another batch.
         imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
@@ -52,12 +53,14 @@ class EmbodiedConfig:
     thought_tokens: int = 96
     temperature: float = 0.5
     batch_size: int | None = None
+    most_steps: int | None = None
     dtype: Dtype = "auto"
     imagine: bool = False
 
     def __post_init__(self) -> None:
-        if self.batch_size is not None and self.batch_size < 1:
-            raise RigError(f"batch_size={self.batch_size}: at least 1")
+        for name, value in (("batch_size", self.batch_size), ("most_steps", self.most_steps)):
+            if value is not None and value < 1:
+                raise RigError(f"{name}={value}: at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,7 @@ class ImaginationConfig:
         teacher: who plays, if it is a teacher.
         reasoner: who writes the thoughts that are given beside the teacher's actions.
         batch_size: chains, or worlds of the agent, side by side; None: 64, or fewer worlds, as in `EmbodiedConfig`.
+        most_steps: of the agent's episodes; as in `EmbodiedConfig`.
         dtype: as in `EmbodiedConfig`.
     """
 
@@ -97,8 +101,10 @@ class ImaginationConfig:
     teacher: str = "crafter"
     reasoner: str = "crafter"
     batch_size: int | None = None
+    most_steps: int | None = None
     dtype: Dtype = "auto"
 
     def __post_init__(self) -> None:
-        if min(self.chains, self.depth, 1 if self.batch_size is None else self.batch_size) < 1:
-            raise RigError(f"chains={self.chains}, depth={self.depth}, batch_size={self.batch_size}: at least 1 each")
+        given = {name: getattr(self, name) for name in ("chains", "depth", "batch_size", "most_steps")}
+        if any(value is not None and value < 1 for value in given.values()):
+            raise RigError(f"{', '.join(f'{name}={value}' for name, value in given.items())}: at least 1 each")

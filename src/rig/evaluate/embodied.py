@@ -85,6 +85,7 @@ class _Setup:
     episodes: Sequence[Episode]
     checker: ClaimChecker | None
     batch_size: int | None
+    most_steps: int | None
 
     @staticmethod
     def of(config: EmbodiedConfig) -> _Setup:
@@ -98,6 +99,7 @@ class _Setup:
             episodes=evaluation_episodes(world, config),
             checker=checker_of(world.name),
             batch_size=config.batch_size,
+            most_steps=config.most_steps,
         )
 
     @property
@@ -108,7 +110,12 @@ class _Setup:
     def play(self, episodes: Sequence[Episode]) -> Iterator[Played]:
         lineage = Lineage(stage="live", actor=self.name)
         return play(
-            lambda: make_world(self.environment), self.actor, episodes, batch_size=self.batch_size, lineage=lineage
+            lambda: make_world(self.environment),
+            self.actor,
+            episodes,
+            batch_size=self.batch_size,
+            most_steps=self.most_steps,
+            lineage=lineage,
         )
 
 

@@ -61,6 +61,8 @@ class LadderConfig:
             played. What matters is that every row of a share takes the same.
         evaluation_episodes: per task, setting and row.
         teacher_episodes: of the teacher, per task and setting: it plays faster than agents that fail; 0 for as many.
+        most_steps: after which episodes of agents and of random keys are cut, in S3 and S4 too; None leaves them to
+            the tasks. An agent that fails plays to its limit, which takes most of a ladder's time.
         worlds: that are played side by side, and chains that are dreamed so.
         dreams: numbers of dreams scored on everything.
         sweep: numbers of dreams scored on `sweep_tasks`.
@@ -104,6 +106,7 @@ class LadderConfig:
     steps_per_episode: int = 20
     evaluation_episodes: int = 50
     teacher_episodes: int = 0
+    most_steps: int | None = None
     worlds: int = 64
     dreams: tuple[int, ...] = (1,)
     sweep: tuple[int, ...] = ()
@@ -232,7 +235,9 @@ LADDERS.add(
         second_steps=1500,
         batch_size=8,
         steps_per_episode=45,
-        # As many as in the paper; an episode that fails takes 750 decisions.
+        # More than twice what the teacher needs at the most, and a third of the tasks' own limit.
+        most_steps=250,
+        # As many as in the paper.
         evaluation_episodes=10,
         teacher_episodes=50,
         worlds=16,

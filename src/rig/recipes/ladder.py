@@ -136,7 +136,8 @@ class Ladder:
                     *("--episodes", str(config.review_episodes), "--states", str(states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
                     *("--teacher", config.teacher, "--reasoner", config.reasoner, "--reviewer", config.reviewer),
-                    *("--seed", str(number), "--resume", *ahead, *self._patience(), *self._worlds(), *self._tasks()),
+                    *("--seed", str(number), "--resume", *ahead, *self._patience(), *self._worlds()),
+                    *(*self._cut(), *self._tasks()),
                 ),
                 result=self._marker(name),
                 needs=(player,),
@@ -229,7 +230,7 @@ class Ladder:
         yield self._imagine("lookahead", last)
         yield self._imagine("lookahead-chain", last, "--context", "lookahead")
         for row, run in (("basic", "basic-2"), ("lookahead", last)):
-            yield self._imagine(f"{row}{OWN}", run, "--actions", "agent", "--depth", "1")
+            yield self._imagine(f"{row}{OWN}", run, "--actions", "agent", "--depth", "1", *self._cut())
 
     def _eval(
         self,
@@ -248,6 +249,7 @@ class Ladder:
         words += ["--dreams", str(dreams)] if dreams else []
         words += ["--read-back", read_back] if read_back != "pixels" else []
         words += ["--environment", self.config.environment] if is_teacher else []
+        words += [] if name == "teacher" else self._cut()
         wanted = tasks or self.config.tasks
         words += ["--tasks", *wanted] if wanted else []
         needs = () if is_teacher else (run,)
@@ -267,6 +269,9 @@ class Ladder:
 
     def _patience(self) -> tuple[str, str]:
         return ("--patience", str(self.config.patience))
+
+    def _cut(self) -> tuple[str, ...]:
+        return ("--most-steps", str(self.config.most_steps)) if self.config.most_steps else ()
 
     def _worlds(self) -> tuple[str, str]:
         return ("--batch-size", str(self.config.worlds))

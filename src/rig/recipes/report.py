@@ -95,6 +95,7 @@ def _head(results: Results) -> str:
     episodes = {results.embodied[name]["episodes"] for name in main_rows(results) if not (more and name == "teacher")}
     count, each = "/".join(map(str, sorted(episodes))), config.evaluation_episodes
     taught = f", the teacher's {more} per task and setting" if more else ""
+    cut = f"; agents' episodes are cut after {config.most_steps} decisions" if config.most_steps else ""
     agents = [row["config"] for row in rows if not row["config"]["agent"].startswith(BY_TEACHER)]
     drawn = "/".join(f"{heat:g}" for heat in sorted({found["temperature"] for found in agents}))
     drawing = f", thoughts and actions drawn at temperature {drawn}, dreams greedily" if agents else ""
@@ -103,7 +104,7 @@ def _head(results: Results) -> str:
     text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
         f"setting){taught}, evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {Split.TRAIN.stop})"
-        f"{drawing}. Machine: {'; '.join(machines)}{computing}. Commit: {', '.join(commits)}. Brackets hold 95 % "
+        f"{cut}{drawing}. Machine: {'; '.join(machines)}{computing}. Commit: {', '.join(commits)}. Brackets hold 95 % "
         "intervals: Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and "
         "setting weighing the same; bootstrap over episodes elsewhere."
     )

@@ -127,6 +127,7 @@ class LookaheadConfig(ReviewingConfig):
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first: the agent learned from them.
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
+        most_steps: cut the agent's episodes after so many decisions; None leaves them to the task's own limit.
         dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
             it. In bfloat16 an episode may turn out otherwise in another batch.
     """
@@ -137,12 +138,14 @@ class LookaheadConfig(ReviewingConfig):
     episodes: int = 12
     skip: int = 0
     batch_size: int | None = None
+    most_steps: int | None = None
     dtype: Dtype = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch_size is not None and self.batch_size < 1:
-            raise RigError(f"batch_size={self.batch_size}: at least 1")
+        for name, value in (("batch_size", self.batch_size), ("most_steps", self.most_steps)):
+            if value is not None and value < 1:
+                raise RigError(f"{name}={value}: at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,9 +147,14 @@ class Workshop(Bench[LookaheadConfig]):
         actor = PolicyActor(build_policy(self.bundle, player) if dreams else self.policy)
         environment = self.bundle.environment
         lineage = Lineage(stage="live", actor=agent_name(self.config.agent))
-        batch, before = self.config.batch_size, keep
         for played in play(
-            lambda: make_world(environment), actor, episodes, batch_size=batch, lineage=lineage, before=before
+            lambda: make_world(environment),
+            actor,
+            episodes,
+            batch_size=self.config.batch_size,
+            most_steps=self.config.most_steps,
+            lineage=lineage,
+            before=keep,
         ):
             states = kept.pop(played.episode.id)
             yield Visited(episode=played.episode, trajectory=played.trajectory, states=states)
