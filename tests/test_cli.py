@@ -13,6 +13,7 @@ import torch
 from test_data_importers import LINES, episode
 
 from rig.bundle import Bundle
+from rig.cli.demo import _kinds
 from rig.cli.main import VERBS, describe, main, overview, read_verb
 from rig.data import Dataset
 from rig.errors import RigError
@@ -329,7 +330,8 @@ def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_ki
 
 
 def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_path):
-    words = ("demo", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--out", tmp_path / "demo")
+    words = ("demo", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--dreams", 1)
+    words += ("--out", tmp_path / "demo")
     status, out, err = rig(capsys, *words)
     assert status == 0, err
     summary = json.loads(out.splitlines()[-1])
@@ -347,8 +349,17 @@ def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_p
     assert saved == {name: value for name, value in summary.items() if name != "text"}
 
 
+def test_who_never_learned_to_review_is_shown_without_lookahead_unless_it_is_asked_for(made):
+    def shown(agent, dreams):
+        return list(_kinds(EmbodiedConfig(agent=str(agent), tasks=("place_table",)), dreams, ""))
+
+    assert shown(made.agent, None) == shown(made.agent, 0) == ["RIG-basic"]
+    assert shown(made.agent, 2) == ["RIG-basic", "RIG-lookahead, n = 2"]
+    assert shown("checkpoints/rig-crafter-small", None) == ["RIG-basic", "RIG-lookahead, n = 1"]
+
+
 def test_the_demonstration_is_the_same_in_several_processes(capsys, made, tmp_path, monkeypatch):
-    words = ("--agent", made.agent, "--tasks", "place_table", "collect_wood/tool")
+    words = ("--agent", made.agent, "--tasks", "place_table", "collect_wood/tool", "--dreams", 1)
     found = {}
     for count in (1, 2):
         monkeypatch.setattr("rig.evaluate.beside.cores", lambda count=count: count)

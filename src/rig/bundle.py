@@ -172,6 +172,15 @@ def is_network(folder: Path | str) -> bool:
     return (Path(folder) / CONFIG_FILE).is_file()
 
 
+def has_learned_reviews(folder: Path | str) -> bool:
+    """Return whether the agent in `folder` was taught reviews, and so can be a RIG-lookahead.
+
+    Raises:
+        CheckpointError: as for `read_agent`.
+    """
+    return any(part["stage"] in ("s3", "s4") for part in read_agent(folder)["origin"].get("data", []))
+
+
 def read_agent(folder: Path | str) -> dict[str, Any]:
     """Return what `agent.json` in `folder` says, without loading the network.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rig.annotators import checker_of
+from rig.bundle import has_learned_reviews
 from rig.cli.tables import table
 from rig.envs import TOOL, make_world
 from rig.envs.rollout import Played
@@ -32,12 +33,12 @@ def shipped_agent(world: str) -> str:
     return folder if folder and Path(folder).is_dir() else ""
 
 
-def run_demo(config: EmbodiedConfig, dreams: int, out: Path, *, teacher: str = "") -> dict[str, Any]:
+def run_demo(config: EmbodiedConfig, dreams: int | None, out: Path, *, teacher: str = "") -> dict[str, Any]:
     """Play without and with dreams, write `trace.html` and `summary.json` into `out`, and return the summary.
 
     Args:
         config: who plays what; some tasks once where it names none.
-        dreams: n of RIG-lookahead.
+        dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
         out: the folder.
         teacher: who plays the same first; nobody where empty.
 
@@ -65,14 +66,16 @@ def run_demo(config: EmbodiedConfig, dreams: int, out: Path, *, teacher: str = "
     return {"text": f"{_table(rows)}\n\nopen {page}", **summary}
 
 
-def _kinds(config: EmbodiedConfig, dreams: int, teacher: str) -> dict[str, EmbodiedConfig]:
+def _kinds(config: EmbodiedConfig, dreams: int | None, teacher: str) -> dict[str, EmbodiedConfig]:
     """Return the ways to play, by name."""
     first = replace(config, agent=BY_TEACHER + teacher)
     world = environment_of(config if config.agent else first)
     tasks = config.tasks or _TASKS.get(world) or tuple(_every_task(world))
     kinds = {f"the teacher {teacher}": first} if teacher else {}
     if config.agent:
-        kinds |= {"RIG-basic": config, f"RIG-lookahead, n = {dreams}": replace(config, dreams=dreams)}
+        ahead = int(has_learned_reviews(config.agent)) if dreams is None else dreams
+        kinds |= {"RIG-basic": config}
+        kinds |= {f"RIG-lookahead, n = {ahead}": replace(config, dreams=ahead)} if ahead else {}
     if not kinds:
         raise RigError(f"there is no shipped agent for {world}; name one with --agent, or a --teacher")
     return {name: replace(kind, tasks=tasks, environment=world) for name, kind in kinds.items()}

@@ -200,7 +200,7 @@ class Demo:
         tasks: "task" or "task/setting"; where none is given every task of Crafter once, with tools if it can be, and
             two of Minetest.
         episodes: episodes per task and setting, of each kind.
-        dreams: n of RIG-lookahead.
+        dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
         batch_size: worlds side by side.
     """
 
@@ -210,7 +210,7 @@ class Demo:
     teacher: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 1
-    dreams: int = 1
+    dreams: int | None = None
     batch_size: int = 32
 
     def run(self) -> dict[str, Any]:
