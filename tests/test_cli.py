@@ -329,6 +329,13 @@ def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_ki
     assert {name: share / total for name, share in found.items()} == pytest.approx(shares)
 
 
+def test_repeats_are_left_out_of_single_turns_alone(monkeypatch):
+    monkeypatch.setattr("rig.data.Manifest.load", lambda folder: SimpleNamespace(counts={"steps": 8}))
+    words = "--out o --tokenizers t --data a --describe d --lookahead l --repeats 0.25"
+    parts = read_verb("train", words.split())._parts()
+    assert {part.data: part.repeats for part in parts} == {"a": 0.25, "d": 1, "l": 1}
+
+
 def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_path):
     words = ("demo", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--dreams", 1)
     words += ("--out", tmp_path / "demo")

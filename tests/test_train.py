@@ -15,6 +15,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from makers import QUICK, agent_training, interrupted_at_a_save
 
+from rig.actions import NOOP, Action
 from rig.annotators import LABELLERS
 from rig.bundle import Bundle
 from rig.data import CodesCache, Dataset
@@ -26,7 +27,7 @@ from rig.records import NOISE
 from rig.stages import ReasonConfig, reason
 from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, VisionTraining, train_agent, train_vision
 from rig.train.collages import Collages
-from rig.train.conversations import Conversations, Source
+from rig.train.conversations import Conversations, Source, without_repeats
 from rig.train.loop import Trainer
 from rig.train.loss import ROLES, means, token_losses, weight_of
 from rig.train.optimise import OptimiserConfig, learning_rate
@@ -167,6 +168,18 @@ def test_shares_are_kept(agent, steps):
     drawn = Conversations(sources, agent.encoder, agent.space, seed=0)
     dreams = [bool((drawn.draw(number).roles == Role.IMAGE).any()) for number in range(200)]
     assert sum(dreams) == 150
+
+
+def test_a_share_of_the_steps_that_repeat_the_one_before_is_left_out(steps):
+    again = [replace(step, previous_action=step.action) for step in steps[:1] * 400]
+    other = [replace(step, previous_action=NOOP, action=Action.press("move_left")) for step in steps[:1] * 20]
+    kept = without_repeats([*again, *other], 0.25, seed=0)
+    assert [step.action for step in kept[-20:]] == [step.action for step in other]
+    assert 80 < len(kept) - 20 < 120
+    assert without_repeats([*again, *other], 0, seed=0) == other
+    assert without_repeats(again, 1, seed=0) == again
+    with pytest.raises(RigError, match=r"repeats=1\.5"):
+        DataPart(data="s2", repeats=1.5)
 
 
 def test_noise_is_left_out_where_nothing_is_dreamed(agent, steps):

@@ -23,7 +23,7 @@ from rig.viewer import render_trace
 AGENTS = {"crafter": "checkpoints/rig-crafter-small", "minetest": "checkpoints/rig-minetest-small"}
 """World -> its shipped agent, in a copy of the repository."""
 
-_TASKS = {"minetest": ("build_a_tower/manual", "collect_dirt/tool")}
+_TASKS = {"minetest": ("collect_dirt/tool", "go_explore/tool")}
 """World -> what is played there where nothing is asked for; every task elsewhere."""
 
 

@@ -161,6 +161,7 @@ class Train:
         image_stride: codes of an image that one pass writes; as `start` or the preset has it where 0. Another stride
             than that of `start` is learned anew.
         fraction: how much of the trajectories to use.
+        repeats: how many of the steps of `data` that do what the step before did are used, as a share.
         steps: optimiser steps.
         batch_size: conversations a pack, on average.
         pack_tokens: tokens of a pack; where 0, as many as `batch_size` conversations have.
@@ -196,6 +197,7 @@ class Train:
     start: str = ""
     image_stride: int = 0
     fraction: float = 1.0
+    repeats: float = 1.0
     steps: int = 3000
     batch_size: int = 8
     pack_tokens: int = 0
@@ -269,7 +271,13 @@ class Train:
             sizes = [Manifest.load(Path(folder)).counts["steps"] for folder in folders]
             each = share / max(1, sum(sizes))
             parts += [
-                DataPart(data=folder, style=style, share=each * size, fraction=self.fraction)
+                DataPart(
+                    data=folder,
+                    style=style,
+                    share=each * size,
+                    fraction=self.fraction,
+                    repeats=self.repeats if style == "basic" else 1.0,
+                )
                 for folder, size in zip(folders, sizes, strict=True)
             ]
         return tuple(parts)

@@ -31,6 +31,7 @@ class LadderConfig:
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
         noise: chance of a slip at a step of S1.
+        repeats: of its steps that do what the step before did, how many the rows learn from, as a share.
         review_episodes: S3 and S4 episodes per task and setting and round.
         review_states: the most states that S3 takes from one of them. All of its reviews change the plan, so too many
             teach that plans are to be changed.
@@ -82,6 +83,7 @@ class LadderConfig:
     tasks: tuple[str, ...] = ()
     episodes: int
     noise: float = CollectConfig.noise
+    repeats: float = 1.0
     review_episodes: int
     review_states: int = 2
     align_states: int = 12

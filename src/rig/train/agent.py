@@ -24,7 +24,7 @@ from rig.provenance import provenance
 from rig.records import TEACHER, Step
 from rig.train import ranks
 from rig.train.config import AgentTraining, DataPart, Execution, Style
-from rig.train.conversations import Conversations, Source
+from rig.train.conversations import Conversations, Source, without_repeats
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
 from rig.train.network import build_network
@@ -153,6 +153,7 @@ def _sources(part: DataPart, steps: list[Step], config: AgentTraining) -> list[S
     else:
         forms = [replace(config.form, read_back=way) for way in config.read_backs]
     share = part.share / len(forms)
+    steps = without_repeats(steps, part.repeats, config.training.seed)
     return [
         Source(steps=steps, style=part.style, form=form, share=share, learn_kept=config.learn_kept) for form in forms
     ]

@@ -173,12 +173,19 @@ class DataPart:
             the frame shows.
         share: its share of the conversations, relative to the other parts'.
         fraction: how much of its trajectories to use.
+        repeats: how many of the steps that do what the step before did are used, as a share. Where long digging is
+            most of the data, an agent learns above all to go on with what it did.
     """
 
     data: str
     style: Style = "basic"
     share: float = 1.0
     fraction: float = 1.0
+    repeats: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.repeats <= 1:
+            raise RigError(f"repeats={self.repeats}: a share, 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)

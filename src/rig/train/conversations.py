@@ -98,6 +98,12 @@ class Conversations:
         return source, int(shuffled(len(source.steps), (self.seed, which, epoch))[position])
 
 
+def without_repeats(steps: Sequence[Step], share: float, seed: int) -> list[Step]:
+    """Return `steps` with only a share of those whose action is the one before, chosen by the seed."""
+    chosen = np.random.default_rng(seed).random(len(steps)) < share
+    return [step for step, kept in zip(steps, chosen, strict=True) if kept or step.action != step.previous_action]
+
+
 def _pattern(shares: Sequence[float]) -> NDArray[np.int64]:
     """Return which source each of `_PATTERN` consecutive conversations comes from: each as evenly as its share allows.
 
