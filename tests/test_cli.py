@@ -399,6 +399,7 @@ def test_a_published_agent_has_a_card_with_its_making_and_scores(capsys, made, t
         assert wanted in card
     summary = json.loads((scores / "summary.json").read_text())
     assert f"{summary['success']['value']:.2f} [" in card
+    assert f", in {summary['runs_in']['dtype']})" in card
     assert Dataset(made.data).content_hash[:16] in card
     assert result(capsys, "inspect", out)["kind"] == "agent"
     half = tmp_path / "half"

@@ -121,9 +121,11 @@ def _play(found: Mapping[str, Any]) -> str:
     config = found["config"]
     kind = f"RIG-lookahead, n = {config['dreams']}" if config["dreams"] else "RIG-basic, n = 0"
     rows = [[name, interval(cell["success"])] for name, cell in found["cells"].items()]
+    cut = f", cut after {config['most_steps']} decisions" if config.get("most_steps") else ""
+    computed = f", in {found['runs_in']['dtype']}" if found.get("runs_in") else ""
     head = (
         f"{kind}: mean success {interval(found['success'])} over {found['episodes']} episodes of the {config['split']} "
-        f"split (seeds {found['seeds'][0]} to {found['seeds'][1]}, temperature {config['temperature']}); "
+        f"split (seeds {found['seeds'][0]} to {found['seeds'][1]}, temperature {config['temperature']}{cut}{computed}); "
         f"`{found['provenance']['command']}`."
     )
     return f"{head}\n\n{markdown(['task/setting', 'success [95 %]'], rows)}"
