@@ -125,7 +125,8 @@ def _play(found: Mapping[str, Any]) -> str:
     computed = f", in {found['runs_in']['dtype']}" if found.get("runs_in") else ""
     head = (
         f"{kind}: mean success {interval(found['success'])} over {found['episodes']} episodes of the {config['split']} "
-        f"split (seeds {found['seeds'][0]} to {found['seeds'][1]}, temperature {config['temperature']}{cut}{computed}); "
+        f"split (seeds {found['seeds'][0]} to {found['seeds'][1]}, temperature {config['temperature']}{cut}"
+        f"{computed}); "
         f"`{found['provenance']['command']}`."
     )
     return f"{head}\n\n{markdown(['task/setting', 'success [95 %]'], rows)}"
