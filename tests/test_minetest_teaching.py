@@ -141,6 +141,8 @@ def test_the_expert_turns_by_the_shorter_side_to_a_way_whose_end_it_sees():
     assert not aim_at(facts, sight["heading"]).is_in_frame
     assert walk(facts).camera[1] == -FASTEST
     assert walk({**facts, "sight": {**sight, "wanted": []}}).camera[1] == FASTEST, "it searches"
+    behind = {**sight, "way": [[0, 9, 0], [2, 9, 3]], "heading": [-3, 9, -1], "wanted": []}
+    assert walk({**facts, "sight": behind}).camera[1] == FASTEST, "what would be out of the frame before one is there"
 
 
 def test_the_expert_says_what_it_cannot_do(world, monkeypatch):

@@ -16,8 +16,10 @@ from minetest_makers import family, is_alive, make_env, name_of, needs_engine, w
 from rig.errors import RigError, UnknownNameError
 from rig.workers import Workers
 
+# Processes of a shell's background ignore interrupts, and those that they start do, too.
 A_CALLER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, "tests")
 from test_workers import an_engine, tell_and_wait
 from rig.workers import Workers

@@ -16,7 +16,7 @@ from typing import Any
 from rig.actions import NOOP, Action
 from rig.envs import World
 from rig.errors import RigError
-from rig.teachers.minetest_aim import SEARCH_PITCH, Aim, aim_at, reach_to, turn_by
+from rig.teachers.minetest_aim import IN_FRAME, SEARCH_PITCH, Aim, aim_at, reach_to, turn_by
 from rig.teachers.minetest_craft import RECIPES, craft
 
 ATTACK = Action.press("attack")
@@ -63,7 +63,7 @@ Way = Callable[[dict[str, Any]], Action]
 class MinetestExpert:
     """Solves all tasks of `rig.envs.minetest.tasks`."""
 
-    name = "minetest-expert-4"
+    name = "minetest-expert-5"
 
     def act(self, world: World) -> Action:
         """Return the expert's action in the current state of a `MinetestWorld`.
@@ -138,7 +138,7 @@ def walk(facts: dict[str, Any]) -> Action:
         return _dig(facts, _up(facts, sight["roof"]))
     aim = aim_at(facts, heading, _NEAR_PITCH if left <= _NEAR else SEARCH_PITCH)
     if abs(aim.yaw) > _SAME_WAY:
-        return Action.press(camera=aim.straight if _sees_the_end(facts) else aim.camera)
+        return Action.press(camera=aim.straight if _keeps_the_end_in_sight(facts, aim) else aim.camera)
     if _is_blocked(facts):
         return ATTACK
     keys = ["forward"]
@@ -149,12 +149,13 @@ def walk(facts: dict[str, Any]) -> Action:
     return Action.press(*keys, camera=aim.camera)
 
 
-def _sees_the_end(facts: dict[str, Any]) -> bool:
-    """Return whether what the way leads to is in the frame: its end, or something wanted beside it."""
+def _keeps_the_end_in_sight(facts: dict[str, Any], turn: Aim) -> bool:
+    """Return whether what the way leads to, its end or what is beside that, is in the frame and stays so in a turn."""
     sight = facts["sight"]
     end = sight["way"][-1]
     places = [end, *(node for node in sight["wanted"] if math.dist(node, end) < _BESIDE)]
-    return any(aim_at(facts, place).is_in_frame for place in places)
+    aims = [aim_at(facts, place) for place in places]
+    return any(aim.is_in_frame and abs(aim.yaw - turn.yaw) <= 2 * IN_FRAME for aim in aims)
 
 
 def _is_blocked(facts: dict[str, Any]) -> bool:
