@@ -224,6 +224,8 @@ LADDERS.add(
         episodes=40,
         # A slip undoes what was dug so far, and bare hands dig a trunk for 15 steps.
         noise=0.03,
+        # Three in five of the expert's steps do what the one before did, most of them digging.
+        repeats=0.25,
         review_episodes=5,
         align_states=6,
         # Every slip is judged by playing its episode again, in an engine of its own.
