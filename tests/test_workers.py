@@ -124,7 +124,7 @@ def test_processes_and_their_engines_end_with_their_caller(tmp_path, end):
     assert len(set(processes)) == 8
     assert all(map(is_alive, processes))
     (os.killpg if end == signal.SIGINT else os.kill)(caller.pid, end)  # Ctrl-C goes to all of them
-    caller.wait(60)  # each process may take 15 seconds to close its engine
+    caller.wait(20)
     assert wait_for_the_end_of(processes) == []
 
 

@@ -84,8 +84,7 @@ class _Setup:
     name: str
     episodes: Sequence[Episode]
     checker: ClaimChecker | None
-    batch_size: int | None
-    most_steps: int | None
+    config: EmbodiedConfig
 
     @staticmethod
     def of(config: EmbodiedConfig) -> _Setup:
@@ -98,8 +97,7 @@ class _Setup:
             name=name,
             episodes=evaluation_episodes(world, config),
             checker=checker_of(world.name),
-            batch_size=config.batch_size,
-            most_steps=config.most_steps,
+            config=config,
         )
 
     @property
@@ -113,8 +111,8 @@ class _Setup:
             lambda: make_world(self.environment),
             self.actor,
             episodes,
-            batch_size=self.batch_size,
-            most_steps=self.most_steps,
+            batch_size=self.config.batch_size,
+            most_steps=self.config.most_steps,
             lineage=lineage,
         )
 

@@ -49,7 +49,7 @@ def publish(
         shutil.copyfile(path, out / path.name)
     if dtype == "bfloat16":
         _write_half(bundle, out)
-    card = [f"# {title}", _about(bundle, out, dtype), _made(read_agent(agent)["origin"], made_by)]
+    card = [f"# {title}", _about(bundle, out), _made(read_agent(agent)["origin"], made_by)]
     write_text(out / CARD, "\n\n".join([*card, "## Scores", *map(_scores, scores)]) + "\n")
     return out / CARD
 
@@ -76,10 +76,10 @@ def _write_half(bundle: Bundle, folder: Path) -> None:
     save(model, folder)
 
 
-def _about(bundle: Bundle, folder: Path, dtype: str) -> str:
+def _about(bundle: Bundle, folder: Path) -> str:
     config = bundle.model.config
     size = sum(path.stat().st_size for path in folder.iterdir())
-    count = sum(value.numel() for value in bundle.model.parameters())
+    count, dtype = sum(value.numel() for value in bundle.model.parameters()), bundle.model.runs_in["dtype"]
     speaks = [name for name, has in (("thoughts", bundle.form.thought), ("dreams", bundle.form.dream)) if has]
     return (
         f"A RIG agent (arXiv 2503.24388) for the world `{bundle.environment}`: {count / 1e6:.1f} M parameters "

@@ -62,13 +62,13 @@ class Engine:
             self._link.engine_started()
         self.reply = self._receive(config.start_timeout, "did not start")
 
-    def tick(self, request: Request, *, draw: bool = True, look: bool = True) -> Reply:
+    def tick(self, request: Request, *, draw: bool = True, look: bool = False) -> Reply:
         """Let one tick pass, and return what came of it.
 
         Args:
             request: what is done in it.
             draw: have it drawn; without, there is no new frame.
-            look: have the mod tell of `sight`.
+            look: have the mod tell of `sight`, as it does where it is drawn.
 
         Raises:
             EngineError: the engine ended or stood still; it is closed then.

@@ -88,7 +88,7 @@ class MinetestEnv(gym.Env):
             RigError: there is no episode; `reset` begins one.
         """
         request, ignored = self._read(action)
-        terminated, truncated, failure = self._tick(request, draw=True, look=True)
+        terminated, truncated, failure = self._tick(request, draw=True)
         return {"pov": self._frame}, 0.0, terminated, truncated, self._info(ignored) | failure
 
     def glide(self, action: Mapping[str, Any], *, look: bool = False) -> tuple[float, bool, bool]:
@@ -111,7 +111,7 @@ class MinetestEnv(gym.Env):
             RigError: the mod refused a command, or it is not JSON.
             EngineError: the engine failed.
         """
-        self._advance(Request(commands=tuple(map(_plain, commands))), draw=True, look=True)
+        self._advance(Request(commands=tuple(map(_plain, commands))), draw=True)
         answers = self._running.reply.state["answers"]
         for asked, answer in zip(commands, answers, strict=True):
             if not answer["done"]:
@@ -205,15 +205,14 @@ class MinetestEnv(gym.Env):
         for index in range(len(self._way), len(way)):
             if index % SPACING == 0:
                 self._anchors.keep_milestone(self._way, self._frame if self._seen else None)
-            is_last = index == len(way) - 1
-            self._advance(Request.unpack(way[index]), draw=is_last, look=is_last)
+            self._advance(Request.unpack(way[index]), draw=index == len(way) - 1)
         self._anchors.keep_last(self._way, self._frame)
 
     def _read(self, action: Mapping[str, Any]) -> tuple[Request, tuple[str, ...]]:
         menu_open = self._running.reply.menu_open
         return read_action(action, menu_open=menu_open, cursor_scale=self.config.cursor_pixels_per_degree)
 
-    def _tick(self, request: Request, *, draw: bool, look: bool) -> tuple[bool, bool, dict[str, Any]]:
+    def _tick(self, request: Request, *, draw: bool, look: bool = False) -> tuple[bool, bool, dict[str, Any]]:
         """Return whether the player is dead, whether the engine failed, and what is to be said of the failure."""
         try:
             self._advance(request, draw=draw, look=look)
@@ -221,7 +220,7 @@ class MinetestEnv(gym.Env):
             return False, True, {"engine_failed": str(error)}
         return self._facts["health"] <= 0, False, {}
 
-    def _advance(self, request: Request, *, draw: bool, look: bool) -> None:
+    def _advance(self, request: Request, *, draw: bool, look: bool = False) -> None:
         engine = self._running
         try:
             reply = engine.tick(request, draw=draw, look=look)

@@ -52,7 +52,7 @@ class Request:
     commands: Sequence[dict[str, Any]] = field(default_factory=tuple)
 
     def pack(self, *, draw: bool = False, look: bool = False) -> bytes:
-        """Return the bytes that the engine reads: whether a frame is wanted, and whether the mod tells of `sight`."""
+        """Return the bytes that the engine reads: whether a frame is wanted, or at least `sight`."""
         text = json.dumps(list(self.commands)).encode() if self.commands else b""
         return _REQUEST.pack(self.keys, *self.turn, *self.shift, _TICK_US, draw, look, Errand.TICK, 0, len(text)) + text
 

@@ -7,7 +7,6 @@ own, so it would be sent all of it, and write several hundred files, at every st
 from __future__ import annotations
 
 import hashlib
-import shutil
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,5 +37,6 @@ def _media() -> Path:
         if not folder.is_dir():
             with atomic_folder(folder) as new:
                 for path in files:
-                    shutil.copyfile(path, new / hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest())
+                    content = path.read_bytes()
+                    (new / hashlib.sha1(content, usedforsecurity=False).hexdigest()).write_bytes(content)
     return folder

@@ -227,7 +227,7 @@ class MinetestWorld(World):
         if self.task.start(self.setting).roam:
             self._look_along_the_way(random)
         for tick in range(1, _SETTLING + 1):
-            failure = self._tick({}, draw=tick == _SETTLING, look=tick == _SETTLING)
+            failure = self._tick({}, draw=tick == _SETTLING)
             if failure:
                 raise EngineError(failure["engine_failed"])
         self.ticks, self.progress, self._events = 0, Progress(start=(x, y, z)), []
@@ -255,7 +255,7 @@ class MinetestWorld(World):
         self.ticks += ticks
         return {}
 
-    def _tick(self, action: Mapping[str, Any], *, draw: bool, look: bool) -> dict[str, Any]:
+    def _tick(self, action: Mapping[str, Any], *, draw: bool, look: bool = False) -> dict[str, Any]:
         if draw:
             *_, truncated, info = self.env.step(action)
             return {"engine_failed": info["engine_failed"]} if truncated else {}

@@ -1,14 +1,11 @@
 -- What has happened since the last tick.
+local places = ...
 local events = {}
 local list = {}
 
 local function note(kind, facts)
     facts.kind = kind
     list[#list + 1] = facts
-end
-
-local function place(pos)
-    return {pos.x, pos.y, pos.z}
 end
 
 function events.take()
@@ -18,15 +15,15 @@ function events.take()
 end
 
 minetest.register_on_dignode(function(pos, old)
-    note("dug", {node = old.name, at = place(pos)})
+    note("dug", {node = old.name, at = places.list(pos)})
 end)
 
 minetest.register_on_placenode(function(pos, new)
-    note("placed", {node = new.name, at = place(pos)})
+    note("placed", {node = new.name, at = places.list(pos)})
 end)
 
 minetest.register_on_punchnode(function(pos, node)
-    note("punched", {node = node.name, at = place(pos)})
+    note("punched", {node = node.name, at = places.list(pos)})
 end)
 
 minetest.register_on_craft(function(stack)

@@ -13,9 +13,9 @@ local link = ffi.C
 local size = ffi.new("size_t[1]")
 
 local folder = minetest.get_modpath("rig")
-local events = dofile(folder .. "/events.lua")
-local pointing = dofile(folder .. "/pointing.lua")
 local places = dofile(folder .. "/places.lua")
+local events = assert(loadfile(folder .. "/events.lua"))(places)
+local pointing = dofile(folder .. "/pointing.lua")
 local state = assert(loadfile(folder .. "/state.lua"))(places, pointing)
 local beginning = dofile(folder .. "/beginning.lua")
 local commands = assert(loadfile(folder .. "/commands.lua"))(places)

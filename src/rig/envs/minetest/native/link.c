@@ -138,7 +138,7 @@ static int begin_tick(struct action *action) {
     int turning = input_turn(action);
     pixels_draw(!turning && action->draw);
     frame_wanted = action->draw;
-    sight_wanted = action->look;
+    sight_wanted = action->draw || action->look;
     if (!turning) clock_advance(action->tick_us * 1000LL);
     return turning;
 }

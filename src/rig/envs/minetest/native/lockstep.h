@@ -47,7 +47,7 @@ struct action {
     int32_t shift_x, shift_y; /* pixels of the cursor while a menu is open */
     uint32_t tick_us;         /* how far the clock moves */
     uint32_t draw;            /* whether the frame is wanted */
-    uint32_t look;            /* whether the mod is to tell what a teacher looks for */
+    uint32_t look;            /* whether the mod is to tell what a teacher looks for, as with every frame */
     uint32_t errand;          /* something else than a tick, with an anchor */
     uint32_t anchor;
     uint32_t command_size;    /* bytes of commands that follow */
