@@ -226,7 +226,7 @@ LADDERS.add(
         noise=0.03,
         # Three in five of the expert's steps do what the one before did, most of them digging.
         repeats=0.25,
-        review_episodes=5,
+        review_episodes=4,
         align_states=6,
         # Every slip is judged by playing its episode again, in an engine of its own.
         rehearsed_slips=0,
@@ -236,17 +236,17 @@ LADDERS.add(
         vision_steps=2000,
         base_steps=1500,
         steps=2000,
-        second_steps=1500,
+        second_steps=1000,
         batch_size=8,
         steps_per_episode=45,
         # More than twice what the teacher needs at the most, and a third of the tasks' own limit.
         most_steps=250,
-        # As many as in the paper.
-        evaluation_episodes=10,
+        # Half the paper's: agents that fail play six times as long as the teacher.
+        evaluation_episodes=5,
         teacher_episodes=50,
         worlds=16,
         dreams=(1,),
         sweep_tasks=("dig_down/tool", "chop_a_tree/tool"),
-        chains=64,
+        chains=32,
     ),
 )
