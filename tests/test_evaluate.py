@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rig.actions import Action
 from rig.annotators import CHECKERS, REASONERS
@@ -22,7 +23,14 @@ from rig.evaluate import PSNR_CEILING, bootstrap_mean, embodied, wilson
 from rig.evaluate.chains import real_chains
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
-from rig.evaluate.imagination import Dreams, dream_chains, evaluate_imagination, score_chains, told_by_entropy
+from rig.evaluate.imagination import (
+    Dreams,
+    draw_dreams,
+    dream_chains,
+    evaluate_imagination,
+    score_chains,
+    told_by_entropy,
+)
 from rig.evaluate.outcomes import action_agreement, outcomes_of
 from rig.policy import PolicyConfig
 from rig.records import NOISE, POLICY, Cost
@@ -423,10 +431,26 @@ def test_one_wrong_cell_costs_its_share(bundle, chains):
     assert scores[1]["cells_right"]["value"] == 1
 
 
+def test_the_picture_shows_the_first_chain_of_each_task_above_its_dreams(bundle, chains, tmp_path):
+    dreams = np.zeros_like(truth_of(chains))
+    path = draw_dreams(tmp_path / "dreams.png", chains, as_dreams(dreams), bundle.space)
+    shown = np.asarray(Image.open(path)).astype(int)
+    frame = chains[0].steps[1].frame
+    height, width = frame.shape[0], frame.shape[1]
+    tasks = len({chain.episode.task for chain in chains})
+    assert shown.shape[0] >= 2 * tasks * height
+    assert shown.shape[1] >= (chains[0].depth + 1) * width
+    placed = np.lib.stride_tricks.sliding_window_view(shown[: shown.shape[0] // (2 * tasks), :, 0], (1, width))
+    assert (placed[:, :, 0] == frame[height // 2, :, 0]).all(axis=-1).any(), "the frame that came is there"
+    below = shown[-height // 2, -width // 2]
+    assert (below == 0).all(), "and the last dream"
+
+
 def test_an_agents_dreams_are_scored_and_kept(made, tmp_path):
     config = replace(DREAMS, agent=str(made.agent), chains=2, depth=2)
     scores = evaluate_imagination(config, tmp_path / "dreams")
     assert json.loads((tmp_path / "dreams" / "imagination.json").read_text()) == json.loads(json.dumps(scores))
+    assert (tmp_path / "dreams" / "dreams.jpg").is_file()
     assert [entry["steps"] for entry in scores["dream"]] == [1, 2]
     for kind in ("dream", "tokenizer", "copy"):
         assert all(0 <= entry["cells_right"]["value"] <= 1 for entry in scores[kind])

@@ -574,6 +574,19 @@ def test_tables_of_dreams_have_a_column_for_each_measure_that_was_taken(tmp_path
     assert "0.125" in imagination_text(scores)
 
 
+def test_dreams_are_shown_as_pictures_beside_the_page_with_whose_they_are(tmp_path):
+    ladder = Ladder(LADDERS.get("minetest/debug"), tmp_path / "root")
+    for name in ("basic", "imagine"):
+        write_json(ladder.root / "imagine" / name / "imagination.json", dream_scores(cells=False))
+    page = write_report(ladder, tmp_path / "page.md", "A title")
+    assert "pictures" not in page.read_text(), "none were drawn"
+    (ladder.root / "imagine" / "basic" / "dreams.jpg").write_bytes(b"a picture")
+    text = write_report(ladder, page, "A title").read_text()
+    assert "![dreams-basic](figures/page/dreams-basic.jpg)" in text
+    assert "CC BY-SA" in text
+    assert (tmp_path / "figures" / "page" / "dreams-basic.jpg").read_bytes() == b"a picture"
+
+
 def test_pages_in_one_folder_have_figures_of_their_own(tmp_path):
     ladder = Ladder(LADDERS.get("crafter/debug"), tmp_path / "root")
     write_json(ladder.root / "imagine" / "basic" / "imagination.json", dream_scores(cells=True))

@@ -34,13 +34,17 @@ from rig.model.fit import unfit_frame
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import NOISE, Frame, Step
+from rig.sheets import write_sheet
 from rig.storage import refuse_existing, write_json
+
+PICTURE = "dreams.jpg"
+"""Beside the scores: the first chain of each task, what came above what was dreamed."""
 
 Frames = NDArray[np.uint8]
 
 
 def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str, Any]:
-    """Dream, compare, and return (and write to `out`/imagination.json) the scores.
+    """Dream, compare, and return (and write to `out`/imagination.json) the scores; draw `out`/dreams.jpg.
 
     Raises:
         RigError: the agent does not dream, or `out` holds scores already.
@@ -55,6 +59,7 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     dreams = dream_chains(bundle, chains, config)
     outcomes = outcomes_of(make_world(bundle.environment), chains)
     scores = score_chains(bundle, chains, dreams, config, outcomes)
+    draw_dreams(out / PICTURE, chains, dreams, bundle.space)
     write_json(out / "imagination.json", scores)
     return scores
 
@@ -97,6 +102,19 @@ def _as_the_world_draws(frames: Frames, chains: Sequence[Chain]) -> Frames:
     """Return a network's frames [chains, depth, …] in the size of the world's own."""
     height, width = chains[0].steps[0].frame.shape[:2]
     return np.stack([[unfit_frame(frame, height, width) for frame in some] for some in frames])
+
+
+def draw_dreams(path: Path, chains: Sequence[Chain], dreams: Dreams, space: ActionSpace) -> Path:
+    """Draw the first chain of each task: the frames that came of its actions, and below them those dreamed."""
+    first = {chain.episode.task: index for index, chain in reversed(list(enumerate(chains)))}
+    rows: list[list[Frame | None]] = []
+    lines: list[list[str]] = []
+    for index in sorted(first.values()):
+        chain = chains[index]
+        rows += [[step.frame for step in chain.steps], [None, *dreams.frames[index]]]
+        cell = f"{chain.episode.task}/{chain.episode.setting}"
+        lines += [[cell, *(space.format(step.action) for step in chain.steps[:-1])], ["", *["dreamed"] * chain.depth]]
+    return write_sheet(path, rows, lines)
 
 
 def score_chains(

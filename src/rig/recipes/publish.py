@@ -11,7 +11,7 @@ from rig.bundle import Bundle, read_agent
 from rig.errors import RigError
 from rig.evaluate.measures import CELLS, PSNR, SSIM, shown, taken
 from rig.evaluate.stats import interval
-from rig.recipes.report import markdown
+from rig.recipes.tables import markdown
 from rig.storage import read_json, refuse_existing, write_text
 
 CARD = "README.md"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rig.envs import Split
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.embodied import by_cell, mean_success
-from rig.evaluate.measures import AGREEMENT, CELLS, CHANGED, FRECHET, PSNR, SSIM, STILLS, shown, taken
 from rig.evaluate.stats import (
     Difference,
     Estimate,
@@ -17,24 +15,13 @@ from rig.evaluate.stats import (
     interval,
 )
 from rig.provenance import provenance
+from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
 from rig.recipes.ladder import SCALED, Ladder
 from rig.recipes.results import Results
+from rig.recipes.tables import NAMES, image, markdown, row_name
 from rig.storage import write_text
-
-NAMES = {
-    "action": "action only",
-    "imagine": "+ imagine",
-    "reason": "+ reason",
-    "basic": "RIG-basic",
-    "control-0": "control, no review",
-    "control": "control: corrections without dreams",
-    "teacher": "teacher",
-    "random": "random",
-    "lookahead": "RIG-lookahead",
-    "lookahead-chain": "RIG-lookahead, dreams in one conversation",
-}
 
 
 def write_report(ladder: Ladder, page: Path, title: str) -> Path:
@@ -46,7 +33,11 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
         "Success by task and setting": (_cells_table(results),),
         "Dreams ahead": (_sweep_table(results, figures, page),),
         "Success against data": (_data_table(results, figures, page),),
-        "Imagination": (_imagination_table(results, figures, page), _own_dreams_table(results)),
+        "Imagination": (
+            imagination_table(results, figures, page),
+            own_dreams_table(results),
+            dreams_shown(results, figures, page),
+        ),
         "Reasoning": (_reasoning_table(results),),
         "What was spent": (_hours_line(ladder), _costs_table(results)),
         "Commands": (_commands(ladder),),
@@ -57,22 +48,6 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
         parts += [f"## {name}", *there] if there else []
     write_text(page, "\n\n".join(parts) + "\n")
     return page
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def row_name(name: str) -> str:
-    """Return what a row is called in tables."""
-    if name.startswith(("lookahead-", "sweep-")):
-        return f"RIG-lookahead, n = {name.rpartition('-')[2]}"
-    if name.startswith("codes-"):
-        return f"RIG-lookahead, n = {name.rpartition('-')[2]}, dreams left as codes"
-    return NAMES.get(name, name)
 
 
 def main_rows(results: Results) -> list[str]:
@@ -217,7 +192,7 @@ def _sweep_table(results: Results, figures: Path, page: Path) -> str:
         "reviews that changed the action",
         "tokens written a decision",
     ]
-    return f"On a subset of tasks and settings.\n\n{markdown(header, rows)}\n\n{_image(figure, page)}"
+    return f"On a subset of tasks and settings.\n\n{markdown(header, rows)}\n\n{image(figure, page)}"
 
 
 def _data_table(results: Results, figures: Path, page: Path) -> str:
@@ -262,62 +237,8 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
         f"First part only (S1 and S2, no second part), each share nested in the next.\n\n{markdown(header, rows)}\n\n"
         f"For the score {found.score:.2f}, RIG-basic needs {verdict} (log-linear interpolation, bootstrap over "
         f"episodes).{found.note and f' {found.note}.'}\n\n"
-        f"{_image(figure, page)}"
+        f"{image(figure, page)}"
     )
-
-
-def _imagination_table(results: Results, figures: Path, page: Path) -> str:
-    if not results.imagined:
-        return ""
-    some = next(iter(results.imagined.values()))
-    kinds = [(NAMES.get(name, name), scores["dream"]) for name, scores in results.imagined.items()]
-    kinds += [
-        ("tokenizer's round trip (ceiling)", some["tokenizer"]),
-        ("copy of the first frame (floor)", some["copy"]),
-    ]
-    order = (CELLS, CHANGED, AGREEMENT, PSNR, SSIM, FRECHET)
-    measures = taken([entry for _, entries in kinds for entry in entries], order)
-    rows = [[name, entry["steps"], *shown(entry, measures)] for name, entries in kinds for entry in entries]
-    drawn, axis = (CELLS, "share of grid cells right") if CELLS in measures else (SSIM, "SSIM")
-    curves = {
-        name: [(entry["steps"], Estimate(**entry[drawn])) for entry in entries if entry.get(drawn)]
-        for name, entries in kinds
-    }
-    figure = draw_lines(figures / "dream-depth.svg", curves, x="steps ahead", y=axis)
-    first = some["dream"][0]
-    frechet, chance = first["frechet"], first.get("action_agreement_by_chance")
-    told = [
-        f"{some['chains']} chains of actions from taught episodes in evaluation worlds ({some['noise_actions']:.0%} of "
-        "the actions are noise)."
-    ]
-    if CHANGED in measures:
-        told.append("Changed cells are those that differ from the frame the chain begins with.")
-    if chance is not None:
-        told.append(
-            "A dream agrees with its action where it is nearer to what came of it than to what any other key would "
-            f"have led to; one step ahead {chance:.2f} would by chance."
-        )
-    told.append(
-        f"Fréchet: the distance over `{frechet['extractor']}` features ({frechet['dims']} dims, {frechet['n']} "
-        "frames), not Inception's, so no FID to compare with other papers."
-    )
-    table = markdown(["frames", "steps ahead", *measures.values()], rows)
-    return f"{' '.join(told)}\n\n{table}\n\n{_image(figure, page)}"
-
-
-def _own_dreams_table(results: Results) -> str:
-    if not results.own_dreams:
-        return ""
-    first = {name: scores["dream"][0] for name, scores in results.own_dreams.items()}
-    measures = taken(list(first.values()), (CELLS, CHANGED, STILLS, AGREEMENT, PSNR, SSIM))
-    rows = [
-        [NAMES.get(name, name), results.own_dreams[name]["chains"], *shown(entry, measures)]
-        for name, entry in first.items()
-    ]
-    text = "One step ahead, of actions that the agent itself chose, after its own thoughts: what a review looks at."
-    if STILLS in measures:
-        text += " Stills are actions of which nothing comes; right are the dreams that show just that."
-    return f"{text}\n\n{markdown(['agent', 'dreams', *measures.values()], rows)}"
 
 
 def _reasoning_table(results: Results) -> str:
@@ -381,7 +302,3 @@ def _costs_table(results: Results) -> str:
 def _commands(ladder: Ladder) -> str:
     lines = "\n".join(job.command for job in in_order(ladder.jobs()))
     return f"<details><summary>every command, in order</summary>\n\n```\n{lines}\n```\n\n</details>"
-
-
-def _image(figure: Path, page: Path) -> str:
-    return f"![{figure.stem}]({figure.relative_to(page.parent)})"

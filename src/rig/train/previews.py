@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, Text, WriteImage, basic_conversation
 from rig.engine import Engine, Sampler
 from rig.model import RIG, fit_frame
-from rig.records import Codes, Frame, Step
-from rig.storage import atomic_file
+from rig.records import Codes, Step
+from rig.sheets import write_sheet
 
 
 def dream_of(engine: Engine, encoder: SegmentEncoder, steps: Sequence[Step], space: ActionSpace, form: Format) -> Codes:
@@ -64,11 +63,5 @@ class DreamPreview:
             for shown, best, dream in zip(self.steps, ceiling, frames, strict=True)
             if shown.next_frame is not None
         ]
-        _draw(self.folder / "previews" / f"step-{step:06d}.png", rows)
+        write_sheet(self.folder / "previews" / f"step-{step:06d}.png", rows)
         return {"preview/codes_right": float((codes == truth).mean())}
-
-
-def _draw(path: Path, rows: Sequence[Sequence[Frame]]) -> None:
-    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
-    with atomic_file(path) as temporary:
-        Image.fromarray(sheet).save(temporary, format="PNG")

@@ -1,0 +1,40 @@
+"""What the tables of a report share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+NAMES = {
+    "action": "action only",
+    "imagine": "+ imagine",
+    "reason": "+ reason",
+    "basic": "RIG-basic",
+    "control-0": "control, no review",
+    "control": "control: corrections without dreams",
+    "teacher": "teacher",
+    "random": "random",
+    "lookahead": "RIG-lookahead",
+    "lookahead-chain": "RIG-lookahead, dreams in one conversation",
+}
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def row_name(name: str) -> str:
+    """Return what a row is called in tables."""
+    if name.startswith(("lookahead-", "sweep-")):
+        return f"RIG-lookahead, n = {name.rpartition('-')[2]}"
+    if name.startswith("codes-"):
+        return f"RIG-lookahead, n = {name.rpartition('-')[2]}, dreams left as codes"
+    return NAMES.get(name, name)
+
+
+def image(figure: Path, page: Path) -> str:
+    """Return a figure as it is shown in a page."""
+    return f"![{figure.stem}]({figure.relative_to(page.parent)})"
