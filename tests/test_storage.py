@@ -202,3 +202,22 @@ def test_the_gpu_is_named_without_torch(tmp_path, monkeypatch):
     assert provenance.hardware()["gpu"] == "NVIDIA H200"
     code = "import sys, rig.provenance as p; p.provenance(); import rig.data; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_folder_is_made_once_and_anew_where_the_making_failed(tmp_path):
+    made = []
+
+    def fill(folder):
+        made.append(folder)
+        (folder / "file").write_text("whole")
+        if len(made) == 1:
+            raise RigError("the first time it fails")
+
+    folder = tmp_path / "cache" / "key"
+    with pytest.raises(RigError, match="the first time"):
+        storage.made_once(folder, fill)
+    assert not folder.exists()
+    for _ in range(2):
+        assert storage.made_once(folder, fill) == folder
+    assert (folder / "file").read_text() == "whole"
+    assert len(made) == 2

@@ -31,3 +31,14 @@ class MissingDependencyError(RigError):
 
 class EngineError(RigError):
     """A world's engine that did not start, ended, or stood still."""
+
+
+def at_least_one(**given: int | None) -> None:
+    """Refuse numbers below 1, by their names; None is none.
+
+    Raises:
+        RigError: one of them is below 1.
+    """
+    low = [f"{name}={value}" for name, value in given.items() if value is not None and value < 1]
+    if low:
+        raise RigError(f"{', '.join(low)}: at least 1")

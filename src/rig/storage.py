@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -184,6 +184,19 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def made_once(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """Return `folder`; where it is not there yet, `fill` it first, once however many processes ask.
+
+    Raises:
+        RigError: the disk is full; `fill` may raise its own.
+    """
+    with Lock(folder.parent / LOCK_NAME, wait=True):
+        if not folder.is_dir():
+            with atomic_folder(folder) as new:
+                fill(new)
+    return folder
 
 
 def refuse_existing(path: Path, fix: str = "choose another path, or allow overwriting") -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rig.bundle import Dtype
-from rig.errors import RigError
+from rig.errors import at_least_one
 
 BY_TEACHER = "teacher:"
 """What a teacher's name begins with where an agent's folder could stand."""
@@ -58,9 +58,7 @@ class EmbodiedConfig:
     imagine: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in (("batch_size", self.batch_size), ("most_steps", self.most_steps)):
-            if value is not None and value < 1:
-                raise RigError(f"{name}={value}: at least 1")
+        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +103,4 @@ class ImaginationConfig:
     dtype: Dtype = "auto"
 
     def __post_init__(self) -> None:
-        given = {name: getattr(self, name) for name in ("chains", "depth", "batch_size", "most_steps")}
-        if any(value is not None and value < 1 for value in given.values()):
-            raise RigError(f"{', '.join(f'{name}={value}' for name, value in given.items())}: at least 1 each")
+        at_least_one(chains=self.chains, depth=self.depth, batch_size=self.batch_size, most_steps=self.most_steps)

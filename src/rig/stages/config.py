@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rig.bundle import Dtype
-from rig.errors import RigError
+from rig.errors import RigError, at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,9 @@ class CollectConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.noise <= 1 or self.burst < 1:
-            raise RigError(f"noise={self.noise}: a chance, 0 to 1; burst={self.burst}: at least 1")
+        if not 0 <= self.noise <= 1:
+            raise RigError(f"noise={self.noise}: a chance, 0 to 1")
+        at_least_one(burst=self.burst)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,7 @@ class ReasonConfig:
     validate: bool = True
 
     def __post_init__(self) -> None:
-        if self.same_actions < 1:
-            raise RigError(f"same_actions={self.same_actions}: at least 1")
+        at_least_one(same_actions=self.same_actions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +94,7 @@ class ReviewingConfig:
     def __post_init__(self) -> None:
         if not self.horizons or min(self.horizons) < 0 or sum(self.horizons) <= 0:
             raise RigError(f"horizons {self.horizons}: weights of n = 1, 2, 3 …, at least one of them positive")
-        if min(self.states, self.patience) < 1:
-            raise RigError(f"states={self.states}, patience={self.patience}: at least 1 each")
+        at_least_one(states=self.states, patience=self.patience)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +142,7 @@ class LookaheadConfig(ReviewingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value in (("batch_size", self.batch_size), ("most_steps", self.most_steps)):
-            if value is not None and value < 1:
-                raise RigError(f"{name}={value}: at least 1")
+        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

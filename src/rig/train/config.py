@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rig.dialogue import Format
-from rig.errors import RigError
+from rig.errors import RigError, at_least_one
 from rig.model.config import VisionConfig, VQConfig
 
 Style = Literal["basic", "lookahead", "describe"]
@@ -73,11 +73,9 @@ class TrainingConfig:
     preview_every: int = 500
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1 or self.log_every < 1 or self.save_every % self.log_every:
-            raise RigError(
-                f"steps={self.steps}, batch_size={self.batch_size}, log_every={self.log_every}: at least 1 each; "
-                f"save_every={self.save_every}: a multiple of log_every"
-            )
+        at_least_one(steps=self.steps, batch_size=self.batch_size, log_every=self.log_every)
+        if self.save_every % self.log_every:
+            raise RigError(f"save_every={self.save_every}: a multiple of log_every={self.log_every}")
         if self.pack_tokens < 0 or self.step_tokens < 0:
             raise RigError(
                 f"pack_tokens={self.pack_tokens}, step_tokens={self.step_tokens}: numbers of tokens, or 0 for the usual"

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from rig.envs.minetest.prerequisites import GAME
-from rig.storage import Lock, atomic_folder, cache_root
+from rig.storage import cache_root, made_once
 
 _FOLDERS = ("textures", "sounds", "media", "models", "locale")
 """In every mod: what its server sends."""
@@ -32,11 +32,10 @@ def _media() -> Path:
     for path in files:
         about = path.stat()
         digest.update(f"{path} {about.st_size} {about.st_mtime_ns}\n".encode())
-    folder = cache_root() / "minetest" / "media" / digest.hexdigest()[:24]
-    with Lock(folder.parent / ".lock", wait=True):
-        if not folder.is_dir():
-            with atomic_folder(folder) as new:
-                for path in files:
-                    content = path.read_bytes()
-                    (new / hashlib.sha1(content, usedforsecurity=False).hexdigest()).write_bytes(content)
-    return folder
+
+    def copy_into(folder: Path) -> None:
+        for path in files:
+            content = path.read_bytes()
+            (folder / hashlib.sha1(content, usedforsecurity=False).hexdigest()).write_bytes(content)
+
+    return made_once(cache_root() / "minetest" / "media" / digest.hexdigest()[:24], copy_into)

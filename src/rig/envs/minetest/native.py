@@ -6,11 +6,12 @@ import hashlib
 import platform
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rig.envs.minetest.prerequisites import INSTALL, compiler
 from rig.errors import MissingDependencyError, RigError
-from rig.storage import Lock, atomic_folder, cache_root
+from rig.storage import cache_root, made_once
 
 _SOURCES = Path(__file__).with_name("native")
 _FLAGS = ("-O3", "-Wall", "-Wextra")
@@ -43,10 +44,7 @@ def build() -> Native:
             "Minetest's lock-step is compiled once, and there is no C compiler (cc, gcc or clang). "
             f"Install it: {INSTALL}"
         )
-    folder = cache_root() / "minetest" / _key(path)
-    with Lock(folder.parent / ".lock", wait=True):
-        if not folder.is_dir():
-            _compile_into(folder, path)
+    folder = made_once(cache_root() / "minetest" / _key(path), partial(_compile_into, path))
     return Native(library=folder / "lockstep.so", keeper=folder / "keeper")
 
 
@@ -60,11 +58,10 @@ def _key(path: str) -> str:
     return digest.hexdigest()[:24]
 
 
-def _compile_into(folder: Path, path: str) -> None:
+def _compile_into(path: str, folder: Path) -> None:
     library = [str(_SOURCES / name) for name in _LIBRARY]
-    with atomic_folder(folder) as new:
-        _run([path, *_FLAGS, "-fPIC", "-shared", "-o", str(new / "lockstep.so"), *library, "-ldl", "-lpthread"])
-        _run([path, *_FLAGS, "-o", str(new / "keeper"), str(_SOURCES / "keeper.c")])
+    _run([path, *_FLAGS, "-fPIC", "-shared", "-o", str(folder / "lockstep.so"), *library, "-ldl", "-lpthread"])
+    _run([path, *_FLAGS, "-o", str(folder / "keeper"), str(_SOURCES / "keeper.c")])
 
 
 def _run(command: list[str]) -> None:
