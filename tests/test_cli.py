@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from test_data_importers import LINES, episode
+from test_recipes import table_rows
 
 from rig.bundle import Bundle
 from rig.cli.demo import _kinds
@@ -384,6 +386,35 @@ def test_what_ends_a_process_ends_the_demonstration(made, monkeypatch):
     config = EmbodiedConfig(agent=str(made.agent), tasks=("place_table",), episodes=0)
     with pytest.raises(RigError, match="0 episodes: at least one"):
         play_beside({"one": config})
+
+
+def test_a_dataset_has_a_card_that_hubs_read(capsys, made, tmp_path, monkeypatch):
+    monkeypatch.setattr("rig.envs.crafter.world.CrafterWorld.credit", "Frames are by somebody.")
+    folder = shutil.copytree(made.data, tmp_path / "s2")
+    dataset, words = Dataset(folder), ("card", "--data", folder, "--title", 'Play of an "expert"')
+    assert result(capsys, *words)["card"] == str(folder / "README.md")
+    card = (folder / "README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["pretty_name"] == 'Play of an "expert"'
+    for config in head["configs"]:
+        found = list(folder.glob(config["data_files"]))
+        assert len(found) == len(dataset.manifest.shards), config
+    rows = table_rows(card.split("## What it holds")[1].split("The most frequent")[0].splitlines())
+    assert [row[:3] for row in rows[1:]] == [
+        [f"{task}/{setting}", str(len(part)), str(part.num_steps)]
+        for task, setting in (("collect_wood", "manual"), ("place_table", "tool"))
+        for part in [dataset.filter(task=task, setting=setting)]
+    ]
+    for wanted in (dataset.content_hash, "Frames are by somebody.", "(train split)", "crafter-expert", "(s1, `"):
+        assert wanted in card
+    exec(compile(card.split("```python")[1].split("```")[0].replace("this/folder", str(folder)), "card", "exec"))
+    assert "README.md already" in mistake(capsys, *words)
+    assert Dataset(folder).verify() is None
+    (folder / "README.md").unlink()
+    shard = next(folder.glob("shards/steps-*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert shard.name in mistake(capsys, *words)
+    assert not (folder / "README.md").exists()
 
 
 def test_a_published_agent_has_a_card_with_its_making_and_scores(capsys, made, tmp_path):

@@ -174,6 +174,30 @@ class Publish:
         return {"text": f"{card}: {size / 1e6:.1f} MB", "card": str(card), "bytes": size}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Write a card (README.md) into a dataset's folder: what it holds, how it was made, how it is read, whose frames.
+
+    Its files are compared with their hashes first.
+
+    Example: rig card --data runs/s1 --title "The expert's play"
+
+    Attributes:
+        data: folder of the dataset.
+        title: of the card.
+    """
+
+    data: str
+    title: str
+
+    def run(self) -> dict[str, Any]:
+        """Write the card."""
+        from rig.recipes.dataset_card import write_dataset_card
+
+        card = write_dataset_card(Path(self.data), self.title)
+        return {"text": str(card), "card": str(card)}
+
+
 def _bytes_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 

@@ -36,6 +36,7 @@ VERBS = {
     "inspect": ("rig.cli.looking:Inspect", "say what a dataset, agent, run or result holds"),
     "reproduce": ("rig.cli.looking:Reproduce", "run a whole ladder: data, training, evaluation, report"),
     "publish": ("rig.cli.looking:Publish", "copy an agent to give away, with a card of its making and its scores"),
+    "card": ("rig.cli.looking:Card", "write a dataset's card: what it holds, how it was made, how it is read"),
     "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
     "bench decode": ("rig.cli.bench:BenchDecode", "time writing beside transformers' modules"),
     "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),

@@ -40,12 +40,14 @@ class World(gym.Env):
         most_at_once: how many such worlds may usefully run beside each other, where each has an engine that is a
             process of its own; its steps are waited for in threads, and so is `solvable`, which several may ask at
             once. None where steps are this process's own work.
+        credit: what whoever shows its frames is to say of them; empty where nothing.
     """
 
     name: str
     actions: ActionSpace
     tasks: TaskTable
     most_at_once: int | None = None
+    credit: str = ""
     task: Task
     setting: str
     seed: int

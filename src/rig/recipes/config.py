@@ -21,7 +21,6 @@ class LadderConfig:
     Attributes:
         preset: the network's sizes.
         title: of the report.
-        credit: whose pictures the report shows, where that must be said.
         environment: the world.
         teacher: who plays S1, and beside the agent in S3.
         reasoner: who thinks in S2 and S4.
@@ -75,7 +74,6 @@ class LadderConfig:
 
     preset: str
     title: str
-    credit: str = ""
     environment: str = "crafter"
     teacher: str = "crafter"
     reasoner: str = "crafter"
@@ -188,7 +186,6 @@ def _in_minetest(**budgets: Any) -> LadderConfig:
         reviewer="minetest",
         labeller="minetest",
         describer="minetest-views",
-        credit="(Frames of Minetest Game, whose textures are by its authors, CC BY-SA 3.0.)",
         **budgets,
     )
 

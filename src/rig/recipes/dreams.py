@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rig.envs import make_world
 from rig.evaluate.imagination import PICTURE
 from rig.evaluate.measures import AGREEMENT, CELLS, CHANGED, FRECHET, PSNR, SSIM, STILLS, shown, taken
 from rig.evaluate.stats import Estimate
@@ -87,5 +88,5 @@ def dreams_shown(results: Results, figures: Path, page: Path) -> str:
         "The first chain of each task as pictures: the frame it begins with and those that came, each under the action "
         "that led to it; below them what was dreamed, every dream from the one before."
     )
-    credit = results.ladder.config.credit
+    credit = make_world(results.ladder.config.environment).credit
     return "\n\n".join([f"{text} {credit}".strip(), *parts])

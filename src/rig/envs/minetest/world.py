@@ -89,6 +89,10 @@ class MinetestWorld(World):
     actions = MINERL
     tasks = TASKS
     most_at_once = cores()
+    credit = (
+        "Frames show Minetest Game, whose textures are by its authors, mostly under CC BY-SA 3.0; whoever passes "
+        "frames on names them and keeps that licence."
+    )
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - Gymnasium's own convention
     render_mode = "rgb_array"
 

@@ -1,0 +1,143 @@
+"""Writes the card of a dataset: what it holds, how it was made, and how it is read, so that it can be given away."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from rig.data import Dataset, Entry, summary
+from rig.envs import WORLDS, make_world, split_of
+from rig.evaluate.stats import wilson
+from rig.recipes.tables import markdown
+from rig.storage import refuse_existing, write_text
+
+CARD = "README.md"
+
+_ACTIONS = 12
+
+
+def write_dataset_card(folder: Path, title: str) -> Path:
+    """Write README.md into a dataset's folder, after its files were compared with their hashes; return it.
+
+    Its head is the one that dataset hubs read: which files are steps, and which are frames.
+
+    Raises:
+        DatasetError: the dataset is missing, unfinished or damaged.
+        RigError: it has a card already.
+    """
+    card = folder / CARD
+    refuse_existing(card, "remove it first")
+    dataset = Dataset(folder)
+    dataset.verify()
+    found = summary(dataset)
+    parts = [
+        _head(title),
+        f"# {title}",
+        _about(dataset, found),
+        "## What it holds",
+        _cells(dataset),
+        _actions(found),
+        "## Reading it",
+        _READING,
+        "## How it was made",
+        _made(dataset),
+    ]
+    write_text(card, "\n\n".join(part for part in parts if part) + "\n")
+    return card
+
+
+_READING = """\
+With `rig` (frames, actions and thoughts of an episode, typed):
+
+```python
+from rig.data import Dataset
+
+for trajectory in Dataset("this/folder").filter(setting="tool"):
+    for step in trajectory.steps:
+        step.frame, step.action, step.thought, step.next_frame
+```
+
+Or with any reader of Parquet: `shards/steps-*.parquet` has one row per step, `shards/frames-*.parquet` each distinct
+frame of its shard once, as raw RGB bytes; `frame` and `next_frame` of a step are row numbers of the frames file beside
+it. `privileged` holds facts of the engine as JSON, for teachers and checks: policies are not to see them."""
+
+
+def _head(title: str) -> str:
+    files = "\n".join(
+        f"- config_name: {name}\n  data_files: shards/{name}-*.parquet{extra}"
+        for name, extra in (("steps", "\n  default: true"), ("frames", ""))
+    )
+    return f"---\npretty_name: {json.dumps(title, ensure_ascii=False)}\nconfigs:\n{files}\n---"
+
+
+def _about(dataset: Dataset, found: dict[str, Any]) -> str:
+    height, width = found["frame_size"]
+    size = sum(path.stat().st_size for path in (dataset.path / "shards").iterdir())
+    environment = found["environment"]
+    credit = make_world(environment).credit if WORLDS.find(environment) else ""
+    return (
+        f"Play in the world `{environment}`, stage {found['stage'].upper()} of RIG (arXiv 2503.24388): "
+        f"{found['trajectories']:,} episodes, {found['steps']:,} steps, {found['stored_frames']:,} distinct frames of "
+        f"{width} × {height} pixels, {size / 1e9:.2f} GB. Content hash `{found['content_hash']}`. {credit}"
+    ).strip()
+
+
+def _cells(dataset: Dataset) -> str:
+    cells: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in dataset.entries:
+        cells[entry.task, entry.setting].append(entry)
+    rows = []
+    for (task, setting), entries in sorted(cells.items()):
+        lengths = sorted(entry.stop - entry.start for entry in entries)
+        won = wilson(sum(entry.success for entry in entries), len(entries)).format()
+        rows.append([f"{task}/{setting}", len(entries), sum(lengths), lengths[len(lengths) // 2], lengths[-1], won])
+    header = ["task/setting", "episodes", "steps", "steps of an episode: median", "most", "accomplished [95 %]"]
+    return markdown(header, rows)
+
+
+def _actions(found: dict[str, Any]) -> str:
+    actions, steps = found["actions"], found["steps"]
+    rows = [[f"`{action}`", count, f"{count / steps:.1%}"] for action, count in list(actions.items())[:_ACTIONS]]
+    return f"The most frequent of its {len(actions)} actions:\n\n{markdown(['action', 'steps', 'share'], rows)}"
+
+
+def _made(dataset: Dataset) -> str:
+    written = dataset.manifest.provenance
+    commands = "\n".join(dict.fromkeys(entry["command"] for entry in written))
+    commits = ", ".join(dict.fromkeys(_commit(entry["commit"]) for entry in written))
+    machines = ", ".join(dict.fromkeys(_machine(entry["hardware"]) for entry in written))
+    days = sorted({entry["date"][:10] for entry in written})
+    parents = [f"{parent.name} ({parent.stage}, `{parent.content_hash[:16]}`)" for parent in _parents(dataset)]
+    lines = [
+        f"* Actors and annotators: {', '.join(sorted(_makers(dataset)))}.",
+        *([f"* Made from {', made from '.join(parents)}."] if parents else []),
+        f"* Commit {commits}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; {machines}.",
+        *([f"* {_seeds(dataset)}."] if WORLDS.find(dataset.info.environment) else []),
+    ]
+    return f"```\n{commands}\n```\n\n" + "\n".join(lines)
+
+
+def _seeds(dataset: Dataset) -> str:
+    """Say which worlds were played, and whose those are."""
+    seeds = sorted(set(dataset.table(("seed",)).column("seed").to_pylist()))
+    splits = " and ".join(sorted({split_of(seed).name.lower() for seed in (seeds[0], seeds[-1])}))
+    return f"{len(seeds):,} worlds, seeds {seeds[0]} to {seeds[-1]} ({splits} split)"
+
+
+def _makers(dataset: Dataset) -> set[str]:
+    columns = dataset.table(("lineage_actor", "lineage_annotator"))
+    return {name for column in columns.columns for name in column.to_pylist() if name}
+
+
+def _parents(dataset: Dataset) -> list[Any]:
+    return list(dataset.info.parent.chain()) if dataset.info.parent else []
+
+
+def _commit(commit: dict[str, Any]) -> str:
+    return f"`{commit['hash'][:12]}`{' with changes' if commit['dirty'] else ''}"
+
+
+def _machine(hardware: dict[str, Any]) -> str:
+    return f"{hardware['cores']} × {hardware['cpu']}, GPU: {hardware['gpu']}"
