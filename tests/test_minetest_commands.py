@@ -51,7 +51,7 @@ def test_the_packages_are_named_in_one_place():
 @needs_engine
 def test_the_benchmark_says_its_figures_last(capsys):
     words = ("--sizes", "64x64", "--worlds", "2", "--ticks", "5", "--rounds", "1", "--view-range", "20")
-    found = result(capsys, "bench", "env", *words)
+    found = result(capsys, "bench", "env", *words, "--turn", "--display", "64x64")
     (entry,) = found["entries"]
     assert (entry["size"], entry["worlds"]) == ("64x64", 2)
     assert entry["seeds"] == [5, 6]
@@ -61,5 +61,6 @@ def test_the_benchmark_says_its_figures_last(capsys):
 
 
 def test_a_size_that_is_none_is_told(capsys):
-    assert main(["bench", "env", "--sizes", "large"]) == 2
-    assert "'large' is no size; write WIDTHxHEIGHT" in capsys.readouterr().err
+    for flag in ("--sizes", "--display"):
+        assert main(["bench", "env", flag, "large"]) == 2
+        assert f"{flag} 'large' is no size; write WIDTHxHEIGHT" in capsys.readouterr().err

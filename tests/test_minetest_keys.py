@@ -71,6 +71,7 @@ def test_rigs_own_actions_are_taken():
     [
         ({"width": 0}, "width is 0"),
         ({"height": 5000}, "height is 5000"),
+        ({"display_width": 8}, "display_width is 8"),
         ({"field_of_view": 20}, "field_of_view is 20"),
         ({"nearby_radius": 40}, "nearby_radius is 40"),
         ({"attempts": 0}, "attempts is 0"),
@@ -81,11 +82,14 @@ def test_what_cannot_be_is_refused_with_its_place(settings, told):
         MinetestConfig(**settings)
 
 
-def test_the_display_is_never_drawn_smaller_than_it_can_be_read():
+def test_the_display_is_not_drawn_smaller_than_it_can_be_read_unless_one_asks_for_it():
     assert MinetestConfig(width=64, height=64).drawn == (640, 360)
     assert MinetestConfig(width=1280, height=100).drawn == (1280, 360)
     assert MinetestConfig(width=64, height=64).undersampling == 5
     assert MinetestConfig().undersampling == 1
+    bare = MinetestConfig(width=64, height=48, display_width=64, display_height=48)
+    assert (bare.drawn, bare.undersampling, bare.is_readable) == ((64, 48), 1, False)
+    assert MinetestConfig(width=64, height=64).is_readable
 
 
 def test_the_mouse_is_as_sensitive_in_narrow_windows():

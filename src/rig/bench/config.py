@@ -105,6 +105,8 @@ class EnvBench:
         rounds: counted rounds, and resets of all worlds at once; the middle one is told.
         seed: of the first world; each further one has the next.
         view_range: how far one sees, in nodes.
+        display: what the engine draws at the least, as WIDTHxHEIGHT; below 640x360 its display cannot be read.
+        turn: turn on the spot in place of walking, so that nothing is generated while the clock runs.
     """
 
     sizes: tuple[str, ...] = ("64x64", "128x128", "640x360")
@@ -113,6 +115,8 @@ class EnvBench:
     rounds: int = 3
     seed: int = 5
     view_range: int = 40
+    display: str = "640x360"
+    turn: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

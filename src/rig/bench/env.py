@@ -21,6 +21,8 @@ from rig.bench.config import EnvBench
 from rig.envs.minetest import MinetestConfig, MinetestEnv
 from rig.errors import RigError
 
+Action = dict[str, Any]
+
 _WARMUP = 20
 """Ticks before the clock starts."""
 
@@ -40,22 +42,31 @@ def bench_env(config: EnvBench) -> dict[str, Any]:
 
 
 def _world(size: str, config: EnvBench) -> MinetestConfig:
+    width, height = _size("--sizes", size)
+    across, down = _size("--display", config.display)
+    return MinetestConfig(
+        width=width, height=height, display_width=across, display_height=down, view_range=config.view_range
+    )
+
+
+def _size(flag: str, size: str) -> tuple[int, int]:
     width, _, height = size.partition("x")
     if not (width.isdigit() and height.isdigit()):
-        raise RigError(f"--sizes {size!r} is no size; write WIDTHxHEIGHT, as in 640x360")
-    return MinetestConfig(width=int(width), height=int(height), view_range=config.view_range)
+        raise RigError(f"{flag} {size!r} is no size; write WIDTHxHEIGHT, as in 640x360")
+    return int(width), int(height)
 
 
 def _measure(config: EnvBench, world: MinetestConfig, count: int) -> dict[str, Any]:
     vector = AsyncVectorEnv([partial(MinetestEnv, world)] * count, shared_memory=True)
     reset = partial(vector.reset, seed=config.seed)
+    act = _turn if config.turn else _walk
     try:
         resets = [_seconds(reset) for _ in range(config.rounds)]
-        _drive(partial(_step, vector), _WARMUP)
-        stepped = [_drive(partial(_step, vector), config.ticks) for _ in range(config.rounds)]
+        _drive(partial(_step, vector, act), _WARMUP)
+        stepped = [_drive(partial(_step, vector, act), config.ticks) for _ in range(config.rounds)]
         memory = sum(_memory(process.pid or 0) for process in vector.processes) / count
         reset()
-        glided = [_drive(partial(_glide, vector, config.seed), config.ticks) for _ in range(config.rounds)]
+        glided = [_drive(partial(_glide, vector, act, config.seed), config.ticks) for _ in range(config.rounds)]
     except BaseException:
         vector.close(terminate=True)
         raise
@@ -88,17 +99,22 @@ def _speed(rounds: list[list[float]], count: int) -> float:
     return statistics.median(count * len(some) / sum(some) for some in rounds)
 
 
-def _action(number: int) -> dict[str, Any]:
+def _walk(number: int) -> Action:
     """Return the walk's action: ahead, now and then a jump, and a turn to either side by up to 15 degrees."""
     return {"forward": 1, "jump": int(number % 3 == 0), "camera": (0, 5 * (number % 7 - 3))}
 
 
-def _step(vector: AsyncVectorEnv, number: int) -> None:
-    vector.step([_action(number)] * vector.num_envs)
+def _turn(number: int) -> Action:
+    """Return a turn by 5 degrees."""
+    return {"camera": (0, 5)}
 
 
-def _glide(vector: AsyncVectorEnv, seed: int, number: int) -> None:
-    if any(terminated or truncated for _, terminated, truncated in vector.call("glide", _action(number))):
+def _step(vector: AsyncVectorEnv, act: Callable[[int], Action], number: int) -> None:
+    vector.step([act(number)] * vector.num_envs)
+
+
+def _glide(vector: AsyncVectorEnv, act: Callable[[int], Action], seed: int, number: int) -> None:
+    if any(terminated or truncated for _, terminated, truncated in vector.call("glide", act(number))):
         vector.reset(seed=seed)
 
 

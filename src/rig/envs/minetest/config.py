@@ -10,8 +10,8 @@ from rig.errors import RigError
 TICK_SECONDS = 0.05
 """Game time of one step: 20 Hz, as in MineRL."""
 
-HUD_SIZE = (640, 360)
-"""Width and height that the engine draws at, at the least; its heads-up display is unreadable below that."""
+READABLE = (640, 360)
+"""Width and height below which the engine's heads-up display and its menus cannot be read."""
 
 _LEAST, _MOST = 16, 1920
 
@@ -28,8 +28,11 @@ class MinetestConfig:
         height: of the observed frame, in pixels.
         view_range: how far one sees, in nodes.
         field_of_view: vertical, in degrees; 70 as in MineRL.
-        cursor_pixels_per_degree: how far the camera's degrees move the cursor while a menu is open, in pixels of the
-            drawn frame (640 × 360 or larger).
+        display_width: that the engine draws at, at the least. Below 640 × 360 its menus cannot be read, hotbar and
+            hearts are left out, and small frames take half the time.
+        display_height: likewise.
+        cursor_pixels_per_degree: how far the camera's degrees move the cursor while a menu is open, in pixels of what
+            is drawn.
         nearby_radius: nodes within so many of the player go into the privileged state; 0 leaves them out.
         view_cells: rows and columns of cells of the frame for each of which the privileged state tells what is seen
             there; 0 leaves them out.
@@ -41,6 +44,8 @@ class MinetestConfig:
 
     width: int = 640
     height: int = 360
+    display_width: int = READABLE[0]
+    display_height: int = READABLE[1]
     view_range: int = 40
     field_of_view: float = 70.0
     cursor_pixels_per_degree: float = 2.0
@@ -52,7 +57,8 @@ class MinetestConfig:
     attempts: int = 3
 
     def __post_init__(self) -> None:
-        for name, value in (("width", self.width), ("height", self.height)):
+        sizes = ("width", "height", "display_width", "display_height")
+        for name, value in ((name, getattr(self, name)) for name in sizes):
             if not _LEAST <= value <= _MOST:
                 raise RigError(f"MinetestConfig.{name} is {value}; give {_LEAST} to {_MOST} pixels")
         if not 45 <= self.field_of_view <= 160:
@@ -67,7 +73,12 @@ class MinetestConfig:
     @property
     def drawn(self) -> tuple[int, int]:
         """Width and height that the engine draws at; what is observed is shrunk from it by area."""
-        return max(self.width, HUD_SIZE[0]), max(self.height, HUD_SIZE[1])
+        return max(self.width, self.display_width), max(self.height, self.display_height)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether hotbar, hearts and menus are drawn large enough to be told."""
+        return all(size >= least for size, least in zip(self.drawn, READABLE, strict=True))
 
     @property
     def drawn_view(self) -> tuple[float, float]:

@@ -83,6 +83,7 @@ def _chosen(config: MinetestConfig, seed: int) -> dict[str, object]:
         "mg_name": config.mapgen,
         "fixed_map_seed": seed,
         "dedicated_server_step": 0.8 * TICK_SECONDS,  # below a tick, so that rounding never puts news off by one
+        "rig_bars": str(config.is_readable).lower(),
         "rig_nearby_radius": config.nearby_radius,
         "rig_view_cells": config.view_cells,
         "rig_view_across": config.drawn_view[0],

@@ -13,7 +13,8 @@ end
 minetest.register_on_joinplayer(function(player)
     player:hud_set_hotbar_itemcount(9)
     player:hud_set_hotbar_image("") -- the game's own picture has eight places
-    player:hud_set_flags({minimap = false})
+    local bars = minetest.settings:get_bool("rig_bars", true)
+    player:hud_set_flags({minimap = false, hotbar = bars, healthbar = bars, breathbar = bars})
     local here = player:get_pos()
     local low, high = vector.subtract(here, RADIUS), vector.add(here, RADIUS)
     minetest.emerge_area(low, high, function(_, _, left)
