@@ -53,6 +53,17 @@ def test_a_small_frame_is_the_mean_of_the_large_one():
     assert np.abs(tenth).max() < 1.5
 
 
+def test_a_frame_drawn_at_its_own_size_has_no_hearts_in_the_way():
+    def hearts(**display):
+        env = make_env(width=128, height=128, view_range=16, **display)
+        red, green, blue = np.moveaxis(env.reset(seed=5)[0]["pov"].astype(int), -1, 0)
+        env.close()
+        return int(((red > 180) & (green < 80) & (blue < 80))[64:].sum())
+
+    assert hearts() > 20
+    assert hearts(display_width=128, display_height=128) == 0
+
+
 def test_a_save_point_brings_back_every_pixel_and_fact(env):
     """Saved while walking, turning and digging; loaded later, and in another environment."""
     env.reset(seed=4)

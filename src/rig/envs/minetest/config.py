@@ -29,7 +29,7 @@ class MinetestConfig:
         view_range: how far one sees, in nodes.
         field_of_view: vertical, in degrees; 70 as in MineRL.
         display_width: that the engine draws at, at the least. Below 640 × 360 its menus cannot be read, hotbar and
-            hearts are left out, and small frames take half the time.
+            hearts are left out, and small frames take less time.
         display_height: likewise.
         cursor_pixels_per_degree: how far the camera's degrees move the cursor while a menu is open, in pixels of what
             is drawn.
