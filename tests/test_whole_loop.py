@@ -120,7 +120,8 @@ def check_report(ladder, page):
         path.parent.name for path in (ladder.root / "train").glob("*/agent")
     }
     figures = re.findall(r"!\[[\w-]+\]\(([\w/.-]+)\)", text)
-    assert figures == [f"figures/crafter/{name}.svg" for name in ("dreams", "data", "dream-depth")]
+    drawn = [*(f"{name}.svg" for name in ("dreams", "data", "dream-depth")), "dreams-basic.jpg", "dreams-lookahead.jpg"]
+    assert figures == [f"figures/crafter/{name}" for name in drawn]
     assert all("</svg>" in (page.parent / figure).read_text() for figure in figures)
     assert text.count("\nrig ") == len(ladder.jobs())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rig.envs import Split
 from rig.evaluate.config import BY_TEACHER
@@ -61,7 +63,8 @@ def _head(results: Results) -> str:
     made = provenance()
     rows = [results.embodied[name] for name in main_rows(results)]
     scored = [*results.embodied.values(), *results.imagined.values(), *results.own_dreams.values()]
-    commits = sorted({scores["provenance"]["commit"]["hash"][:10] for scores in scored})
+    commits, trained = _commits(scored), _commits(list(results.agents.values()))
+    training = f" (training: {trained})" if trained else ""
     hardware = [row["provenance"]["hardware"] for row in rows]
     machines = sorted({f"{found['cores']} × {found['cpu']}; GPU: {found['gpu']}" for found in hardware})
     seeds = [min(row["seeds"][0] for row in rows), max(row["seeds"][1] for row in rows)] if rows else [0, 0]
@@ -79,12 +82,17 @@ def _head(results: Results) -> str:
     text = (
         f"Written by `rig reproduce` on {made['date'][:10]}. Every row: {count} episodes ({each} per task and "
         f"setting){taught}, evaluation seeds {seeds[0]} to {seeds[1]} (training seeds are below {Split.TRAIN.stop})"
-        f"{cut}{drawing}. Machine: {'; '.join(machines)}{computing}. Commit: {', '.join(commits)}. Brackets hold 95 % "
+        f"{cut}{drawing}. Machine: {'; '.join(machines)}{computing}. Commit: {commits}{training}. Brackets hold 95 % "
         "intervals: Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and "
         "setting weighing the same; bootstrap over episodes elsewhere."
     )
     left = [job.name for job in in_order(results.ladder.jobs()) if not job.is_done]
     return f"{text}\n\n**Not yet there:** {', '.join(left)}." if left else text
+
+
+def _commits(made: Sequence[Mapping[str, Any]]) -> str:
+    """Name the commits at which these were made."""
+    return ", ".join(sorted({entry["provenance"]["commit"]["hash"][:10] for entry in made}))
 
 
 def _ladder_table(results: Results) -> str:
