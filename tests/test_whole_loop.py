@@ -3,6 +3,8 @@
 import json
 import re
 
+from PIL import Image
+
 from rig.actors import agent_name
 from rig.bundle import read_agent
 from rig.cli import main as cli
