@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from test_data_dataset import alter_rows
 from test_data_roundtrip import write
 from test_train import metrics_of, state_of
+from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING
 
 from rig.actions import Action
 from rig.bundle import Bundle
@@ -41,6 +42,7 @@ from rig.stages import (
 from rig.storage import atomic_file
 from rig.train import Tokenizers, TokenizerTraining, train_agent, train_tokenizers
 from rig.train.runs import Run
+from rig.train.state import _check_metadata
 from rig.train.tokenizers import encode_frames, text_atoms
 
 SHARD_STEPS = 20
@@ -325,6 +327,16 @@ class Sly:
         return os.mkdir, ("opened",)
 
 
+class Attribute:
+    """What is written as an attribute of a class."""
+
+    def __init__(self, kind, name):
+        self.kind, self.name = kind, name
+
+    def __reduce__(self):
+        return getattr, (self.kind, self.name)
+
+
 def foreign(path):
     """Put the state of another network in the place of a run's."""
     shutil.rmtree(path)
@@ -338,6 +350,11 @@ def grown(path):
     dcp.save(tensors, checkpoint_id=path)
 
 
+def test_a_states_contents_may_name_a_member_of_an_enum_as_some_pythons_do(tmp_path):
+    (tmp_path / "contents").write_bytes(pickle.dumps(Attribute(_MEM_FORMAT_ENCODING, "TORCH_PRESERVE_FORMAT")))
+    _check_metadata(tmp_path / "contents")
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -347,10 +364,21 @@ def grown(path):
         (lambda path: os.remove(path / ".metadata"), "No such file"),
         (lambda path: (path / ".metadata").write_bytes(b"half"), ""),
         (lambda path: (path / ".metadata").write_bytes(pickle.dumps(Sly())), "it holds posix.mkdir, which no state"),
+        (lambda path: (path / ".metadata").write_bytes(pickle.dumps(Attribute(torch.Size, "numel"))), "Size'>'s numel"),
         (foreign, "Missing key"),
         (grown, "[Ss]ize mismatch"),
     ],
-    ids=["cut", "missing", "contents cut", "contents missing", "no contents", "a pickle", "foreign", "larger"],
+    ids=[
+        "cut",
+        "missing",
+        "contents cut",
+        "contents missing",
+        "no contents",
+        "a pickle",
+        "an attribute",
+        "foreign",
+        "larger",
+    ],
 )
 def test_a_broken_state_is_named_and_kept(made, tmp_path, monkeypatch, harm, message):
     monkeypatch.chdir(tmp_path)
