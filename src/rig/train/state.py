@@ -178,7 +178,7 @@ class _Metadata(pickle.Unpickler):
 
 
 def _member(kind: Any, name: str) -> Enum:
-    """Return a member of an enum, which Python 3.11.0 to 3.11.3, Debian 12's too, write as an attribute of its class."""
+    """Return a member of an enum, which Python 3.11.0 to 3.11.3 (Debian 12's is one) write as an attribute of it."""
     if isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__:
         return kind[name]
     raise pickle.UnpicklingError(f"it holds {kind}'s {name}, which no state of a run does")
