@@ -49,9 +49,10 @@ def test_the_packages_are_named_in_one_place():
 
 
 @needs_engine
-def test_the_benchmark_says_its_figures_last(capsys):
+@pytest.mark.parametrize("way", [(), ("--turn", "--display", "64x64")], ids=["walking", "turning"])
+def test_the_benchmark_says_its_figures_last(capsys, way):
     words = ("--sizes", "64x64", "--worlds", "2", "--ticks", "5", "--rounds", "1", "--view-range", "20")
-    found = result(capsys, "bench", "env", *words, "--turn", "--display", "64x64")
+    found = result(capsys, "bench", "env", *words, *way)
     (entry,) = found["entries"]
     assert (entry["size"], entry["worlds"]) == ("64x64", 2)
     assert entry["seeds"] == [5, 6]

@@ -212,6 +212,11 @@ def refuse_existing(path: Path, fix: str = "choose another path, or allow overwr
         raise RigError(f"{path} already exists; {fix}")
 
 
+def bytes_of(folder: Path) -> int:
+    """Return the bytes of the files that lie in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rig.errors import RigError
-from rig.storage import read_json
+from rig.storage import bytes_of, read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Inspect:
         from rig.model import read_config
 
         about, config = read_agent(folder), read_config(folder)
-        size = _bytes_of(folder)
+        size = bytes_of(folder)
         text = (
             f"{folder}: an agent for {about['environment']} ({len(about['action_space']['keys'])} keys), form "
             f"{about['form']}, decoder {config.decoder.num_layers}×{config.decoder.hidden_size}, {size / 1e6:.1f} MB"
@@ -76,7 +76,7 @@ class Inspect:
         from rig.dialogue import TextTokenizer
         from rig.model import read_config
 
-        config, tokenizer, size = read_config(folder), TextTokenizer.load(folder), _bytes_of(folder)
+        config, tokenizer, size = read_config(folder), TextTokenizer.load(folder), bytes_of(folder)
         about = read_json(folder / BASE_FILE) if (folder / BASE_FILE).is_file() else {}
         vision, vq = config.vision, config.vq
         text = (
@@ -170,7 +170,7 @@ class Publish:
         folders = [Path(folder) for folder in self.results]
         agent, out = Path(self.agent), Path(self.out)
         card = publish(agent, out, title=self.title, made_by=self.made_by, results=folders, dtype=self.dtype)
-        size = sum(path.stat().st_size for path in card.parent.iterdir())
+        size = bytes_of(card.parent)
         return {"text": f"{card}: {size / 1e6:.1f} MB", "card": str(card), "bytes": size}
 
 
@@ -196,10 +196,6 @@ class Card:
 
         card = write_dataset_card(Path(self.data), self.title)
         return {"text": str(card), "card": str(card)}
-
-
-def _bytes_of(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _run_here(words: Sequence[str]) -> int:

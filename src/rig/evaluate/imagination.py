@@ -106,10 +106,12 @@ def _as_the_world_draws(frames: Frames, chains: Sequence[Chain]) -> Frames:
 
 def draw_dreams(path: Path, chains: Sequence[Chain], dreams: Dreams, space: ActionSpace) -> Path:
     """Draw the first chain of each task: the frames that came of its actions, and below them those dreamed."""
-    first = {chain.episode.task: index for index, chain in reversed(list(enumerate(chains)))}
+    first: dict[str, int] = {}
+    for index, chain in enumerate(chains):
+        first.setdefault(chain.episode.task, index)
     rows: list[list[Frame | None]] = []
     lines: list[list[str]] = []
-    for index in sorted(first.values()):
+    for index in first.values():
         chain = chains[index]
         rows += [[step.frame for step in chain.steps], [None, *dreams.frames[index]]]
         cell = f"{chain.episode.task}/{chain.episode.setting}"

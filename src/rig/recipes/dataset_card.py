@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rig.data import Dataset, Entry, summary
-from rig.envs import WORLDS, make_world, split_of
+from rig.data.manifest import SHARD_FOLDER
+from rig.envs import WORLDS, split_of
 from rig.evaluate.stats import wilson
-from rig.recipes.tables import markdown
-from rig.storage import refuse_existing, write_text
-
-CARD = "README.md"
+from rig.recipes.tables import CARD, commit_text, markdown
+from rig.storage import bytes_of, refuse_existing, write_text
 
 _ACTIONS = 12
 
@@ -33,7 +32,7 @@ def write_dataset_card(folder: Path, title: str) -> Path:
     dataset.verify()
     found = summary(dataset)
     parts = [
-        _head(title),
+        _HEAD.format(title=json.dumps(title, ensure_ascii=False)),
         f"# {title}",
         _about(dataset, found),
         "## What it holds",
@@ -42,9 +41,9 @@ def write_dataset_card(folder: Path, title: str) -> Path:
         "## Reading it",
         _READING,
         "## How it was made",
-        _made(dataset),
+        _made(dataset, found),
     ]
-    write_text(card, "\n\n".join(part for part in parts if part) + "\n")
+    write_text(card, "\n\n".join(parts) + "\n")
     return card
 
 
@@ -64,19 +63,24 @@ frame of its shard once, as raw RGB bytes; `frame` and `next_frame` of a step ar
 it. `privileged` holds facts of the engine as JSON, for teachers and checks: policies are not to see them."""
 
 
-def _head(title: str) -> str:
-    files = "\n".join(
-        f"- config_name: {name}\n  data_files: shards/{name}-*.parquet{extra}"
-        for name, extra in (("steps", "\n  default: true"), ("frames", ""))
-    )
-    return f"---\npretty_name: {json.dumps(title, ensure_ascii=False)}\nconfigs:\n{files}\n---"
+_HEAD = """\
+---
+pretty_name: {title}
+configs:
+- config_name: steps
+  data_files: shards/steps-*.parquet
+  default: true
+- config_name: frames
+  data_files: shards/frames-*.parquet
+---"""
 
 
 def _about(dataset: Dataset, found: dict[str, Any]) -> str:
     height, width = found["frame_size"]
-    size = sum(path.stat().st_size for path in (dataset.path / "shards").iterdir())
+    size = bytes_of(dataset.path / SHARD_FOLDER)
     environment = found["environment"]
-    credit = make_world(environment).credit if WORLDS.find(environment) else ""
+    world = WORLDS.find(environment)
+    credit = world().credit if world else ""
     return (
         f"Play in the world `{environment}`, stage {found['stage'].upper()} of RIG (arXiv 2503.24388): "
         f"{found['trajectories']:,} episodes, {found['steps']:,} steps, {found['stored_frames']:,} distinct frames of "
@@ -103,13 +107,13 @@ def _actions(found: dict[str, Any]) -> str:
     return f"The most frequent of its {len(actions)} actions:\n\n{markdown(['action', 'steps', 'share'], rows)}"
 
 
-def _made(dataset: Dataset) -> str:
+def _made(dataset: Dataset, found: dict[str, Any]) -> str:
     written = dataset.manifest.provenance
     commands = "\n".join(dict.fromkeys(entry["command"] for entry in written))
-    commits = ", ".join(dict.fromkeys(_commit(entry["commit"]) for entry in written))
+    commits = ", ".join(dict.fromkeys(commit_text(entry["commit"]) for entry in written))
     machines = ", ".join(dict.fromkeys(_machine(entry["hardware"]) for entry in written))
     days = sorted({entry["date"][:10] for entry in written})
-    parents = [f"{parent.name} ({parent.stage}, `{parent.content_hash[:16]}`)" for parent in _parents(dataset)]
+    parents = [f"{parent['name']} ({parent['stage']}, `{parent['content_hash'][:16]}`)" for parent in found["lineage"]]
     lines = [
         f"* Actors and annotators: {', '.join(sorted(_makers(dataset)))}.",
         *([f"* Made from {', made from '.join(parents)}."] if parents else []),
@@ -129,14 +133,6 @@ def _seeds(dataset: Dataset) -> str:
 def _makers(dataset: Dataset) -> set[str]:
     columns = dataset.table(("lineage_actor", "lineage_annotator"))
     return {name for column in columns.columns for name in column.to_pylist() if name}
-
-
-def _parents(dataset: Dataset) -> list[Any]:
-    return list(dataset.info.parent.chain()) if dataset.info.parent else []
-
-
-def _commit(commit: dict[str, Any]) -> str:
-    return f"`{commit['hash'][:12]}`{' with changes' if commit['dirty'] else ''}"
 
 
 def _machine(hardware: dict[str, Any]) -> str:

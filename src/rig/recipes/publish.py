@@ -11,10 +11,8 @@ from rig.bundle import Bundle, read_agent
 from rig.errors import RigError
 from rig.evaluate.measures import CELLS, PSNR, SSIM, shown, taken
 from rig.evaluate.stats import interval
-from rig.recipes.tables import markdown
-from rig.storage import read_json, refuse_existing, write_text
-
-CARD = "README.md"
+from rig.recipes.tables import CARD, commit_text, markdown
+from rig.storage import bytes_of, read_json, refuse_existing, write_text
 
 
 def publish(
@@ -78,7 +76,7 @@ def _write_half(bundle: Bundle, folder: Path) -> None:
 
 def _about(bundle: Bundle, folder: Path) -> str:
     config = bundle.model.config
-    size = sum(path.stat().st_size for path in folder.iterdir())
+    size = bytes_of(folder)
     count, dtype = sum(value.numel() for value in bundle.model.parameters()), bundle.model.runs_in["dtype"]
     speaks = [name for name, has in (("thoughts", bundle.form.thought), ("dreams", bundle.form.dream)) if has]
     return (
@@ -92,7 +90,7 @@ def _about(bundle: Bundle, folder: Path) -> str:
 
 def _made(origin: Mapping[str, Any], made_by: str) -> str:
     training, provenance = origin["training"], origin["provenance"]
-    commit, hardware = provenance["commit"], provenance["hardware"]
+    hardware = provenance["hardware"]
     data = markdown(
         ["data", "stage", "episodes", "steps", "content hash"],
         [
@@ -107,7 +105,7 @@ def _made(origin: Mapping[str, Any], made_by: str) -> str:
         f"* Begun with `{training['start'] or 'fresh weights'}`.",
         f"* {origin['totals']['steps']:.0f} steps, {origin['totals']['conversations']:.0f} conversations, "
         f"{origin['totals']['tokens'] / 1e6:.1f} M tokens, {origin['totals']['seconds'] / 60:.0f} min.",
-        f"* Commit `{commit['hash'][:12]}`{' with changes' if commit['dirty'] else ''}, {provenance['date'][:10]}, "
+        f"* Commit {commit_text(provenance['commit'])}, {provenance['date'][:10]}, "
         f"{hardware['cpu']}, {hardware['cores']} cores, GPU: {hardware['gpu']}.",
     ]
     return "\n\n".join(["## How it was made", "\n".join(lines), data])

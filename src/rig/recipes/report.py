@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def _head(results: Results) -> str:
     made = provenance()
     rows = [results.embodied[name] for name in main_rows(results)]
     scored = [*results.embodied.values(), *results.imagined.values(), *results.own_dreams.values()]
-    commits, trained = _commits(scored), _commits(list(results.agents.values()))
+    commits, trained = _commits(scored), _commits(results.agents.values())
     training = f" (training: {trained})" if trained else ""
     hardware = [row["provenance"]["hardware"] for row in rows]
     machines = sorted({f"{found['cores']} × {found['cpu']}; GPU: {found['gpu']}" for found in hardware})
@@ -90,7 +90,7 @@ def _head(results: Results) -> str:
     return f"{text}\n\n**Not yet there:** {', '.join(left)}." if left else text
 
 
-def _commits(made: Sequence[Mapping[str, Any]]) -> str:
+def _commits(made: Iterable[Mapping[str, Any]]) -> str:
     """Name the commits at which these were made."""
     return ", ".join(sorted({entry["provenance"]["commit"]["hash"][:10] for entry in made}))
 

@@ -1,9 +1,13 @@
-"""What the tables of a report share."""
+"""What reports and cards share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+CARD = "README.md"
+"""Where an agent's or a dataset's card stands in its folder."""
 
 NAMES = {
     "action": "action only",
@@ -33,6 +37,11 @@ def row_name(name: str) -> str:
     if name.startswith("codes-"):
         return f"RIG-lookahead, n = {name.rpartition('-')[2]}, dreams left as codes"
     return NAMES.get(name, name)
+
+
+def commit_text(commit: Mapping[str, Any]) -> str:
+    """Return a commit as cards name it."""
+    return f"`{commit['hash'][:12]}`{' with changes' if commit['dirty'] else ''}"
 
 
 def image(figure: Path, page: Path) -> str:

@@ -57,8 +57,8 @@ class MinetestConfig:
     attempts: int = 3
 
     def __post_init__(self) -> None:
-        sizes = ("width", "height", "display_width", "display_height")
-        for name, value in ((name, getattr(self, name)) for name in sizes):
+        for name in ("width", "height", "display_width", "display_height"):
+            value = getattr(self, name)
             if not _LEAST <= value <= _MOST:
                 raise RigError(f"MinetestConfig.{name} is {value}; give {_LEAST} to {_MOST} pixels")
         if not 45 <= self.field_of_view <= 160:
