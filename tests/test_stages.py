@@ -34,11 +34,13 @@ from rig.stages import (
     Opening,
     ReasonConfig,
     RehearseConfig,
+    RewriteConfig,
     align,
     collect,
     reason,
     rehearse,
     review,
+    rewrite,
 )
 from rig.stages.lookahead import Bench, Workshop
 from rig.stages.s2_reason import annotate, diverse_successes
@@ -49,11 +51,11 @@ from rig.teachers import TEACHERS
 from rig.train import Tokenizers
 from rig.train.tokenizers import encode_frames
 
-STAGES = ("collect", "reason", "review", "align", "rehearse")
-SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1, "rehearse": 8}
+STAGES = ("collect", "reason", "review", "align", "rehearse", "rewrite")
+SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1, "rehearse": 8, "rewrite": 4}
 PIECES = {"collect": "s1_collect.teach", "reason": "s2_reason.annotate"}
 PIECES |= {"review": "s3_review.review_episode", "align": "s4_align.align_episode"}
-PIECES |= {"rehearse": "s4_rehearse.rehearse_episode"}
+PIECES |= {"rehearse": "s4_rehearse.rehearse_episode", "rewrite": "rewriting.rewrite_episode"}
 HORIZON = 2
 REHEARSAL = RehearseConfig(states=4, slips=2, horizons=(0, 1))
 LIVELY = partial(PolicyConfig, thought_tokens=4, text=Sampler(temperature=1.0))
@@ -91,6 +93,9 @@ def run(stage, root, out, *, resume=False, **changes):
         return review(lookahead(root, **changes), out, opening)
     if stage == "rehearse":
         return rehearse(root / "s2", replace(REHEARSAL, **changes), out, opening)
+    if stage == "rewrite":
+        reviewed = rehearse(root / "s2", REHEARSAL, root / "s4-taught", Opening(resume=True))
+        return rewrite(reviewed.path, replace(RewriteConfig(), **changes), out, opening)
     return align(lookahead(root, AlignConfig, **{"episodes": 2, "states": 3, **changes}), out, opening)
 
 
@@ -493,6 +498,41 @@ def test_what_cannot_be_rehearsed_is_said(whole, made, tmp_path):
     assert rehearse_episode(bench, trajectory.with_steps(unheld)) is None, "no conversation can hold these"
 
 
+# Reviews written anew
+
+
+class Curt:
+    name, prompt = "curt-1", "none"
+
+    def review(self, cases):
+        return [f"1. {'I stay' if case.better == case.step.proposal else 'I change'}." for case in cases]
+
+
+def test_reviews_are_written_anew_and_nothing_else(whole, made, tmp_path, monkeypatch):
+    monkeypatch.setitem(REVIEWERS._entries, "curt", Curt)
+    reviewed = Dataset(made.root / "s4-taught")
+    curt = run("rewrite", made.root, tmp_path / "curt", reviewer="curt")
+    assert curt.info.stage == "s4"
+    assert curt.info.parent == reviewed.as_parent()
+    assert curt.ids == reviewed.ids
+    for trajectory in curt:
+        own = reviewed[trajectory.id]
+        assert {step.thought for step in trajectory.steps} <= {"1. I stay.", "1. I change."}
+        for step, old in zip(trajectory.steps, own.steps, strict=True):
+            assert step.thought == ("1. I change." if old.review.helped else "1. I stay.")
+            assert step.review == replace(old.review, thought=step.thought)
+            assert_same(replace(step, thought=old.thought, review=old.review), old)
+        wanted = replace(own.lineage, annotator="curt-1", prompt="none", parent=own.id)
+        assert_same(replace(trajectory, steps=own.steps), replace(own, lineage=wanted))
+    back = rewrite(curt.path, RewriteConfig(), tmp_path / "back")
+    assert [step.thought for step in back.steps()] == [step.thought for step in reviewed.steps()]
+
+
+def test_what_holds_no_reviews_is_not_rewritten(made, tmp_path):
+    with pytest.raises(DatasetError, match=r"has no review at step 0; give a dataset of `rig review`"):
+        rewrite(made.root / "s2", RewriteConfig(), tmp_path / "out")
+
+
 # All of them
 
 
@@ -504,6 +544,7 @@ def test_what_cannot_be_rehearsed_is_said(whole, made, tmp_path):
         ("review", {"margin": 2}, "config.margin: 1 there, 2 now"),
         ("align", {"horizons": (1,)}, r"config.horizons: \[0, 1\] there, \[1\] now"),
         ("rehearse", {"slips": 1}, "config.slips: 2 there, 1 now"),
+        ("rewrite", {"reviewer": "minetest"}, "config.reviewer: 'crafter' there, 'minetest' now"),
     ],
 )
 def test_what_is_there_is_neither_overwritten_nor_gone_on_with_differently(whole, made, stage, changes, message):
@@ -545,7 +586,7 @@ def stamps(path):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_path, monkeypatch, stage):
     out, wanted = tmp_path / "cut", whole[stage]
-    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1, "rehearse": 3}[stage]
+    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1, "rehearse": 3, "rewrite": 2}[stage]
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), stage, str(made.root), str(out), str(kept)]
     killed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

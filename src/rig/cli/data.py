@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from rig.cli.flags import Flags
-from rig.stages.config import AlignConfig, CollectConfig, LookaheadConfig, Opening, ReasonConfig, RehearseConfig
+from rig.stages.config import (
+    AlignConfig,
+    CollectConfig,
+    LookaheadConfig,
+    Opening,
+    ReasonConfig,
+    RehearseConfig,
+    RewriteConfig,
+)
 
 
 def described(out: str) -> dict[str, Any]:
@@ -149,4 +157,26 @@ class Rehearse(Flags, RehearseConfig, Opening):
         from rig.stages import rehearse
 
         rehearse(self.source, self.part(RehearseConfig), self.out, self.part(Opening))
+        return described(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewrite(Flags, RewriteConfig, Opening):
+    """Write the reviews of a dataset of S3 or S4 anew, with another Reviewer: no agent, no teacher, no engine.
+
+    Example: rig rewrite --source runs/s4 --out runs/s4-reworded
+
+    Attributes:
+        source: folder of the dataset with the reviews.
+        out: folder of the new dataset.
+    """
+
+    source: str
+    out: str
+
+    def run(self) -> dict[str, Any]:
+        """Rewrite."""
+        from rig.stages import rewrite
+
+        rewrite(self.source, self.part(RewriteConfig), self.out, self.part(Opening))
         return described(self.out)

@@ -24,6 +24,7 @@ VERBS = {
     "review": ("rig.cli.data:ReviewVerb", "S3: play an agent beside the teacher, and review its mistakes"),
     "align": ("rig.cli.data:Align", "S4: replay an agent's dreams in the engine"),
     "rehearse": ("rig.cli.data:Rehearse", "S4 without an agent: review what a teacher did"),
+    "rewrite": ("rig.cli.data:Rewrite", "S3 or S4 once more: another Reviewer over the same steps"),
     "train-tokenizer": ("rig.cli.training:TrainTokenizer", "train the frame and text tokenizers on a dataset"),
     "train-vision": ("rig.cli.training:TrainVision", "train the understanding encoder to name what patches show"),
     "train": ("rig.cli.training:Train", "train an agent on datasets"),

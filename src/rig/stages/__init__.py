@@ -1,16 +1,25 @@
 """The data, stage by stage: each stage reads a dataset or plays, and writes the next, with progress and lineage.
 
 S0 imports other people's data (`rig.data.importers`); S1 collects from a teacher; S2 adds thoughts; S3 reviews an
-agent's mistakes; S4 aligns its dreams with the engine, or rehearses what a teacher did. What a stage needs is
-imported on first use.
+agent's mistakes; S4 aligns its dreams with the engine, or rehearses what a teacher did. Reviews can be
+written anew without any of them. What a stage needs is imported on first use.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rig.stages.config import AlignConfig, CollectConfig, LookaheadConfig, Opening, ReasonConfig, RehearseConfig
+from rig.stages.config import (
+    AlignConfig,
+    CollectConfig,
+    LookaheadConfig,
+    Opening,
+    ReasonConfig,
+    RehearseConfig,
+    RewriteConfig,
+)
 
 if TYPE_CHECKING:
+    from rig.stages.rewriting import rewrite
     from rig.stages.s0_import import import_dataset
     from rig.stages.s1_collect import collect
     from rig.stages.s2_reason import reason
@@ -25,6 +34,7 @@ _LATE = {
     "review": "s3_review",
     "align": "s4_align",
     "rehearse": "s4_rehearse",
+    "rewrite": "rewriting",
 }
 
 __all__ = [
@@ -34,12 +44,14 @@ __all__ = [
     "Opening",
     "ReasonConfig",
     "RehearseConfig",
+    "RewriteConfig",
     "align",
     "collect",
     "import_dataset",
     "reason",
     "rehearse",
     "review",
+    "rewrite",
 ]
 
 

@@ -70,6 +70,17 @@ class ReasonConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RewriteConfig:
+    """How to write reviews anew.
+
+    Attributes:
+        reviewer: who writes them.
+    """
+
+    reviewer: str = "crafter"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReviewingConfig:
     """What every stage that makes reviews has in common.
 
