@@ -21,7 +21,7 @@ from rig.envs.rollout import Episode, Played
 from rig.errors import CheckpointError, RigError
 from rig.evaluate import PSNR_CEILING, bootstrap_mean, embodied, wilson
 from rig.evaluate.chains import real_chains
-from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
+from rig.evaluate.config import EmbodiedConfig, ImaginationConfig, ReviewsConfig
 from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
 from rig.evaluate.imagination import (
     Dreams,
@@ -32,8 +32,10 @@ from rig.evaluate.imagination import (
     told_by_entropy,
 )
 from rig.evaluate.outcomes import action_agreement, outcomes_of
-from rig.policy import PolicyConfig
-from rig.records import NOISE, POLICY, Cost
+from rig.evaluate.reviews import Lookahead, evaluate_reviews, recorded, review_all, score_reviews
+from rig.policy import Policy, PolicyConfig
+from rig.records import NOISE, POLICY, Cost, Decision
+from rig.stages import RehearseConfig, rehearse
 
 BOTH = ("collect_wood/manual", "place_table/tool")
 TABLE = ("place_table/tool",)
@@ -506,6 +508,101 @@ def test_dreams_that_cannot_be_scored_are_named(made, bundle, tmp_path):
     with pytest.raises(RigError, match="without dreams"):
         evaluate_imagination(replace(DREAMS, agent=str(tmp_path / "agent")), tmp_path / "dreams")
     assert not (tmp_path / "dreams").exists()
+
+
+# Reviews.
+
+
+@pytest.fixture(scope="module")
+def rehearsed(made, tmp_path_factory):
+    """Good plans and bad ones: what the teacher did, and its noise."""
+    config = RehearseConfig(states=4, slips=4, horizons=(0, 1))
+    return rehearse(made.root / "s2", config, tmp_path_factory.mktemp("reviews") / "s4")
+
+
+def reviews_config(made, rehearsed, **changes):
+    settings = {"data": (str(rehearsed.path),), "thought_tokens": 4, "dtype": "float32", **changes}
+    return ReviewsConfig(agent=str(made.agent), **settings)
+
+
+def test_reviews_are_counted_by_what_the_plans_deserve(made, bundle, rehearsed):
+    lookaheads = list(recorded(bundle, reviews_config(made, rehearsed)))
+    assert {one.is_bad for one in lookaheads} == {True, False}
+    assert all(len(one.step.dreams) == 1 for one in lookaheads)
+    assert [one.is_bad for one in lookaheads] == [one.step.review.helped for one in lookaheads]
+
+    def decided(choose):
+        return [Decision(action=choose(one), thought=one.step.thought) for one in lookaheads]
+
+    decisions = {
+        "right": decided(lambda one: one.step.action),
+        "stubborn": decided(lambda one: one.step.proposal),
+        "fickle": decided(lambda one: Action.press("sleep")),
+    }
+    scores = score_reviews(lookaheads, decisions, CHECKERS.get("crafter")())
+    assert scores["lookaheads"] == len(lookaheads)
+    assert scores["bad"] == sum(one.is_bad for one in lookaheads)
+    found = {
+        kind: tuple(part[name]["value"] for name in ("changed_good", "changed_bad", "mended", "same"))
+        for kind, part in scores["shown"].items()
+    }
+    good = 1 - scores["bad"] / len(lookaheads)
+    assert found["right"] == (0, 1, 1, 1)
+    assert found["stubborn"] == (0, 0, 0, pytest.approx(good))
+    assert found["fickle"] == (1, 1, 0, 0)
+    assert scores["shown"]["right"]["true"]["value"] == 1
+    kept = [one for one in lookaheads if not one.is_bad]
+    assert score_reviews(kept, {"right": decisions["right"][: len(kept)]}, None)["shown"]["right"]["mended"] is None
+
+
+def test_what_is_shown_stands_in_the_place_of_the_dream(made, rehearsed, tmp_path, monkeypatch):
+    seen, review = [], Policy.review
+
+    def spy(policy, steps, seeds):
+        seen.append((list(steps), list(seeds)))
+        return review(policy, steps, seeds)
+
+    monkeypatch.setattr(Policy, "review", spy)
+    config = reviews_config(made, rehearsed, shown=("still", "real"), depth=2, batch_size=1000)
+    scores = evaluate_reviews(config, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "reviews.json").read_text()) == json.loads(json.dumps(scores))
+    assert list(scores["shown"]) == ["still", "real"]
+    (still, seeds), (real, again) = seen
+    assert seeds == again == list(range(scores["lookaheads"]))
+    for number, original in enumerate(rehearsed.steps()):
+        for dream, other, old in zip(still[number].dreams, real[number].dreams, original.dreams, strict=True):
+            assert (dream.thought, dream.action) == (other.thought, other.action) == (old.thought, old.action)
+            assert np.array_equal(dream.frame, original.frame)
+            assert np.array_equal(other.frame, old.real_frame)
+            assert dream.real_frame is other.real_frame is None
+    with pytest.raises(RigError, match="already exists"):
+        evaluate_reviews(config, tmp_path / "out")
+
+
+def test_a_control_is_shown_nothing(made, rehearsed, tmp_path):
+    shutil.copytree(made.agent, tmp_path / "agent")
+    about = json.loads((tmp_path / "agent" / "agent.json").read_text())
+    about["form"]["dream"] = False
+    (tmp_path / "agent" / "agent.json").write_text(json.dumps(about))
+    config = replace(reviews_config(made, rehearsed), agent=str(tmp_path / "agent"))
+    assert list(evaluate_reviews(config, tmp_path / "out")["shown"]) == ["nothing"]
+
+
+def test_reviews_that_cannot_be_scored_are_named(made, bundle, rehearsed, tmp_path):
+    with pytest.raises(RigError, match="no lookaheads of these tasks there; give datasets of `rig review`"):
+        evaluate_reviews(reviews_config(made, rehearsed, data=(str(made.root / "s2"),)), tmp_path / "out")
+    with pytest.raises(RigError, match="no lookaheads of these tasks"):
+        list(recorded(bundle, reviews_config(made, rehearsed, tasks=("explore",))))
+    with pytest.raises(RigError, match="plays Elsewhere"):
+        list(recorded(replace(bundle, environment="Elsewhere"), reviews_config(made, rehearsed)))
+    with pytest.raises(RigError, match="at least one of each"):
+        reviews_config(made, rehearsed, shown=())
+    blind = next(iter(rehearsed))
+    step = replace(blind.steps[0], dreams=tuple(replace(dream, real_frame=None) for dream in blind.steps[0].dreams))
+    given = [Lookahead(step=step, trajectory=blind.with_steps(()))]
+    with pytest.raises(RigError, match=r"has no real frame; leave 'real' out of --shown"):
+        review_all(bundle, given, "real", reviews_config(made, rehearsed))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_teacher_plays_in_the_world_of_its_name():

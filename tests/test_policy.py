@@ -162,6 +162,12 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monk
     tokens = bundle.encoder.encode(lookahead_conversation(step, CRAFTER, bundle.form))
     assert [held[column] for column in range(len(held))] == tokens.positions[: len(held)].tolist()
     assert len(held) > len(tokens) - 100, "all but what only training adds behind the review"
+    lived = dict(held)
+    held.clear()
+    (again,) = policy.review([step], [0])
+    assert held == lived, "a review of the same lookahead reads the same"
+    assert (again.thought, again.action, again.review) == (decision.thought, decision.action, decision.review)
+    assert again.cost.text_tokens * 3 == decision.cost.text_tokens
     assert int((tokens.kinds == Kind.CODE).sum()) == 3 * 81
     assert (tokens.roles == Role.THOUGHT).any()
 

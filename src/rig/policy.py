@@ -18,7 +18,18 @@ from operator import itemgetter
 from typing import Protocol
 
 from rig.actions import ActionGrammar, ActionSpace
-from rig.dialogue import End, Format, Segment, SegmentEncoder, WriteImage, answer_prefix, ask, prompt, reread
+from rig.dialogue import (
+    End,
+    Format,
+    Segment,
+    SegmentEncoder,
+    WriteImage,
+    answer_prefix,
+    ask,
+    asked_to_review,
+    prompt,
+    reread,
+)
 from rig.engine import (
     GREEDY,
     ONE_BY_ONE,
@@ -38,7 +49,7 @@ from rig.engine import (
     longest_action,
 )
 from rig.errors import RigError
-from rig.records import Action, Codes, Cost, Decision, Dream, Frame, Observation, Review
+from rig.records import Action, Codes, Cost, Decision, Dream, Frame, Observation, Review, Step
 
 _INSTRUCTION_TOKENS = 64
 _MARKS = 4
@@ -175,6 +186,27 @@ class Policy:
             stream.submit(seed, partial(dream, observation=observation, count=count))
         return stream.finish()
 
+    def review(self, steps: Sequence[Step], seeds: Sequence[int]) -> list[Decision]:
+        """Return reviews of lookaheads that are given: of each step, what was proposed and dreamed is the step's own.
+
+        Args:
+            steps: with dreams that have frames, and codes where the form dreams. A dream that is aligned with the
+                engine is shown as it really came.
+            seeds: one per step.
+        """
+        places = max(1, len(steps))
+        stream = self.engine.stream(places)
+
+        def converse(place: Place, step: Step) -> Conversation[Decision]:
+            seen = Observation(frame=step.frame, instruction=step.instruction, previous_action=step.previous_action)
+            talk = _Talk(seen, place, dreams=list(step.dreams))
+            yield from self._answer(talk, asked_to_review(step, self.space, self.config.form), review=True)
+            return self._reviewed(talk)
+
+        for step, seed in zip(steps, seeds, strict=True):
+            stream.submit(seed, partial(converse, step=step))
+        return stream.finish()
+
     def _decision(self, talk: _Talk) -> Conversation[Decision]:
         """Think, act, dream and review."""
         config = self.config
@@ -264,10 +296,13 @@ class Policy:
         return Read(tokens=tokens)
 
     def _decided(self, talk: _Talk) -> Decision:
-        review = None
         if self.config.dreams:
-            helped = talk.action != talk.dreams[0].action
-            review = Review(thought=talk.thought, action=talk.action, helped=helped)
+            return self._reviewed(talk)
+        return Decision(action=talk.action, thought=talk.thought, dreams=tuple(talk.dreams), cost=talk.cost)
+
+    def _reviewed(self, talk: _Talk) -> Decision:
+        helped = talk.action != talk.dreams[0].action
+        review = Review(thought=talk.thought, action=talk.action, helped=helped)
         dreams = tuple(talk.dreams)
         return Decision(action=talk.action, thought=talk.thought, dreams=dreams, review=review, cost=talk.cost)
 

@@ -33,6 +33,7 @@ VERBS = {
     "play": ("rig.cli.playing:Play", "play episodes, print them and write a trace"),
     "eval": ("rig.cli.playing:Eval", "score an agent or a teacher on unseen seeds"),
     "imagine": ("rig.cli.playing:Imagine", "score an agent's dreams against what really comes"),
+    "reconsider": ("rig.cli.playing:Reconsider", "score an agent's reviews of lookaheads that are given"),
     "view": ("rig.cli.playing:View", "turn a dataset's episodes into a page to look at"),
     "inspect": ("rig.cli.looking:Inspect", "say what a dataset, agent, run or result holds"),
     "reproduce": ("rig.cli.looking:Reproduce", "run a whole ladder: data, training, evaluation, report"),

@@ -10,7 +10,7 @@ import tyro
 
 from rig.cli.flags import Flags
 from rig.errors import RigError
-from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
+from rig.evaluate.config import EmbodiedConfig, ImaginationConfig, ReviewsConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +115,27 @@ class Imagine(Flags, ImaginationConfig):
 
         scores = evaluate_imagination(self.part(ImaginationConfig), self.out)
         return {"text": imagination_text(scores), "out": self.out, **scores}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconsider(Flags, ReviewsConfig):
+    """Score reviews alone: which plans of recorded lookaheads an agent keeps and changes, and what dreams do to that.
+
+    Example: rig reconsider --agent runs/rig/agent --data runs/s4-held-out --out runs/reviews-rig
+
+    Attributes:
+        out: folder of the results.
+    """
+
+    out: str
+
+    def run(self) -> dict[str, Any]:
+        """Review and score."""
+        from rig.cli.tables import reviews_text
+        from rig.evaluate.reviews import evaluate_reviews
+
+        scores = evaluate_reviews(self.part(ReviewsConfig), self.out)
+        return {"text": reviews_text(scores), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)

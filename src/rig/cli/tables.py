@@ -43,6 +43,20 @@ def scores_text(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def reviews_text(scores: Mapping[str, Any]) -> str:
+    """Return the table of an evaluation of reviews."""
+    columns = {
+        "changed_good": "good plans changed",
+        "changed_bad": "bad plans changed",
+        "mended": "... as they ought to be",
+        "same": "acts as in the first row",
+        "true": "claims that hold",
+    }
+    rows = [[shown, *(interval(found[name]) for name in columns)] for shown, found in scores["shown"].items()]
+    counts = f"{scores['lookaheads']} lookaheads of {scores['episodes']} episodes; {scores['bad']} plans are bad"
+    return f"{table(['shown', *columns.values()], rows)}\n\n{counts}"
+
+
 def imagination_text(scores: Mapping[str, Any]) -> str:
     """Return the table of an evaluation of dreams."""
     entries = [(kind, entry) for kind in ("dream", "tokenizer", "copy") for entry in scores[kind]]

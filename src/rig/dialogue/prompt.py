@@ -221,17 +221,31 @@ def lookahead_conversation(step: Step, space: ActionSpace, form: Format, *, lear
     """
     if not step.dreams or step.review is None:
         raise DialogueError(f"step {step.index} has no dreams or no review; it is not a lookahead step")
+    review = step.review
+    return [
+        *asked_to_review(step, space, form, learn_first=learn_kept and not review.helped),
+        *answer(review.thought, space.format(review.action), step.next_codes, form, review=True),
+    ]
+
+
+def asked_to_review(step: Step, space: ActionSpace, form: Format, *, learn_first: bool = False) -> list[Segment]:
+    """Return a lookahead up to its review: what is observed, what was proposed, its dreams, and the last question.
+
+    Args:
+        step: the step with its dreams, as in `lookahead_conversation`.
+        space: the world's action space.
+        form: the fields the model speaks.
+        learn_first: whether training predicts the first proposal.
+
+    Raises:
+        DialogueError: the form reads pixels and a dream has none, or it dreams and one has no codes.
+    """
     segments = ask(step.frame, step.instruction, space.format(step.previous_action), form)
     dreams = step.dreams if form.dream else step.dreams[:1]
     for number, dream in enumerate(dreams, 1):
-        learned = learn_kept and number == 1 and not step.review.helped
-        segments += _dreamed_turn(dream, space, form, learned=learned)
+        segments += _dreamed_turn(dream, space, form, learned=learn_first and number == 1)
         segments += reread(_aligned(dream), step, space, form, review=number == len(dreams))
-    review = step.review
-    return [
-        *segments,
-        *answer(review.thought, space.format(review.action), step.next_codes, form, review=True),
-    ]
+    return segments
 
 
 def reread(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rig.bundle import Dtype
-from rig.errors import at_least_one
+from rig.errors import RigError, at_least_one
 
 BY_TEACHER = "teacher:"
 """What a teacher's name begins with where an agent's folder could stand."""
@@ -59,6 +59,44 @@ class EmbodiedConfig:
 
     def __post_init__(self) -> None:
         at_least_one(batch_size=self.batch_size, most_steps=self.most_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewsConfig:
+    """Which lookaheads to review, and what to show in the place of their dreams.
+
+    Attributes:
+        agent: folder of a trained agent that has learned to review.
+        data: folders of S3's or S4's datasets, from worlds that the agent has not learned from. S4 holds states in
+            which a plan deserves to be kept as well.
+        shown: in the place of each dream: the "real" frame that came, the one that was "dreamed" when the data were
+            made, or the "still" one that was observed. A control, which has no dreams, is shown none.
+        depth: show the first so many dreams of each lookahead.
+        tasks: "task" or "task/setting"; all where none is given.
+        read_back: as in `EmbodiedConfig`.
+        thought_tokens: as in `EmbodiedConfig`.
+        temperature: as in `EmbodiedConfig`.
+        batch_size: reviews side by side.
+        seed: of what is drawn.
+        dtype: as in `EmbodiedConfig`.
+    """
+
+    agent: str
+    data: tuple[str, ...]
+    shown: tuple[Literal["real", "dreamed", "still"], ...] = ("real", "dreamed", "still")
+    depth: int = 1
+    tasks: tuple[str, ...] = ()
+    read_back: Literal["pixels", "codes"] = "pixels"
+    thought_tokens: int = 96
+    temperature: float = 0.5
+    batch_size: int = 64
+    seed: int = 0
+    dtype: Dtype = "auto"
+
+    def __post_init__(self) -> None:
+        at_least_one(depth=self.depth, batch_size=self.batch_size, thought_tokens=self.thought_tokens)
+        if not self.shown or not self.data:
+            raise RigError("--data and --shown: at least one of each")
 
 
 @dataclass(frozen=True, kw_only=True)

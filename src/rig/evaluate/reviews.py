@@ -1,0 +1,188 @@
+"""How good reviews are, apart from what dreams and plans come before them.
+
+Recorded lookaheads (S3, S4) tell what was proposed and what would have been better; the agent is given all of it up to
+"Wait! Let's re-observe..." and goes on. A plan is bad where its data change it, good where they keep it. What is shown
+in the place of the dream can be exchanged: reviews that turn out alike whatever it is do not look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rig.actors import build_policy
+from rig.annotators import ClaimChecker, checker_of
+from rig.bundle import Bundle
+from rig.data import Dataset
+from rig.engine import Engine, Sampler
+from rig.errors import RigError
+from rig.evaluate.config import ReviewsConfig
+from rig.evaluate.embodied import count_claims
+from rig.evaluate.stats import bootstrap_mean
+from rig.policy import PolicyConfig
+from rig.provenance import provenance
+from rig.records import Decision, Dream, Frame, Step, Trajectory
+from rig.storage import refuse_existing, write_json
+
+NOTHING = "nothing"
+"""What a control is shown."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lookahead:
+    """A recorded lookahead.
+
+    Attributes:
+        step: with its dreams and its review.
+        trajectory: where it is from, without its steps.
+    """
+
+    step: Step
+    trajectory: Trajectory
+
+    @property
+    def is_bad(self) -> bool:
+        """Return whether the data change the plan."""
+        return self.step.action != self.step.proposal
+
+
+def evaluate_reviews(config: ReviewsConfig, out: Path | str) -> dict[str, Any]:
+    """Review, compare, and return (and write to `out`/reviews.json) the scores.
+
+    Raises:
+        RigError: there is nothing to review, or `out` holds scores already.
+        CheckpointError: the agent cannot be loaded.
+    """
+    out = Path(out)
+    refuse_existing(out / "reviews.json", "choose another folder with --out")
+    bundle = Bundle.load(config.agent).for_running(config.dtype)
+    lookaheads = list(recorded(bundle, config))
+    kinds = config.shown if bundle.form.dream else (NOTHING,)
+    decisions = {kind: review_all(bundle, lookaheads, kind, config) for kind in kinds}
+    scores = score_reviews(lookaheads, decisions, checker_of(bundle.environment)) | {
+        "config": asdict(config),
+        "provenance": provenance(),
+        "runs_in": bundle.model.runs_in,
+    }
+    write_json(out / "reviews.json", scores)
+    return scores
+
+
+def recorded(bundle: Bundle, config: ReviewsConfig) -> Iterator[Lookahead]:
+    """Yield the lookaheads of the data, cut to the configured depth.
+
+    Raises:
+        RigError: there is none, or they are of another world.
+    """
+    found = 0
+    for folder in config.data:
+        dataset = Dataset(folder)
+        if dataset.info.environment != bundle.environment:
+            raise RigError(f"{folder} is of {dataset.info.environment}, and {config.agent} plays {bundle.environment}")
+        for entry in dataset.entries:
+            if config.tasks and not {entry.task, f"{entry.task}/{entry.setting}"} & set(config.tasks):
+                continue
+            trajectory = dataset[entry.id]
+            for step in trajectory.steps:
+                if step.dreams and step.review is not None:
+                    found += 1
+                    cut = replace(step, dreams=step.dreams[: config.depth])
+                    yield Lookahead(step=cut, trajectory=trajectory.with_steps(()))
+    if not found:
+        raise RigError(
+            f"{', '.join(config.data)}: no lookaheads of these tasks there; give datasets of `rig review`, `rig align` "
+            "or `rig rehearse`"
+        )
+
+
+def review_all(bundle: Bundle, lookaheads: Sequence[Lookahead], kind: str, config: ReviewsConfig) -> list[Decision]:
+    """Return the agent's reviews of the lookaheads, shown `kind` in the place of their dreams."""
+    form = replace(bundle.form, read_back=config.read_back)
+    sampler = Sampler(temperature=config.temperature)
+    settings = PolicyConfig(form=form, dreams=1, thought_tokens=config.thought_tokens, text=sampler)
+    policy = build_policy(bundle, settings, dreams_ahead=config.depth)
+    made: list[Decision] = []
+    for start in tqdm(range(0, len(lookaheads), config.batch_size), desc=kind, unit="batch", disable=None):
+        steps = [one.step for one in lookaheads[start : start + config.batch_size]]
+        asked = [replace(step, dreams=_as_shown(step, kind, policy.engine)) for step in steps]
+        seeds = range(config.seed + start, config.seed + start + len(steps))
+        made += policy.review(asked, seeds)
+    return made
+
+
+def score_reviews(
+    lookaheads: Sequence[Lookahead], decisions: dict[str, list[Decision]], checker: ClaimChecker | None
+) -> dict[str, Any]:
+    """Return the scores of reviews, by what was shown.
+
+    Returns:
+        "lookaheads", "episodes" and "bad" count what was reviewed; "shown" has for each kind, with intervals over whole
+        episodes, the share of good plans and of bad ones that were changed ("changed_good", "changed_bad"), of bad ones
+        that became what the data have ("mended"), of reviews that act as those of the first kind do ("same"), and of
+        claims that hold ("true"); None where there are none.
+    """
+    first = next(iter(decisions.values()))
+    return {
+        "lookaheads": len(lookaheads),
+        "episodes": len({one.trajectory.id for one in lookaheads}),
+        "bad": sum(one.is_bad for one in lookaheads),
+        "shown": {kind: _scores(lookaheads, made, first, checker) for kind, made in decisions.items()},
+    }
+
+
+def _scores(
+    lookaheads: Sequence[Lookahead],
+    decisions: Sequence[Decision],
+    first: Sequence[Decision],
+    checker: ClaimChecker | None,
+) -> dict[str, Any]:
+    rows = list(zip(lookaheads, decisions, first, strict=True))
+    good = [(one, made) for one, made, _ in rows if not one.is_bad]
+    bad = [(one, made) for one, made, _ in rows if one.is_bad]
+    claims = [(one, _true_share(one, made, checker)) for one, made, _ in rows]
+    return {
+        "changed_good": _share([(one, made.action != one.step.proposal) for one, made in good]),
+        "changed_bad": _share([(one, made.action != one.step.proposal) for one, made in bad]),
+        "mended": _share([(one, made.action == one.step.action) for one, made in bad]),
+        "same": _share([(one, made.action == other.action) for one, made, other in rows]),
+        "true": _share([(one, share) for one, share in claims if share is not None]),
+    }
+
+
+def _share(values: Sequence[tuple[Lookahead, float]]) -> dict[str, Any] | None:
+    """Return the mean with its interval over whole episodes; None of nothing."""
+    if not values:
+        return None
+    clusters = [one.trajectory.id for one, _ in values]
+    return asdict(bootstrap_mean([float(value) for _, value in values], clusters=clusters))
+
+
+def _true_share(one: Lookahead, made: Decision, checker: ClaimChecker | None) -> float | None:
+    """Return the share of a review's checked claims that hold; None where none was checked."""
+    said = replace(one.step, thought=made.thought, action=made.action)
+    counts = count_claims(one.trajectory.with_steps((said,)), checker)
+    return counts["true"] / counts["checked"] if counts["checked"] else None
+
+
+def _as_shown(step: Step, kind: str, engine: Engine) -> tuple[Dream, ...]:
+    """Return a step's dreams with other frames in their places."""
+    if kind == NOTHING:
+        return step.dreams
+    frames = [_frame(step, dream, kind) for dream in step.dreams]
+    codes = engine.encode_images(np.stack(frames))
+    return tuple(
+        replace(dream, frame=frame, codes=code, real_frame=None, real_codes=None)
+        for dream, frame, code in zip(step.dreams, frames, codes, strict=True)
+    )
+
+
+def _frame(step: Step, dream: Dream, kind: str) -> Frame:
+    frame = {"real": dream.real_frame, "dreamed": dream.frame, "still": step.frame}[kind]
+    if frame is None:
+        raise RigError(f"step {step.index} has no {kind} frame; leave {kind!r} out of --shown")
+    return frame
