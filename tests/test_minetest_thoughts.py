@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rig.actions import MINERL, NOOP, Action
 from rig.annotators import CHECKERS, LABELLERS, REASONERS, REVIEWERS, ReviewCase, can_tell
 from rig.annotators.claims import Claim, split_clauses
+from rig.annotators.minetest import explain
 from rig.annotators.minetest_words import MINETEST, WORDINGS, deed_of, terms, tilt_of, where_of
 from rig.dialogue import prompt
 from rig.envs import Split
@@ -148,8 +149,10 @@ def test_a_review_says_what_the_dream_led_to(before, after, action, kind):
     reviewer = REVIEWERS.get("minetest")()
     claims = [MINETEST.read(clause) for clause in split_clauses(reviewer.review([case])[0])]
     assert [claim.kind for claim in claims[:3]] == ["plan", kind, "change"]
+    assert claims[3:] == explain(before, case.better)
     kept = reviewer.review([replace(case, better=action)])[0]
-    assert MINETEST.read(split_clauses(kept)[2]).kind == "keep"
+    plan, _, *rest = [MINETEST.read(clause) for clause in split_clauses(kept)]
+    assert rest == [Claim.of("keep"), Claim.of("do", deed=plan.get("deed"))]
     assert all(verdict.holds is not False for verdict in CHECKERS.get("minetest")().check(kept, before, action))
 
 

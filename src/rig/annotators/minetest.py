@@ -17,7 +17,7 @@ from rig.annotators.minetest_words import MINETEST, deed_of, terms, tilt_of, whe
 from rig.envs.minetest.seen import DIRT, THINGS, TRUNK, TUFT, Seen, Sighting
 from rig.records import Step
 
-_REASONS, _REVIEWS = "1", "1"
+_REASONS, _REVIEWS = "1", "2"
 TARGETS = {"chop_a_tree": TRUNK, "break_grass": TUFT, "collect_dirt": DIRT}
 """Task -> what it looks for."""
 
@@ -49,7 +49,11 @@ class MinetestReasoner:
 
 
 class MinetestReviewer:
-    """Writes what was planned, what the dream led to, whether the plan stays, and all that a thought would say."""
+    """Writes what was planned, what the dream led to, and whether the plan stays; where it does not, a new thought.
+
+    A plan that stays is said once more, and nothing else: a review that looks at everything again before it repeats the
+    plan teaches a small network to plan anew from what it now sees.
+    """
 
     name = f"minetest-rules-{_REVIEWS}"
     prompt = MINETEST.rules(_REVIEWS)
@@ -80,11 +84,12 @@ class MinetestReviewer:
 
     def _claims(self, case: ReviewCase) -> list[Claim]:
         facts, proposal = case.step.privileged, case.step.proposal
-        plan = Claim.of("plan", deed=deed_of(proposal, in_menu=facts["menu_open"]))
-        judgement = Claim.of("keep" if case.better == proposal else "change")
+        deed = deed_of(proposal, in_menu=facts["menu_open"])
         dreams = [dream for dream in case.step.dreams if dream.privileged]
         outcome = [describe_dream(facts, dreams[-1].privileged, dreams[-1].action)] if dreams else []
-        return [plan, *outcome, judgement, *explain(facts, case.better)]
+        if case.better == proposal:
+            return [Claim.of("plan", deed=deed), *outcome, Claim.of("keep"), Claim.of("do", deed=deed)]
+        return [Claim.of("plan", deed=deed), *outcome, Claim.of("change"), *explain(facts, case.better)]
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
