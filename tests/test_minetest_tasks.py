@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from minetest_makers import needs_engine
+from test_data_roundtrip import assert_same
 
 from rig.actions import NOOP, Action
 from rig.actors import TeacherActor
@@ -17,9 +18,10 @@ from rig.envs.minetest.progress import Progress, highest_column, kind_of
 from rig.envs.minetest.tasks import DEPTH, DISTANCE, TASKS
 from rig.envs.minetest.world import MinetestWorld, MinetestWorldConfig
 from rig.envs.rollout import Episode, play
-from rig.errors import RigError, UnknownNameError
+from rig.errors import EngineError, RigError, UnknownNameError
 from rig.records import Lineage
 from rig.teachers import RandomTeacher
+from rig.teachers.minetest import MinetestExpert
 
 SEED = Split.VALIDATION.seed(0)
 ATTACK, USE, JUMP_AND_USE = Action.press("attack"), Action.press("use"), Action.press("jump", "use")
@@ -201,9 +203,34 @@ def test_rollouts_play_it_and_death_and_a_broken_engine_end_it(world, monkeypatc
     assert (reward, terminated, truncated, info["success"]) == (0, True, False, False)
 
     os.kill(world.env._engine.process_id, signal.SIGKILL)
-    *_, truncated, info = world.act(NOOP)
+    *_, truncated, info = world.step({})
     assert truncated
     assert "engine" in info["engine_failed"]
+
+
+@needs_engine
+def test_an_episode_whose_engine_is_killed_is_played_again(world):
+    episode = Episode(task="collect_dirt", setting="tool", seed=SEED)
+    begun = []
+
+    def before(_, world, index):
+        begun.append(index)
+        if begun == [0, 1, 2]:
+            os.kill(world.env._engine.process_id, signal.SIGKILL)
+
+    lineage = Lineage(stage="test", actor="expert")
+    (whole,), (again,) = (
+        play(lambda: world, TeacherActor(MinetestExpert()), [episode], lineage=lineage, before=each)
+        for each in (None, before)
+    )
+    assert_same(again.trajectory, whole.trajectory)
+    assert begun == [0, 1, 2, *range(len(whole.trajectory.steps))]
+
+    for last in (world.act, world.glide):
+        world.reset(seed=SEED)
+        os.kill(world.env._engine.process_id, signal.SIGKILL)
+        with pytest.raises(EngineError, match="engine"):
+            last(NOOP)
 
 
 @needs_engine

@@ -13,6 +13,7 @@ from rig.envs.rollout import Episode, play
 from rig.errors import EngineError
 from rig.records import Lineage
 from rig.teachers import RandomTeacher
+from rig.teachers.crafter import CrafterExpert
 
 EPISODES = [
     Episode(task=task, setting=setting, seed=seed)
@@ -46,10 +47,16 @@ class Waiting(CrafterWorld):
 
 
 class Failing(Waiting):
-    def act(self, action):
-        if self.seed == EPISODES[1].seed:
-            raise EngineError("it is gone")
-        return super().act(action)
+    """One whose engine fails so many times at the third step of the second episode."""
+
+    left = 0
+
+    def step(self, native):
+        frame, reward, terminated, truncated, info = super().step(native)
+        if Failing.left and (self.task.name, self.seed) == ("collect_wood", EPISODES[1].seed) and self.engine.time == 3:
+            Failing.left -= 1
+            return frame, reward, False, True, {**info, "engine_failed": "it is gone"}
+        return frame, reward, terminated, truncated, info
 
 
 class Searching(Waiting):
@@ -63,9 +70,9 @@ class Searching(Waiting):
         return seed % 2 == 0
 
 
-def played(make, **settings):
+def played(make, teacher=None, **settings):
     lineage = Lineage(stage="test", actor="random")
-    return list(play(make, TeacherActor(RandomTeacher()), EPISODES, lineage=lineage, **settings))
+    return list(play(make, TeacherActor(teacher or RandomTeacher()), EPISODES, lineage=lineage, **settings))
 
 
 def test_what_is_waited_for_in_threads_is_the_same_and_in_the_order_given():
@@ -94,9 +101,27 @@ def test_as_many_worlds_as_asked_for():
     assert list(play(Waiting, TeacherActor(RandomTeacher()), [], lineage=Lineage(stage="test", actor="random"))) == []
 
 
-def test_an_error_in_a_thread_is_told_and_no_thread_goes_on():
-    with pytest.raises(EngineError, match="it is gone"):
+def test_an_episode_whose_engine_fails_begins_anew():
+    whole = {one.episode: one for one in played(Waiting, teacher=CrafterExpert())}
+    Failing.left = 2
+    indices = []
+
+    def before(episode, world, index):
+        if episode == EPISODES[1]:
+            indices.append(index)
+
+    for one in played(Failing, teacher=CrafterExpert(), before=before):
+        assert_same(one.trajectory, whole[one.episode].trajectory)
+        assert one.cost == whole[one.episode].cost
+    steps = len(whole[EPISODES[1]].trajectory.steps)
+    assert indices == [0, 1, 2, 0, 1, 2, *range(steps)]
+
+
+def test_an_engine_that_fails_for_ever_is_told_and_no_thread_goes_on():
+    Failing.left = 3
+    with pytest.raises(EngineError, match=rf"each of 3 attempts at the episode {EPISODES[1].id}; .*: it is gone"):
         played(Failing)
+    assert Failing.left == 0
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("world")]
 
 

@@ -704,16 +704,16 @@ def test_a_worker_that_is_killed_costs_its_episode_alone(made, tmp_path, monkeyp
 def test_an_episode_whose_engine_fails_is_played_again_and_not_for_ever(tmp_path, monkeypatch, failures, teacher):
     config = CollectConfig(tasks=("collect_wood/manual",), episodes=2, teacher=teacher)
     wanted = collect(config, tmp_path / "good")
-    act, left, last = CrafterWorld.act, [failures], wanted[1]
+    step, left, last = CrafterWorld.step, [failures], wanted[1]
 
-    def failing(world, action):
-        frame, reward, terminated, truncated, info = act(world, action)
+    def failing(world, native):
+        frame, reward, terminated, truncated, info = step(world, native)
         if left[0] and world.engine.time == 3 and world.seed == last.seed:
             left[0] -= 1
             return frame, reward, False, True, {**info, "engine_failed": "it ended"}
         return frame, reward, terminated, truncated, info
 
-    monkeypatch.setattr(CrafterWorld, "act", failing)
+    monkeypatch.setattr(CrafterWorld, "step", failing)
     if failures == 3:
         with pytest.raises(EngineError, match=rf"each of 3 attempts at the episode {wanted.ids[1]}.*: it ended"):
             collect(config, tmp_path / "bad")

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from rig.actions import NOOP, Action, ActionSpace
 from rig.envs.seeds import Split
 from rig.envs.tasks import Task, TaskTable
+from rig.errors import EngineError
 from rig.records import Frame
 from rig.registry import Registry
 
@@ -78,12 +79,22 @@ class World(gym.Env):
         """The samples obtained so far in this episode."""
 
     def act(self, action: Action) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
-        """Step with a key-and-camera action; the same as `step(to_native(action))`."""
+        """Step with a key-and-camera action: `step(to_native(action))`.
+
+        Raises:
+            EngineError: the engine failed, of which `step` makes a truncated episode (`info["engine_failed"]`).
+        """
         frame, reward, terminated, truncated, info = self.step(self.to_native(action))
+        if "engine_failed" in info:
+            raise EngineError(info["engine_failed"])
         return frame, float(reward), terminated, truncated, info
 
     def glide(self, action: Action) -> tuple[float, bool, bool]:
-        """Step without looking: (reward, terminated, truncated); worlds that can skip drawing do it here."""
+        """Step without looking: (reward, terminated, truncated); worlds that can skip drawing do it here.
+
+        Raises:
+            EngineError: as of `act`.
+        """
         return self.act(action)[1:4]
 
     def alternatives(self) -> Sequence[Action]:

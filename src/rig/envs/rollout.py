@@ -10,17 +10,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 from zlib import crc32
 
 from rig.actions import NOOP, Action
 from rig.envs.base import World
+from rig.errors import EngineError
 from rig.records import POLICY, Cost, Decision, Frame, Lineage, Observation, Step, Trajectory
 
 MOST_WORLDS = 64
 """Worlds side by side where nothing else is said."""
+ATTEMPTS = 3
+"""How often an episode is begun at the most, where the engine fails in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,9 @@ class _Seat:
     facts: dict[str, Any]
     steps: list[Step] = field(default_factory=list)
     cost: Cost = field(default_factory=Cost)
+    attempt: int = 1
     has_ended: bool = False
+    failure: str = ""
 
     @property
     def previous_action(self) -> Action:
@@ -117,7 +122,8 @@ def play(
 ) -> Iterator[Played]:
     """Play `episodes`, and yield each when it ends; the order of ending need not be the order given.
 
-    Where worlds are waited for in threads, it is: what happens first there differs from run to run.
+    Where worlds are waited for in threads, it is: what happens first there differs from run to run. An episode in which
+    the engine fails begins anew, and what was played of it before counts for nothing.
 
     Args:
         make: builds a world; called at most `batch_size` times.
@@ -127,7 +133,11 @@ def play(
         most_steps: after which an episode is cut; None leaves that to the task.
         lineage: goes into every trajectory.
         actor_kind: `Step.actor` of every step.
-        before: called with (episode, world, step index) before each step, the world as observed.
+        before: called with (episode, world, step index) before each step, the world as observed; where an episode
+            begins anew, from 0 again.
+
+    Raises:
+        EngineError: the engine failed in every attempt at an episode, or did not start.
     """
     waiting = deque(enumerate(episodes))
     if not waiting:
@@ -160,6 +170,9 @@ def _play(
         turns.begin(key, partial(_sit, world, *waiting.popleft()))
     while thinking or turns.any_left:
         for key, seat in turns.ended(patiently=not thinking):
+            if seat.failure:
+                turns.begin(key, partial(_sit_again, seat))
+                continue
             if seat.has_ended:
                 yield seat
                 if waiting:
@@ -255,9 +268,26 @@ def _sit(world: World, number: int, episode: Episode) -> _Seat:
     return _Seat(world, episode, number, frame, info["privileged"])
 
 
+def _sit_again(failed: _Seat) -> _Seat:
+    if failed.attempt == ATTEMPTS:
+        raise given_up(failed.episode, failed.failure)
+    return replace(_sit(failed.world, failed.number, failed.episode), attempt=failed.attempt + 1)
+
+
+def given_up(episode: Episode, failure: object) -> EngineError:
+    """Return what to raise where the engine failed in every attempt at `episode`, the last time with `failure`."""
+    return EngineError(
+        f"the engine failed in each of {ATTEMPTS} attempts at the episode {episode.id}; in the last one: {failure}"
+    )
+
+
 def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | None) -> _Seat:
     """Execute a decision."""
-    frame, reward, terminated, truncated, info = seat.world.act(decision.action)
+    try:
+        frame, reward, terminated, truncated, info = seat.world.act(decision.action)
+    except EngineError as error:
+        seat.failure = str(error)
+        return seat
     seat.steps.append(
         Step(
             index=len(seat.steps),

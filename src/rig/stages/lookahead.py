@@ -141,7 +141,9 @@ class Workshop(Bench[LookaheadConfig]):
         kept: dict[str, list[bytes]] = {}
 
         def keep(episode: Episode, world: World, index: int) -> None:
-            kept.setdefault(episode.id, []).append(world.save())
+            if index == 0:  # also where the engine failed and the episode begins anew
+                kept[episode.id] = []
+            kept[episode.id].append(world.save())
 
         player = PolicyConfig(form=self.bundle.form, dreams=dreams)
         actor = PolicyActor(build_policy(self.bundle, player) if dreams else self.policy)

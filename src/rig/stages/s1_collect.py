@@ -20,7 +20,7 @@ import numpy as np
 from rig.actions import NOOP
 from rig.data import Dataset, DatasetInfo
 from rig.envs import Task, World, make_world
-from rig.envs.rollout import Episode, trajectory_of
+from rig.envs.rollout import ATTEMPTS, Episode, given_up, trajectory_of
 from rig.envs.seeds import Split
 from rig.errors import EngineError
 from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
@@ -30,9 +30,6 @@ from rig.teachers import TEACHERS, Teacher
 from rig.workers import Workers
 
 R = TypeVar("R")
-
-_ATTEMPTS = 3
-"""How often an episode is played, or a world looked at, whose engine fails."""
 
 
 def collect(config: CollectConfig, out: Path | str, opening: Opening | None = None, *, workers: int = 1) -> Dataset:
@@ -111,14 +108,12 @@ def _patiently(job: Callable[[_Class, Episode], R], room: _Class, episode: Episo
     Raises:
         EngineError: the engine failed in every attempt.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             return job(room, episode)
         except EngineError as error:
-            if attempt == _ATTEMPTS:
-                raise EngineError(
-                    f"the engine failed in each of {attempt} attempts at {_name_of(episode)}; in the last one: {error}"
-                ) from error
+            if attempt == ATTEMPTS:
+                raise given_up(episode, error) from error
             room.teacher = TEACHERS.get(room.config.teacher)()  # it may remember what it did
     raise AssertionError("there is at least one attempt")
 
@@ -147,8 +142,6 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
             left = int(random.integers(1, config.burst + 1))
         action = world.slip(random) if left else teacher.act(world)
         following, reward, terminated, truncated, info = world.act(action)
-        if "engine_failed" in info:
-            raise EngineError(info["engine_failed"])
         steps.append(
             Step(
                 index=len(steps),

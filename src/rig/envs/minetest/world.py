@@ -142,11 +142,16 @@ class MinetestWorld(World):
         return self.render(), reward, terminated, truncated or bool(failure), info
 
     def glide(self, action: Action) -> tuple[float, bool, bool]:
-        """Step without drawing, for plans: (reward, terminated, truncated)."""
+        """Step without drawing, for plans: (reward, terminated, truncated).
+
+        Raises:
+            EngineError: the engine failed.
+        """
         before = self.samples
         failure = self._hold(self.to_native(action), draw=False)
-        reward, terminated, truncated = self._outcome(before)
-        return reward, terminated, truncated or bool(failure)
+        if failure:
+            raise EngineError(failure["engine_failed"])
+        return self._outcome(before)
 
     def to_native(self, action: Action) -> dict[str, Any]:
         """Return `action` as the engine's environment takes it."""
