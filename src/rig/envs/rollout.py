@@ -81,7 +81,7 @@ class _Seat:
     cost: Cost = field(default_factory=Cost)
     attempt: int = 1
     has_ended: bool = False
-    failure: str = ""
+    failure: EngineError | None = None
 
     @property
     def previous_action(self) -> Action:
@@ -170,7 +170,7 @@ def _play(
         turns.begin(key, partial(_sit, world, *waiting.popleft()))
     while thinking or turns.any_left:
         for key, seat in turns.ended(patiently=not thinking):
-            if seat.failure:
+            if seat.failure is not None:
                 turns.begin(key, partial(_sit_again, seat))
                 continue
             if seat.has_ended:
@@ -270,11 +270,11 @@ def _sit(world: World, number: int, episode: Episode) -> _Seat:
 
 def _sit_again(failed: _Seat) -> _Seat:
     if failed.attempt == ATTEMPTS:
-        raise given_up(failed.episode, failed.failure)
+        raise given_up(failed.episode, failed.failure) from failed.failure
     return replace(_sit(failed.world, failed.number, failed.episode), attempt=failed.attempt + 1)
 
 
-def given_up(episode: Episode, failure: object) -> EngineError:
+def given_up(episode: Episode, failure: EngineError | None) -> EngineError:
     """Return what to raise where the engine failed in every attempt at `episode`, the last time with `failure`."""
     return EngineError(
         f"the engine failed in each of {ATTEMPTS} attempts at the episode {episode.id}; in the last one: {failure}"
@@ -286,7 +286,7 @@ def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | No
     try:
         frame, reward, terminated, truncated, info = seat.world.act(decision.action)
     except EngineError as error:
-        seat.failure = str(error)
+        seat.failure = error
         return seat
     seat.steps.append(
         Step(

@@ -135,8 +135,11 @@ class MinetestWorld(World):
 
     def step(self, action: Mapping[str, Any]) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
         """Hold a native action for the ticks of a step; see `World.act` for key-and-camera actions."""
-        before = self.samples
-        failure = self._hold(action, draw=True)
+        before, failure = self.samples, {}
+        try:
+            self._hold(action, draw=True)
+        except EngineError as error:
+            failure = {"engine_failed": str(error)}
         reward, terminated, truncated = self._outcome(before)
         info = {"privileged": self.privileged(), "success": self.samples >= self.task.target, **failure}
         return self.render(), reward, terminated, truncated or bool(failure), info
@@ -148,9 +151,7 @@ class MinetestWorld(World):
             EngineError: the engine failed.
         """
         before = self.samples
-        failure = self._hold(self.to_native(action), draw=False)
-        if failure:
-            raise EngineError(failure["engine_failed"])
+        self._hold(self.to_native(action), draw=False)
         return self._outcome(before)
 
     def to_native(self, action: Action) -> dict[str, Any]:
@@ -236,9 +237,7 @@ class MinetestWorld(World):
         if self.task.start(self.setting).roam:
             self._look_along_the_way(random)
         for tick in range(1, _SETTLING + 1):
-            failure = self._tick({}, draw=tick == _SETTLING)
-            if failure:
-                raise EngineError(failure["engine_failed"])
+            self._tick({}, draw=tick == _SETTLING)
         self.ticks, self.progress, self._events = 0, Progress(start=(x, y, z)), []
 
     def _look_along_the_way(self, random: np.random.Generator) -> None:
@@ -249,27 +248,26 @@ class MinetestWorld(World):
         steps = round(ahead / GRID) + int(random.integers(-_IN_FRAME, _IN_FRAME + 1))
         self.env.command({"name": "look", "yaw": GRID * steps % 360, "pitch": 0})
 
-    def _hold(self, action: Mapping[str, Any], *, draw: bool) -> dict[str, Any]:
-        """Let the ticks of a step pass; return what is to be said where the engine failed."""
+    def _hold(self, action: Mapping[str, Any], *, draw: bool) -> None:
+        """Let the ticks of a step pass."""
         ticks, self._events = self.config.ticks_per_step, []
         menu_open = self.env.privileged()["menu_open"]
         turns = shared_out(action.get("camera", (0.0, 0.0)), ticks, menu_open=menu_open)
         for tick, turn in enumerate(turns, 1):
-            failure = self._tick({**action, "camera": turn}, draw=draw and tick == ticks, look=tick == ticks)
-            if failure:
-                return failure
+            self._tick({**action, "camera": turn}, draw=draw and tick == ticks, look=tick == ticks)
             facts = self.env.privileged()
             self.progress.note(facts)
             self._events += facts["events"]
         self.ticks += ticks
-        return {}
 
-    def _tick(self, action: Mapping[str, Any], *, draw: bool, look: bool = False) -> dict[str, Any]:
+    def _tick(self, action: Mapping[str, Any], *, draw: bool, look: bool = False) -> None:
         if draw:
-            *_, truncated, info = self.env.step(action)
-            return {"engine_failed": info["engine_failed"]} if truncated else {}
-        _, _, truncated = self.env.glide(action, look=look)
-        return {"engine_failed": "the engine failed between two frames"} if truncated else {}
+            *_, failed, info = self.env.step(action)
+        else:
+            _, _, failed = self.env.glide(action, look=look)
+            info = {"engine_failed": "the engine failed between two frames"}
+        if failed:
+            raise EngineError(info["engine_failed"])
 
     def _outcome(self, before: int) -> tuple[float, bool, bool]:
         target = self.task.target
