@@ -1,0 +1,137 @@
+"""What comes from files, sockets and plug-ins, checked at the edge: strict JSON, types, ranges, no unknown fields.
+
+A frozen dataclass is its own schema: `validated(value, Config, ...)` makes one of plain JSON values, and bounds stand
+at its fields as `Annotated[int, Meta(ge=1)]`. What does not fit is one error that names the place, the field and the
+fix.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from rig.errors import RigError
+from rig.registry import suggestion
+
+__all__ = ["Meta", "load_json", "parse_json", "refuse_not_finite", "refuse_unknown", "validated"]
+
+T = TypeVar("T")
+
+
+def parse_json(data: bytes | str, place: object, fix: str, error: type[RigError] = RigError) -> Any:
+    """Return the value of strict JSON: no NaN, no infinity, no number that a float cannot hold, no bottomless nesting.
+
+    Args:
+        data: the JSON, as UTF-8 where it is bytes.
+        place: what it was read from, for the message.
+        fix: what to do about it, for the message.
+        error: what to raise.
+
+    Raises:
+        RigError: of the kind `error`: it is not strict JSON.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (ValueError, RecursionError) as cause:  # msgspec's errors and UnicodeError are ValueErrors
+        raise error(f"{place} is not JSON ({cause}); {fix}") from cause
+
+
+def load_json(path: Path, fix: str, error: type[RigError] = RigError) -> dict[str, Any]:
+    """Return the object in the JSON file `path`; see `parse_json`.
+
+    Raises:
+        RigError: of the kind `error`: it cannot be read, is not strict JSON, or is no object.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as cause:
+        raise error(f"{path} cannot be read ({cause.strerror}); {fix}") from cause
+    value = parse_json(data, path, fix, error)
+    if not isinstance(value, dict):
+        raise error(f"{path} holds a {type(value).__name__}, not an object; {fix}")
+    return value
+
+
+def validated(value: Any, kind: type[T], place: object, fix: str, error: type[RigError] = RigError) -> T:
+    """Return `value`, which is of JSON's plain types, as a `kind`: a dataclass, or any type that has no methods.
+
+    Nothing is converted but a whole number to a float and a list to a tuple: 1.0 is no integer, and 1 no truth.
+
+    Args:
+        value: what was read.
+        kind: what it has to be; `Annotated[…, Meta(…)]` gives bounds.
+        place: what it was read from, for the message.
+        fix: what to do about it, for the message.
+        error: what to raise.
+
+    Raises:
+        RigError: of the kind `error`: a field is unknown, lacking, of another type, out of its range, or not finite; or
+            the dataclass itself refuses its values.
+    """
+    _refuse_unknown_within(value, kind, str(place), error)
+    refuse_not_finite(value, place, fix, error)
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except (ValueError, TypeError, RecursionError) as cause:
+        reason = str(cause).replace("`$`", "it").replace("`$.", "`")
+        raise error(f"{place}: {reason}; {fix}") from cause
+
+
+def refuse_unknown(found: Iterable[str], known: Iterable[str], place: object, error: type[RigError] = RigError) -> None:
+    """Raise where `found` has a name that is not in `known`; the nearest known name is proposed.
+
+    Raises:
+        RigError: of the kind `error`.
+    """
+    names = list(known)
+    for name in found:
+        if name not in names:
+            raise error(
+                f"{place} has an unknown field {name!r}.{suggestion(str(name), names)} Known: {', '.join(names)}."
+            )
+
+
+def refuse_not_finite(value: Any, place: object, fix: str, error: type[RigError] = RigError) -> None:
+    """Raise where a number within `value`, however deep, is NaN or infinite.
+
+    Raises:
+        RigError: of the kind `error`.
+    """
+    todo = [("", value)]
+    while todo:
+        name, item = todo.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            raise error(f"{place}: {name.lstrip('.') or 'the value'} is {item}, which is no number; {fix}")
+        if isinstance(item, Mapping):
+            todo += [(f"{name}.{key}", part) for key, part in item.items()]
+        elif isinstance(item, list | tuple):
+            todo += [(f"{name}[{index}]", part) for index, part in enumerate(item)]
+
+
+def _refuse_unknown_within(value: Any, kind: Any, place: str, error: type[RigError]) -> None:
+    """Refuse unknown fields of `kind` and of the dataclasses within it."""
+    if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+        hints = get_type_hints(kind, include_extras=True)
+        known = [field.name for field in dataclasses.fields(kind)]
+        refuse_unknown(value, known, place, error)
+        for name in value:
+            _refuse_unknown_within(value[name], hints[name], f"{place}: {name}", error)
+    elif get_origin(kind) is Annotated:
+        _refuse_unknown_within(value, get_args(kind)[0], place, error)
+    elif get_origin(kind) in (Union, UnionType):
+        for option in get_args(kind):
+            _refuse_unknown_within(value, option, place, error)
+    elif (
+        isinstance(value, list | tuple)
+        and isinstance(get_origin(kind), type)
+        and issubclass(get_origin(kind), Sequence)
+    ):
+        for index, item in enumerate(value):
+            _refuse_unknown_within(item, get_args(kind)[0], f"{place}[{index}]", error)

@@ -1,0 +1,88 @@
+"""Values at the edge: what is refused, and what the message says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import pytest
+
+from rig.errors import DatasetError, RigError
+from rig.validation import Meta, load_json, parse_json, validated
+
+FIX = "restore it from a copy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    names: tuple[str, ...] = ()
+    share: Annotated[float, Meta(ge=0, le=1)] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    count: Annotated[int, Meta(ge=1, le=8)]
+    size: tuple[int, int] = (2, 3)
+    inner: Inner = field(default_factory=Inner)
+    many: tuple[Inner, ...] = ()
+    perhaps: Inner | None = None
+
+    def __post_init__(self) -> None:
+        if self.count == 7:
+            raise RigError("seven is taken")
+
+
+def test_a_value_that_fits_becomes_the_dataclass():
+    given = {"count": 2, "size": [4, 5], "inner": {"share": 1}, "many": [{"names": ["a"]}], "perhaps": None}
+    assert validated(given, Outer, "x.json", FIX) == Outer(
+        count=2, size=(4, 5), inner=Inner(share=1.0), many=(Inner(names=("a",)),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "count"),
+        ({"count": 0}, ">= 1"),
+        ({"count": 9}, "<= 8"),
+        ({"count": 10**400}, "<= 8"),
+        ({"count": 1.0}, "float"),
+        ({"count": True}, "bool"),
+        ({"count": "1"}, "str"),
+        ({"count": None}, "null"),
+        ({"count": 7}, "seven is taken"),
+        ({"count": 1, "size": [1]}, "length 2"),
+        ({"count": 1, "inner": []}, "array"),
+        ({"count": 1, "inner": {"share": float("nan")}}, "inner.share is nan"),
+        ({"count": 1, "inner": {"share": float("-inf")}}, "inner.share is -inf"),
+        ({"count": 1, "cuont": 1}, "unknown field 'cuont'. Did you mean 'count'?"),
+        ({"count": 1, "inner": {"nmaes": []}}, "unknown field 'nmaes'"),
+        ({"count": 1, "many": [{}, {"nmaes": []}]}, "unknown field 'nmaes'"),
+        ({"count": 1, "perhaps": {"nmaes": []}}, "unknown field 'nmaes'"),
+        ([], "array"),
+        (3, "int"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(given: Any, says: str):
+    with pytest.raises(DatasetError, match=r"x\.json") as error:
+        validated(given, Outer, "x.json", FIX, DatasetError)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "NaN", "[Infinity]", "1e999", "[" * 100_000, "9" * 5_000, b"\xff\xfe", '{"a": 1} {}', '"\\ud800"']
+)
+def test_what_is_not_strict_json_is_refused(text: str | bytes):
+    with pytest.raises(RigError, match=r"x\.json is not JSON .*; restore it from a copy"):
+        parse_json(text, "x.json", FIX)
+
+
+def test_a_file_holds_one_object(tmp_path):
+    path = tmp_path / "x.json"
+    with pytest.raises(RigError, match="cannot be read"):
+        load_json(path, FIX)
+    path.write_text("[1]")
+    with pytest.raises(RigError, match="holds a list, not an object"):
+        load_json(path, FIX)
+    path.write_text('{"wörld": 1}', encoding="utf-8")
+    assert load_json(path, FIX) == {"wörld": 1}
