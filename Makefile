@@ -2,6 +2,7 @@
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
 # make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
+# make processors   runs the tests of numbers as older processors would run them; one level of it is part of make test
 # make docs-check   runs the commands that the documentation shows
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # The oldest transformers that our network is compared with; the newest is the one that pip installs.
 OLD_TRANSFORMERS ?= 5.17.0
 
-.PHONY: demo demo-crafter demo-minetest test parity lint types docs-check browser minetest clean
+.PHONY: demo demo-crafter demo-minetest test parity processors lint types docs-check browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -30,7 +31,11 @@ demo-minetest: $(VENV)/.demo minetest
 
 test: lint types browser minetest
 	$(BIN)/python -m pytest -n auto
+	sh scripts/processors.sh $(BIN)/python avx2
 	$(MAKE) --no-print-directory parity
+
+processors: $(VENV)/.dev
+	sh scripts/processors.sh $(BIN)/python avx512_bf16 avx512 avx2 sse
 
 parity: $(VENV)/.dev
 	sh scripts/parity.sh $(BIN)/python $(OLD_TRANSFORMERS)

@@ -4,10 +4,12 @@ true thoughts and perfect dreams score 1, false thoughts and noise do not."""
 import json
 import shutil
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from choices import clearly
 from PIL import Image
 
 from rig.actions import Action
@@ -20,6 +22,7 @@ from rig.envs import Split, make_world, split_of
 from rig.envs.rollout import Episode, Played
 from rig.errors import CheckpointError, RigError
 from rig.evaluate import PSNR_CEILING, bootstrap_mean, embodied, wilson
+from rig.evaluate import chains as chains_module
 from rig.evaluate.chains import real_chains
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig, ReviewsConfig
 from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
@@ -108,8 +111,11 @@ def test_seeds_are_of_their_split_and_none_is_of_training(made, split):
 
 
 def test_the_same_episodes_give_the_same_scores_however_many_are_played_at_once(made, tmp_path):
-    together = evaluate_embodied(agent_config(made), tmp_path / "together")
-    alone = evaluate_embodied(agent_config(made, batch_size=1), tmp_path / "alone")
+    def scored(skip):
+        return evaluate_embodied(agent_config(made, skip=skip, temperature=0.0), tmp_path / f"together-{skip}")
+
+    skip, together = clearly(scored)
+    alone = evaluate_embodied(agent_config(made, batch_size=1, skip=skip, temperature=0.0), tmp_path / "alone")
     assert timeless(alone) | {"config": None} == timeless(together) | {"config": None}
 
 
@@ -130,10 +136,11 @@ def cut(monkeypatch, after):
 
 @pytest.mark.parametrize("who", ["agent", "teacher:crafter", "teacher:random"])
 def test_a_run_that_was_cut_goes_on_and_ends_with_the_same_summary(made, tmp_path, monkeypatch, who):
-    config = replace(agent_config(made, batch_size=2), episodes=4)
+    config = replace(agent_config(made, batch_size=2, temperature=0.0), episodes=4)
     if who != "agent":
         config = replace(config, agent=who, tasks=("collect_wood/manual", *TABLE), episodes=3)
-    whole = evaluate_embodied(config, tmp_path / "whole")
+    skip, whole = clearly(lambda skip: evaluate_embodied(replace(config, skip=skip), tmp_path / f"whole-{skip}"))
+    config = replace(config, skip=skip)
     cut(monkeypatch, after=2)
     with pytest.raises(KeyboardInterrupt):
         evaluate_embodied(config, tmp_path / "cut")
@@ -379,9 +386,12 @@ def test_a_dream_of_change_where_nothing_changes_is_no_right_still(bundle, chain
     assert scores["copy"][0]["stills_right"]["value"] == 1
 
 
-def test_an_agents_own_actions_are_dreamed_about(made, bundle):
-    config = replace(DREAMS, agent=str(made.agent), actions="agent", chains=2, depth=2)
-    own = list(real_chains(bundle, config))
+def test_an_agents_own_actions_are_dreamed_about(made, bundle, monkeypatch):
+    monkeypatch.setattr(chains_module, "PolicyConfig", partial(PolicyConfig, thought_tokens=4))
+    config = replace(DREAMS, agent=str(made.agent), actions="agent", chains=2, depth=2, most_steps=4)
+    configs = [replace(config, tasks=(f"{task.name}/manual",)) for task in make_world(bundle.environment).tasks]
+    number, own = clearly(lambda number: list(real_chains(bundle, configs[number])), range(len(configs)))
+    config = configs[number]
     assert len(own) == 2
     for chain in own:
         assert [step.index for step in chain.steps] == list(range(len(chain.before), len(chain.before) + 3))
@@ -465,8 +475,12 @@ def test_an_agents_dreams_are_scored_and_kept(made, tmp_path):
 
 def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
     config = replace(DREAMS, depth=2)
-    short = [replace(chain, steps=chain.steps[:3]) for chain in chains[:2]]
-    fresh = dream_chains(bundle, short, config).frames
+    parts = [
+        [replace(chain, steps=chain.steps[first : first + 3]) for chain in chains[:2]]
+        for first in range(DREAMS.depth - 1)
+    ]
+    number, fresh = clearly(lambda number: dream_chains(bundle, parts[number], config).frames, range(len(parts)))
+    short = parts[number]
     whole = dream_chains(bundle, short, replace(config, context="lookahead")).frames
     assert fresh.shape == (2, 2, 144, 144, 3)
     assert np.array_equal(fresh[:, 0], whole[:, 0])
