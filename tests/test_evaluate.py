@@ -5,7 +5,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -474,17 +474,18 @@ def test_an_agents_dreams_are_scored_and_kept(made, tmp_path):
 
 
 def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
-    config = replace(DREAMS, depth=2)
-    parts = [
-        [replace(chain, steps=chain.steps[first : first + 3]) for chain in chains[:2]]
-        for first in range(DREAMS.depth - 1)
-    ]
-    number, fresh = clearly(lambda number: dream_chains(bundle, parts[number], config).frames, range(len(parts)))
-    short = parts[number]
-    whole = dream_chains(bundle, short, replace(config, context="lookahead")).frames
-    assert fresh.shape == (2, 2, 144, 144, 3)
+    starts = [(pair, first) for first in range(DREAMS.depth - 1) for pair in combinations(chains, 2)]
+
+    def dreamed(number, *, steps, **changes):
+        pair, first = starts[number]
+        short = [replace(chain, steps=chain.steps[first : first + steps + 1]) for chain in pair]
+        return dream_chains(bundle, short, replace(DREAMS, depth=steps, **changes)).frames
+
+    number, fresh = clearly(lambda number: dreamed(number, steps=1), range(len(starts)))
+    whole = dreamed(number, steps=2, context="lookahead")
+    assert whole.shape == (2, 2, 144, 144, 3)
     assert np.array_equal(fresh[:, 0], whole[:, 0])
-    assert np.array_equal(fresh[:1], dream_chains(bundle, short[:1], config).frames)
+    assert np.array_equal(fresh, dreamed(number, steps=1, batch_size=1))
 
 
 def test_a_dream_written_code_by_code_needs_no_draft_and_is_the_same(bundle, chains, monkeypatch):
