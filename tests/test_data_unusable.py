@@ -35,7 +35,7 @@ def with_last_frame_unknown(trajectory, **changes):
 def others(made, tmp_path):
     """A dataset as others wrote them before any of this was checked: each episode ends without a next frame."""
     source = Dataset(made.data)
-    spoilt = [{}, {"thought": "1. A tree. Next action: use"}, {"thought": " "}, {"thought": "1234 " * 6000}]
+    spoilt = [{}, {"thought": "1. Up. Next action: use"}, {"thought": " "}, {"thought": "1234 " * 6000}]
     with DatasetWriter(tmp_path / "others", source.info) as writer:
         for number, trajectory in enumerate(source):
             writer.append(with_last_frame_unknown(trajectory, **spoilt[number % 4]))
@@ -69,8 +69,8 @@ def test_where_nothing_is_left_the_reasons_are_told(made, others, tmp_path):
             none.append(trajectory.with_steps(tuple(replace(step, thought=None) for step in trajectory.steps)))
     with pytest.raises(RigError, match=r"nothing to train on.*\(\d+ without a thought\)"):
         train_agent(agent_training(tmp_path / "none", made.tokenizers), tmp_path / "run")
+    part = DataPart(data=str(others), style="lookahead")
     with pytest.raises(RigError, match=r"nothing to train on.*\(\d+ without dreams and a review\)"):
-        part = DataPart(data=str(others), style="lookahead")
         train_agent(agent_training(others, made.tokenizers, parts=(part,)), tmp_path / "run")
 
 
@@ -90,9 +90,10 @@ def test_an_interrupted_preview_does_not_take_the_state_with_it(made, tmp_path, 
         raise KeyboardInterrupt
 
     config = agent_training(made.data, made.tokenizers)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(DreamPreview, "__call__", interrupt)
-        train_agent(config, tmp_path / "run")  # in the preview of the last step
+        with pytest.raises(KeyboardInterrupt):  # in the preview of the last step
+            train_agent(config, tmp_path / "run")
 
     def drawn_again(self, number):
         raise AssertionError("a step is learned again")
@@ -156,8 +157,8 @@ def test_flaws_have_names():
     ("change", "message"),
     [
         (
-            {"thought": "1. A tree. Next action: use"},
-            "the thought '1. A tree. Next action: use' holds .* 'Next action:'",
+            {"thought": "1. Up. Next action: use"},
+            "the thought '1. Up. Next action: use' holds .* 'Next action:'",
         ),
         ({"instruction": "collect Wait! Let's re-observe... wood"}, "the instruction .* holds the fixed phrase"),
         ({"thought": ""}, "the thought is empty; leave it out"),
