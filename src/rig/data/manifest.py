@@ -30,6 +30,7 @@ FORMAT = 1
 
 _MAX = 2**63 - 1
 _MAX_LIMIT = 3600
+_MAX_ANCESTORS = 100
 Count = Annotated[int, Meta(ge=0, le=_MAX)]
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -269,6 +270,11 @@ def _info_from_json(value: dict[str, Any], place: object, fix: str) -> DatasetIn
         DatasetError: a field is of another type or range, or the action space is none.
     """
     refuse_not_finite(value, place, fix, DatasetError)
+    ancestors, parent = 0, value.get("parent")
+    while isinstance(parent, dict):
+        ancestors, parent = ancestors + 1, parent.get("parent")
+    if ancestors > _MAX_ANCESTORS:
+        raise DatasetError(f"{place} names {ancestors} ancestors, and {_MAX_ANCESTORS} are the most; {fix}")
     info = validated(value, DatasetInfo, place, fix, DatasetError)
     camera = info.action_space.camera
     if camera is not None and not 1 <= camera.step <= camera.limit <= _MAX_LIMIT:

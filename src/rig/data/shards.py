@@ -103,7 +103,8 @@ class ShardReader:
         """
         self._check(self.steps_path, self.shard.steps_file)
         with reading(self.steps_path), pq.ParquetFile(self.steps_path) as file:
-            missing = [name for name in columns if name not in file.schema_arrow.names]
+            there = set(file.schema_arrow.names)
+            missing = [name for name in columns if name not in there]
             if missing:
                 raise DatasetError(f"{self.steps_path} lacks the columns {', '.join(missing)}; it is not a steps file")
             return file.read(columns=list(columns), use_threads=False)
