@@ -323,7 +323,7 @@ def test_no_altered_byte_passes_for_data(tmp_path, kind):
         ({"previous_action": "use, use"}, "canonical"),
         ({"frame": 99}, "no frame 99"),
         ({"next_frame": -1}, "no frame -1"),
-        ({"privileged": "{"}, "Expecting property name"),
+        ({"privileged": "{"}, "privileged is not JSON"),
         ({"review": {"thought": None, "action": "?", "helped": False}}, "not a key"),
     ],
 )

@@ -144,6 +144,9 @@ def test_verify_counts_what_is_there(path, counts, message):
     [
         ({"action": "camera:[5.0,10.0]"}, "not a key of 'crafter'"),
         ({"frame": 99}, "no frame 99"),
+        ({"reward": float("nan")}, r"row 6 .*nan is no number"),
+        ({"privileged": '{"at": [NaN]}'}, "row 6 .*privileged is not JSON"),
+        ({"privileged": "[]"}, "row 6 .*facts are a list"),
         ({"privileged": "[" * 100_000}, "step 2"),
         ({"trajectory": "fake-0"}, "holds|contradicts|trajectories"),
         ({"trajectory": "fake-3"}, "'fake-3' once more|trajectories"),

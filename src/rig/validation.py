@@ -125,7 +125,7 @@ def _hints(kind: type) -> dict[str, Any]:
 def _refuse_unknown_within(value: Any, kind: Any, place: str, error: type[RigError]) -> None:
     """Refuse unknown fields of `kind` and of the dataclasses within it."""
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-        hints = _hints(kind)
+        hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
         known = [field.name for field in dataclasses.fields(kind)]
         refuse_unknown(value, known, place, error)
         for name in value:

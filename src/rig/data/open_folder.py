@@ -122,7 +122,8 @@ class OpenFolderImporter:
         rounded = _Rounded()
         for folder in episodes:
             try:
-                trajectory = _read_episode(folder, defaults, skipped, rounded)
+                with decoding(folder, "mend the episode, or take it away"):
+                    trajectory = _read_episode(folder, defaults, skipped, rounded)
             except DatasetError as error:
                 if skipped is None:
                     raise

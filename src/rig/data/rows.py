@@ -8,6 +8,7 @@ makes them free, so that any tool that reads Parquet can select and count withou
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from rig.data.problems import RESTORE
 from rig.data.types import typed
 from rig.errors import DatasetError
 from rig.records import Codes, Dream, Frame, Lineage, Review, Step, Trajectory
+from rig.validation import parse_json
 
 _CODES = pa.list_(pa.uint16())
 _DREAM = pa.struct(
@@ -284,7 +286,7 @@ def _json_text(value: Mapping[str, Any]) -> str:
     """Return the JSON of `value`, once it is certain that reading it back gives the same value."""
     try:
         text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
-        same = json.loads(text) == dict(value)
+        same = _facts(text) == dict(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"privileged facts are not JSON ({error}); use plain numbers, texts, lists and dicts"
@@ -308,9 +310,22 @@ def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> S
         dreams=tuple(_dream_of(fields, space, images) for fields in values["dreams"]),
         review=_review_of(values["review"], space),
         actor=values["actor"],
-        reward=values["reward"],
-        privileged=json.loads(values["privileged"]),
+        reward=_finite(values["reward"]),
+        privileged=_facts(values["privileged"]),
     )
+
+
+def _facts(text: str) -> dict[str, Any]:
+    facts = parse_json(text, "its privileged", "facts are one object.", DatasetError)
+    if not isinstance(facts, dict):
+        raise DatasetError(f"its privileged facts are a {type(facts).__name__}, not an object.")
+    return facts
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise DatasetError(f"its reward {number} is no number.")
+    return number
 
 
 def _dream_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Dream:
@@ -322,7 +337,7 @@ def _dream_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> 
         codes=_dreamed_codes(frame, values["codes"], images),
         real_frame=None if real_frame is None else _pixels(real_frame, images),
         real_codes=_codes_of(real_frame, values["real_codes"], images),
-        privileged=json.loads(values["privileged"]),
+        privileged=_facts(values["privileged"]),
     )
 
 
