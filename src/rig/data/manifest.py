@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from rig.actions import ActionSpace
 from rig.data.decoding import MAX_SIDE, decoding
-from rig.data.problems import RESTORE, Skipped, missing
+from rig.data.problems import Skipped, missing
 from rig.errors import DatasetError
 from rig.storage import write_json
 from rig.validation import Meta, load_json, refuse_not_finite, refuse_unknown, validated
@@ -28,6 +28,7 @@ PIXELS_FOLDER = "pixels"
 FORMAT = 1
 """The newest format that this code writes, and the newest it reads."""
 
+_FIX = "restore it from a copy, or make the dataset again with the command that made it, and --overwrite"
 _MAX = 2**63 - 1
 _MAX_LIMIT = 3600
 _MAX_ANCESTORS = 100
@@ -206,10 +207,10 @@ class Manifest:
         refuse_unknown(value, (*_INFO, *_STATE), path, DatasetError)
         for name in (*_INFO, *_STATE):
             if name not in value:
-                raise DatasetError(f"{path} lacks the field {name!r}; {RESTORE}")
-        with decoding(path, RESTORE):
-            info = _info_from_json({name: value[name] for name in _INFO}, path, RESTORE)
-            state = validated({name: value[name] for name in _STATE}, _State, path, RESTORE, DatasetError)
+                raise DatasetError(f"{path} lacks the field {name!r}; {_FIX}")
+        with decoding(path, _FIX):
+            info = _info_from_json({name: value[name] for name in _INFO}, path, _FIX)
+            state = validated({name: value[name] for name in _STATE}, _State, path, _FIX, DatasetError)
         manifest = cls(
             info=info, provenance=state.provenance, shards=state.shards, complete=state.complete, format=version
         )
@@ -230,7 +231,7 @@ class Manifest:
             (kinds == ["steps", "frames"] * len(self.shards), "it lists a file of steps as one of frames"),
         ):
             if not good:
-                raise DatasetError(f"{path} contradicts itself: {fault}; {RESTORE}")
+                raise DatasetError(f"{path} contradicts itself: {fault}; {_FIX}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +261,7 @@ def differences(found: Any, wanted: Any, place: str = "") -> list[str]:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DatasetError(f"{path} is missing; {path.parent} is not a dataset, or its writer never started")
-    return load_json(path, RESTORE, DatasetError)
+    return load_json(path, _FIX, DatasetError)
 
 
 def _info_from_json(value: dict[str, Any], place: object, fix: str) -> DatasetInfo:

@@ -134,10 +134,9 @@ class _Watch:
 
 def _record(folder: Path, conversations: Conversations) -> None:
     """Say what is left out, and keep it in the run's folder; the first process does."""
-    if ranks.is_first():
+    if ranks.is_first() and conversations.left_out:
         told = told_left_out(conversations.left_out, "left out of training: conversations ")
-        if told:
-            tqdm.write(f"{told}; {len(conversations)} are left", sys.stderr)
+        tqdm.write(f"{told}; {len(conversations)} are left", sys.stderr)
         write_json(folder / LEFT_OUT, {"left_out": conversations.left_out, "conversations": len(conversations)})
 
 
