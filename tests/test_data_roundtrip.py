@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rig.actions import CRAFTER, MINERL, ActionSpace, Camera
+from rig.actions import CRAFTER, MINERL, Action, ActionSpace, Camera
 from rig.data import Dataset, DatasetInfo, DatasetWriter
 from rig.errors import DatasetError
 from rig.records import Lineage, fake_frame, fake_trajectory
@@ -88,7 +88,7 @@ def varied_steps(draw, steps):
             dreams=dreams,
             review=replace(step.review, thought=draw(thoughts)) if step.review and draw(maybe) else None,
             actor=draw(st.sampled_from(["teacher", "noise", "policy"])),
-            reward=draw(st.floats(allow_nan=False)),
+            reward=draw(st.floats(allow_nan=False, allow_infinity=False)),
             privileged=draw(facts),
         )
 
@@ -184,7 +184,16 @@ def changed(**changes):
         ),
         (changed(frame=np.zeros((8, 8, 3))), "step 2: a frame is float64"),
         (changed(next_codes=np.zeros(4, np.int64)), "names no tokenizer"),
-        (changed(reward=None), "step 2"),
+        (changed(reward=None), "'reward' cannot be stored"),
+        (changed(reward=float("nan")), "step 2: field 'reward' cannot be stored: it is nan"),
+        (changed(reward=True), "step 2: field 'reward' cannot be stored: it is True, of type bool"),
+        (changed(index=1.5), "step 1.5: field 'index' cannot be stored: it is 1.5, of type float.*a whole number"),
+        (changed(instruction=b"x"), "step 2: field 'instruction' cannot be stored: it is b'x'"),
+        (changed(action=Action(camera=(5.0, 10.0))), r"step 2: camera \(5.0, 10.0\) is not of whole numbers"),
+        (changed(previous_action=Action(camera=(True, 0))), r"step 2: camera \(True, 0\) is not of whole"),
+        (changed(action=(5, 10)), "step 2: "),
+        (replace(fake_trajectory(1, size=8), success=1), "'success' cannot be stored.*true or false"),
+        (replace(fake_trajectory(1, size=8), samples=1.0), "'samples' cannot be stored.*a whole number"),
         (changed(actor=None), "'actor' cannot be stored"),
         (changed(thought="\ud800"), "'thought' cannot be stored"),
         (replace(fake_trajectory(1, size=8), seed=2**63), "'seed' cannot be stored"),

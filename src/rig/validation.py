@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -115,10 +116,16 @@ def refuse_not_finite(value: Any, place: object, fix: str, error: type[RigError]
             todo += [(f"{name}[{index}]", part) for index, part in enumerate(item)]
 
 
+@lru_cache(maxsize=256)
+def _hints(kind: type) -> dict[str, Any]:
+    """Return the types of a dataclass's fields; kept, for lines of a file are of one kind."""
+    return get_type_hints(kind, include_extras=True)
+
+
 def _refuse_unknown_within(value: Any, kind: Any, place: str, error: type[RigError]) -> None:
     """Refuse unknown fields of `kind` and of the dataclasses within it."""
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-        hints = get_type_hints(kind, include_extras=True)
+        hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
         known = [field.name for field in dataclasses.fields(kind)]
         refuse_unknown(value, known, place, error)
         for name in value:

@@ -58,7 +58,8 @@ class Import(Flags, Opening):
         source: what the importer reads.
         out: folder of the new dataset.
         importer: name of the importer.
-        skip_bad: leave malformed rows out, and say which, instead of stopping at the first.
+        skip_bad: leave out the steps and episodes that something is wrong with, and say which and what, instead of
+            stopping at the first.
     """
 
     source: str
@@ -73,7 +74,12 @@ class Import(Flags, Opening):
 
         skipped: list[Skipped] | None = [] if self.skip_bad else None
         import_dataset(self.source, self.importer, self.out, opening=self.part(Opening), skipped=skipped)
-        return described(self.out) | {"skipped": [f"{row.place}: {row.reason}" for row in skipped or ()]}
+        lines = [
+            row.reason if row.reason.startswith(row.place) else f"{row.place}: {row.reason}" for row in skipped or ()
+        ]
+        found = described(self.out)
+        told = "".join(f"\nleft out: {line}" for line in lines)
+        return found | {"text": found["text"] + told, "skipped": lines}
 
 
 @dataclass(frozen=True, kw_only=True)

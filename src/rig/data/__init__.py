@@ -9,7 +9,7 @@ from rig.data.problems import Skipped
 from rig.data.rows import SCHEMA
 from rig.data.shards import Entry
 from rig.data.summary import summary
-from rig.data.writer import DatasetWriter
+from rig.data.writer import DatasetWriter, refuse_unstorable
 
 __all__ = [
     "IMPORTERS",
@@ -26,5 +26,6 @@ __all__ = [
     "Parent",
     "Skipped",
     "load_frames",
+    "refuse_unstorable",
     "summary",
 ]

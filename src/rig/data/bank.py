@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from rig.data.decoding import decoding
 from rig.data.manifest import PIXELS_FOLDER
 from rig.errors import DatasetError
 from rig.storage import LOCK_NAME, Lock, atomic_file, remove_unfinished
@@ -140,10 +141,11 @@ def _mapped(folder: Path, shown: _Shown, shape: tuple[int, ...]) -> NDArray[np.u
         if not path.exists():
             remove_unfinished(folder)
             _write(path, shown, shape)
-    try:
-        return np.load(path, mmap_mode="r").view(np.ndarray)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); delete it, and it is made again") from error
+    with decoding(path, "delete it, and it is made again"):
+        frames = np.load(path, mmap_mode="r").view(np.ndarray)
+        if frames.shape != shape or frames.dtype != np.uint8:
+            raise ValueError(f"it holds {frames.dtype} {list(frames.shape)}, and not uint8 {list(shape)}")
+    return frames
 
 
 def _write(path: Path, shown: _Shown, shape: tuple[int, ...]) -> None:

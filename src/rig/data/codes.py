@@ -11,7 +11,6 @@ which of them are known. A shard that was written anew has another hash, so stal
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rig.data.dataset import Dataset
+from rig.data.decoding import read_arrays
 from rig.data.manifest import CODES_FOLDER, Shard
 from rig.data.rows import coded_numbers, rows_of
 from rig.data.shards import ShardReader
@@ -33,6 +33,7 @@ Encode = Callable[[NDArray[np.uint8]], NDArray[np.uint16]]
 
 _NAME_LENGTH = 16
 _OPEN_SHARDS = 8
+_FIX = "delete it, and the codes are computed again"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,16 +156,15 @@ class CodesCache:
                 return None
             if len(self._loaded) == _OPEN_SHARDS:
                 del self._loaded[next(iter(self._loaded))]
-            self._loaded[path] = self._load(path)
+            self._loaded[path] = self._load(path, shard.frames)
         return self._loaded[path]
 
     @staticmethod
-    def _load(path: Path) -> _ShardCodes:
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return _ShardCodes(codes=arrays["codes"], known=arrays["known"])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DatasetError(f"{path} cannot be read ({error}); delete it, and fill the cache again") from error
+    def _load(path: Path, frames: int) -> _ShardCodes:
+        arrays = read_arrays(path, {"codes": (np.uint16, 2), "known": (np.bool_, 1)}, _FIX)
+        if not len(arrays["codes"]) == len(arrays["known"]) == frames:
+            raise DatasetError(f"{path} holds codes of another number of frames than {frames}; {_FIX}")
+        return _ShardCodes(**arrays)
 
     def _path(self, shard: Shard) -> Path:
         return self.folder / f"{shard.frames_file.sha256[:_NAME_LENGTH]}.npz"

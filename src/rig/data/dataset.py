@@ -57,8 +57,8 @@ class Dataset:
         self.manifest = Manifest.load(self.path)
         if not self.manifest.complete and not allow_incomplete:
             raise DatasetError(
-                f"{self.path} is unfinished ({self.manifest.counts['trajectories']} trajectories so far); run its "
-                f"writer again to resume it, or read what is there with allow_incomplete=True"
+                f"{self.path} is unfinished ({self.manifest.counts['trajectories']} trajectories so far); run the "
+                f"command that made it again, with --resume"
             )
         self._intact: dict[Path, bool] = {}
         self._codes: CodeSource | None = None
@@ -199,11 +199,30 @@ class Dataset:
             yield reader, reader.stored(frame_numbers(rows_of(table)))
 
     def verify(self) -> None:
-        """Read every file once and compare its hash with the manifest.
+        """Read every file, and compare it with the manifest: its hash, its counts, and whether every row can be read.
 
         Raises:
-            DatasetError: files are missing or altered; all of them are named.
+            DatasetError: files are missing or altered, or hold something else; all of them are named.
         """
+        self._verify_hashes()
+        faults: list[Skipped] = []
+        seen: set[str] = set()
+        for number in range(len(self.manifest.shards)):
+            reader = self._open_shard(number)
+            try:
+                ids = reader.verify()
+            except DatasetError as error:
+                faults.append(Skipped(place=str(reader.steps_path), reason=str(error)))
+                continue
+            faults += [
+                Skipped(place=str(reader.steps_path), reason=f"it holds trajectory {name!r} once more")
+                for name in sorted(seen & set(ids))
+            ]
+            seen.update(ids)
+        if faults:
+            raise DatasetError(damaged(faults))
+
+    def _verify_hashes(self) -> None:
         faults = []
         for shard in self.manifest.shards:
             for file in shard.files():

@@ -118,18 +118,26 @@ class FramePlan:
         self._writer.add(self._new.items())
 
     def _number(self, frame: Frame) -> int:
-        height, width = self._writer.size
-        if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-            raise DatasetError(
-                f"a frame is {frame.dtype} {list(frame.shape)} and the dataset holds uint8 {[height, width, 3]}; "
-                f"resize it first, or give the dataset another frame_size"
-            )
+        refuse_other_size(frame, self._writer.size)
         key = hashlib.blake2b(np.ascontiguousarray(frame).data, digest_size=_KEY_BYTES).digest()
         known = self._writer.known(key)
         if known is not None:
             return known
         self._new.setdefault(key, frame)
         return self._numbers.setdefault(key, len(self._writer) + len(self._numbers))
+
+
+def refuse_other_size(frame: Frame, size: tuple[int, int]) -> None:
+    """Raise where `frame` is no frame of a dataset of this `size`.
+
+    Raises:
+        DatasetError: it is not a uint8 RGB image of (height, width) = `size`.
+    """
+    if frame.shape != (*size, 3) or frame.dtype != np.uint8:
+        raise DatasetError(
+            f"a frame is {frame.dtype} {list(frame.shape)} and the dataset holds uint8 {[*size, 3]}; "
+            f"resize it first, or give the dataset another frame_size"
+        )
 
 
 class FrameReader:
@@ -144,7 +152,8 @@ class FrameReader:
         self.size = size
         with reading(path):
             self._file = pq.ParquetFile(path)
-        if self._file.schema_arrow != _schema(size):
+            found = self._file.schema_arrow
+        if not found.equals(_schema(size), check_metadata=True):
             raise DatasetError(f"{path} does not hold frames of {size[0]}x{size[1]}; it is not this dataset's file")
         rows = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         self._starts = np.cumsum([0, *rows])
@@ -181,9 +190,9 @@ class FrameReader:
     def _read_block(self, group: int) -> NDArray[np.uint8]:
         with reading(self.path):
             table = self._file.read_row_group(group, columns=["pixels"], use_threads=False)
-        pixels = table.column("pixels").combine_chunks()
-        flat = np.frombuffer(pixels.buffers()[1], np.uint8)
-        return flat[pixels.offset * pixels.type.byte_width :].reshape(-1, *self.size, 3)[: len(pixels)]
+            pixels = table.column("pixels").combine_chunks()
+            flat = np.frombuffer(pixels.buffers()[1], np.uint8)
+            return flat[pixels.offset * pixels.type.byte_width :].reshape(-1, *self.size, 3)[: len(pixels)]
 
 
 def _schema(size: tuple[int, int]) -> pa.Schema:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rig.actions import ActionSpace
+from rig.data.decoding import MAX_SIDE, decoding
 from rig.data.problems import Skipped, missing
 from rig.errors import DatasetError
 from rig.storage import write_json
+from rig.validation import Meta, load_json, refuse_not_finite, refuse_unknown, validated
 
 FILE_NAME = "manifest.json"
 SHARD_FOLDER = "shards"
@@ -25,6 +27,15 @@ CODES_FOLDER = "codes"
 PIXELS_FOLDER = "pixels"
 FORMAT = 1
 """The newest format that this code writes, and the newest it reads."""
+
+_FIX = "restore it from a copy, or make the dataset again with the command that made it, and --overwrite"
+_MAX = 2**63 - 1
+_MAX_LIMIT = 3600
+_MAX_ANCESTORS = 100
+Count = Annotated[int, Meta(ge=0, le=_MAX)]
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
+Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+FileName = Annotated[str, Meta(pattern=r"\A(steps|frames)-[0-9]{5,}\.parquet\Z")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +51,7 @@ class Parent:
 
     name: str
     stage: str
-    content_hash: str
+    content_hash: Hash
     parent: Parent | None = None
 
     def chain(self) -> list[Parent]:
@@ -67,33 +78,35 @@ class DatasetInfo:
     stage: str
     environment: str
     action_space: ActionSpace
-    frame_size: tuple[int, int]
+    frame_size: tuple[Side, Side]
     config: Mapping[str, Any] = field(default_factory=dict)
     parent: Parent | None = None
     tokenizer: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form; `info_from_json` is its inverse.
+        """Return the JSON form, which reads back as the same.
 
         Raises:
-            DatasetError: the configuration holds something that JSON cannot.
+            DatasetError: the configuration holds something that JSON cannot, or a field is of another type or range.
         """
         found = {name: getattr(self, name) for name in ("name", "stage", "environment", "tokenizer")}
         found |= {"frame_size": list(self.frame_size), "action_space": asdict(self.action_space)}
         found |= {"config": dict(self.config), "parent": asdict(self.parent) if self.parent else None}
         try:
-            return json.loads(json.dumps(found, allow_nan=False))
-        except (TypeError, ValueError) as error:
+            plain = json.loads(json.dumps(found, allow_nan=False))
+        except (TypeError, ValueError, RecursionError) as error:
             raise DatasetError(f"the configuration of dataset {self.name!r} is not JSON ({error})") from error
+        _info_from_json(plain, f"the info of dataset {self.name!r}", "give it another value")
+        return plain
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardFile:
     """One file of a shard: its name in the shard folder, its size and its SHA-256."""
 
-    name: str
-    bytes: int
-    sha256: str
+    name: FileName
+    bytes: Count
+    sha256: Hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +115,9 @@ class Shard:
 
     steps_file: ShardFile
     frames_file: ShardFile
-    trajectories: int
-    steps: int
-    frames: int
+    trajectories: Count
+    steps: Count
+    frames: Count
 
     def files(self) -> tuple[ShardFile, ShardFile]:
         """Return both files."""
@@ -179,29 +192,61 @@ class Manifest:
         """Read `manifest.json` from `folder`.
 
         Raises:
-            DatasetError: it is missing, is not JSON, lacks a field, or was written in a newer format.
+            DatasetError: it is missing, is not JSON, has a field that is lacking, unknown, of another type or out of
+                range, contradicts itself, or was written in a newer format.
         """
         path = Path(folder) / FILE_NAME
         value = _read_json(path)
-        version = value.get("format")
-        if not isinstance(version, int):
+        version = value.pop("format", None)
+        if type(version) is not int or version < 1:
             raise DatasetError(f"{path} has no format version; it is not the manifest of a dataset of this package")
         if version > FORMAT:
             raise DatasetError(
                 f"{path} is in format {version} and this version reads up to {FORMAT}; upgrade rig-agent to read it"
             )
-        try:
-            return cls(
-                info=_info_from_json(value),
-                provenance=tuple(value["provenance"]),
-                shards=tuple(_shard_from_json(shard) for shard in value["shards"]),
-                complete=value["complete"],
-                format=version,
-            )
-        except KeyError as error:
-            raise DatasetError(f"{path} lacks the field {error}; restore it from a copy") from error
-        except (TypeError, AttributeError, ValueError) as error:
-            raise DatasetError(f"{path} has a malformed field ({error}); restore it from a copy") from error
+        refuse_unknown(value, (*_INFO, *_STATE), path, DatasetError)
+        for name in (*_INFO, *_STATE):
+            if name not in value:
+                raise DatasetError(f"{path} lacks the field {name!r}; {_FIX}")
+        with decoding(path, _FIX):
+            info = _info_from_json({name: value[name] for name in _INFO}, path, _FIX)
+            state = validated({name: value[name] for name in _STATE}, _State, path, _FIX, DatasetError)
+        manifest = cls(
+            info=info, provenance=state.provenance, shards=state.shards, complete=state.complete, format=version
+        )
+        manifest._refuse_contradictions(path, state)
+        return manifest
+
+    def _refuse_contradictions(self, path: Path, state: _State) -> None:
+        """Raise where the fields do not say one thing; no file of a shard is looked at."""
+        names = [file.name for shard in self.shards for file in shard.files()]
+        kinds = [name.split("-")[0] for name in names]
+        for good, fault in (
+            (
+                state.counts == self.counts,
+                f"its counts are {dict(state.counts)}, and those of its shards {self.counts}",
+            ),
+            (state.content_hash == self.content_hash, "its content_hash is not the hash over its shards' hashes"),
+            (len(set(names)) == len(names), "it lists a file twice"),
+            (kinds == ["steps", "frames"] * len(self.shards), "it lists a file of steps as one of frames"),
+        ):
+            if not good:
+                raise DatasetError(f"{path} contradicts itself: {fault}; {_FIX}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """The fields of a manifest on disk that change while it is written."""
+
+    complete: bool
+    counts: dict[str, Count]
+    content_hash: Hash
+    provenance: tuple[dict[str, Any], ...]
+    shards: tuple[Shard, ...]
+
+
+_INFO = tuple(field.name for field in fields(DatasetInfo))
+_STATE = tuple(field.name for field in fields(_State))
 
 
 def differences(found: Any, wanted: Any, place: str = "") -> list[str]:
@@ -216,35 +261,26 @@ def differences(found: Any, wanted: Any, place: str = "") -> list[str]:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DatasetError(f"{path} is missing; {path.parent} is not a dataset, or its writer never started")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DatasetError(f"{path} is not JSON ({error}); restore it from a copy") from error
-    if not isinstance(value, dict):
-        raise DatasetError(f"{path} holds a {type(value).__name__}, not an object; restore it from a copy")
-    return value
+    return load_json(path, _FIX, DatasetError)
 
 
-def _info_from_json(value: Mapping[str, Any]) -> DatasetInfo:
-    height, width = value["frame_size"]
-    return DatasetInfo(
-        name=value["name"],
-        stage=value["stage"],
-        environment=value["environment"],
-        action_space=ActionSpace.from_json(value["action_space"]),
-        frame_size=(height, width),
-        config=value["config"],
-        parent=_parent_from_json(value["parent"]),
-        tokenizer=value["tokenizer"],
-    )
+def _info_from_json(value: dict[str, Any], place: object, fix: str) -> DatasetInfo:
+    """Return the info of its JSON form, every field looked at.
 
-
-def _parent_from_json(value: Mapping[str, Any] | None) -> Parent | None:
-    if value is None:
-        return None
-    return Parent(**{**value, "parent": _parent_from_json(value["parent"])})
-
-
-def _shard_from_json(value: Mapping[str, Any]) -> Shard:
-    files = {name: ShardFile(**value[name]) for name in ("steps_file", "frames_file")}
-    return Shard(**{**value, **files})
+    Raises:
+        DatasetError: a field is of another type or range, or the action space is none.
+    """
+    refuse_not_finite(value, place, fix, DatasetError)
+    ancestors, parent = 0, value.get("parent")
+    while isinstance(parent, dict):
+        ancestors, parent = ancestors + 1, parent.get("parent")
+    if ancestors > _MAX_ANCESTORS:
+        raise DatasetError(f"{place} names {ancestors} ancestors, and {_MAX_ANCESTORS} are the most; {fix}")
+    info = validated(value, DatasetInfo, place, fix, DatasetError)
+    camera = info.action_space.camera
+    if camera is not None and not 1 <= camera.step <= camera.limit <= _MAX_LIMIT:
+        raise DatasetError(
+            f"{place}: a camera of steps of {camera.step} degrees up to {camera.limit}; steps of 1 or more, up to no "
+            f"more than {_MAX_LIMIT}; {fix}"
+        )
+    return info

@@ -10,53 +10,65 @@
         frames/*.png       as many RGB images, in the order of their names
 
 A line may also hold "thought", "reward", "actor" and "privileged". Camera angles are degrees, (pitch, yaw), and are
-rounded to the action space's grid. With T + 1 frames the last one follows the last action.
+rounded to the action space's grid; what is rounded off is added to the next step's. With T + 1 frames the last one
+follows the last action.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
 
 from rig.actions import ACTION_SPACES, NOOP, Action, ActionSpace
+from rig.data.cameras import MAX_TURN, CameraRounding
+from rig.data.decoding import decoding
 from rig.data.problems import Skipped
-from rig.errors import ActionError, DatasetError, UnknownNameError
+from rig.data.recorded_frames import read_frames
+from rig.errors import DatasetError, RigError, UnknownNameError
 from rig.records import TEACHER, Frame, Lineage, Step, Trajectory
-from rig.registry import suggestion
+from rig.validation import Meta, load_json, parse_json, refuse_unknown, validated
 
 STEPS_NAME = "episode.jsonl"
 META_NAME = "meta.json"
 DEFAULTS_NAME = "defaults.json"
 
-_META: Mapping[str, type] = {
-    "environment": str,
-    "action_space": str,
-    "task": str,
-    "instruction": str,
-    "setting": str,
-    "seed": int,
-    "success": bool,
-    "samples": int,
-}
-_LINE: Mapping[str, tuple[type, ...]] = {
-    "keys": (list,),
-    "camera": (list,),
-    "thought": (str, type(None)),
-    "reward": (int, float),
-    "actor": (str,),
-    "privileged": (dict,),
-}
+_LINE_FIX = "mend the line"
+Angle = Annotated[float, Meta(ge=-MAX_TURN, le=MAX_TURN)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Meta:
+    """What `meta.json` says of an episode."""
+
+    environment: str
+    action_space: str
+    task: str
+    instruction: str
+    setting: str
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    success: bool
+    samples: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
+    """What a line says of a step."""
+
+    keys: list[str]
+    camera: tuple[Angle, Angle] = (0.0, 0.0)
+    thought: str | None = None
+    reward: float = 0.0
+    actor: str = TEACHER
+    privileged: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
     """One step as its line says it."""
 
     action: Action
@@ -64,6 +76,30 @@ class _Line:
     reward: float
     actor: str
     privileged: Mapping[str, Any]
+
+
+@dataclass(kw_only=True)
+class _Rounded:
+    """What became of the turns of all episodes."""
+
+    turns: int = 0
+    rounded: int = 0
+    largest: float = 0.0
+
+    def add(self, cameras: CameraRounding) -> None:
+        """Add an episode's."""
+        self.turns += cameras.turns
+        self.rounded += cameras.rounded
+        self.largest = max(self.largest, *map(abs, cameras.left))
+
+    def tell(self) -> None:
+        """Say how much was rounded, in a line; nothing where nothing was."""
+        if self.rounded:
+            tqdm.write(
+                f"{self.rounded} of {self.turns} turns of the camera were rounded; the rest went into the steps behind "
+                f"them, and at most {self.largest:g} degrees of an episode's sum are lost",
+                sys.stderr,
+            )
 
 
 class OpenFolderImporter:
@@ -75,48 +111,58 @@ class OpenFolderImporter:
         """Yield one trajectory per episode folder, in the order of their names; see `Importer.trajectories`.
 
         A malformed line costs its own step and the one after it, whose previous action nobody then knows; anything
-        else that is malformed costs the episode.
+        else that is malformed costs the episode. How much cameras were rounded is told at the end.
         """
         source = Path(source)
         episodes = sorted(path.parent for path in source.glob(f"*/{STEPS_NAME}"))
         if not episodes:
             raise DatasetError(f"{source} has no episode: a folder in it must hold {STEPS_NAME}")
         defaults = _read_object(source / DEFAULTS_NAME) if (source / DEFAULTS_NAME).exists() else {}
+        refuse_unknown(defaults, _META, source / DEFAULTS_NAME, DatasetError)
+        rounded = _Rounded()
         for folder in episodes:
             try:
-                trajectory = _read_episode(folder, defaults, skipped)
+                with decoding(folder, "mend the episode, or take it away"):
+                    trajectory = _read_episode(folder, defaults, skipped, rounded)
             except DatasetError as error:
                 if skipped is None:
                     raise
                 skipped.append(Skipped(place=str(folder), reason=str(error)))
             else:
                 yield trajectory
+        rounded.tell()
 
 
 OPEN_FOLDER = OpenFolderImporter()
 
+_META = [field.name for field in fields(_Meta)]
 
-def _read_episode(folder: Path, defaults: Mapping[str, Any], skipped: list[Skipped] | None) -> Trajectory:
+
+def _read_episode(
+    folder: Path, defaults: Mapping[str, Any], skipped: list[Skipped] | None, rounded: _Rounded
+) -> Trajectory:
     meta = _read_meta(folder, defaults)
     try:
-        space = ACTION_SPACES.get(meta["action_space"])
+        space = ACTION_SPACES.get(meta.action_space)
     except UnknownNameError as error:
         raise DatasetError(f"{folder / META_NAME}: {error}") from error
-    lines = list(_read_lines(folder / STEPS_NAME, space, skipped))
-    frames = _read_frames(folder)
+    cameras = CameraRounding(space)
+    lines = list(_read_lines(folder / STEPS_NAME, space, cameras, skipped))
+    frames = read_frames(folder)
     if len(frames) - len(lines) not in (0, 1):
         raise DatasetError(
             f"{folder} has {len(lines)} steps and {len(frames)} frames; there must be a frame per step, and at most "
             f"one more, after the last action"
         )
-    steps = tuple(_steps(lines, frames, meta["instruction"]))
+    steps = tuple(_steps(lines, frames, meta.instruction))
     if not steps:
         raise DatasetError(f"{folder / STEPS_NAME} has no step that can be used")
-    fields = {name: value for name, value in meta.items() if name != "instruction"}
-    return Trajectory(id=folder.name, steps=steps, lineage=Lineage(stage="s0", actor=OPEN_FOLDER.name), **fields)
+    rounded.add(cameras)
+    named = {name: value for name, value in vars(meta).items() if name != "instruction"}
+    return Trajectory(id=folder.name, steps=steps, lineage=Lineage(stage="s0", actor=OPEN_FOLDER.name), **named)
 
 
-def _steps(lines: Sequence[_Line | None], frames: Sequence[Frame], instruction: str) -> Iterator[Step]:
+def _steps(lines: Sequence[_Taken | None], frames: Sequence[Frame], instruction: str) -> Iterator[Step]:
     """Yield the steps whose own line and the line before are good."""
     for index, line in enumerate(lines):
         before = lines[index - 1] if index else None
@@ -132,115 +178,54 @@ def _steps(lines: Sequence[_Line | None], frames: Sequence[Frame], instruction: 
         )
 
 
-def _read_meta(folder: Path, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _read_meta(folder: Path, defaults: Mapping[str, Any]) -> _Meta:
     path = folder / META_NAME
     found = {**defaults, **(_read_object(path) if path.exists() else {})}
-    _refuse_unknown(found, _META, str(path))
-    for name, kind in _META.items():
+    for name in _META:
         if name not in found:
             raise DatasetError(f"{path} lacks {name!r}; give it there, or for all episodes in {DEFAULTS_NAME}")
-        if type(found[name]) is not kind:
-            raise DatasetError(f"{path}: {name!r} is {found[name]!r}; it must be of type {kind.__name__}")
-    return found
+    return validated(found, _Meta, path, f"mend it there, or in {DEFAULTS_NAME}", DatasetError)
 
 
-def _read_lines(path: Path, space: ActionSpace, skipped: list[Skipped] | None) -> Iterator[_Line | None]:
+def _read_lines(
+    path: Path, space: ActionSpace, cameras: CameraRounding, skipped: list[Skipped] | None
+) -> Iterator[_Taken | None]:
     """Yield each line's step, or None for a malformed line that is skipped."""
-    for number, text in enumerate(path.read_bytes().splitlines(), 1):
+    with decoding(path, "mend the file"):
+        texts = path.read_bytes().splitlines()
+    for number, text in enumerate(texts, 1):
         place = f"{path}:{number}"
         try:
-            yield _read_line(text, space)
-        except (DatasetError, ActionError) as error:
+            yield _read_line(text, place, space, cameras)
+        except RigError as error:
             if skipped is None:
-                raise DatasetError(f"{place}: {error}") from error
+                raise DatasetError(str(error)) from error
             skipped.append(Skipped(place=place, reason=str(error)))
             yield None
 
 
-def _read_line(text: bytes, space: ActionSpace) -> _Line:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise DatasetError(f"not JSON ({error}); a line holds one object, and ends where the object ends") from error
+def _read_line(text: bytes, place: str, space: ActionSpace, cameras: CameraRounding) -> _Taken:
+    value = parse_json(text, place, "a line holds one object, and ends where the object ends", DatasetError)
     if not isinstance(value, dict):
-        raise DatasetError(f'a line must be an object such as {{"keys": ["forward"]}}, not {text[:40]!r}')
-    _refuse_unknown(value, _LINE, "the line")
-    for name, kinds in _LINE.items():
-        if name in value and type(value[name]) not in kinds:
-            raise DatasetError(f"{name!r} is {value[name]!r}; it must be of type {kinds[0].__name__}")
-    return _Line(
-        action=_read_action(value, space),
-        thought=value.get("thought"),
-        reward=float(value.get("reward", 0.0)),
-        actor=value.get("actor", TEACHER),
-        privileged=value.get("privileged", {}),
+        raise DatasetError(f'{place}: a line must be an object such as {{"keys": ["forward"]}}, not {text[:40]!r}')
+    if "keys" not in value:
+        raise DatasetError(f'{place}: "keys" is missing; write "keys": [] where nothing is pressed')
+    line = validated(value, _Line, place, _LINE_FIX, DatasetError)
+    if space.camera is None and any(line.camera):
+        raise DatasetError(f"{place}: camera {line.camera!r} turns, and {space.name!r} has no camera; leave it out")
+    keys = frozenset(line.keys)
+    try:
+        space.check(Action(keys=keys))
+    except RigError as error:
+        raise DatasetError(f"{place}: {error}") from error
+    return _Taken(
+        action=cameras.quantise(keys, line.camera),
+        thought=line.thought,
+        reward=line.reward,
+        actor=line.actor,
+        privileged=line.privileged,
     )
 
 
-def _read_action(value: Mapping[str, Any], space: ActionSpace) -> Action:
-    if "keys" not in value:
-        raise DatasetError('"keys" is missing; write "keys": [] where nothing is pressed')
-    keys, camera = value["keys"], value.get("camera", [0, 0])
-    if not all(isinstance(key, str) for key in keys):
-        raise DatasetError(f"keys {keys!r} are not all text; a pressed key is given by its name")
-    if len(camera) != 2 or not all(type(angle) in (int, float) and np.isfinite(angle) for angle in camera):
-        raise DatasetError(f"camera {camera!r} is not [pitch, yaw] in degrees")
-    if space.camera is None and any(camera):
-        raise DatasetError(f"camera {camera!r} turns, and {space.name!r} has no camera; leave it out")
-    action = space.quantise(frozenset(keys), (camera[0], camera[1]))
-    space.check(action)
-    return action
-
-
-def _read_frames(folder: Path) -> list[Frame]:
-    """Return an episode's frames, all of one size."""
-    packed, images = folder / "frames.npz", sorted((folder / "frames").glob("*.png"))
-    if packed.exists() == bool(images):
-        which = "both" if images else "neither"
-        raise DatasetError(f"{folder} has {which} of frames.npz and frames/*.png; give one of them")
-    if not images:
-        return _read_packed(packed)
-    frames = [_read_image(path) for path in images]
-    for path, frame in zip(images, frames, strict=True):
-        if frame.shape != frames[0].shape:
-            raise DatasetError(f"{path} is {frame.shape[:2]} and {images[0]} {frames[0].shape[:2]}; resize one of them")
-    return frames
-
-
-def _read_packed(path: Path) -> list[Frame]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            frames = arrays["frames"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); save it with np.savez(path, frames=frames)") from error
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
-        raise DatasetError(f"{path}: frames are {frames.dtype} {list(frames.shape)}, and must be uint8 [T, H, W, 3]")
-    return list(frames)
-
-
-def _read_image(path: Path) -> Frame:
-    try:
-        with Image.open(path) as image:
-            if image.mode != "RGB":
-                raise DatasetError(f"{path} is of mode {image.mode}; convert it to 8-bit RGB")
-            return np.asarray(image)
-    except (OSError, UnidentifiedImageError) as error:
-        raise DatasetError(f"{path} cannot be read as an image ({error}); write it again") from error
-
-
 def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise DatasetError(f"{path} is not JSON ({error}); mend it") from error
-    if not isinstance(value, dict):
-        raise DatasetError(f"{path} holds a {type(value).__name__}; it must hold one object")
-    return value
-
-
-def _refuse_unknown(found: Mapping[str, Any], known: Mapping[str, Any], place: str) -> None:
-    for name in found:
-        if name not in known:
-            raise DatasetError(
-                f"{place} has an unknown field {name!r}.{suggestion(name, known)} Known: {', '.join(known)}."
-            )
+    return load_json(path, "mend it", DatasetError)

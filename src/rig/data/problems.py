@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
+from rig.data.decoding import decoding
 
-from rig.errors import DatasetError
+RESTORE = "restore the files from a copy, or make the dataset again with the command that made it, and --overwrite"
+"""What can be done about a dataset whose files are damaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +39,9 @@ def altered(path: Path) -> Skipped:
 def damaged(faults: Sequence[Skipped]) -> str:
     """Return the message for files that are not what the manifest says."""
     found = "; ".join(f"{fault.place}: {fault.reason}" for fault in faults)
-    return (
-        f"{found}. Restore the files from a copy, write the dataset again, or read the rest of it with skip_bad=True."
-    )
+    return f"{found}. {RESTORE[0].upper()}{RESTORE[1:]}."
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what Parquet and the system say about an unreadable file into a DatasetError that names it."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(
-            f"{path} cannot be read, it is missing, truncated or altered ({error}). Restore it from a copy, write the "
-            f"dataset again, or read the rest of it with skip_bad=True."
-        ) from error
+def reading(path: Path) -> AbstractContextManager[None]:
+    """Turn whatever Parquet and the system say about an unreadable file into a DatasetError that names it."""
+    return decoding(path, f"it is missing, truncated or altered: {RESTORE}")

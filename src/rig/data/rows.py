@@ -8,16 +8,21 @@ makes them free, so that any tool that reads Parquet can select and count withou
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from rig.actions import ActionSpace
-from rig.errors import ActionError, DatasetError
+from rig.actions import Action, ActionSpace
+from rig.data.problems import RESTORE
+from rig.data.types import typed
+from rig.errors import DatasetError
 from rig.records import Codes, Dream, Frame, Lineage, Review, Step, Trajectory
+from rig.validation import parse_json
 
 _CODES = pa.list_(pa.uint16())
 _DREAM = pa.struct(
@@ -63,6 +68,8 @@ _STEP = {
     "reward": pa.float64(),
     "privileged": pa.string(),
 }
+_DREAM_FIELDS = {field.name: field.type for field in _DREAM}
+_REVIEW_FIELDS = {field.name: field.type for field in _REVIEW}
 _NULLABLE = {"thought", "next_frame", "next_codes", "review"}
 
 SCHEMA = pa.schema([pa.field(name, kind, name in _NULLABLE) for name, kind in {**_TRAJECTORY, **_STEP}.items()])
@@ -102,13 +109,13 @@ def encode_rows(trajectory: Trajectory, space: ActionSpace, number: Callable[[Fr
     Raises:
         DatasetError: a field holds what the format cannot give back exactly; trajectory, step and field are named.
     """
-    shared = _trajectory_fields(trajectory)
+    with _naming(f"trajectory {trajectory.id!r}"):
+        shared = typed(_trajectory_fields(trajectory), _TRAJECTORY)
+    written = _ActionTexts(space)
     rows: list[Row] = []
     for step in trajectory.steps:
-        try:
-            rows.append({**shared, **_step_fields(step, space, number)})
-        except (ActionError, DatasetError, TypeError) as error:
-            raise DatasetError(f"trajectory {trajectory.id!r}, step {step.index}: {error}") from error
+        with _naming(f"trajectory {trajectory.id!r}, step {step.index}"):
+            rows.append({**shared, **typed(_step_fields(step, written, number), _STEP)})
     try:
         array = pa.array(rows, _ROW)
     except _UNSTORABLE as error:
@@ -152,10 +159,10 @@ def decode_rows(rows: Sequence[Row], space: ActionSpace, images: Images, *, file
     for number, row in enumerate(rows, first_row):
         try:
             steps.append(_step_of(row, space, images))
-        except (ActionError, DatasetError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever was written there: the decoders of JSON and of actions raise many things
             raise DatasetError(
-                f"{file}, row {number} (trajectory {row['trajectory']!r}, step {row['index']}): {error} Write this "
-                f"trajectory again, or read the others with skip_bad=True."
+                f"{file}, row {number} (trajectory {row['trajectory']!r}, step {row['index']}): {error} "
+                f"{RESTORE[0].upper()}{RESTORE[1:]}."
             ) from error
     return _trajectory_of(rows[0], tuple(steps))
 
@@ -195,40 +202,78 @@ def _trajectory_fields(trajectory: Trajectory) -> dict[str, Any]:
     return {"trajectory": trajectory.id, **{name: getattr(trajectory, name) for name in names}, **lineage}
 
 
-def _step_fields(step: Step, space: ActionSpace, number: Callable[[Frame], int]) -> dict[str, Any]:
+class _ActionTexts:
+    """Writes actions as text, once it is certain that reading the text gives the same action."""
+
+    def __init__(self, space: ActionSpace) -> None:
+        self._space = space
+        self._read: dict[str, Action] = {}
+
+    def __call__(self, action: Action) -> str:
+        """Return the text of `action`.
+
+        Raises:
+            ActionError: it is not in the space.
+            DatasetError: its camera is not of whole numbers, or its text reads back as another action.
+        """
+        for angle in action.camera:
+            if isinstance(angle, bool | np.bool_) or not isinstance(angle, int | np.integer):
+                raise DatasetError(
+                    f"camera {action.camera!r} is not of whole numbers; round it with ActionSpace.quantise first"
+                )
+        text = self._space.format(action)
+        if text not in self._read:
+            self._read[text] = self._space.parse(text)
+        if self._read[text] != action:
+            raise DatasetError(f"action {action!r} reads back from {text!r} as {self._read[text]!r}; mend its maker")
+        return text
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Put `place` before what the block says of a record; a maker's wrong types raise anything."""
+    try:
+        yield
+    except Exception as error:
+        raise DatasetError(f"{place}: {error}") from error
+
+
+def _step_fields(step: Step, space: _ActionTexts, number: Callable[[Frame], int]) -> dict[str, Any]:
     return {
         "index": step.index,
         "frame": number(step.frame),
         "instruction": step.instruction,
-        "previous_action": space.format(step.previous_action),
-        "action": space.format(step.action),
+        "previous_action": space(step.previous_action),
+        "action": space(step.action),
         "thought": step.thought,
         "next_frame": None if step.next_frame is None else number(step.next_frame),
         "next_codes": _checked_codes(step.next_codes),
         "dreams": [_fields_of_dream(dream, space, number) for dream in step.dreams],
         "review": _fields_of_review(step.review, space),
         "actor": step.actor,
-        "reward": float(step.reward),
+        "reward": step.reward,
         "privileged": _json_text(step.privileged),
     }
 
 
-def _fields_of_dream(dream: Dream, space: ActionSpace, number: Callable[[Frame], int]) -> dict[str, Any]:
-    return {
+def _fields_of_dream(dream: Dream, space: _ActionTexts, number: Callable[[Frame], int]) -> dict[str, Any]:
+    fields = {
         "thought": dream.thought,
-        "action": space.format(dream.action),
+        "action": space(dream.action),
         "frame": None if dream.frame is None else number(dream.frame),
         "codes": _checked_codes(dream.codes),
         "real_frame": None if dream.real_frame is None else number(dream.real_frame),
         "real_codes": _checked_codes(dream.real_codes),
         "privileged": _json_text(dream.privileged),
     }
+    return typed(fields, _DREAM_FIELDS)
 
 
-def _fields_of_review(review: Review | None, space: ActionSpace) -> dict[str, Any] | None:
+def _fields_of_review(review: Review | None, space: _ActionTexts) -> dict[str, Any] | None:
     if review is None:
         return None
-    return {"thought": review.thought, "action": space.format(review.action), "helped": review.helped}
+    fields = {"thought": review.thought, "action": space(review.action), "helped": review.helped}
+    return typed(fields, _REVIEW_FIELDS)
 
 
 def _checked_codes(codes: Codes | None) -> Codes | None:
@@ -241,8 +286,8 @@ def _json_text(value: Mapping[str, Any]) -> str:
     """Return the JSON of `value`, once it is certain that reading it back gives the same value."""
     try:
         text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
-        same = json.loads(text) == dict(value)
-    except (TypeError, ValueError) as error:
+        same = _facts(text) == dict(value)
+    except (TypeError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"privileged facts are not JSON ({error}); use plain numbers, texts, lists and dicts"
         ) from error
@@ -265,9 +310,22 @@ def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> S
         dreams=tuple(_dream_of(fields, space, images) for fields in values["dreams"]),
         review=_review_of(values["review"], space),
         actor=values["actor"],
-        reward=values["reward"],
-        privileged=json.loads(values["privileged"]),
+        reward=_finite(values["reward"]),
+        privileged=_facts(values["privileged"]),
     )
+
+
+def _facts(text: str) -> dict[str, Any]:
+    facts = parse_json(text, "its privileged", "facts are one object.", DatasetError)
+    if not isinstance(facts, dict):
+        raise DatasetError(f"its privileged facts are a {type(facts).__name__}, not an object.")
+    return facts
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise DatasetError(f"its reward {number} is no number.")
+    return number
 
 
 def _dream_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Dream:
@@ -279,7 +337,7 @@ def _dream_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> 
         codes=_dreamed_codes(frame, values["codes"], images),
         real_frame=None if real_frame is None else _pixels(real_frame, images),
         real_codes=_codes_of(real_frame, values["real_codes"], images),
-        privileged=json.loads(values["privileged"]),
+        privileged=_facts(values["privileged"]),
     )
 
 

@@ -9,13 +9,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rig.data.bank import FrameBank
 from rig.data.frames import FrameReader
 from rig.data.manifest import SHARD_FOLDER, DatasetInfo, Shard, ShardFile
-from rig.data.problems import altered, damaged, reading
+from rig.data.problems import RESTORE, altered, damaged, reading
 from rig.data.rows import SCHEMA, Images, Row, coded_numbers, decode_rows, frame_numbers, rows_of
 from rig.errors import DatasetError
 from rig.records import Codes, Frame, Trajectory
@@ -91,7 +92,8 @@ class ShardReader:
     @cached_property
     def rows(self) -> list[Row]:
         """All rows with all columns."""
-        return rows_of(self.table(SCHEMA.names))
+        with reading(self.steps_path):
+            return rows_of(self.table(SCHEMA.names))
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows, read from disk, after comparing the file with its hash.
@@ -101,7 +103,8 @@ class ShardReader:
         """
         self._check(self.steps_path, self.shard.steps_file)
         with reading(self.steps_path), pq.ParquetFile(self.steps_path) as file:
-            missing = [name for name in columns if name not in file.schema_arrow.names]
+            there = set(file.schema_arrow.names)
+            missing = [name for name in columns if name not in there]
             if missing:
                 raise DatasetError(f"{self.steps_path} lacks the columns {', '.join(missing)}; it is not a steps file")
             return file.read(columns=list(columns), use_threads=False)
@@ -115,8 +118,9 @@ class ShardReader:
             "stage": "lineage_stage",
             "success": "success",
         }
-        table = self.table(list(names.values()))
-        columns = {name: table.column(column).to_pylist() for name, column in names.items()}
+        with reading(self.steps_path):
+            table = self.table(list(names.values()))
+            columns = {name: table.column(column).to_pylist() for name, column in names.items()}
         for _, group in groupby(range(table.num_rows), key=columns["id"].__getitem__):
             rows = list(group)
             fields = {name: column[rows[0]] for name, column in columns.items()}
@@ -137,6 +141,31 @@ class ShardReader:
             keep_dreamed=keep,
         )
         return decode_rows(rows, self.info.action_space, images, file=str(self.steps_path), first_row=entry.start)
+
+    def verify(self) -> list[str]:
+        """Return the ids of the shard's trajectories, once both files hold what the manifest and `SCHEMA` say.
+
+        Raises:
+            DatasetError: they do not; a row cannot be read.
+        """
+        with reading(self.steps_path):
+            table = self.table(SCHEMA.names)
+            if table.schema != SCHEMA:
+                raise DatasetError(f"{self.steps_path} has columns of other types; {RESTORE}")
+            entries = list(self.entries())
+        ids = [entry.id for entry in entries]
+        if (len(ids), table.num_rows) != (self.shard.trajectories, self.shard.steps) or len(set(ids)) != len(ids):
+            raise DatasetError(
+                f"{self.steps_path} holds {len(set(ids))} trajectories in {table.num_rows} rows, and the manifest says "
+                f"{self.shard.trajectories} in {self.shard.steps}; {RESTORE}"
+            )
+        frames = self.open_frames()
+        blank = np.zeros((1, 1, 3), np.uint8)
+        images = Images(frames=dict.fromkeys(range(len(frames)), blank))
+        for entry in entries:
+            rows = self.rows[entry.start : entry.stop]
+            decode_rows(rows, self.info.action_space, images, file=str(self.steps_path), first_row=entry.start)
+        return ids
 
     def stored(self, numbers: Sequence[int]) -> list[int]:
         """Return those of some frame numbers that the frames file has."""

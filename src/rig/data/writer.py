@@ -16,13 +16,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rig.data.dataset import Dataset
-from rig.data.frames import FramePlan, FrameWriter
+from rig.data.frames import FramePlan, FrameWriter, refuse_other_size
 from rig.data.manifest import (
     CODES_FOLDER,
     FILE_NAME,
@@ -37,7 +38,7 @@ from rig.data.manifest import (
 from rig.data.rows import encode_rows, table_of
 from rig.errors import DatasetError
 from rig.provenance import provenance
-from rig.records import Trajectory
+from rig.records import Frame, Trajectory
 from rig.storage import (
     LOCK_NAME,
     TEMPORARY,
@@ -216,24 +217,11 @@ class DatasetWriter:
 
     def _check(self, trajectory: Trajectory) -> None:
         self._check_open()
-        here = f"trajectory {trajectory.id!r}"
         if trajectory.id in self.done:
-            raise DatasetError(f"{here} is already in {self.path}; skip the ids in writer.done, or give it another id")
-        if not trajectory.steps:
-            raise DatasetError(f"{here} has no steps; leave it out")
-        for name, found, wanted in (
-            ("environment", trajectory.environment, self.info.environment),
-            ("action space", trajectory.action_space, self.info.action_space.name),
-        ):
-            if found != wanted:
-                raise DatasetError(
-                    f"{here} has {name} {found!r}, and the dataset {wanted!r}; write it to another dataset"
-                )
-        if not self.info.tokenizer and _has_codes(trajectory):
             raise DatasetError(
-                f"{here} holds VQ codes and the dataset's info names no tokenizer; give DatasetInfo(tokenizer=...) its "
-                f"hash, or drop the codes"
+                f"trajectory {trajectory.id!r} is already in {self.path}; give it another id, or leave it out"
             )
+        _refuse_stranger(trajectory, self.info)
 
     def _open_frames(self) -> FrameWriter:
         """Return the frames file of the shard in the making, begun where there is none."""
@@ -282,6 +270,39 @@ class DatasetWriter:
             self._frames_file.discard()
         self._closed = True
         self._lock.release()
+
+
+def refuse_unstorable(trajectory: Trajectory, info: DatasetInfo) -> None:
+    """Raise where `trajectory` cannot be written to a dataset of this `info`; nothing is written.
+
+    Raises:
+        DatasetError: it does not belong there, or cannot be given back exactly.
+    """
+    info.to_json()
+    _refuse_stranger(trajectory, info)
+    encode_rows(trajectory, info.action_space, partial(_number_none, info.frame_size))
+
+
+def _number_none(size: tuple[int, int], frame: Frame) -> int:
+    refuse_other_size(frame, size)
+    return 0
+
+
+def _refuse_stranger(trajectory: Trajectory, info: DatasetInfo) -> None:
+    here = f"trajectory {trajectory.id!r}"
+    if not trajectory.steps:
+        raise DatasetError(f"{here} has no steps; leave it out")
+    for name, found, wanted in (
+        ("environment", trajectory.environment, info.environment),
+        ("action space", trajectory.action_space, info.action_space.name),
+    ):
+        if found != wanted:
+            raise DatasetError(f"{here} has {name} {found!r}, and the dataset {wanted!r}; write it to another dataset")
+    if not info.tokenizer and _has_codes(trajectory):
+        raise DatasetError(
+            f"{here} holds VQ codes and the dataset's info names no tokenizer; give DatasetInfo(tokenizer=...) its "
+            f"hash, or drop the codes"
+        )
 
 
 def _has_codes(trajectory: Trajectory) -> bool:

@@ -16,6 +16,7 @@ from rig.dialogue.prompt import (
 )
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.dialogue.tokenizer import TextTokenizer, train_bpe
+from rig.dialogue.usable import flaw, refuse_unspeakable
 
 __all__ = [
     "End",
@@ -36,10 +37,12 @@ __all__ = [
     "asked_to_review",
     "basic_conversation",
     "description_conversation",
+    "flaw",
     "is_speakable",
     "lookahead_conversation",
     "parse_answer",
     "parse_conversation",
+    "refuse_unspeakable",
     "reread",
     "train_bpe",
 ]

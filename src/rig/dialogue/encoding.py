@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -129,6 +130,7 @@ class SegmentEncoder:
         self.tokenizer = tokenizer
         self.layout = layout
         self._fit = fit
+        self._literal_length = lru_cache(maxsize=4096)(lambda text: len(tokenizer.encode(text, literal=True)))
 
     def encode(self, segments: Sequence[Segment], *, start: int = 0, begin: bool = True) -> TokenSequence:
         """Return the tokens of `segments`.
@@ -147,6 +149,14 @@ class SegmentEncoder:
         for segment in segments:
             self._add(builder, segment)
         return builder.build()
+
+    def length(self, segments: Sequence[Segment], *, begin: bool = True) -> int:
+        """Return how many tokens `encode` makes of `segments`, without a look at any image.
+
+        Raises:
+            DialogueError: as `encode` does.
+        """
+        return int(begin) + sum(self._length(segment) for segment in segments)
 
     def open_image(self, start: int) -> TokenSequence:
         """Return the tokens after which the model writes an image, for a sequence whose next position is `start`."""
@@ -216,14 +226,31 @@ class SegmentEncoder:
             builder.add([self.tokenizer.end_image], Kind.TEXT, Role.PROMPT, False)
             builder.frames.append(self._fit(segment.frame) if self._fit else segment.frame)
         else:
-            if len(segment.codes) != self.layout.write_tokens:
-                raise DialogueError(
-                    f"an image of {len(segment.codes)} codes where the model writes {self.layout.write_tokens}; "
-                    "were these frames tokenized by another tokenizer?"
-                )
+            self._check_codes(segment)
             self._begin_written(builder)
             builder.add(segment.codes, Kind.CODE, Role.IMAGE, segment.target)
             builder.add([self.tokenizer.end_image], Kind.TEXT, Role.IMAGE, False)
+
+    def _length(self, segment: Segment) -> int:
+        if isinstance(segment, Text):
+            count = self._literal_length if segment.literal else self._text_length
+            return count(segment.text)
+        if isinstance(segment, End):
+            return 1
+        if isinstance(segment, ReadImage):
+            return self.layout.read_tokens + 2
+        self._check_codes(segment)
+        return self.layout.write_stride + len(segment.codes) + 1
+
+    def _text_length(self, text: str) -> int:
+        return len(self.tokenizer.encode(text))
+
+    def _check_codes(self, segment: WriteImage) -> None:
+        if len(segment.codes) != self.layout.write_tokens:
+            raise DialogueError(
+                f"an image of {len(segment.codes)} codes where the model writes {self.layout.write_tokens}; "
+                "were these frames tokenized by another tokenizer?"
+            )
 
     def _begin_written(self, builder: _Builder) -> None:
         marks = self.layout.write_stride

@@ -298,14 +298,15 @@ def _phrase(text: str, *, aligned: bool = False) -> Text:
 
 def is_speakable(text: str | None) -> bool:
     """Return whether `text` can stand in a conversation: it holds none of the fixed phrases."""
-    return text is None or _held_phrase(text) is None
+    return text is None or held_phrase(text) is None
 
 
 def _reject_phrases(name: str, text: str) -> None:
-    held = _held_phrase(text)
+    held = held_phrase(text)
     if held is not None:
         raise DialogueError(f"the {name} {text!r} holds the fixed phrase {held!r}; reword it")
 
 
-def _held_phrase(text: str) -> str | None:
+def held_phrase(text: str) -> str | None:
+    """Return the first fixed phrase that `text` holds, or None."""
     return next((phrase.strip() for phrase in LITERALS if phrase.strip() in text), None)

@@ -7,6 +7,7 @@ Some episodes are held out for previews and the held-out loss (see rig.train.spl
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,17 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from rig.bundle import Bundle, encoder_of
 from rig.data import CodesCache, Dataset, load_frames
-from rig.dialogue import SegmentEncoder
+from rig.dialogue import SegmentEncoder, flaw
 from rig.errors import RigError
 from rig.model import RIG, best_device, pack
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
+from rig.storage import write_json
 from rig.train import ranks
 from rig.train.config import AgentTraining, DataPart, Execution, Style
-from rig.train.conversations import Conversations, Source, without_repeats
+from rig.train.conversations import Conversations, Source, told_left_out, without_repeats
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
 from rig.train.network import build_network
@@ -33,6 +36,9 @@ from rig.train.previews import DreamPreview
 from rig.train.runs import Run
 from rig.train.split import split
 from rig.train.tokenizers import Tokenizers, encode_frames
+
+LEFT_OUT = "left_out.json"
+"""What of its data a run does not learn from, and why: in the run's folder."""
 
 _PREVIEWS = 6
 
@@ -66,6 +72,7 @@ def train_agent(
     with Run(folder, config, resume=resume) as run:
         preview = _Watch(run.folder, held_out, encoder, info.action_space, config)
         trainer = Trainer(model, conversations, config.training, run, preview, execution)
+        _record(run.folder, conversations)
         totals, whole = trainer.fit(), trainer.whole()
         if whole is None:
             return run.folder / "agent"
@@ -75,6 +82,7 @@ def train_agent(
             "tokenizers": {"hash": tokenizers.hash, **tokenizers.scores},
             "totals": totals,
             "conversations": len(conversations),
+            "left_out": dict(conversations.left_out),
             "provenance": provenance(),
         }
         Bundle(
@@ -99,9 +107,12 @@ class _Watch:
         space: Any,
         config: AgentTraining,
     ) -> None:
+        form = config.form
+        held_out = {style: [step for step in steps if not flaw(step, style, form)] for style, steps in held_out.items()}
+        held_out = {style: steps for style, steps in held_out.items() if steps}
         shown = _shown(held_out.get("basic", []))
-        self._draw = DreamPreview(folder, shown, encoder, space, config.form) if config.form.dream and shown else None
-        sources = [Source(steps=steps, style=style, form=config.form) for style, steps in held_out.items()]
+        self._draw = DreamPreview(folder, shown, encoder, space, form) if form.dream and shown else None
+        sources = [Source(steps=steps, style=style, form=form) for style, steps in held_out.items()]
         self._packs = []
         if sources:
             conversations = Conversations(sources, encoder, space, seed=0)
@@ -119,6 +130,14 @@ class _Watch:
                 moved = batch.to(model.device)
                 totals = totals.to(model.device) + token_losses(model, moved, self._weights).sums
         return values | ({f"held_out/{name}": value for name, value in means(totals).items()} if self._packs else {})
+
+
+def _record(folder: Path, conversations: Conversations) -> None:
+    """Say what is left out, and keep it in the run's folder; the first process does."""
+    if ranks.is_first() and conversations.left_out:
+        told = told_left_out(conversations.left_out, "left out of training: conversations ")
+        tqdm.write(f"{told}; {len(conversations)} are left", sys.stderr)
+        write_json(folder / LEFT_OUT, {"left_out": conversations.left_out, "conversations": len(conversations)})
 
 
 def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:

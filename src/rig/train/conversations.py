@@ -5,8 +5,10 @@ The draw of a step depends on the seed and the step alone, so a run that is resu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +16,12 @@ from numpy.typing import NDArray
 from rig.actions import ActionSpace
 from rig.dialogue import (
     Format,
+    Segment,
     SegmentEncoder,
     TokenSequence,
     basic_conversation,
     description_conversation,
+    flaw,
     lookahead_conversation,
 )
 from rig.errors import RigError
@@ -50,23 +54,26 @@ class Source:
 class Conversations:
     """Draws encoded conversations from sources.
 
+    What cannot become a conversation is left out at once, before anything is learned from the rest.
+
     Args:
         sources: at least one with steps in it.
         encoder: the model's.
         space: the action space of the steps.
         seed: of the order.
 
+    Attributes:
+        left_out: how many conversations are left out for which reason, as in "without a thought".
+
     Raises:
-        RigError: no source has a step to learn from.
+        RigError: no source has a step to learn from; what the steps lack is told.
     """
 
     def __init__(self, sources: Sequence[Source], encoder: SegmentEncoder, space: ActionSpace, seed: int) -> None:
-        kept = [_learnable(source) for source in sources if source.share > 0]
-        self.sources = [source for source in kept if source.steps]
-        if not self.sources:
-            raise RigError("there is nothing to train on: no source has a step with the fields that the form needs")
         self.encoder, self.space, self.seed = encoder, space, seed
-        self._pattern = _pattern([source.share for source in self.sources])
+        self.left_out: Counter[str] = Counter()
+        self._longest: int | None = None
+        self._keep([source for source in sources if source.share > 0], self._flaw)
 
     def __len__(self) -> int:
         """Return the number of different conversations."""
@@ -74,13 +81,52 @@ class Conversations:
 
     def encode(self, source: Source, step: Step) -> TokenSequence:
         """Return one step as `source` renders it."""
+        return self.encoder.encode(self._segments(source, step))
+
+    def leave_out_longer(self, tokens: int) -> None:
+        """Leave out the conversations of more than `tokens` tokens.
+
+        Raises:
+            RigError: nothing is left.
+        """
+        if self._longest is None or self._longest > tokens:
+            self._longest = 0
+            self._keep(self.sources, partial(self._flaw_of_length, tokens))
+
+    def _keep(self, sources: Sequence[Source], flaw_of: Callable[[Source, Step], str | None]) -> None:
+        """Keep the steps of `sources` that have no flaw, and the sources that have steps left."""
+        kept = []
+        for source in sources:
+            flaws = [flaw_of(source, step) for step in source.steps]
+            self.left_out.update(found for found in flaws if found)
+            steps = [step for step, found in zip(source.steps, flaws, strict=True) if not found]
+            kept += [replace(source, steps=steps)] if steps else []
+        if not kept:
+            raise RigError(
+                "there is nothing to train on: no source has a step with the fields that the form needs"
+                f"{told_left_out(self.left_out, ' (', ')')}"
+            )
+        self.sources = kept
+        self._pattern = _pattern([source.share for source in kept])
+
+    def _flaw(self, source: Source, step: Step) -> str | None:
+        if source.style == "basic" and step.actor == NOISE and not source.form.dream:
+            return "of noise, where nothing is dreamed"
+        return flaw(step, source.style, source.form)
+
+    def _flaw_of_length(self, tokens: int, source: Source, step: Step) -> str | None:
+        length = self.encoder.length(self._segments(source, step))
+        if length > tokens:
+            return f"longer than a pack of {tokens} tokens"
+        self._longest = max(length, self._longest or 0)
+        return None
+
+    def _segments(self, source: Source, step: Step) -> list[Segment]:
         if source.style == "lookahead":
-            segments = lookahead_conversation(step, self.space, source.form, learn_kept=source.learn_kept)
-            return self.encoder.encode(segments)
+            return lookahead_conversation(step, self.space, source.form, learn_kept=source.learn_kept)
         if source.style == "describe":
-            return self.encoder.encode(description_conversation(step))
-        segments = basic_conversation(step, self.space, source.form, imitate=step.actor != NOISE)
-        return self.encoder.encode(segments)
+            return description_conversation(step)
+        return basic_conversation(step, self.space, source.form, imitate=step.actor != NOISE)
 
     def draw(self, number: int) -> TokenSequence:
         """Return the conversation number `number` of this seed's endless sequence."""
@@ -119,16 +165,7 @@ def _pattern(shares: Sequence[float]) -> NDArray[np.int64]:
     return pattern
 
 
-def _learnable(source: Source) -> Source:
-    """Leave out what the form cannot learn from: noise where nothing is dreamed, steps without thought or review."""
-
-    def keep(step: Step) -> bool:
-        if source.style == "lookahead":
-            return bool(step.dreams) and step.review is not None
-        if source.style == "describe":
-            return step.thought is not None
-        if step.actor == NOISE and not source.form.dream:
-            return False
-        return step.thought is not None or not source.form.thought
-
-    return replace(source, steps=[step for step in source.steps if keep(step)])
+def told_left_out(counts: Mapping[str, int], before: str = "", behind: str = "") -> str:
+    """Return the counts as "3 without a thought, 1 …", most first, between two texts; nothing where there are none."""
+    told = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
+    return f"{before}{told}{behind}" if told else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -29,10 +29,8 @@ from rig.train.loss import ROLES, Objective, means, weight_of
 from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
 from rig.train.packs import Packer, lanes_of_a_step, pack_length
 from rig.train.parallel import exchanging, gathered, spread
+from rig.train.previews import Preview, previewed
 from rig.train.runs import Run
-
-Preview = Callable[[RIG, int], Mapping[str, float]]
-"""Called with (model, step); draws what it likes into the run's folder and returns values to log."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,13 +187,15 @@ class Trainer:
 
     def _keep(self) -> None:
         config, last = self.config, self.step == self.config.steps
-        if self.preview is not None and config.preview_every and (self.step % config.preview_every == 0 or last):
-            whole = self.whole()
-            if whole is not None:
-                self.run.log(self.step, self.preview(whole, self.step))
-            self.model.train()
-        if self.step % config.save_every == 0 or last:
-            self.run.save_state(self._state())  # last, so that whatever a saved step logs is logged by then
+        try:
+            if self.preview is not None and config.preview_every and (self.step % config.preview_every == 0 or last):
+                whole = self.whole()
+                if whole is not None:
+                    self.run.log(self.step, previewed(self.preview, whole, self.step))
+                self.model.train()
+        finally:  # an interrupted preview does not take the state with it
+            if self.step % config.save_every == 0 or last:
+                self.run.save_state(self._state())  # last, so that whatever a saved step logs is logged by then
 
     def _drawn(self) -> Tensor:
         """Return the conversations learned from in every lane, int64 [lanes]; every process has to ask.

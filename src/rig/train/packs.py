@@ -13,6 +13,9 @@ from rig.train import ranks
 from rig.train.config import TrainingConfig
 from rig.train.conversations import Conversations
 
+LONGEST = 16_384
+"""The longest conversation that is learned where no length of a pack is given, in tokens."""
+
 _PROBE = 512
 _ROUNDING = 64
 
@@ -20,15 +23,21 @@ _ROUNDING = 64
 def pack_length(conversations: Conversations, config: TrainingConfig) -> int:
     """Return the tokens of a pack: `pack_tokens`, or room for `batch_size` conversations on average where that is 0.
 
+    Conversations that are longer are left out of `conversations`.
+
     Raises:
-        RigError: a conversation is longer than `pack_tokens`.
+        RigError: all of them are.
     """
+    length = config.pack_tokens or _usual_length(conversations, config.batch_size)
+    conversations.leave_out_longer(length)
+    return length
+
+
+def _usual_length(conversations: Conversations, batch_size: int) -> int:
+    """Return room for `batch_size` conversations on average, and for the longest of the first few."""
+    conversations.leave_out_longer(LONGEST)
     lengths = [len(conversations.draw(number)) for number in range(_PROBE)]
-    if config.pack_tokens:
-        if max(lengths) > config.pack_tokens:
-            raise _too_long(max(lengths), config.pack_tokens)
-        return config.pack_tokens
-    mean = config.batch_size * sum(lengths) / len(lengths)
+    mean = batch_size * sum(lengths) / len(lengths)
     return -(-int(max(mean, max(lengths))) // _ROUNDING) * _ROUNDING
 
 
@@ -74,11 +83,7 @@ class Packer:
         self._next, self._waiting = drawn, None
 
     def next_pack(self) -> tuple[PackedBatch, int]:
-        """Return the next pack, and how many conversations it holds.
-
-        Raises:
-            RigError: a conversation is longer than a whole pack.
-        """
+        """Return the next pack, and how many conversations it holds."""
         chosen: list[TokenSequence] = []
         room = self.length
         while True:
@@ -87,16 +92,8 @@ class Packer:
                 self._next += 1
             self._waiting = None
             if len(sequence) > room:
-                if not chosen:
-                    raise _too_long(len(sequence), self.length)
+                assert chosen, "pack_length leaves out what is longer"
                 self._waiting = sequence
                 return pack(chosen, length=self.length), len(chosen)
             chosen.append(sequence)
             room -= len(sequence)
-
-
-def _too_long(tokens: int, length: int) -> RigError:
-    return RigError(
-        f"a conversation of {tokens} tokens is longer than a pack of {length}; raise --pack-tokens, or --batch-size "
-        f"where no --pack-tokens are given"
-    )

@@ -6,11 +6,13 @@ tokenizer (the best a dream could be), and the dream of the step's own action.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, Text, WriteImage, basic_conversation
@@ -18,6 +20,19 @@ from rig.engine import Engine, Sampler
 from rig.model import RIG, fit_frame
 from rig.records import Codes, Step
 from rig.sheets import write_sheet
+
+Preview = Callable[[RIG, int], Mapping[str, float]]
+"""Called with (model, step); draws what it likes into the run's folder and returns values to log."""
+
+
+def previewed(preview: Preview, model: RIG, step: int) -> Mapping[str, float]:
+    """Return what `preview` gives to log; where it fails, say so in a line and return nothing: training goes on."""
+    try:
+        return preview(model, step)
+    except Exception as error:
+        told = str(error).split("\n")[0]
+        tqdm.write(f"no preview of step {step} ({type(error).__name__}: {told[:200]}); training goes on", sys.stderr)
+        return {}
 
 
 def dream_of(engine: Engine, encoder: SegmentEncoder, steps: Sequence[Step], space: ActionSpace, form: Format) -> Codes:
@@ -50,10 +65,12 @@ class DreamPreview:
         self, folder: Path, steps: Sequence[Step], encoder: SegmentEncoder, space: ActionSpace, form: Format
     ) -> None:
         self.folder, self.steps, self.encoder, self.space, self.form = folder, list(steps), encoder, space, form
+        lengths = [encoder.length(basic_conversation(step, space, form)) for step in self.steps]
+        self._capacity = max(1024, *lengths, 0)
 
     def __call__(self, model: RIG, step: int) -> dict[str, float]:
         """Draw the preview of `step`; return `preview/codes_right`, the share of codes dreamed as they came."""
-        engine = Engine(model, capacity=1024)
+        engine = Engine(model, capacity=self._capacity)
         codes = dream_of(engine, self.encoder, self.steps, self.space, self.form)
         truth = np.stack([shown.next_codes for shown in self.steps if shown.next_codes is not None])
         frames, ceiling = engine.decode_images(codes), engine.decode_images(truth)

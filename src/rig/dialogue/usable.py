@@ -1,0 +1,91 @@
+"""What a conversation needs of a step, looked at before anything is trained on it: `flaw` says what is not there.
+
+Only texts, and whether images are there, are looked at; no pixel is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rig.dialogue.prompt import Format, held_phrase
+from rig.errors import DialogueError
+from rig.records import Step
+
+HELD_PHRASE = "with a fixed phrase of the prompt in a text"
+EMPTY = "with an empty thought"
+NO_THOUGHT = "without a thought"
+NO_NEXT_FRAME = "without a next frame"
+NO_REVIEW = "without dreams and a review"
+NO_DREAMED_FRAME = "with a dream that has no frame"
+
+
+def flaw(step: Step, style: str, form: Format) -> str | None:
+    """Return why `step` cannot be rendered as `style` under `form`, as in "3 steps without a thought"; None if it can.
+
+    Args:
+        step: the step, with its codes where the form dreams.
+        style: "basic", "lookahead" or "describe".
+        form: the fields that the model speaks.
+    """
+    if style == "describe":
+        return _flaw_of_thought(step.thought)
+    if style == "lookahead":
+        return _flaw_of_lookahead(step, form)
+    return _flaw_of_answer(step, step.thought, form)
+
+
+def refuse_unspeakable(step: Step) -> None:
+    """Raise where a text of `step`, its dreams or its review can stand in no conversation.
+
+    Raises:
+        DialogueError: the instruction, a thought or the review's holds a fixed phrase, or a thought is empty.
+    """
+    for name, text in _texts(step):
+        held = None if text is None else held_phrase(text)
+        if held is not None:
+            raise DialogueError(f"the {name} {_shortened(text)} holds the fixed phrase {held!r}; reword it")
+        if text is not None and not text.strip() and name != "instruction":
+            raise DialogueError(f"the {name} is empty; leave it out where there is none")
+
+
+def _texts(step: Step) -> Iterator[tuple[str, str | None]]:
+    yield "instruction", step.instruction
+    yield "thought", step.thought
+    for dream in step.dreams:
+        yield "thought of a dream", dream.thought
+    if step.review is not None:
+        yield "thought of the review", step.review.thought
+
+
+def _flaw_of_lookahead(step: Step, form: Format) -> str | None:
+    if not step.dreams or step.review is None:
+        return NO_REVIEW
+    for dream in step.dreams if form.dream else step.dreams[:1]:
+        if form.thought and (found := _flaw_of_thought(dream.thought)) and found != EMPTY:  # it is context alone
+            return found
+        frame = dream.frame if dream.real_frame is None else dream.real_frame
+        codes = dream.codes if dream.real_codes is None else dream.real_codes
+        if form.dream and (codes is None or (form.read_back == "pixels" and frame is None)):
+            return NO_DREAMED_FRAME
+    return _flaw_of_answer(step, step.review.thought, form)
+
+
+def _flaw_of_answer(step: Step, thought: str | None, form: Format) -> str | None:
+    if held_phrase(step.instruction) is not None:
+        return HELD_PHRASE
+    if form.thought and (found := _flaw_of_thought(thought)):
+        return found
+    return NO_NEXT_FRAME if form.dream and step.next_codes is None else None
+
+
+def _flaw_of_thought(thought: str | None) -> str | None:
+    if thought is None:
+        return NO_THOUGHT
+    if not thought.strip():
+        return EMPTY
+    return None if held_phrase(thought) is None else HELD_PHRASE
+
+
+def _shortened(text: str | None) -> str:
+    text = text or ""
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")
