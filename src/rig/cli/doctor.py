@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from rig.errors import RigError
+from rig.machine import cache_root
 from rig.provenance import hardware
-from rig.storage import cache_root
 
 PACKAGES = {
     "torch": ("torch", ""),

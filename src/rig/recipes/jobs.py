@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from rig.data.manifest import FILE_NAME as MANIFEST_FILE
 from rig.errors import RigError
-from rig.provenance import cores
+from rig.machine import usable_cores
 from rig.registry import unknown_name
 from rig.storage import LOCK_NAME, Lock, append_json_line, read_json_lines
 
@@ -154,7 +154,7 @@ def _run(left: list[Job], logs: Path, workers: int, here: Callable[[Sequence[str
         bar.set_postfix_str(job.name)
         since = time.monotonic()
         status = here(job.arguments)
-        _note_time(logs, job, since, cores())
+        _note_time(logs, job, since, usable_cores())
         if status or not job.is_done:
             raise RigError(f"the job {job.name} failed: {job.command}")
         bar.update()
@@ -192,7 +192,7 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
             job = _next(waiting, running, unfinished, workers)
             if job is not None:
                 waiting.remove(job)
-                share = max(1, cores() // workers) if job.threads else cores()
+                share = max(1, usable_cores() // workers) if job.threads else usable_cores()
                 running.append(_start(job, logs / f"{job.name}.log", share))
                 bar.set_postfix_str(", ".join(entry.job.name for entry in running))
             else:

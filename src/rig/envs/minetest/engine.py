@@ -16,8 +16,8 @@ from rig.envs.minetest.native import Native, build
 from rig.envs.minetest.prerequisites import check_engine, required
 from rig.envs.minetest.settings import write_settings
 from rig.errors import EngineError
+from rig.machine import cache_root
 from rig.records import Frame
-from rig.storage import cache_root
 
 _MOD = Path(__file__).with_name("mod")
 _LOG = "engine.log"

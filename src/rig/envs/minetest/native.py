@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rig.envs.minetest.prerequisites import INSTALL, compiler
 from rig.errors import MissingDependencyError, RigError
-from rig.storage import cache_root, made_once
+from rig.machine import cache_root
+from rig.storage import made_once
 
 _SOURCES = Path(__file__).with_name("native")
 _FLAGS = ("-O3", "-Wall", "-Wextra")
