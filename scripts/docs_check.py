@@ -157,13 +157,13 @@ def do(item: Item) -> None:
         if item.kind == "exec":
             exec(code, {"__name__": "__main__"})
     elif item.words or item.kind == "run":
-        from rig.cli.main import VERBS, main, read_verb
+        from rig.cli.main import JSON_FLAGS, VERBS, main, read_verb
 
         sys.argv = ["rig", *item.words]
         count = 2 if " ".join(item.words[:2]) in VERBS else 1
         verb = " ".join(item.words[:count])
         if item.kind == "parse" and verb in VERBS:
-            read_verb(verb, [word for word in item.words[count:] if word != "--json"])
+            read_verb(verb, [word for word in item.words[count:] if word not in JSON_FLAGS])
         elif status := main(item.words):
             raise SystemExit(status)
 

@@ -73,7 +73,10 @@ class Import(Flags, Opening):
 
         skipped: list[Skipped] | None = [] if self.skip_bad else None
         import_dataset(self.source, self.importer, self.out, opening=self.part(Opening), skipped=skipped)
-        return described(self.out) | {"skipped": [f"{row.place}: {row.reason}" for row in skipped or ()]}
+        left_out = [f"{row.place}: {row.reason}" for row in skipped or ()]
+        found = described(self.out)
+        lines = [found["text"], *([f"\n{len(left_out)} left out:", *left_out] if left_out else ())]
+        return found | {"text": "\n".join(lines), "skipped": left_out}
 
 
 @dataclass(frozen=True, kw_only=True)
