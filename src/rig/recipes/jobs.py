@@ -58,7 +58,7 @@ class Job:
             return False
         if self.result.name != MANIFEST_FILE:
             return True
-        return bool(json.loads(self.result.read_text()).get("complete"))
+        return bool(json.loads(self.result.read_text(encoding="utf-8")).get("complete"))
 
     @property
     def command(self) -> str:
@@ -228,7 +228,7 @@ def _start(job: Job, log: Path, threads: int) -> _Running:
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONUNBUFFERED": "1",
     }
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"$ {job.command}\n")
         file.flush()
         process = subprocess.Popen(
@@ -248,7 +248,7 @@ def _note_time(logs: Path, job: Job, since: float, threads: int) -> None:
 def _check(entry: _Running) -> None:
     if entry.process.returncode == 0 and entry.job.is_done:
         return
-    lines = entry.log.read_text(errors="replace").replace("\r", "\n").splitlines()[-_TAIL:]
+    lines = entry.log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()[-_TAIL:]
     raise RigError(
         f"the job {entry.job.name} failed ({_ending(entry.process.returncode)}); its log is {entry.log}:\n"
         + "\n".join(lines)

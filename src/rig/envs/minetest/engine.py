@@ -217,6 +217,6 @@ def _end(owner: int, started: list[subprocess.Popen[bytes]], lifeline: int, link
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     kept = [line for line in lines if line.strip()][-_TAIL_LINES:]
     return "\n".join(kept) or "(it is empty)"
