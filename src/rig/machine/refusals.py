@@ -59,7 +59,7 @@ def refusal(error: BaseException, path: Path | None = None) -> RigError | None:
     if number in _FULL:
         return _no_space(place or Path())
     what, fix = _REFUSALS[number]
-    fix = "set RIG_CACHE to a folder that you can write to" if place and _is_in_cache(place) else fix
+    fix = "set RIG_CACHE to a folder that you can write to" if _is_in_cache(path or place) else fix
     return RigError(f"{f'{place}: ' if place else ''}{what} ({os.strerror(number)}); {fix}")
 
 
@@ -78,9 +78,9 @@ def _named_by(error: BaseException, path: Path | None) -> Path | None:
     return Path(os.fsdecode(named))
 
 
-def _is_in_cache(path: Path) -> bool:
+def _is_in_cache(path: Path | None) -> bool:
     try:
-        return path.absolute().is_relative_to(cache_root())
+        return path is not None and path.absolute().is_relative_to(cache_root())
     except RigError:
         return False
 
