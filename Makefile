@@ -24,10 +24,10 @@ WORLD ?= crafter
 demo: demo-$(WORLD)
 
 demo-crafter: $(VENV)/.demo
-	$(BIN)/rig demo --out runs/demo
+	$(BIN)/rig demo --out runs/demo --json-last
 
 demo-minetest: $(VENV)/.demo minetest
-	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest
+	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest --json-last
 
 test: lint types browser minetest
 	$(BIN)/python -m pytest -n auto

@@ -106,7 +106,7 @@ def commands(block: Block) -> Iterator[tuple[int, list[str]]]:
 
 def plan(page: Path) -> list[Item]:
     """Return what there is to do for a page, files first, after checking its `make` targets."""
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     items = []
     for block in blocks(page):
         if block.comment.startswith(("skip", "file")):
@@ -125,7 +125,7 @@ def plan(page: Path) -> list[Item]:
 def check_links(page: Path) -> int:
     """Return the number of a page's relative links, all of which lead somewhere."""
     code = re.compile(r"^\s*```.*?^\s*```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
-    text, count = code.sub(lambda found: "\n" * found[0].count("\n"), page.read_text()), 0
+    text, count = code.sub(lambda found: "\n" * found[0].count("\n"), page.read_text(encoding="utf-8")), 0
     for found in _LINK.finditer(text):
         link = found[1] or found[2]
         place, _, anchor = link.partition("#")
@@ -140,7 +140,7 @@ def check_links(page: Path) -> int:
 
 def headings(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
@@ -149,7 +149,7 @@ def do(item: Item) -> None:
     block = item.block
     if item.kind == "write":
         name = block.comment.removeprefix("file: ")
-        Path(name).write_text(block.text)
+        Path(name).write_text(block.text, encoding="utf-8")
         if name == "pyproject.toml":
             pretend_installed(block.text)
     elif item.kind in ("exec", "compile"):
@@ -157,13 +157,13 @@ def do(item: Item) -> None:
         if item.kind == "exec":
             exec(code, {"__name__": "__main__"})
     elif item.words or item.kind == "run":
-        from rig.cli.main import VERBS, main, read_verb
+        from rig.cli.main import JSON_FLAGS, VERBS, main, read_verb
 
         sys.argv = ["rig", *item.words]
         count = 2 if " ".join(item.words[:2]) in VERBS else 1
         verb = " ".join(item.words[:count])
         if item.kind == "parse" and verb in VERBS:
-            read_verb(verb, [word for word in item.words[count:] if word != "--json"])
+            read_verb(verb, [word for word in item.words[count:] if word not in JSON_FLAGS])
         elif status := main(item.words):
             raise SystemExit(status)
 
@@ -173,10 +173,11 @@ def pretend_installed(pyproject: str) -> None:
     project = tomllib.loads(pyproject)["project"]
     folder = Path(f"{project['name'].replace('-', '_')}-0.dist-info")
     folder.mkdir()
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0\n")
+    about = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0\n"
+    (folder / "METADATA").write_text(about, encoding="utf-8")
     groups = project.get("entry-points", {}).items()
     lines = [f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in of.items()) for group, of in groups]
-    (folder / "entry_points.txt").write_text("\n".join(lines))
+    (folder / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def work(page: Path) -> None:

@@ -57,6 +57,7 @@ def test_what_a_trainer_raises_is_raised_where_one_waits(monkeypatch):
 def test_the_command_tells_both_and_the_ratio(capsys, monkeypatch):
     monkeypatch.setattr("rig.bench.train._memory_of", lambda *_: 10**9)
     words = ["bench", "train", "--preset", "debug", "--pack-tokens", "512", "--steps", "1", "--rounds", "1"]
+    words += ["--json-last"]
     assert main(words) == 0
     *text, last = capsys.readouterr().out.splitlines()
     found = json.loads(last)

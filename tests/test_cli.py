@@ -193,13 +193,17 @@ def test_eval_says_its_scores(capsys, tmp_path):
     assert scores == {"out": str(tmp_path / "eval"), **kept}
 
 
-def test_without_json_people_read_a_text_first(capsys, made):
+def test_people_read_a_text_and_scripts_a_line_of_json_or_both(capsys, made):
     status, out, _ = rig(capsys, "inspect", made.data)
     assert status == 0
     lines = out.splitlines()
     assert lines[0] == "s2: stage s2, crafter, 8 trajectories, " + f"{Dataset(made.data).num_steps} steps"
     assert any(line.split()[:2] == ["collect_wood", "4"] for line in lines)
-    assert json.loads(lines[-1]) == result(capsys, "inspect", made.data)
+    assert not any(line.startswith("{") for line in lines)
+    status, both, _ = rig(capsys, "inspect", made.data, "--json-last")
+    *text, last = both.splitlines()
+    assert (status, text) == (0, lines)
+    assert json.loads(last) == result(capsys, "inspect", made.data)
 
 
 def test_inspect_tells_a_dataset_an_agent_a_run_and_scores_apart(capsys, made, tmp_path):
@@ -288,7 +292,7 @@ def test_an_interrupted_command_keeps_what_is_finished(capsys, tmp_path, monkeyp
     monkeypatch.setattr(CrafterExpert, "act", act_once_through)
     status, out, err = rig(capsys, *words, "--out", tmp_path / "eval")
     assert (status, out) == (130, "")
-    assert err.splitlines()[-1].endswith("Run it again with --resume.")
+    assert err.splitlines()[-1].endswith("interrupted; what is finished is kept. Run it again with --resume.")
     monkeypatch.undo()
     assert result(capsys, *words, "--out", tmp_path / "eval", "--resume")["episodes"] == 2
 
@@ -296,7 +300,8 @@ def test_an_interrupted_command_keeps_what_is_finished(capsys, tmp_path, monkeyp
 @pytest.mark.parametrize("preset", ["debug", "small"])
 def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
     root = tmp_path / "a folder"
-    status, out, _ = rig(capsys, "reproduce", "crafter", "--preset", preset, "--root", root, "--plan")
+    plan = ("reproduce", "crafter", "--preset", preset, "--root", root, "--plan", "--json-last")
+    status, out, _ = rig(capsys, *plan)
     assert status == 0
     *commands, last = out.splitlines()
     assert json.loads(last)["jobs"] == len(commands)
@@ -340,7 +345,7 @@ def test_repeats_are_left_out_of_single_turns_alone(monkeypatch):
 
 def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_path):
     words = ("demo", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--dreams", 1)
-    words += ("--out", tmp_path / "demo")
+    words += ("--out", tmp_path / "demo", "--json-last")
     status, out, err = rig(capsys, *words)
     assert status == 0, err
     summary = json.loads(out.splitlines()[-1])

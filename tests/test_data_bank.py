@@ -45,7 +45,7 @@ def test_other_frames_are_in_another_file(path):
 
 
 def test_frames_beyond_the_memory_are_mapped_unasked(path, monkeypatch):
-    monkeypatch.setattr("rig.data.bank._memory", lambda: 2 * 8 * 8 * 3)
+    monkeypatch.setattr("rig.data.bank.usable_memory", lambda: 2 * 8 * 8 * 3)
     bank = load_frames(Dataset(path), progress=False)
     assert isinstance(bank.frames.base, np.memmap)
 

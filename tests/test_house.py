@@ -51,5 +51,36 @@ def test_the_fixed_phrases_are_written_in_the_prompt_alone():
     assert not written
 
 
+_OPENERS = {"open", "fdopen", "NamedTemporaryFile", "TextIOWrapper"}
+_RUNNERS = {"run", "Popen", "check_output", "check_call", "call"}
+_OPEN_NO_TEXT = {"os", "Image"}
+
+
+def is_in_the_locales_encoding(call):
+    """Whether a call reads or writes text in whatever encoding the locale has."""
+    name = getattr(call.func, "attr", None) or getattr(call.func, "id", "")
+    given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
+    owner = getattr(getattr(call.func, "value", None), "id", "")
+    words = [getattr(argument, "value", "") for argument in call.args] + [given.get("mode")]
+    if "encoding" in given or any(isinstance(word, str) and re.fullmatch(r"[rwxa+]*b[rwxa+]*", word) for word in words):
+        return False
+    if name in ("read_text", "write_text"):
+        return len(call.args) < 2  # our own functions of these names take more, and write UTF-8
+    if name in _RUNNERS:
+        return bool(given.get("text") or given.get("universal_newlines"))
+    return name in _OPENERS and owner not in _OPEN_NO_TEXT
+
+
+def test_text_of_files_and_programs_is_never_in_the_locales_encoding():
+    """Where it is, a file that was written on one machine, or under one locale, cannot be read on another."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in [*FILES, *ROOT.glob("scripts/*.py")]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and is_in_the_locales_encoding(node)
+    ]
+    assert not wrong
+
+
 def test_a_module_can_be_held_in_the_head():
     assert {str(path): count for path in FILES if (count := len(path.read_text().splitlines())) > 400} == {}

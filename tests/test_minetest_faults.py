@@ -1,10 +1,13 @@
 """What goes wrong is told, ended and recovered from: nothing hangs, nothing is left behind, nothing is shared."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +23,15 @@ from minetest_makers import (
     wait_for_the_end_of,
 )
 
+from rig.cli.doctor import _cache
 from rig.envs.minetest import EngineError
 from rig.envs.minetest.native import build
 from rig.errors import MissingDependencyError, RigError
 
 A_PARENT = """
 import sys
+import tempfile
+import time
 sys.path.insert(0, "tests")
 from minetest_makers import make_env, members
 env = make_env()
@@ -227,3 +233,84 @@ def test_another_engine_is_refused_with_the_command(tmp_path, monkeypatch):
     first_on_path(monkeypatch, program(tmp_path, "minetest", "echo 'Luanti 5.12.0 (Linux)'"))
     with pytest.raises(MissingDependencyError, match=r"Minetest 5.6.1: Luanti 5.12.0 \(Linux\). Install it: apt-get"):
         make_env().reset(seed=1)
+
+
+A_PARENT_THAT_IS_KILLED_EARLY = """
+import os, signal, sys
+sys.path.insert(0, "tests")
+from minetest_makers import make_env
+import rig.envs.minetest.engine as engine
+
+def die(home):
+    print(home, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+engine.share_media = die
+make_env().reset(seed=1)
+"""
+
+
+@needs_engine
+def test_a_parent_killed_while_it_fills_the_engines_folder_leaves_none():
+    command = [sys.executable, "-c", A_PARENT_THAT_IS_KILLED_EARLY]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    folder = Path(killed.stdout.strip())
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert folder.name.startswith("rig-minetest-")
+    wait_until(lambda: not folder.exists())
+
+
+def wait_until(holds, seconds=10):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@needs_engine
+def test_the_end_of_an_engine_is_noticed_at_once_however_many_files_are_open(monkeypatch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    env = make_env(step_timeout=20.0)
+    try:
+        env.reset(seed=1)
+        before = family(env)
+        began = time.monotonic()
+        os.kill(before["minetest"], signal.SIGKILL)
+        assert env.step({})[3]
+        assert time.monotonic() - began < 5
+        assert wait_for_the_end_of(before.values()) == []
+    finally:
+        env.close()
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@needs_engine
+def test_folders_may_have_blanks_and_colons_in_their_names(tmp_path, monkeypatch):
+    for name in ("RIG_CACHE", "TMPDIR"):
+        folder = tmp_path / f"a {name}: folder;"
+        folder.mkdir()
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    env = make_env()
+    _, info = env.reset(seed=1)
+    assert info["settled"], "the library is in the engine, and keeps it in step"
+    assert str(env._engine.folder).startswith(os.environ["TMPDIR"])
+    env.close()
+
+
+def test_a_cache_that_may_not_run_programs_is_told(tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,size=4m", "tmpfs", cache], check=False).returncode:
+        pytest.skip("this user may not mount a disk")
+    try:
+        monkeypatch.setenv("RIG_CACHE", str(cache))
+        with pytest.raises(RigError, match=r"keeper may not be run where it lies.*noexec; set RIG_CACHE"):
+            build()
+        assert "may not run programs" in _cache()["found"]
+    finally:
+        subprocess.run(["umount", "-l", cache], check=True)

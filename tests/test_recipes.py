@@ -23,7 +23,7 @@ from rig.envs.rollout import Episode, Played
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import EPISODES, SUMMARY, summarise, summary_row
-from rig.provenance import cores
+from rig.machine import usable_cores
 from rig.recipes import jobs as jobs_module
 from rig.recipes.config import LADDERS
 from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, run_plan
@@ -33,7 +33,7 @@ from rig.records import Cost
 from rig.stages import s1_collect
 from rig.storage import write_json
 
-CORES = cores()
+CORES = usable_cores()
 
 
 def job(name, *needs, **rest):

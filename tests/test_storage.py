@@ -50,13 +50,23 @@ def test_a_full_disk_is_named_and_takes_nothing_away(tmp_path, monkeypatch, call
     assert names(tmp_path) == ["note.txt"]
 
 
-def test_other_disk_errors_stay_what_they_are(tmp_path, monkeypatch):
+def test_a_folder_that_is_not_the_users_is_named_and_takes_nothing_away(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(errno.EACCES, "no")
 
+    path = tmp_path / "note.txt"
+    storage.write_text(path, "old")
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(PermissionError):
-        storage.write_text(tmp_path / "note.txt", "new")
+    with pytest.raises(RigError, match=r"note\.txt: this user may not read or write there .*choose a folder"):
+        storage.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["note.txt"]
+
+
+def test_a_name_that_the_locale_cannot_read_outlives_json(tmp_path):
+    name = os.fsdecode(b"r\xe9sum\xe9")
+    storage.write_json(tmp_path / "about.json", {"out": name})
+    assert storage.read_json(tmp_path / "about.json") == {"out": name}
 
 
 def test_lines_of_json_outlive_a_kill_in_the_middle_of_one(tmp_path):
@@ -164,7 +174,7 @@ def test_provenance_is_json_and_names_code_machine_and_command():
     assert json.loads(json.dumps(found)) == found
     assert found["version"] == __version__
     assert set(found["commit"]) == {"hash", "dirty"}
-    assert set(found["hardware"]) == {"cpu", "cores", "gpu"}
+    assert set(found["hardware"]) == {"cpu", "cores", "memory", "gpu"}
     assert found["hardware"]["cores"] >= 1
     assert found["date"].endswith("+00:00")
     assert found["command"]

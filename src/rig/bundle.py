@@ -196,7 +196,7 @@ def read_agent(folder: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; an agent's folder is what `rig train` writes as <run>/agent")
     try:
-        about = json.loads(path.read_text())
+        about = json.loads(path.read_text(encoding="utf-8"))
         missing = {"form", "action_space", "environment", "origin"} - set(about)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 import platform
 import shlex
 import shutil
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rig import __version__
+from rig.machine import usable_cores, usable_memory
 
 UNKNOWN = "unknown"
 
@@ -65,30 +66,32 @@ def commit(package: Path = _PACKAGE) -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Return `cpu` (model), `cores` (that this process may use) and `gpu` (names joined by ", ", or "none")."""
-    return {"cpu": _cpu(), "cores": cores(), "gpu": ", ".join(_gpus()) or "none"}
+    """Return `cpu` (model), `gpu` (names joined by ", ", or "none"), `cores` and `memory` (bytes, or None).
+
+    The last two are what this process may use, which a container may make less than what the machine has.
+    """
+    memory = usable_memory()
+    return {
+        "cpu": _cpu(),
+        "cores": usable_cores(),
+        "memory": int(memory) if math.isfinite(memory) else None,
+        "gpu": ", ".join(_gpus()) or "none",
+    }
 
 
 def _cpu() -> str:
     if _CPU_FILE.exists():
-        for line in _CPU_FILE.read_text(errors="replace").splitlines():
+        for line in _CPU_FILE.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine() or UNKNOWN
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:
     """Ask the driver's files, then torch where it already holds the GPU, then nvidia-smi: none of them starts one."""
     if _GPU_FOLDER.is_dir():
         files = sorted(_GPU_FOLDER.glob("*/information"))
-        lines = [line for file in files for line in file.read_text(errors="replace").splitlines()]
+        lines = [line for file in files for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
         return [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     if cuda is not None and cuda.is_initialized():
@@ -106,7 +109,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _run(*command: str) -> str | None:
     """Return what a command prints, or None where it is missing, fails or takes longer than ten seconds."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout
+    return done.stdout.decode(errors="replace")

@@ -1,7 +1,8 @@
 """Files that are either whole or absent: written beside their place, flushed to the disk, then renamed.
 
 A process that is killed while it writes leaves the old file (or none) and a `*.tmp` beside it; it never leaves half a
-file under the final name. A full disk is a `RigError` that names the path and the free space, and takes nothing away.
+file under the final name. What the system refuses, a full disk or a folder that is not the user's, is a `RigError` that
+names the path and the fix, and takes nothing away.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from rig.errors import RigError
+from rig.machine import full_disk_named
 
 try:
     import fcntl
@@ -28,22 +30,6 @@ TEMPORARY = ".tmp"
 
 LOCK_NAME = ".lock"
 """The lock of a folder that one process at a time may write."""
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@contextmanager
-def full_disk_named(path: Path) -> Iterator[None]:
-    """Turn "no space left" while writing `path` into a RigError with the path and the free space."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, RigError) or not _is_full(error):
-            raise
-        raise RigError(
-            f"no space left to write {path}: {_free(path) / 1e6:.1f} MB are free on its disk. What was there before "
-            f"is intact; free some space there, or choose another folder, and run again"
-        ) from error
 
 
 class AtomicFile:
@@ -62,7 +48,8 @@ class AtomicFile:
 
     def discard(self) -> None:
         """Remove the temporary file, if there is one."""
-        self.temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made it cannot be removed, and why is being told already
+            self.temporary.unlink()
 
 
 @contextmanager
@@ -70,7 +57,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; it becomes `path` where the block ends well, and is removed where it raises.
 
     Raises:
-        RigError: the disk is full.
+        RigError: the disk is full, or the system refuses otherwise.
     """
     file = AtomicFile(path)
     try:
@@ -90,8 +77,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically, as UTF-8."""
-    write_bytes(path, text.encode())
+    """Write `text` to `path` atomically, as UTF-8.
+
+    Half a surrogate pair, as stands for a byte of a file's name that the locale cannot read, becomes JSON's escape.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -101,7 +91,7 @@ def read_json(path: Path) -> dict[str, Any]:
         RigError: it is not whole.
     """
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise RigError(f"{path} is not whole JSON ({error}); restore it, or make it anew") from error
 
@@ -249,7 +239,7 @@ class Lock:
         """Take the lock; where another process has it, wait for it or raise RigError."""
         with full_disk_named(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+")
+            file = self.path.open("a+", encoding="utf-8")
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | (0 if self.wait else fcntl.LOCK_NB))
@@ -277,20 +267,6 @@ class Lock:
         self.release()
 
 
-def cache_root() -> Path:
-    """Return the folder of what can be made again: `$RIG_CACHE`, or `~/.cache/rig`."""
-    return Path(os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "rig")
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Return whether a full disk is behind `error`: by its number, or in the words of a library that keeps none."""
-    while error is not None:
-        if getattr(error, "errno", None) in _FULL or any(os.strerror(number) in str(error) for number in _FULL):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
 def _beside(path: Path, mark: str = "new") -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{mark}{TEMPORARY}")
 
@@ -304,8 +280,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _free(path: Path) -> int:
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    return shutil.disk_usage(folder).free

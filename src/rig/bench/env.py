@@ -123,8 +123,10 @@ def _memory(process: int) -> int:
     folder = Path(f"/proc/{process}")
     if not folder.exists():
         return 0
-    resident = int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return resident + sum(map(_memory, map(int, (folder / f"task/{process}/children").read_text().split())))
+    resident = int((folder / "statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resident + sum(
+        map(_memory, map(int, (folder / f"task/{process}/children").read_text(encoding="utf-8").split()))
+    )
 
 
 def _seconds(job: Callable[[], object]) -> float:

@@ -79,7 +79,7 @@ def peak_memory() -> int:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     if _STATUS.exists():  # what `resource` says begins with the peak of the process that started this one
-        (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        (line,) = (line for line in _STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

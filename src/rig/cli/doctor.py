@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from rig.errors import RigError
+from rig.machine import cache_root, usable_memory
 from rig.provenance import hardware
-from rig.storage import cache_root
 
 PACKAGES = {
     "torch": ("torch", ""),
@@ -28,6 +29,7 @@ PACKAGES = {
 """Module -> (distribution, extra that installs it)."""
 
 LEAST_FREE = 2e9
+LEAST_MEMORY = 1.5e9
 LEAST_PYTHON = (3, 11)
 
 
@@ -65,16 +67,60 @@ def _compute() -> Iterator[dict[str, Any]]:
 def _machine() -> Iterator[dict[str, Any]]:
     found = hardware()
     yield _check("processor", True, f"{found['cores']} cores, {found['cpu']}; GPU: {found['gpu']}", "")
-    free = shutil.disk_usage(".").free
-    yield _check(
-        "disk", free > LEAST_FREE, f"{free / 1e9:.1f} GB free here", "free some space; a ladder takes about 2 GB"
-    )
-    cache = cache_root()
-    place = next(parent for parent in (cache, *cache.parents) if parent.exists())
-    yield _check("cache of worlds", os.access(place, os.W_OK), str(cache), "set RIG_CACHE to a folder you can write to")
+    memory = usable_memory()
+    mend = "raise the container's limit, or train the debug preset"
+    yield _check("memory", memory > LEAST_MEMORY, f"{memory / 1e9:.1f} GB may be used", mend)
+    yield _disk()
+    yield _home()
+    yield _cache()
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     mend = "apt-get install chromium chromium-driver (only the viewer's own tests need it)"
     yield _check("browser for the viewer's tests", browser is not None, browser or "none", mend)
+
+
+def _disk() -> dict[str, Any]:
+    try:
+        free = shutil.disk_usage(".").free
+    except OSError as error:
+        return _check("disk", False, f"this folder: {error.strerror}", "go to a folder that is there and yours")
+    mend = "free some space; a ladder takes about 2 GB"
+    return _check("disk", free > LEAST_FREE, f"{free / 1e9:.1f} GB free here", mend)
+
+
+def _home() -> dict[str, Any]:
+    """Return whether there is a home folder to write to, which is needed for nothing but the cache."""
+    try:
+        home = Path.home()
+        trouble = _not_writable(home)
+    except RuntimeError:
+        home, trouble = Path("none"), "HOME is not set, and the system knows none for this user"
+    is_needed = not os.environ.get("RIG_CACHE")
+    found = f"{home}{f', {trouble}' if trouble else ''}{'' if is_needed else '; RIG_CACHE is used in its place'}"
+    mend = "set HOME, or RIG_CACHE, to a folder that you can write to"
+    return _check("home folder", not (trouble and is_needed), found, mend)
+
+
+def _cache() -> dict[str, Any]:
+    try:
+        cache = cache_root()
+    except RigError as error:
+        return _check("cache of worlds", False, str(error), "set RIG_CACHE to a folder that you can write to")
+    trouble = _not_writable(cache)
+    found = f"{cache}{f', {trouble}' if trouble else ''}"
+    mend = "set RIG_CACHE to a folder that you can write to, on a disk that programs may run from"
+    return _check("cache of worlds", not trouble, found, mend)
+
+
+def _not_writable(folder: Path) -> str:
+    """Return why a folder, or the nearest above it that is there, cannot be used; "" where it can."""
+    place = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if not place.is_dir():
+        return f"where {place} is no folder"
+    if not os.access(place, os.W_OK | os.X_OK):
+        return f"where this user may not write to {place}"
+    if hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_NOEXEC:
+        return f"whose disk may not run programs, as Minetest's are compiled ({place})"
+    return ""
 
 
 def _minetest() -> Iterator[dict[str, Any]]:

@@ -138,7 +138,8 @@ class Reproduce:
 
             usual = f"docs/results/{self.ladder}.md" if self.preset == "small" else root / "report.md"
             page = str(write_report(ladder, Path(self.report or usual), config.title))
-        return {"text": page, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
+        text = page or f"{root}: {len(jobs)} jobs are done"
+        return {"text": text, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
 
 
 @dataclass(frozen=True, kw_only=True)

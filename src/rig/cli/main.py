@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from importlib import import_module
 from typing import Any
 
 from rig import __version__
+from rig.cli.terminal import harmless, take_any_text
 from rig.errors import RigError
+from rig.machine import refusal, usable_cores
 from rig.registry import suggestion
 
 VERBS = {
@@ -49,10 +51,14 @@ VERBS = {
 }
 """Verb -> (dataclass, one line of help); a verb is one word, or two where it is one of a family."""
 
+JSON_FLAGS = frozenset({"--json", "--json-last"})
+"""Flags of every verb: its result as JSON in place of its text, or behind it."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb; return the exit status: 0, 2 for a user's mistake, 130 when interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    take_any_text()
     if not given or given[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
@@ -63,22 +69,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and f"{name} {given[0]}" in VERBS:
         name = f"{name} {given.pop(0)}"
     if name not in VERBS:
-        print(f"rig: unknown verb {name!r}.{suggestion(name, VERBS)} `rig --help` lists them.", file=sys.stderr)
+        _complain(f"rig: unknown verb {name!r}.{suggestion(name, VERBS)} `rig --help` lists them.")
         return 2
-    as_json = "--json" in given
+    return _run(name, given)
+
+
+def _run(name: str, given: Sequence[str]) -> int:
+    verb = None
     try:
-        verb = read_verb(name, [word for word in given if word != "--json"])
-        _show(verb.run(), as_json)
+        verb = read_verb(name, [word for word in given if word not in JSON_FLAGS])
+        _keep_to_quota()
+        _show(verb.run(), JSON_FLAGS & set(given))
     except BrokenPipeError:  # whoever reads has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except RigError as error:
-        print(f"rig {name}: {error}", file=sys.stderr)
+        _complain(f"rig {name}: {error}")
+        return 2
+    except OSError as error:
+        told = refusal(error)
+        if told is None:
+            raise
+        _complain(f"rig {name}: {told}")
         return 2
     except KeyboardInterrupt:
-        print(f"\nrig {name}: interrupted; what is finished is kept. Run it again with --resume.", file=sys.stderr)
+        _complain(f"\nrig {name}: interrupted{_kept(verb)}")
         return 130
     return 0
+
+
+def _keep_to_quota() -> None:
+    """Have libraries start as many threads as this process has cores: they know its affinity, and no quota."""
+    if hasattr(os, "sched_getaffinity") and usable_cores() < len(os.sched_getaffinity(0)):
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
+
+def _kept(verb: Any) -> str:
+    """Return what is left of an interrupted verb: it says so itself, by whether it can resume."""
+    out = getattr(verb, "out", None) or getattr(verb, "root", None)
+    if not hasattr(verb, "resume"):
+        return f"; nothing was written to {out}" if out and not os.path.exists(out) else ""
+    if out and not os.path.exists(out):
+        return f" before anything was finished; there is no {out} yet"
+    return "; what is finished is kept. Run it again with --resume."
+
+
+def _complain(text: str) -> None:
+    print(harmless(text), file=sys.stderr)
 
 
 def overview() -> str:
@@ -89,11 +126,12 @@ def overview() -> str:
         [
             "rig: one transformer that reasons, acts, imagines and reviews (arXiv 2503.24388)",
             "",
-            "usage: rig VERB [flags] [--json]",
+            "usage: rig VERB [flags] [--json | --json-last]",
             "",
             *lines,
             "",
-            "`rig VERB --help` shows a verb's flags and an example. --json prints the result as JSON and nothing else.",
+            "`rig VERB --help` shows a verb's flags and an example. --json prints the result as one line of JSON and",
+            "nothing else, --json-last as the last line.",
             "example: rig play --agent runs/rig/agent --tasks collect_wood --dreams 3 --out runs/trace.html",
         ]
     )
@@ -114,14 +152,15 @@ def describe(kind: type) -> str:
     return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
-def _show(result: dict[str, Any], as_json: bool) -> None:
-    """Print the verb's own text, then its result as one line of JSON; nothing where another process has the result."""
+def _show(result: dict[str, Any], flags: Set[str]) -> None:
+    """Print a verb's text for people, or its result as one line of JSON, or both; nothing where another rank does."""
     if not result:
         return
-    text = result.pop("text", "")
-    if text and not as_json:
-        print(text)
-    print(json.dumps(result, ensure_ascii=False, default=str), flush=True)
+    text = result.pop("text")
+    if "--json" not in flags:
+        print(harmless(text), flush=True)
+    if flags:
+        print(json.dumps(result, default=str), flush=True)  # in ASCII: JSON's escapes are read back, and obeyed by none
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from rig.data.decoding import decoding
 from rig.data.manifest import PIXELS_FOLDER
 from rig.errors import DatasetError
+from rig.machine import usable_memory
 from rig.storage import LOCK_NAME, Lock, atomic_file, remove_unfinished
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def load_frames(*datasets: Dataset, shared: bool = False, progress: bool = True)
             )
     shown = _Shown(datasets, progress)
     shape = (len(shown.keys), *size, 3)
-    if shared or math.prod(shape) > _SHARE * _memory():
+    if shared or math.prod(shape) > _SHARE * usable_memory():
         return FrameBank(_mapped(datasets[0].path / PIXELS_FOLDER, shown, shape), shown.rows)
     return FrameBank(_read(shown, shape), shown.rows)
 
@@ -155,8 +155,3 @@ def _write(path: Path, shown: _Shown, shape: tuple[int, ...]) -> None:
         for _, reader, numbers in shown.blocks():
             for start in range(0, len(numbers), _PIECE):
                 file.write(reader.read(numbers[start : start + _PIECE]).data)
-
-
-def _memory() -> float:
-    """Return the bytes of this machine's memory; infinity where the system does not say."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf

@@ -14,7 +14,7 @@ from rig.envs import make_world
 from rig.envs.rollout import Played
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import environment_of, play_config
-from rig.provenance import cores
+from rig.machine import usable_cores
 
 _MOST_WORKERS = 4
 
@@ -48,7 +48,7 @@ def _shares(config: EmbodiedConfig) -> list[tuple[str, ...]]:
 
     tasks = make_world(environment_of(config)).tasks
     cells = sorted(tasks.cells(config.tasks), key=lambda cell: -cell[0].start(cell[1]).limit)
-    workers = min(cores(), _MOST_WORKERS, len(cells)) if best_device().type == "cpu" else 1
+    workers = min(usable_cores(), _MOST_WORKERS, len(cells)) if best_device().type == "cpu" else 1
     names = [f"{task.name}/{setting}" for task, setting in cells]
     return [tuple(names[first::workers]) for first in range(workers)]
 
@@ -60,7 +60,7 @@ def _all(works: Sequence[Mapping[str, EmbodiedConfig]]) -> Iterator[tuple[str, P
     context = get_context("spawn")  # forking a process whose torch has threads can hang
     with context.Manager() as manager, ProcessPoolExecutor(len(works), context) as pool:
         ended: Queue[tuple[str, Played]] = manager.Queue()
-        threads = max(1, cores() // len(works))
+        threads = max(1, usable_cores() // len(works))
         futures = [pool.submit(_work, work, ended, threads) for work in works]
         yield from _as_they_end(futures, ended)
 

@@ -33,7 +33,7 @@ def save(model: RIG, folder: Path | str) -> None:
     folder = Path(folder)
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_file(folder / CONFIG_FILE) as config, atomic_file(folder / WEIGHTS_FILE) as weights:
-        config.write_text(json.dumps(model.config.to_json(), indent=2) + "\n")
+        config.write_text(json.dumps(model.config.to_json(), indent=2) + "\n", encoding="utf-8")
         save_file(tensors, weights, metadata={"format": "pt"})
 
 
@@ -64,7 +64,7 @@ def read_config_data(folder: Path | str) -> Any:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; a checkpoint is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
 

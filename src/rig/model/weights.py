@@ -173,7 +173,7 @@ def _placed(path: Path, entries: Mapping[str, Any], begin: int, size: int) -> di
 
 def _read_index(path: Path) -> dict[str, StoredTensor]:
     try:
-        places = {str(name): str(file) for name, file in json.loads(path.read_text())["weight_map"].items()}
+        places = {str(name): str(file) for name, file in json.loads(path.read_bytes())["weight_map"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} cannot be read as the index of a sharded checkpoint: {error!r}") from error
     shards = {}

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from rig.data.manifest import FILE_NAME as MANIFEST_FILE
 from rig.errors import RigError
-from rig.provenance import cores
+from rig.machine import usable_cores
 from rig.registry import unknown_name
 from rig.storage import LOCK_NAME, Lock, append_json_line, read_json_lines
 
@@ -58,7 +58,7 @@ class Job:
             return False
         if self.result.name != MANIFEST_FILE:
             return True
-        return bool(json.loads(self.result.read_text()).get("complete"))
+        return bool(json.loads(self.result.read_text(encoding="utf-8")).get("complete"))
 
     @property
     def command(self) -> str:
@@ -154,7 +154,7 @@ def _run(left: list[Job], logs: Path, workers: int, here: Callable[[Sequence[str
         bar.set_postfix_str(job.name)
         since = time.monotonic()
         status = here(job.arguments)
-        _note_time(logs, job, since, cores())
+        _note_time(logs, job, since, usable_cores())
         if status or not job.is_done:
             raise RigError(f"the job {job.name} failed: {job.command}")
         bar.update()
@@ -192,7 +192,7 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
             job = _next(waiting, running, unfinished, workers)
             if job is not None:
                 waiting.remove(job)
-                share = max(1, cores() // workers) if job.threads else cores()
+                share = max(1, usable_cores() // workers) if job.threads else usable_cores()
                 running.append(_start(job, logs / f"{job.name}.log", share))
                 bar.set_postfix_str(", ".join(entry.job.name for entry in running))
             else:
@@ -228,7 +228,7 @@ def _start(job: Job, log: Path, threads: int) -> _Running:
         "OMP_WAIT_POLICY": "PASSIVE",
         "PYTHONUNBUFFERED": "1",
     }
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"$ {job.command}\n")
         file.flush()
         process = subprocess.Popen(
@@ -248,7 +248,7 @@ def _note_time(logs: Path, job: Job, since: float, threads: int) -> None:
 def _check(entry: _Running) -> None:
     if entry.process.returncode == 0 and entry.job.is_done:
         return
-    lines = entry.log.read_text(errors="replace").replace("\r", "\n").splitlines()[-_TAIL:]
+    lines = entry.log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()[-_TAIL:]
     raise RigError(
         f"the job {entry.job.name} failed ({_ending(entry.process.returncode)}); its log is {entry.log}:\n"
         + "\n".join(lines)

@@ -206,7 +206,7 @@ def advance(
 def _begun(path: Path) -> Any:
     """Return the configuration in a run's `run.json`."""
     try:
-        return json.loads(path.read_text())["config"]
+        return json.loads(path.read_text(encoding="utf-8"))["config"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}); restore it, or begin the run in another folder"

@@ -67,8 +67,8 @@ class Tokenizers:
         if is_network(folder):
             return cls(text=text, vq=load_vq(folder, dtype=torch.float32), scores={})
         try:
-            values = json.loads((folder / VQ_CONFIG).read_text())
-            scores = json.loads((folder / SCORES).read_text())
+            values = json.loads((folder / VQ_CONFIG).read_text(encoding="utf-8"))
+            scores = json.loads((folder / SCORES).read_text(encoding="utf-8"))
             vq = VQModel(VQConfig(**{**values, "channel_multiplier": tuple(values["channel_multiplier"])}), seed=None)
             vq.load_state_dict(load_file(folder / VQ_WEIGHTS))
         except Exception as error:

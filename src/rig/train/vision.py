@@ -93,7 +93,7 @@ def load_vision(folder: Path | str, config: VisionConfig) -> dict[str, Tensor]:
     """
     folder = Path(folder)
     try:
-        found = VisionConfig(**json.loads((folder / VISION_CONFIG).read_text())["model"])
+        found = VisionConfig(**json.loads((folder / VISION_CONFIG).read_text(encoding="utf-8"))["model"])
         weights = load_file(folder / VISION_WEIGHTS)
     except Exception as error:
         raise CheckpointError(

@@ -23,9 +23,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from rig.machine import cache_root
 from rig.records import Frame
 from rig.registry import require
-from rig.storage import atomic_file, cache_root
+from rig.storage import atomic_file
 
 require("crafter", "crafter")
 
@@ -163,9 +164,7 @@ def _generate(seed: int) -> dict[str, NDArray]:
 
 
 def _cache_folder() -> Path:
-    folder = cache_root() / f"crafter-worlds-{_FORMAT}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return cache_root() / f"crafter-worlds-{_FORMAT}"
 
 
 def frame_of(engine: Engine) -> Frame:

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 from rig.envs.minetest.config import MinetestConfig, Point
 from rig.envs.minetest.link import Errand, Link, Reply, Request
@@ -16,8 +18,8 @@ from rig.envs.minetest.native import Native, build
 from rig.envs.minetest.prerequisites import check_engine, required
 from rig.envs.minetest.settings import write_settings
 from rig.errors import EngineError
+from rig.machine import cache_root
 from rig.records import Frame
-from rig.storage import cache_root
 
 _MOD = Path(__file__).with_name("mod")
 _LOG = "engine.log"
@@ -47,19 +49,23 @@ class Engine:
     def __init__(self, config: MinetestConfig, seed: int, spawn: Point | None = None) -> None:
         check_engine()
         self.config = config
-        self.folder = Path(tempfile.mkdtemp(prefix="rig-minetest-"))
+        self.folder = Path(tempfile.gettempdir()) / f"rig-minetest-{token_hex(8)}"
         self._link = Link(config.width, config.height)
         self._started: list[subprocess.Popen[bytes]] = []
         lifeline, kept = os.pipe()
         self.close = weakref.finalize(self, _end, os.getpid(), self._started, kept, self._link, self.folder)
         try:
-            self._started.append(self._launch(build(), seed, spawn, lifeline))
+            try:
+                self._started.append(self._launch(build(), seed, lifeline))
+            finally:
+                os.close(lifeline)
+                self._link.engine_started()
+            self._fill_folder(seed, spawn)
+            with suppress(BrokenPipeError):  # the keeper has ended, which is told where the first reply is waited for
+                os.write(kept, b"\n")
         except BaseException:
             self.close()
             raise
-        finally:
-            os.close(lifeline)
-            self._link.engine_started()
         self.reply = self._receive(config.start_timeout, "did not start")
 
     def tick(self, request: Request, *, draw: bool = True, look: bool = False) -> Reply:
@@ -123,22 +129,24 @@ class Engine:
         """The keeper, whose children are the engine and its display."""
         return self._started[0].pid
 
-    def _launch(self, native: Native, seed: int, spawn: Point | None, lifeline: int) -> subprocess.Popen[bytes]:
+    def _launch(self, native: Native, seed: int, lifeline: int) -> subprocess.Popen[bytes]:
+        """Start the keeper, which waits for a byte of the lifeline, and removes the folder when this process dies."""
+        link, memory = self._link.inherited
+        return subprocess.Popen(
+            _command(native, self.folder, self.config, lifeline),
+            env=_environment(self.folder, self.config, seed, link, memory),
+            pass_fds=(lifeline, link, memory),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _fill_folder(self, seed: int, spawn: Point | None) -> None:
+        self.folder.mkdir(mode=0o700)
         write_settings(self.folder, self.config, seed, spawn)
         share_media(self.folder)
         shutil.copytree(_MOD, self.folder / "world" / "worldmods" / "rig")
-        link, memory = self._link.inherited
-        with (self.folder / _LOG).open("wb") as log:
-            return subprocess.Popen(
-                _command(native, self.folder, self.config, lifeline),
-                env=_environment(self.folder, self.config, seed, link, memory),
-                pass_fds=(lifeline, link, memory),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.folder,
-                start_new_session=True,
-            )
 
     def _receive(self, timeout: float, complaint: str) -> Reply:
         try:
@@ -217,6 +225,6 @@ def _end(owner: int, started: list[subprocess.Popen[bytes]], lifeline: int, link
 
 
 def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     kept = [line for line in lines if line.strip()][-_TAIL_LINES:]
     return "\n".join(kept) or "(it is empty)"

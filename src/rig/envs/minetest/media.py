@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from rig.envs.minetest.prerequisites import GAME
-from rig.storage import cache_root, made_once
+from rig.machine import cache_root
+from rig.storage import made_once
 
 _FOLDERS = ("textures", "sounds", "media", "models", "locale")
 """In every mod: what its server sends."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
-import subprocess
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rig.envs.minetest.prerequisites import INSTALL, compiler
+from rig.envs.minetest.prerequisites import INSTALL, compiler, run
 from rig.errors import MissingDependencyError, RigError
-from rig.storage import cache_root, made_once
+from rig.machine import cache_root
+from rig.storage import made_once
 
 _SOURCES = Path(__file__).with_name("native")
 _FLAGS = ("-O3", "-Wall", "-Wextra")
@@ -36,7 +37,7 @@ def build() -> Native:
 
     Raises:
         MissingDependencyError: there is no C compiler.
-        RigError: the compiler refuses; its words are in the message.
+        RigError: the compiler refuses, with its words; or nothing may be run from the cache.
     """
     path = compiler()
     if path is None:
@@ -45,7 +46,13 @@ def build() -> Native:
             f"Install it: {INSTALL}"
         )
     folder = made_once(cache_root() / "minetest" / _key(path), partial(_compile_into, path))
-    return Native(library=folder / "lockstep.so", keeper=folder / "keeper")
+    keeper = folder / "keeper"
+    if not os.access(keeper, os.X_OK):
+        raise RigError(
+            f"{keeper} may not be run where it lies, as on a disk that is mounted noexec; set RIG_CACHE to a folder on "
+            "one that programs may run from"
+        )
+    return Native(library=folder / "lockstep.so", keeper=keeper)
 
 
 def _key(path: str) -> str:
@@ -53,7 +60,7 @@ def _key(path: str) -> str:
     digest = hashlib.sha256()
     for source in sorted(_SOURCES.iterdir()):
         digest.update(source.name.encode() + source.read_bytes())
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
+    version = run([path, "--version"]).stdout
     digest.update(" ".join((*_FLAGS, version, platform.machine())).encode())
     return digest.hexdigest()[:24]
 
@@ -65,7 +72,7 @@ def _compile_into(path: str, folder: Path) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = run(command, seconds=120)
     if done.returncode:
         raise RigError(
             f"{command[0]} cannot compile Minetest's lock-step:\n{done.stderr.strip()[-1500:]}\n"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from rig.errors import MissingDependencyError
 
-PACKAGES = tuple(Path(__file__).with_name("packages.txt").read_text().split())
+PACKAGES = tuple(Path(__file__).with_name("packages.txt").read_text(encoding="utf-8").split())
 """The Debian packages of all of it; the only place where they are named."""
 
 INSTALL = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(PACKAGES)}"
@@ -47,6 +48,19 @@ def compiler() -> str | None:
     return next((path for name in (named, "cc", "gcc", "clang") if name and (path := shutil.which(name))), None)
 
 
+def run(command: Sequence[str], text: str = "", seconds: float = 30) -> subprocess.CompletedProcess[str]:
+    """Return what came of a command that reads `text`; its words may be of any encoding."""
+    return subprocess.run(
+        command,
+        input=text,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=seconds,
+        check=False,
+    )
+
+
 def examine() -> list[Finding]:
     """Return a finding for every prerequisite."""
     return [_engine(), _game(), _display(), _compiler(), _headers()]
@@ -79,8 +93,7 @@ def _engine() -> Finding:
 
 @lru_cache
 def _version(path: str) -> str:
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
-    return next(iter(done.stdout.splitlines()), "does not say its version")
+    return next(iter(run([path, "--version"]).stdout.splitlines()), "does not say its version")
 
 
 def _game() -> Finding:
@@ -106,5 +119,4 @@ def _headers() -> Finding:
 
 
 def _preprocess(path: str, source: str) -> int:
-    command = [path, "-E", "-x", "c", "-", "-o", os.devnull]
-    return subprocess.run(command, input=source, text=True, capture_output=True, timeout=30, check=False).returncode
+    return run([path, "-E", "-x", "c", "-", "-o", os.devnull], source).returncode

@@ -104,4 +104,4 @@ def mouse_sensitivity(config: MinetestConfig) -> float:
 
 
 def _write(path: Path, values: dict[str, object] | dict[str, str]) -> None:
-    path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
+    path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()), encoding="utf-8")

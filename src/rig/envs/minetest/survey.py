@@ -20,7 +20,8 @@ from rig.envs.minetest.env import MinetestEnv
 from rig.envs.minetest.places import FOREST, PLAINS, Place, Spot
 from rig.envs.minetest.prerequisites import VERSION
 from rig.envs.minetest.tasks import DISTANCE, TASKS
-from rig.storage import atomic_file, cache_root
+from rig.machine import cache_root
+from rig.storage import atomic_file
 
 _BIOMES = {FOREST: ("deciduous_forest", "coniferous_forest"), PLAINS: ("grassland",)}
 _SCOUT = {"spacing": 64, "rings": 24, "most": 8}
@@ -51,8 +52,8 @@ def spots_of(seed: int) -> tuple[Spot, ...]:
     if not file.exists():
         found = [asdict(spot) for spot in _search(seed)]
         with atomic_file(file) as new:
-            new.write_text(json.dumps(found))
-    return tuple(_spot(one) for one in json.loads(file.read_text()))
+            new.write_text(json.dumps(found), encoding="utf-8")
+    return tuple(_spot(one) for one in json.loads(file.read_text(encoding="utf-8")))
 
 
 @lru_cache(maxsize=1)

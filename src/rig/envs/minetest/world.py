@@ -28,7 +28,7 @@ from rig.envs.minetest.tasks import TASKS, watched_for
 from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import EngineError, RigError
-from rig.provenance import cores
+from rig.machine import usable_cores
 from rig.records import Frame
 
 VIEW_CELLS = 16
@@ -88,7 +88,7 @@ class MinetestWorld(World):
     name = "minetest"
     actions = MINERL
     tasks = TASKS
-    most_at_once = cores()
+    most_at_once = usable_cores()
     credit = (
         "Frames show Minetest Game, whose textures are by its authors, mostly under CC BY-SA 3.0; whoever passes "
         "frames on names them and keeps that licence."

@@ -1,0 +1,7 @@
+"""What the machine gives and what it refuses: memory, cores, the cache's folder, refusals."""
+
+from rig.machine.folders import cache_root
+from rig.machine.limits import usable_cores, usable_memory
+from rig.machine.refusals import full_disk_named, refusal
+
+__all__ = ["cache_root", "full_disk_named", "refusal", "usable_cores", "usable_memory"]
