@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, TextTokenizer
@@ -25,6 +25,7 @@ from rig.errors import CheckpointError
 from rig.model.checkpoint import CONFIG_FILE
 from rig.registry import unknown_name
 from rig.storage import write_json
+from rig.validation import Meta, load_json, validated
 
 if TYPE_CHECKING:
     import torch
@@ -99,21 +100,15 @@ class Bundle:
             CheckpointError: a file is missing, truncated, or belongs to another agent.
         """
         folder = Path(folder)
-        about = read_agent(folder)
+        about = _about(folder)
         model, tokenizer = load_network(folder)
-        try:
-            form, space = Format(**about["form"]), ActionSpace.from_json(about["action_space"])
-        except (TypeError, KeyError) as error:
-            raise CheckpointError(
-                f"{folder / AGENT_FILE} has a malformed field ({error}); restore it from a copy"
-            ) from error
         return cls(
             model=model,
             tokenizer=tokenizer,
-            form=form,
-            space=space,
-            environment=about["environment"],
-            origin=about["origin"],
+            form=about.form,
+            space=about.action_space,
+            environment=about.environment,
+            origin=about.origin,
         )
 
 
@@ -178,7 +173,14 @@ def has_learned_reviews(folder: Path | str) -> bool:
     Raises:
         CheckpointError: as for `read_agent`.
     """
-    return any(part["stage"] in ("s3", "s4") for part in read_agent(folder)["origin"].get("data", []))
+    data = validated(
+        _about(folder).origin.get("data", []),
+        list[dict[str, Any]],
+        f"{Path(folder) / AGENT_FILE}: origin.data",
+        "restore it from a copy",
+        CheckpointError,
+    )
+    return any(part.get("stage") in ("s3", "s4") for part in data)
 
 
 def read_agent(folder: Path | str) -> dict[str, Any]:
@@ -187,6 +189,21 @@ def read_agent(folder: Path | str) -> dict[str, Any]:
     Raises:
         CheckpointError: there is none, or it is not one.
     """
+    about = _about(folder)
+    return {**asdict(about), "action_space": json.loads(json.dumps(asdict(about.action_space)))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    """What `agent.json` says."""
+
+    form: Format
+    action_space: ActionSpace
+    environment: Annotated[str, Meta(min_length=1, max_length=200)]
+    origin: dict[str, Any]
+
+
+def _about(folder: Path | str) -> _About:
     path = Path(folder) / AGENT_FILE
     if not path.is_file() and is_network(folder):
         raise CheckpointError(
@@ -195,11 +212,5 @@ def read_agent(folder: Path | str) -> dict[str, Any]:
         )
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; an agent's folder is what `rig train` writes as <run>/agent")
-    try:
-        about = json.loads(path.read_text())
-        missing = {"form", "action_space", "environment", "origin"} - set(about)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    if missing:
-        raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}")
-    return about
+    fix = "restore it from a copy"
+    return validated(load_json(path, fix, CheckpointError), _About, path, fix, CheckpointError)
