@@ -100,7 +100,7 @@ class Bundle:
             CheckpointError: a file is missing, truncated, or belongs to another agent.
         """
         folder = Path(folder)
-        about = _about(folder)
+        about = about_agent(folder)
         model, tokenizer = load_network(folder)
         return cls(
             model=model,
@@ -174,7 +174,7 @@ def has_learned_reviews(folder: Path | str) -> bool:
         CheckpointError: as for `read_agent`.
     """
     data = validated(
-        _about(folder).origin.get("data", []),
+        about_agent(folder).origin.get("data", []),
         list[dict[str, Any]],
         f"{Path(folder) / AGENT_FILE}: origin.data",
         "restore it from a copy",
@@ -184,18 +184,18 @@ def has_learned_reviews(folder: Path | str) -> bool:
 
 
 def read_agent(folder: Path | str) -> dict[str, Any]:
-    """Return what `agent.json` in `folder` says, without loading the network.
+    """Return what `about_agent` does as plain JSON.
 
     Raises:
         CheckpointError: there is none, or it is not one.
     """
-    about = _about(folder)
+    about = about_agent(folder)
     return {**asdict(about), "action_space": json.loads(json.dumps(asdict(about.action_space)))}
 
 
 @dataclass(frozen=True, kw_only=True)
-class _About:
-    """What `agent.json` says."""
+class About:
+    """What `agent.json` says; the attributes are those of `Bundle`."""
 
     form: Format
     action_space: ActionSpace
@@ -203,7 +203,12 @@ class _About:
     origin: dict[str, Any]
 
 
-def _about(folder: Path | str) -> _About:
+def about_agent(folder: Path | str) -> About:
+    """Return what `agent.json` in `folder` says, checked, without loading the network.
+
+    Raises:
+        CheckpointError: there is none, or it is not one.
+    """
     path = Path(folder) / AGENT_FILE
     if not path.is_file() and is_network(folder):
         raise CheckpointError(
@@ -213,4 +218,4 @@ def _about(folder: Path | str) -> _About:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; an agent's folder is what `rig train` writes as <run>/agent")
     fix = "restore it from a copy"
-    return validated(load_json(path, fix, CheckpointError), _About, path, fix, CheckpointError)
+    return validated(load_json(path, fix, CheckpointError), About, path, fix, CheckpointError)

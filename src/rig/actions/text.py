@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from rig.validation import Meta, check_fields, shown
 
 NOOP_TEXT = "noop"
 SEPARATOR = ", "
+_NAMED = 4
 _CAMERA = re.compile(r"camera:\[(0|-?[1-9]\d*),(0|-?[1-9]\d*)\]")
 
 
@@ -95,6 +96,17 @@ class ActionSpace:
         camera = Camera(**value["camera"]) if value["camera"] else None
         named = {"name": value["name"], "keys": tuple(value["keys"]), "exclusive": value["exclusive"]}
         return ActionSpace(**{**value, **named, "camera": camera})
+
+    @property
+    def described(self) -> str:
+        """The keys and the camera in words, the first few keys by name."""
+        more = ", …" if len(self.keys) > _NAMED else ""
+        turns = f"a camera in steps of {self.camera.step}°" if self.camera else "no camera"
+        return f"{len(self.keys)} keys: {', '.join(self.keys[:_NAMED])}{more}; {turns}"
+
+    def is_like(self, other: ActionSpace) -> bool:
+        """Return whether both have the same actions, written alike, whatever they are called."""
+        return replace(self, name=other.name) == other
 
     def format(self, action: Action) -> str:
         """Return the text of `action`.
