@@ -53,7 +53,7 @@ class Task:
         Raises:
             UnknownNameError: the task has no such setting.
         """
-        if setting not in self.starts:
+        if not isinstance(setting, str) or setting not in self.starts:
             raise unknown_name(f"setting of task {self.name!r}", setting, self.starts)
         return self.starts[setting]
 
@@ -68,7 +68,7 @@ class TaskTable:
         return iter(self._tasks.values())
 
     def __getitem__(self, name: str) -> Task:
-        if name not in self._tasks:
+        if not isinstance(name, str) or name not in self._tasks:
             raise unknown_name("task", name, self._tasks)
         return self._tasks[name]
 

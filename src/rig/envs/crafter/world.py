@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from rig.actions import CRAFTER, NOOP, Action
+from rig.actions.native import read_number
 from rig.envs.base import World
 from rig.envs.crafter.engine import CELL, SIZE, Engine, frame_of
 from rig.envs.crafter.facts import longest_line, read_facts
@@ -62,13 +63,10 @@ class CrafterWorld(World):
         Raises:
             RigError: this world has no start for the task; `episode_seeds` finds worlds that have one.
         """
+        task, setting = self.chosen(seed, options)
         super().reset(seed=seed)
-        options = options or {}
-        self.task = self.tasks[options.get("task", self.task.name)]
-        self.setting = options.get("setting", self.setting)
-        if self.setting not in self.task.starts and "setting" not in options:
-            self.setting = next(iter(self.task.starts))
-        start = self.task.start(self.setting)
+        self.task, self.setting = task, setting
+        start = task.start(setting)
         self.seed = seed if seed is not None else self._solvable_seed()
         place = _start_of(self.task, self.setting, self.seed)
         if place is None:
@@ -84,9 +82,14 @@ class CrafterWorld(World):
         return self._frame, {"privileged": self.privileged()}
 
     def step(self, action: Any) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
-        """Take one native action; see `World.act` for key-and-camera actions."""
+        """Take one native action; see `World.act` for key-and-camera actions.
+
+        Raises:
+            ActionError: it is no whole number from 0 to 16.
+        """
+        number = read_number(action, len(self.engine.action_names))
         before, stones = self.samples, self._stones_placed()
-        self._frame, *_ = self.engine.step(int(action))
+        self._frame, *_ = self.engine.step(number)
         self._note_progress(stones)
         reward, terminated, truncated = self._outcome(before)
         info = {"privileged": self.privileged(), "success": self.samples >= self.task.target}
