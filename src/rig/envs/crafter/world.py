@@ -12,7 +12,7 @@ import numpy as np
 from rig.actions import CRAFTER, NOOP, Action
 from rig.actions.native import read_number
 from rig.envs.base import World
-from rig.envs.crafter.engine import CELL, SIZE, Engine, frame_of
+from rig.envs.crafter.engine import CELL, SIZE, Engine, constants, frame_of
 from rig.envs.crafter.facts import longest_line, read_facts
 from rig.envs.crafter.ground import Position
 from rig.envs.crafter.starts import find_start
@@ -21,8 +21,11 @@ from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import RigError
 from rig.records import Frame
+from rig.registry import unknown_name
 
 _NATIVE = {"use": "do"}
+ACHIEVEMENTS: tuple[str, ...] = tuple(constants.achievements)
+"""What Crafter counts of itself; a task of such a name needs no count of its own."""
 
 
 class CrafterWorld(World):
@@ -123,11 +126,19 @@ class CrafterWorld(World):
     @property
     def samples(self) -> int:
         """Items collected, things made or placed, cells walked away, or stones in a line, since the start."""
+        if self.task.samples is not None:
+            return int(self.task.samples(self))
         if self.task.name == "explore":
             return self._farthest
         if self.task.name == "build_wall":
             return longest_line(self._placed)
-        return int(self.engine.player.achievements[self.task.name])
+        counts = self.engine.player.achievements
+        if self.task.name not in ACHIEVEMENTS:
+            raise RigError(
+                f"Crafter does not count {self.task.name!r} by itself, as it does {', '.join(ACHIEVEMENTS)}; give the "
+                "Task a function `samples(world)`"
+            )
+        return int(counts[self.task.name])
 
     @property
     def start(self) -> Position:
@@ -188,6 +199,13 @@ def _scratch() -> Engine:
 
 @lru_cache(maxsize=8192)
 def _start_of(task: Task, setting: str, seed: int) -> tuple[Position, Position] | None:
+    start = task.start(setting)
+    for item in start.inventory:
+        if item not in constants.items:
+            raise unknown_name(f"item in the start of task {task.name!r}", item, constants.items)
+    for material in start.near:
+        if material not in constants.materials:
+            raise unknown_name(f"material in the start of task {task.name!r}", material, constants.materials)
     engine = _scratch()
     engine.begin(seed)
     return find_start(engine, task, setting, seed)

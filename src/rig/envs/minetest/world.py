@@ -190,6 +190,10 @@ class MinetestWorld(World):
     @property
     def samples(self) -> int:
         """What was collected or crafted, or nodes of depth, distance or height, since the start."""
+        if self.task.samples is not None:
+            return int(self.task.samples(self))
+        if self.task.name not in SAMPLES:
+            raise RigError(f"Minetest does not count {self.task.name!r}; give the Task a function `samples(world)`")
         return SAMPLES[self.task.name](self.progress)
 
     def save(self) -> bytes:
@@ -281,7 +285,8 @@ class MinetestWorld(World):
 
 def _place(task: Task, setting: str) -> Place:
     start = task.start(setting)
-    assert isinstance(start, Place)
+    if not isinstance(start, Place):
+        raise RigError(f"the start {setting!r} of task {task.name!r} is no rig.envs.minetest.places.Place; give one")
     return start
 
 
