@@ -1,5 +1,6 @@
 """The action codec is exact both ways, the grammar accepts exactly the codec's texts, and bad text is a named error."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,31 @@ def test_malformed_text_is_a_named_error(space, text, message):
         space.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("action", "says"),
+    [
+        (Action(camera=(5.0, 10.0)), "camera (5.0, 10.0) is no pair of whole degrees"),
+        (Action(camera=(True, 0)), "camera (True, 0) is no pair"),
+        (Action(camera=(5,)), "camera (5,) is no pair"),
+        (Action(camera=[5, 5]), "camera [5, 5] is no pair"),
+        (Action(camera=(0.0, 0.0)), "camera (0.0, 0.0) is no pair"),
+        (Action(camera=None), "camera None is no pair"),
+        (Action(camera=(10**400, 0)), "is off the grid"),
+        (Action(keys=["forward"]), "the keys ['forward'] are no set of names"),
+        (Action(keys="forward"), "the keys 'forward' are no set of names"),
+        (Action(keys=frozenset({3})), "are no set of names"),
+        ("forward", "'forward' is no Action"),
+        (None, "None is no Action"),
+    ],
+)
+def test_an_action_has_its_own_types(action, says):
+    for use in (MINERL.check, MINERL.format):
+        with pytest.raises(ActionError) as error:
+            use(action)
+        assert says in str(error.value)
+    MINERL.check(Action(camera=(np.int64(5), np.int32(-10))))
+
+
 def test_grammar_never_allows_more_than_the_space():
     grammar = ActionGrammar(CRAFTER)
     assert grammar.advance(grammar.start, "use, ") is None
@@ -84,5 +110,11 @@ def test_bad_spaces_and_names():
         ActionSpace(name="x", keys=("a", "a"))
     with pytest.raises(ActionError, match="cannot be a key"):
         ActionSpace(name="x", keys=("noop",))
+    for camera in ({"step": 0}, {"limit": -1}, {"step": 2.5}, {"limit": 10**9}):
+        with pytest.raises(ActionError, match=f"Camera.{next(iter(camera))} is"):
+            Camera(**camera)
+    for changes in ({"name": ""}, {"keys": [3]}, {"exclusive": 1}, {"camera": 5}):
+        with pytest.raises(ActionError, match=f"ActionSpace.{next(iter(changes))} is"):
+            ActionSpace(**{"name": "x", "keys": ("a",), **changes})
     with pytest.raises(UnknownNameError, match="Did you mean 'minerl'"):
         ACTION_SPACES.get("minrl")

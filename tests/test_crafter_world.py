@@ -15,7 +15,7 @@ from rig.actions import NOOP, Action
 from rig.envs import CELL_READERS, WORLDS, Split, make_world, split_of
 from rig.envs.crafter.facts import View, read_facts
 from rig.envs.crafter.world import CrafterWorld
-from rig.errors import RigError, UnknownNameError
+from rig.errors import ActionError, RigError, UnknownNameError
 from rig.teachers import RandomTeacher
 
 USE = Action.press("use")
@@ -217,3 +217,25 @@ def test_cells_are_read_from_real_frames_without_error_by_day(world):
     assert np.array_equal(reader.read(frames, facts), truth)
     shifted = np.roll(np.stack(frames), 16, axis=1)
     assert (reader.read(shifted, facts) == truth).mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    "action", [-1, 17, 0.7, 3.0, "use", None, True, [3], np.array([1, 2]), 10**400, {"use": 1}], ids=str
+)
+def test_a_number_that_is_no_action_is_named_and_no_time_passes(action):
+    world = CrafterWorld()
+    world.reset(seed=world.episode_seeds(world.task, "manual", Split.TRAIN, 1)[0])
+    before = world.save()
+    with pytest.raises(ActionError, match=r"the action .* is no whole number from 0 to 16"):
+        world.step(action)
+    assert world.save() == before
+
+
+def test_an_action_in_an_array_of_one_is_taken():
+    world = CrafterWorld()
+    world.reset(seed=world.episode_seeds(world.task, "manual", Split.TRAIN, 1)[0])
+    before, frames = world.save(), []
+    for action in (1, np.int64(1), np.array(1), np.array([1])):
+        world.load(before)
+        frames.append(world.step(action)[0])
+    assert all(np.array_equal(frame, frames[0]) for frame in frames)

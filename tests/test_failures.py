@@ -21,7 +21,7 @@ from test_train import metrics_of, state_of
 from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING
 
 from rig.actions import Action
-from rig.bundle import Bundle
+from rig.bundle import Bundle, read_agent
 from rig.cli.main import main
 from rig.data import CodesCache, Dataset, DatasetWriter, load_frames
 from rig.dialogue import train_bpe
@@ -244,14 +244,29 @@ def test_an_agent_without_its_keys_is_a_base(agent, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"form": {"thougt": 1}}, {"form": None}, {"action_space": None}, {"action_space": {"name": "crafter"}}],
+    ("changes", "says"),
+    [
+        ({"form": {"thougt": 1}}, "form has an unknown field 'thougt'. Did you mean 'thought'"),
+        ({"form": {"thought": "xxx"}}, "Expected `bool`, got `str` - at `form.thought`"),
+        ({"form": {"read_back": "pixel"}}, "'pixel' - at `form.read_back`"),
+        ({"form": None}, "got `null` - at `form`"),
+        ({"action_space": None}, "got `null` - at `action_space`"),
+        ({"action_space": {"name": "crafter"}}, "missing required field `keys`"),
+        ({"action_space": {"name": "x", "keys": ["a", "a"], "camera": None, "exclusive": True}}, "names a key twice"),
+        ({"action_space": {"name": "x", "keys": ["a"], "camera": {"step": 0}}}, ">= 1 - at `action_space.camera.step`"),
+        ({"environment": []}, "Expected `str`, got `array` - at `environment`"),
+        ({"environment": ""}, "length >= 1 - at `environment`"),
+        ({"origin": [1]}, "Expected `object`, got `array` - at `origin`"),
+        ({"enviroment": "crafter"}, "unknown field 'enviroment'. Did you mean 'environment'"),
+    ],
 )
-def test_a_malformed_field_of_an_agent_is_named(agent, changes):
+def test_a_malformed_field_of_an_agent_is_named(agent, changes, says):
     about = json.loads((agent / "agent.json").read_text())
     (agent / "agent.json").write_text(json.dumps({**about, **changes}))
-    with pytest.raises(CheckpointError, match=r"agent/agent.json has a malformed field .*restore it"):
-        Bundle.load(agent)
+    for read in (Bundle.load, read_agent):
+        with pytest.raises(CheckpointError, match=r"agent/agent.json") as error:
+            read(agent)
+        assert says in str(error.value)
 
 
 def another_text(folder):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from rig.actions import MINERL, Action
-from rig.envs.minetest import MinetestConfig, native_action
+from rig.envs import make_world
+from rig.envs.minetest import MinetestConfig, MinetestEnv, native_action
+from rig.envs.minetest.env import make_minetest
 from rig.envs.minetest.keys import ENGINE_KEYS, LACKING, KeyboardAndMouse, read_action
 from rig.envs.minetest.link import Request
 from rig.envs.minetest.savepoints import SavePoint, read_save, write_save
@@ -48,10 +50,49 @@ def test_degrees_are_counts_right_and_down():
     assert read({"camera": [5, -10]})[0].shift == (-20, 10)
 
 
-@pytest.mark.parametrize("camera", [[0], [0, 181], [0, float("nan")], 3.0])
+@pytest.mark.parametrize(
+    "camera",
+    [
+        [0],
+        [0, 181],
+        [0, float("nan")],
+        3.0,
+        None,
+        "5,5",
+        ["5", "5"],
+        [True, 0],
+        [10**400, 0],
+        [[1], [2, 3]],
+        {"pitch": 1},
+    ],
+    ids=repr,
+)
 def test_a_camera_that_is_none_is_named(camera):
     with pytest.raises(ActionError, match="within ±180"):
         read({"camera": camera})
+
+
+@pytest.mark.parametrize("value", [0.7, -1, 2, 1.0, "1", None, [1], float("nan"), np.array([0, 1]), np.float32(1)])
+def test_what_neither_presses_a_key_nor_leaves_it_is_named(value):
+    with pytest.raises(ActionError, match=r"the key 'forward' is .*; 1 presses it, and 0 does not"):
+        read({"forward": value})
+
+
+@pytest.mark.parametrize("value", [True, 1, np.int64(1), np.bool_(True), np.array(1), np.array([1], np.uint8)])
+def test_a_pressed_key_is_pressed_in_every_type_that_spaces_give(value):
+    assert read({"forward": value}) == read({"forward": 1})
+    assert read({"forward": type(value)(0) if not isinstance(value, np.ndarray) else value * 0}) == read({})
+
+
+@pytest.mark.parametrize("action", [None, 3, "forward", ["forward"], {3: 1}, {None: 0}])
+def test_what_is_no_action_is_named(action):
+    with pytest.raises(ActionError, match="the action "):
+        read(action)
+
+
+def test_an_unknown_key_is_named_though_it_is_not_pressed():
+    with pytest.raises(ActionError, match=r"'forwrd' is not a key\. Did you mean 'forward'"):
+        read({"forwrd": 0})
 
 
 def test_an_unknown_key_is_named_with_the_nearest_one():
@@ -75,11 +116,62 @@ def test_rigs_own_actions_are_taken():
         ({"field_of_view": 20}, "field_of_view is 20"),
         ({"nearby_radius": 40}, "nearby_radius is 40"),
         ({"attempts": 0}, "attempts is 0"),
+        ({"view_range": -3}, "view_range is -3"),
+        ({"view_range": 40.5}, "view_range is 40.5"),
+        ({"width": True}, "width is True"),
+        ({"field_of_view": float("nan")}, "field_of_view: the value is nan"),
+        ({"cursor_pixels_per_degree": 0}, "cursor_pixels_per_degree is 0"),
+        ({"step_timeout": -1}, "step_timeout is -1"),
+        ({"mapgen": "flatt"}, "mapgen is 'flatt'; give one of .* Did you mean 'flat'"),
+        ({"mapgen": "v7\nfov = 3"}, "mapgen is 'v7"),
+        ({"mapgen": ["flat"]}, "mapgen is"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_place(settings, told):
     with pytest.raises(RigError, match=told):
         MinetestConfig(**settings)
+
+
+def test_a_field_that_the_configuration_does_not_have_is_named():
+    with pytest.raises(RigError, match=r"MinetestConfig has an unknown field 'view_rang'. Did you mean 'view_range'"):
+        make_minetest(view_rang=3)
+
+
+@pytest.mark.parametrize(
+    ("seed", "options", "told"),
+    [
+        (0, {"spwan": [0, 9, 0]}, "unknown field 'spwan'. Did you mean 'spawn'"),
+        (0, ["spawn"], "give a mapping of spawn"),
+        (0, {"spawn": [0, 9]}, "'spawn' is "),
+        (0, {"spawn": "abc"}, "'spawn' is 'abc'"),
+        (0, {"spawn": [0, float("nan"), 0]}, "'spawn': "),
+        (0, {"spawn": [0, 10**6, 0]}, "'spawn' is .*30900"),
+        (-1, None, "seed=.* is -1"),
+        (0.5, None, "seed=.* is 0.5"),
+    ],
+)
+def test_a_reset_that_cannot_be_starts_no_engine(seed, options, told):
+    with pytest.raises(RigError, match=told):
+        MinetestEnv(MinetestConfig()).reset(seed=seed, options=options)
+
+
+@pytest.mark.parametrize("name", ["crafter", "minetest"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"taks": "explore"}, "unknown field 'taks'. Did you mean 'task'"),
+        ({"task": ["explore"]}, "unknown task"),
+        ({"setting": "manul"}, "Did you mean 'manual'"),
+        ({"setting": ["manual"]}, "unknown setting"),
+        ("explore", "give a mapping of task, setting"),
+    ],
+)
+def test_a_world_keeps_its_task_where_a_reset_is_refused(name, options, told):
+    world = make_world(name)
+    before = (world.task, world.setting, world.seed)
+    with pytest.raises(RigError, match=told):
+        world.reset(seed=1, options=options)
+    assert (world.task, world.setting, world.seed) == before
 
 
 def test_the_display_is_not_drawn_smaller_than_it_can_be_read_unless_one_asks_for_it():

@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rig.errors import CheckpointError
-from rig.model import PRESETS, RIG, RIGConfig, load, read_config, save
+from rig.errors import CheckpointError, RigError
+from rig.model import PRESETS, RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, load, read_config, save
+from rig.model.weights import find_tensors
 
 CONFIG = PRESETS.get("debug")
 
@@ -79,8 +80,26 @@ def test_truncated_files(folder):
     with pytest.raises(CheckpointError, match=r"model.safetensors is cut short"):
         load(folder)
     (folder / "config.json").write_text('{"model_type": ')
-    with pytest.raises(CheckpointError, match=r"config.json cannot be read as JSON"):
+    with pytest.raises(CheckpointError, match=r"config.json is not JSON .*restore it from a copy"):
         read_config(folder)
+
+
+def within(section, **changes):
+    """Return what changes fields of a section of `config.json`, "rig.vq" for one within another."""
+
+    def change(data):
+        data = json.loads(json.dumps(data))
+        place = data
+        for part in section.split("."):
+            place = place[part]
+        place.update(changes)
+        return data
+
+    return change
+
+
+def without(section, name):
+    return lambda data: {**data, section: {key: value for key, value in data[section].items() if key != name}}
 
 
 @pytest.mark.parametrize(
@@ -89,16 +108,132 @@ def test_truncated_files(folder):
         (lambda data: [], "describes 'list'"),
         (lambda data: {**data, "model_type": "llama"}, "describes 'llama', not a 'janus' model"),
         (lambda data: {**data, "vq_config": 3}, "vq_config is 3"),
-        (lambda data: {**data, "vision_config": {"patch_size": "x"}}, "vision_config.patch_size is 'x'"),
-        (lambda data: {**data, "vision_config": {**data["vision_config"], "patch_size": 7}}, "not a multiple"),
-        (lambda data: {**data, "vq_config": {"channel_multiplier": 2}}, "a list of int"),
+        (lambda data: {**data, "rig": 0}, "rig is 0, where an object belongs"),
+        (within("vision_config", patch_size="x"), "vision_config.patch_size is 'x'; expected `int`, got `str`"),
+        (within("vision_config", patch_size=7), "not a multiple"),
+        (within("vision_config", patch_size=0), "patch_size is 0; expected `int` >= 1"),
+        (within("vision_config", mlp_ratio=0.001), "mlp_ratio 0.001 leaves nothing"),
+        (within("vq_config", channel_multiplier=2), "channel_multiplier is 2; expected `array`"),
+        (within("vq_config", channel_multiplier=[]), "channel_multiplier is .*length >= 1"),
+        (within("vq_config", channel_multiplier=[0]), "channel_multiplier is .*>= 1"),
+        (within("vq_config", num_embeddings=1 << 17), "num_embeddings is 131072; expected `int` <= 65536"),
+        (within("text_config", num_attention_heads=0), "num_attention_heads is 0; expected `int` >= 1"),
+        (within("text_config", num_key_value_heads=-1), "num_key_value_heads is -1; expected `int` >= 1"),
+        (within("text_config", num_hidden_layers=10**9), "num_hidden_layers is 1000000000; expected `int` <= 1024"),
+        (within("text_config", hidden_size=True), "hidden_size is True; expected `int`, got `bool`"),
+        (within("text_config", rms_norm_eps="NaN"), "rms_norm_eps is 'NaN'; expected `float`, got `str`"),
+        (within("text_config", rope_theta=-1), "rope_theta is -1; expected `float` >= 1"),
+        (within("text_config", max_position_embeddings=80), "an image of 81 tokens does not fit into max_positions 80"),
+        (within("rig", image_alignment=1.9), "rig.image_alignment is 1.9; expected `int`, got `float`"),
+        (within("rig", image_alignment=0), "rig.image_alignment is 0; expected `int` >= 1"),
+        (within("rig", image_stride=82), "image_stride 82 is not between 1 and the 81"),
+        (within("rig", image_alinment=2), "rig has an unknown field 'image_alinment'. Did you mean 'image_alignment'"),
+        (within("rig.vq", kernel_size=2), "rig.vq.kernel_size is 2; give one of 1, 3"),
+        (within("rig.vq", norm_groups=5), "not a multiple of norm_groups 5"),
+        (without("vision_config", "num_attention_heads"), "vision_config lacks num_attention_heads; restore it"),
+        (without("rig", "image_alignment"), "rig lacks image_alignment; restore it"),
     ],
 )
 def test_foreign_configurations(folder, change, message):
     data = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(change(data)))
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=f"config.json.*{message}"):
         read_config(folder)
+
+
+@pytest.mark.parametrize("text", ["NaN", '{"model_type": "janus", "rig": {"image_alignment": 1e999}}', "[" * 100_000])
+def test_a_configuration_that_is_not_strict_json(folder, text):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"config.json is not JSON .*; restore it"):
+        read_config(folder)
+
+
+def test_more_layers_than_there_are_tensors_are_refused_before_they_are_built(folder, monkeypatch):
+    data = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(within("text_config", num_hidden_layers=1000)(data)))
+    monkeypatch.setattr("rig.model.rig.RIG.__init__", lambda self, *_, **__: pytest.fail("it was built"))
+    with pytest.raises(CheckpointError, match=r"model.safetensors does not fit .* 1002 layers, and this \d+ tensors"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (DecoderConfig, {"num_layers": 0}),
+        (DecoderConfig, {"num_kv_heads": 0}),
+        (DecoderConfig, {"rope_theta": float("nan")}),
+        (VisionConfig, {"image_size": "144"}),
+        (VQConfig, {"channel_multiplier": 3}),
+        (VQConfig, {"commitment": float("inf")}),
+        (RIGConfig, {"image_alignment": 1.9}),
+    ],
+)
+def test_a_component_refuses_nonsense_in_python_too(kind, changes):
+    good = {DecoderConfig: CONFIG.decoder, VisionConfig: CONFIG.vision, VQConfig: CONFIG.vq, RIGConfig: CONFIG}[kind]
+    with pytest.raises(RigError, match=rf"{kind.__name__}.{next(iter(changes))}"):
+        replace(good, **changes)
+
+
+def test_weights_that_are_no_numbers_are_refused(folder):
+    tensors = load_file(folder / "model.safetensors")
+    tensors["lm_head.weight"][3, 5] = torch.nan
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model.safetensors holds weights that are no numbers"):
+        load(folder)
+
+
+def write_header(path, header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ([], "its header is a list, not an object"),
+        (b"[" * 100_000, "its header is not JSON"),
+        ({"a": {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]}}, ">= 0"),
+        ({"a": {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]}}, "got `float`"),
+        ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0.0, 4.0]}}, "got `float`"),
+        ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0]}}, "length 2"),
+        ({"a": {"dtype": [], "shape": [1], "data_offsets": [0, 4]}}, "Expected `str`"),
+        ({"a": {"dtype": "F3", "shape": [1], "data_offsets": [0, 4]}}, "a is of the unknown type 'F3'"),
+        ({"a": 3}, "Expected `object`"),
+        ({"a": {"dtype": "F32", "shape": [10**18], "data_offsets": [0, 4 * 10**18]}}, "its header speaks of"),
+        (
+            {name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for name in "ab"},
+            "b stands at bytes .* not where the one before it ends",
+        ),
+    ],
+)
+def test_a_header_that_is_none(tmp_path, header, says):
+    write_header(tmp_path / "model.safetensors", header, bytes(4))
+    with pytest.raises(CheckpointError, match=f"model.safetensors is cut short or not a safetensors file: .*{says}"):
+        find_tensors(tmp_path)
+
+
+@pytest.mark.parametrize("length", [2**63, 2**64 - 1, 99_999_999])
+def test_a_header_longer_than_its_file(tmp_path, length):
+    (tmp_path / "model.safetensors").write_bytes(length.to_bytes(8, "little") + b"{}")
+    with pytest.raises(CheckpointError, match=r"10 bytes cannot hold a header of"):
+        find_tensors(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("index", "says"),
+    [
+        ([], "holds a list, not an object"),
+        ({}, "weight_map.*got `null`"),
+        ({"weight_map": {"a": 3}}, "weight_map.*Expected `str`"),
+        ({"weight_map": {"a": "../model.safetensors"}}, r"names the shard '\.\./model.safetensors', and shards stand"),
+        ({"weight_map": {"a": ""}}, "names the shard ''"),
+        ({"weight_map": {"a": "one.safetensors"}}, "one.safetensors is missing, which .* names; fetch it"),
+    ],
+)
+def test_an_index_that_is_none(tmp_path, index, says):
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=says):
+        find_tensors(tmp_path)
 
 
 def test_foreign_and_other_shaped_weights(folder):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
 from rig.errors import DatasetError, RigError
-from rig.validation import Meta, load_json, parse_json, validated
+from rig.validation import Meta, check_fields, fitting, load_json, parse_json, validated
 
 FIX = "restore it from a copy"
 
@@ -67,6 +68,44 @@ def test_a_value_that_does_not_fit_is_named(given: Any, says: str):
     with pytest.raises(DatasetError, match=r"x\.json") as error:
         validated(given, Outer, "x.json", FIX, DatasetError)
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "says"),
+    [
+        (0, Annotated[int, Meta(ge=1)], "x.y is 0; expected `int` >= 1"),
+        (10**5000, Annotated[int, Meta(le=1)], "x.y is a int that cannot be shown; expected `int` <= 1"),
+        (10**5000, float, "out of range"),
+        ("flatt", Literal["flat", "v7"], "x.y is 'flatt'; give one of 'flat', 'v7'. Did you mean 'flat'?"),
+        (10**5000, Literal[1, 3], "give one of 1, 3"),
+        ([1, 0], tuple[Annotated[int, Meta(ge=1)], ...], "expected `int` >= 1 at `the value[1]`"),
+        (math.nan, float, "x.y: the value is nan"),
+        ("a" * 1000, int, "...aaa"),
+    ],
+    ids=["range", "many digits", "no float", "choice", "choice of numbers", "within", "nan", "long"],
+)
+def test_one_value_is_told_with_what_belongs_there(value: Any, kind: Any, says: str):
+    with pytest.raises(DatasetError) as error:
+        fitting(value, kind, "x.y", DatasetError)
+    assert says in str(error.value)
+    assert len(str(error.value)) < 300
+    assert fitting(3, float, "x.y") == 3.0
+
+
+def test_a_dataclass_checks_its_own_fields():
+    @dataclass(frozen=True)
+    class Sides:
+        width: Annotated[int, Meta(ge=1)] = 1
+        inner: Inner = field(default_factory=Inner)
+
+        def __post_init__(self) -> None:
+            check_fields(self)
+
+    Sides(width=2)
+    with pytest.raises(RigError, match=r"Sides.width is 0; expected `int` >= 1"):
+        Sides(width=0)
+    with pytest.raises(RigError, match=r"Sides.inner is 3"):
+        Sides(inner=3)
 
 
 @pytest.mark.parametrize(

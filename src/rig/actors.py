@@ -6,11 +6,14 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
-from rig.actions import Action
+import numpy as np
+
+from rig.actions import Action, ActionSpace
 from rig.bundle import Bundle
 from rig.engine import Engine
-from rig.envs import World
+from rig.envs import World, make_world
 from rig.envs.rollout import Deciding
+from rig.errors import CheckpointError
 from rig.policy import Deciding as PolicyDeciding
 from rig.policy import Policy, PolicyConfig
 from rig.records import Decision, Frame, Observation
@@ -94,6 +97,48 @@ class _TeacherDeciding:
     def next(self) -> tuple[int, Decision]:
         key, world = self._waiting.popleft()
         return key, Decision(action=self._teacher.act(world))
+
+
+def world_of(bundle: Bundle, agent: object) -> World:
+    """Build the world that an agent was trained for; `agent` names it in errors.
+
+    Raises:
+        UnknownNameError: there is no such world.
+        CheckpointError: as of `refuse_other_world`.
+    """
+    world = make_world(bundle.environment)
+    refuse_other_world(world, bundle.space, bundle.environment, agent)
+    return world
+
+
+def refuse_other_world(world: World, space: ActionSpace, environment: str, agent: object) -> None:
+    """Refuse to have an agent play in a world whose keys it does not press, or whose frames it cannot read.
+
+    Args:
+        world: where it is to play.
+        space: the action space that it was trained in.
+        environment: the world that it was trained for.
+        agent: its name, for the message.
+
+    Raises:
+        CheckpointError: it cannot play there.
+    """
+    if not space.is_like(world.actions):
+        fix = (
+            f"play it in {environment!r}, or take an agent for {world.name!r}"
+            if world.name != environment
+            else "the world's keys have changed since it was trained; train one anew"
+        )
+        raise CheckpointError(
+            f"{agent} is an agent for {environment!r} ({space.described}), and the world {world.name!r} takes other "
+            f"actions ({world.actions.described}); {fix}"
+        )
+    seen = world.observation_space
+    if getattr(seen, "dtype", None) != np.uint8 or len(shape := seen.shape or ()) != 3 or shape[-1] != 3:
+        raise CheckpointError(
+            f"{agent} reads frames uint8 [height, width, 3], and the world {world.name!r} shows {seen}; wrap it so "
+            "that it shows such frames"
+        )
 
 
 def build_policy(bundle: Bundle, config: PolicyConfig, *, dreams_ahead: int = 0) -> Policy:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, TextTokenizer
@@ -25,6 +25,7 @@ from rig.errors import CheckpointError
 from rig.model.checkpoint import CONFIG_FILE
 from rig.registry import unknown_name
 from rig.storage import write_json
+from rig.validation import Meta, load_json, validated
 
 if TYPE_CHECKING:
     import torch
@@ -99,21 +100,15 @@ class Bundle:
             CheckpointError: a file is missing, truncated, or belongs to another agent.
         """
         folder = Path(folder)
-        about = read_agent(folder)
+        about = about_agent(folder)
         model, tokenizer = load_network(folder)
-        try:
-            form, space = Format(**about["form"]), ActionSpace.from_json(about["action_space"])
-        except (TypeError, KeyError) as error:
-            raise CheckpointError(
-                f"{folder / AGENT_FILE} has a malformed field ({error}); restore it from a copy"
-            ) from error
         return cls(
             model=model,
             tokenizer=tokenizer,
-            form=form,
-            space=space,
-            environment=about["environment"],
-            origin=about["origin"],
+            form=about.form,
+            space=about.action_space,
+            environment=about.environment,
+            origin=about.origin,
         )
 
 
@@ -178,11 +173,38 @@ def has_learned_reviews(folder: Path | str) -> bool:
     Raises:
         CheckpointError: as for `read_agent`.
     """
-    return any(part["stage"] in ("s3", "s4") for part in read_agent(folder)["origin"].get("data", []))
+    data = validated(
+        about_agent(folder).origin.get("data", []),
+        list[dict[str, Any]],
+        f"{Path(folder) / AGENT_FILE}: origin.data",
+        "restore it from a copy",
+        CheckpointError,
+    )
+    return any(part.get("stage") in ("s3", "s4") for part in data)
 
 
 def read_agent(folder: Path | str) -> dict[str, Any]:
-    """Return what `agent.json` in `folder` says, without loading the network.
+    """Return what `about_agent` does as plain JSON.
+
+    Raises:
+        CheckpointError: there is none, or it is not one.
+    """
+    about = about_agent(folder)
+    return {**asdict(about), "action_space": json.loads(json.dumps(asdict(about.action_space)))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What `agent.json` says; the attributes are those of `Bundle`."""
+
+    form: Format
+    action_space: ActionSpace
+    environment: Annotated[str, Meta(min_length=1, max_length=200)]
+    origin: dict[str, Any]
+
+
+def about_agent(folder: Path | str) -> About:
+    """Return what `agent.json` in `folder` says, checked, without loading the network.
 
     Raises:
         CheckpointError: there is none, or it is not one.
@@ -195,11 +217,5 @@ def read_agent(folder: Path | str) -> dict[str, Any]:
         )
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; an agent's folder is what `rig train` writes as <run>/agent")
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        missing = {"form", "action_space", "environment", "origin"} - set(about)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
-    if missing:
-        raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}")
-    return about
+    fix = "restore it from a copy"
+    return validated(load_json(path, fix, CheckpointError), About, path, fix, CheckpointError)

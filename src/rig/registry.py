@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean 'x'?` for the nearest known name, or an empty string."""
+    """Return ` Did you mean 'x'?` for the nearest known name, or an empty string; there is none to what is no text."""
+    if not isinstance(name, str):
+        return ""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -21,9 +22,37 @@ from msgspec import Meta
 from rig.errors import RigError
 from rig.registry import suggestion
 
-__all__ = ["Meta", "load_json", "parse_json", "refuse_not_finite", "refuse_unknown", "validated"]
+__all__ = [
+    "Meta",
+    "check_fields",
+    "fitting",
+    "load_json",
+    "parse_json",
+    "refuse_not_finite",
+    "refuse_unknown",
+    "shown",
+    "validated",
+]
 
 T = TypeVar("T")
+
+
+class _Short(reprlib.Repr):
+    """Cuts what is long, and survives what has no `repr`: a number of more digits than Python writes, say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother, self.maxlong = 3, 60, 60, 40
+
+    def repr1(self, x: Any, level: int) -> str:
+        """Return the text of `x`, at the depth that is left."""
+        try:
+            return super().repr1(x, level)
+        except Exception:
+            return f"a {type(x).__name__} that cannot be shown"
+
+
+_SHORT = _Short()
 
 
 def parse_json(data: bytes | str, place: object, fix: str, error: type[RigError] = RigError) -> Any:
@@ -85,6 +114,45 @@ def validated(value: Any, kind: type[T], place: object, fix: str, error: type[Ri
         raise error(f"{place}: {reason}; {fix}") from cause
 
 
+def fitting(value: Any, kind: Any, place: object, error: type[RigError] = RigError) -> Any:
+    """Return one plain value as a `kind`, as `validated` does; the message says the value and what belongs there.
+
+    Raises:
+        RigError: of the kind `error`: it is of another type, out of its range, or not finite.
+    """
+    refuse_not_finite(value, place, "give a finite one", error)
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except (ValueError, TypeError, RecursionError) as cause:
+        reason = str(cause).replace(" - at `$", " at `the value").replace("Expected", "expected", 1)
+        if get_origin(kind) is Literal:
+            options = get_args(kind)
+            hint = suggestion(value, options) if isinstance(value, str) and isinstance(options[0], str) else ""
+            reason = f"give one of {', '.join(map(repr, options))}.{hint}"
+        raise error(f"{place} is {shown(value)}; {reason}") from cause
+
+
+def check_fields(config: Any, error: type[RigError] = RigError) -> None:
+    """Check the fields of a dataclass against their own annotations: for `__post_init__`, before anything is computed.
+
+    Raises:
+        RigError: of the kind `error`: a field is of another type, out of its range, or not finite.
+    """
+    for name, kind in _fields_of(type(config)):  # type: ignore[arg-type]
+        fitting(getattr(config, name), kind, f"{type(config).__name__}.{name}", error)
+
+
+def shown(value: Any) -> str:
+    """Return what a message says of a value: its `repr`, cut where it is long or cannot be had."""
+    return _SHORT.repr(value)
+
+
+@lru_cache(maxsize=64)
+def _fields_of(kind: type) -> list[tuple[str, Any]]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [(field.name, hints[field.name]) for field in dataclasses.fields(kind)]
+
+
 def refuse_unknown(found: Iterable[str], known: Iterable[str], place: object, error: type[RigError] = RigError) -> None:
     """Raise where `found` has a name that is not in `known`; the nearest known name is proposed.
 
@@ -95,7 +163,7 @@ def refuse_unknown(found: Iterable[str], known: Iterable[str], place: object, er
     for name in found:
         if name not in names:
             raise error(
-                f"{place} has an unknown field {name!r}.{suggestion(str(name), names)} Known: {', '.join(names)}."
+                f"{place} has an unknown field {shown(name)}.{suggestion(str(name), names)} Known: {', '.join(names)}."
             )
 
 

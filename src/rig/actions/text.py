@@ -8,15 +8,18 @@ there is no text that silently becomes a no-op.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Annotated, Any
 
 from rig.errors import ActionError
 from rig.registry import suggestion
+from rig.validation import Meta, check_fields, shown
 
 NOOP_TEXT = "noop"
 SEPARATOR = ", "
+_NAMED = 4
 _CAMERA = re.compile(r"camera:\[(0|-?[1-9]\d*),(0|-?[1-9]\d*)\]")
 
 
@@ -45,8 +48,11 @@ NOOP = Action()
 class Camera:
     """The camera's grid: steps of `step` degrees up to `limit` degrees per axis, both ways."""
 
-    step: int = 5
-    limit: int = 180
+    step: Annotated[int, Meta(ge=1, le=180)] = 5
+    limit: Annotated[int, Meta(ge=1, le=180)] = 180
+
+    def __post_init__(self) -> None:
+        check_fields(self, ActionError)
 
     def angles(self) -> range:
         """Return the angles of one axis, in degrees, ascending."""
@@ -64,12 +70,13 @@ class ActionSpace:
         exclusive: True where at most one key may be pressed in a step.
     """
 
-    name: str
-    keys: tuple[str, ...]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    keys: Annotated[tuple[Annotated[str, Meta(max_length=100)], ...], Meta(max_length=1000)]
     camera: Camera | None = None
     exclusive: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self, ActionError)
         if len(set(self.keys)) != len(self.keys):
             raise ActionError(f"action space {self.name!r} names a key twice: {', '.join(self.keys)}")
         for key in self.keys:
@@ -89,6 +96,17 @@ class ActionSpace:
         camera = Camera(**value["camera"]) if value["camera"] else None
         named = {"name": value["name"], "keys": tuple(value["keys"]), "exclusive": value["exclusive"]}
         return ActionSpace(**{**value, **named, "camera": camera})
+
+    @property
+    def described(self) -> str:
+        """The keys and the camera in words, the first few keys by name."""
+        more = ", …" if len(self.keys) > _NAMED else ""
+        turns = f"a camera in steps of {self.camera.step}°" if self.camera else "no camera"
+        return f"{len(self.keys)} keys: {', '.join(self.keys[:_NAMED])}{more}; {turns}"
+
+    def is_like(self, other: ActionSpace) -> bool:
+        """Return whether both have the same actions, written alike, whatever they are called."""
+        return replace(self, name=other.name) == other
 
     def format(self, action: Action) -> str:
         """Return the text of `action`.
@@ -129,7 +147,8 @@ class ActionSpace:
         return action
 
     def check(self, action: Action) -> None:
-        """Raise ActionError unless `action` belongs to this space."""
+        """Raise ActionError unless `action` belongs to this space, in the types that an `Action` has."""
+        _check_types(action)
         unknown = sorted(action.keys - set(self.keys))
         if unknown:
             raise ActionError(self._unknown(unknown[0], SEPARATOR.join(sorted(action.keys))))
@@ -156,3 +175,20 @@ class ActionSpace:
     def _unknown(self, part: str, text: str) -> str:
         hint = suggestion(part, [*self.keys, NOOP_TEXT])
         return f"{part!r} is not a key of {self.name!r} (in {text!r}).{hint} Keys: {', '.join(self.keys)}."
+
+
+def _check_types(action: Action) -> None:
+    """Raise ActionError where what is pressed is no set of names, or the camera no pair of whole numbers."""
+    if not isinstance(action, Action):
+        raise ActionError(f"{shown(action)} is no Action; build one with Action.press(key, …)")
+    keys, camera = action.keys, action.camera
+    if not isinstance(keys, Set) or not all(isinstance(key, str) for key in keys):
+        raise ActionError(f"the keys {shown(keys)} are no set of names; build actions with Action.press(key, …)")
+    if not isinstance(camera, tuple) or len(camera) != 2 or not all(map(_is_whole, camera)):
+        raise ActionError(
+            f"camera {shown(camera)} is no pair of whole degrees (pitch, yaw); round it with ActionSpace.quantise"
+        )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
-from rig.actors import PolicyActor, build_policy
+from rig.actors import PolicyActor, build_policy, world_of
 from rig.bench.config import PolicyBench
 from rig.bench.timing import Timing, side_by_side
 from rig.bundle import Bundle
@@ -58,7 +58,7 @@ def bench_policy(config: PolicyBench) -> dict[str, Any]:
     if any(config.dreams) and not bundle.form.dream:
         raise RigError(f"{config.agent} does not dream; give --dreams 0")
     wanted = EmbodiedConfig(agent=config.agent, tasks=(config.tasks,), episodes=max(config.worlds), split="validation")
-    episodes = evaluation_episodes(make_world(bundle.environment), wanted)
+    episodes = evaluation_episodes(world_of(bundle, config.agent), wanted)
     entries = []
     for dreams in config.dreams:
         actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form, dreams=dreams)))

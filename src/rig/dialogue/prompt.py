@@ -20,6 +20,7 @@ from rig.actions import ActionSpace
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
 from rig.records import Codes, Dream, Frame, Observation, Step
+from rig.validation import check_fields
 
 SYSTEM = (
     "system: You reason step by step about a Minecraft-like task, act with keys and mouse, and imagine what the next "
@@ -89,6 +90,9 @@ class Format:
     dream: bool = True
     read_back: Literal["pixels", "codes"] = "pixels"
     reobserve: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def ask(

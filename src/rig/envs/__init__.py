@@ -2,13 +2,14 @@
 
 from rig.envs.base import CELL_READERS, WORLDS, CellReader, Look, World, make_world
 from rig.envs.seeds import Split, split_of
-from rig.envs.tasks import MANUAL, TOOL, Start, Task, TaskTable
+from rig.envs.tasks import MANUAL, TASKS, TOOL, Start, Task, TaskTable
 
 __all__ = [
     "CELL_READERS",
     "MANUAL",
     "CellReader",
     "Look",
+    "TASKS",
     "TOOL",
     "WORLDS",
     "Split",

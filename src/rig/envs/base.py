@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -16,9 +16,12 @@ from tqdm import tqdm
 from rig.actions import NOOP, Action, ActionSpace
 from rig.envs.seeds import Split
 from rig.envs.tasks import Task, TaskTable
-from rig.errors import EngineError
+from rig.errors import EngineError, RigError
 from rig.records import Frame
 from rig.registry import Registry
+from rig.validation import Meta, fitting, refuse_unknown, shown
+
+Seed = Annotated[int, Meta(ge=0, lt=1 << 32)]
 
 _PATIENCE = 3.0
 """Seconds after which a search for worlds shows a bar: those that were generated before take no time."""
@@ -89,6 +92,23 @@ class World(gym.Env):
             raise EngineError(info["engine_failed"])
         return frame, float(reward), terminated, truncated, info
 
+    def chosen(self, seed: Any, options: Any) -> tuple[Task, str]:
+        """Return the task and the setting that `reset(seed=…, options=…)` asks for; what it does not name stays.
+
+        A setting that was not asked for and that the task does not have gives way to the task's first.
+
+        Raises:
+            RigError: an option is unknown, or the seed is none.
+            UnknownNameError: there is no such task or setting.
+        """
+        wanted = read_options(seed, options, ("task", "setting"))
+        task = self.tasks[wanted.get("task", self.task.name)]
+        setting = wanted.get("setting", self.setting)
+        if "setting" not in wanted and setting not in task.starts:
+            setting = next(iter(task.starts))
+        task.start(setting)
+        return task, setting
+
     def glide(self, action: Action) -> tuple[float, bool, bool]:
         """Step without looking: (reward, terminated, truncated); worlds that can skip drawing do it here.
 
@@ -133,6 +153,19 @@ class World(gym.Env):
     def _look(self, task: Task, setting: str, seeds: Sequence[int]) -> Iterator[bool]:
         with ThreadPoolExecutor(self.most_at_once or 1) as pool:
             yield from pool.map(lambda seed: self.solvable(task, setting, seed), seeds)
+
+
+def read_options(seed: Any, options: Any, known: Sequence[str]) -> dict[str, Any]:
+    """Return the options of `reset(seed=…, options=…)`, none as an empty dict.
+
+    Raises:
+        RigError: they are no mapping or name something unknown, or the seed is no whole number below 2**32.
+    """
+    fitting(seed, Seed | None, "reset(seed=…)")
+    if options is not None and not isinstance(options, Mapping):
+        raise RigError(f"reset(options={shown(options)}): give a mapping of {', '.join(known)}")
+    refuse_unknown(options or {}, known, "reset(options=…)")
+    return dict(options or {})
 
 
 class CellReader(Protocol):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from rig.registry import unknown_name
+from rig.errors import RigError
+from rig.registry import Registry, unknown_name
 
 MANUAL = "manual"
 TOOL = "tool"
@@ -39,6 +41,8 @@ class Task:
         kind: "collection", "achievement" or "long".
         target: samples needed for success.
         starts: setting ("manual": empty hands, "tool": the right tools) -> start.
+        samples: what counts the samples of an episode so far, given the world; None leaves it to the world, which can
+            count those of its own tasks.
     """
 
     name: str
@@ -46,6 +50,13 @@ class Task:
     kind: str
     target: int
     starts: Mapping[str, Start]
+    samples: Callable[[Any], int] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.starts or not isinstance(self.target, int) or self.target < 1:
+            raise RigError(
+                f"task {self.name!r} has target {self.target!r} and {len(self.starts)} starts: at least 1 each"
+            )
 
     def start(self, setting: str) -> Start:
         """Return the start of `setting`.
@@ -53,24 +64,47 @@ class Task:
         Raises:
             UnknownNameError: the task has no such setting.
         """
-        if setting not in self.starts:
+        if not isinstance(setting, str) or setting not in self.starts:
             raise unknown_name(f"setting of task {self.name!r}", setting, self.starts)
         return self.starts[setting]
 
 
-class TaskTable:
-    """The tasks of one world, by name."""
+TASKS: Registry[Task] = Registry("task", "rig.tasks")
+"""Tasks that others add to a world, as "world/task": `TASKS.add("crafter/collect_drink", Task(…))`."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+
+class TaskTable:
+    """The tasks of one world, by name: its own, and those that others have added to it.
+
+    Those of others are reached by their names; "all tasks" are the world's own, whatever is installed beside it.
+
+    Args:
+        tasks: the world's own.
+        world: the world's name in `TASKS`; without one nothing can be added.
+    """
+
+    def __init__(self, tasks: Iterable[Task], world: str = "") -> None:
         self._tasks = {task.name: task for task in tasks}
+        self._world = world
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
 
     def __getitem__(self, name: str) -> Task:
-        if name not in self._tasks:
-            raise unknown_name("task", name, self._tasks)
-        return self._tasks[name]
+        if isinstance(name, str) and name in self._tasks:
+            return self._tasks[name]
+        added = self._added()
+        if name not in added:
+            raise unknown_name("task", name, [*self._tasks, *added])
+        task = TASKS.get(f"{self._world}/{name}")
+        if not isinstance(task, Task) or task.name != name:
+            raise RigError(f"what is registered as {self._world}/{name} is {task!r}; register a Task of that name")
+        return task
+
+    def _added(self) -> list[str]:
+        """Return the names of the tasks that others have added."""
+        before = f"{self._world}/"
+        return [name.removeprefix(before) for name in TASKS.names() if self._world and name.startswith(before)]
 
     def cells(self, names: Iterable[str] = ()) -> list[tuple[Task, str]]:
         """Return every (task, setting), or those of the tasks called `names` ("task" or "task/setting"), each once."""

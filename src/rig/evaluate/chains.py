@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rig.actions import Action
-from rig.actors import PolicyActor, build_policy
+from rig.actors import PolicyActor, build_policy, world_of
 from rig.annotators import REASONERS
 from rig.bundle import Bundle
 from rig.envs import Split, Task, World, make_world
@@ -53,7 +53,7 @@ def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
     Raises:
         RigError: the tasks' episodes are too short for that.
     """
-    world, is_taught = make_world(bundle.environment), config.actions == "teacher"
+    world, is_taught = world_of(bundle, config.agent), config.actions == "teacher"
     cells = world.tasks.cells(config.tasks)
     reasoner = REASONERS.get(config.reasoner)() if is_taught else None
     episodes = _taught(world, cells, config) if is_taught else _played(world, cells, bundle, config)

@@ -17,9 +17,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rig.actors import PolicyActor, TeacherActor, build_policy
+from rig.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world
 from rig.annotators import ClaimChecker, checker_of
-from rig.bundle import Bundle, read_agent
+from rig.bundle import Bundle, about_agent
 from rig.data.manifest import differences
 from rig.engine import Sampler
 from rig.envs import WORLDS, Split, World, make_world
@@ -271,12 +271,15 @@ def environment_of(config: EmbodiedConfig) -> str:
     """Return the name of the world that `config` plays in.
 
     Raises:
-        CheckpointError: it is the agent's own, and the agent cannot be read.
+        CheckpointError: the agent cannot be read, or not play there.
     """
+    if not config.agent.startswith(BY_TEACHER):
+        about = about_agent(config.agent)
+        environment = config.environment or about.environment
+        refuse_other_world(make_world(environment), about.action_space, about.environment, config.agent)
+        return environment
     if config.environment:
         return config.environment
-    if not config.agent.startswith(BY_TEACHER):
-        return read_agent(config.agent)["environment"]
     name = config.agent.removeprefix(BY_TEACHER)
     return name if name in WORLDS.names() else "crafter"
 

@@ -84,6 +84,11 @@ def recorded(bundle: Bundle, config: ReviewsConfig) -> Iterator[Lookahead]:
         dataset = Dataset(folder)
         if dataset.info.environment != bundle.environment:
             raise RigError(f"{folder} is of {dataset.info.environment}, and {config.agent} plays {bundle.environment}")
+        if not bundle.space.is_like(dataset.info.action_space):
+            raise RigError(
+                f"{folder} holds actions of other keys ({dataset.info.action_space.described}) than those of "
+                f"{config.agent} ({bundle.space.described}); give data of the agent's own world as it was trained"
+            )
         for entry in dataset.entries:
             if config.tasks and not {entry.task, f"{entry.task}/{entry.setting}"} & set(config.tasks):
                 continue

@@ -6,6 +6,7 @@ Torch is imported only where weights are; `read_config` answers without it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from rig.errors import CheckpointError
 from rig.model.config import RIGConfig
 from rig.model.weights import FLOATS, WEIGHTS_FILE, StoredTensor, find_tensors, read_tensor, weights_file
 from rig.storage import atomic_file
+from rig.validation import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.json"
 _VQ = "model.vqmodel."
+_FEW = 100
+"""Layers that cost no time to build, though weights lack: the names of what lacks say more than a count."""
 
 
 def save(model: RIG, folder: Path | str) -> None:
@@ -63,10 +67,7 @@ def read_config_data(folder: Path | str) -> Any:
     path = Path(folder) / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; a checkpoint is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}") from error
+    return parse_json(path.read_bytes(), path, "restore it from a copy", CheckpointError)
 
 
 def load(folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> RIG:
@@ -85,6 +86,7 @@ def load(folder: Path | str, *, device: torch.device | str = "cpu", dtype: torch
 
     config = read_config(folder)
     stored = find_tensors(folder)
+    check_depth(weights_file(folder), config, stored)
     model = RIG(config, seed=None)
     check_tensors(weights_file(folder), _shapes(model), stored)
     _fill(model, stored, device, dtype)
@@ -106,6 +108,7 @@ def load_vq(folder: Path | str, *, dtype: torch.dtype | None = None) -> VQModel:
 
     config = read_config(folder)
     stored = {name: value for name, value in find_tensors(folder).items() if name.startswith(_VQ)}
+    check_depth(weights_file(folder), config, find_tensors(folder))
     with torch.device("meta"):
         vq = VQModel(config.vq, seed=None)
     check_tensors(weights_file(folder), {_VQ + name: shape for name, shape in _shapes(vq).items()}, stored)
@@ -118,6 +121,20 @@ def expected_shapes(config: RIGConfig) -> dict[str, tuple[int, ...]]:
     from rig.model.rig import RIG
 
     return _shapes(RIG(config, seed=None))
+
+
+def check_depth(path: Path, config: RIGConfig, found: Mapping[str, StoredTensor]) -> None:
+    """Refuse a configuration of more layers than `path` has tensors, before any of them is built.
+
+    Raises:
+        CheckpointError: it is one.
+    """
+    blocks = config.vq.num_res_blocks * len(config.vq.channel_multiplier)
+    layers = config.decoder.num_layers + config.vision.num_layers + blocks
+    if layers > len(found) + _FEW:
+        raise CheckpointError(
+            f"{path} does not fit the {CONFIG_FILE} beside it: that has {layers} layers, and this {len(found)} tensors"
+        )
 
 
 def check_tensors(path: Path, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, StoredTensor]) -> None:
@@ -159,8 +176,16 @@ def _fill(
     module: nn.Module, stored: Mapping[str, StoredTensor], device: torch.device | str, dtype: torch.dtype | None
 ) -> None:
     """Give a module on the meta device the tensors that are stored for it."""
-    tensors = {name: read_tensor(value).to(device=device, dtype=dtype) for name, value in stored.items()}
+    tensors = {name: _finite(value).to(device=device, dtype=dtype) for name, value in stored.items()}
     module.load_state_dict(tensors, strict=True, assign=True)
+
+
+def _finite(stored: StoredTensor) -> torch.Tensor:
+    """Return a tensor, after a look whether all of it are numbers: what a network makes of others looks like play."""
+    tensor = read_tensor(stored)
+    if tensor.numel() and not all(map(math.isfinite, (value.item() for value in tensor.aminmax()))):
+        raise CheckpointError(f"{stored.path} holds weights that are no numbers; restore it from a copy")
+    return tensor
 
 
 def _named(verb: str, names: Iterable[str]) -> list[str]:

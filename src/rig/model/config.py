@@ -7,11 +7,21 @@ is imported here, so that reading a checkpoint's sizes does not wait for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_type_hints
 
 from rig.dialogue import Layout
 from rig.errors import CheckpointError, RigError
+from rig.validation import Meta, check_fields, fitting, refuse_unknown, shown
+
+Width = Annotated[int, Meta(ge=1, le=1 << 18)]
+Depth = Annotated[int, Meta(ge=1, le=1024)]
+Layers = Annotated[int, Meta(ge=1, le=64)]
+Side = Annotated[int, Meta(ge=1, le=1 << 14)]
+Vocabulary = Annotated[int, Meta(ge=1, le=1 << 24)]
+Positions = Annotated[int, Meta(ge=1, le=1 << 30)]
+Epsilon = Annotated[float, Meta(gt=0, le=1)]
+"""Bounds that no network that fits a machine comes near; the tensors of a checkpoint say the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +41,19 @@ class DecoderConfig:
         rms_norm_eps: epsilon of every RMSNorm.
     """
 
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    intermediate_size: int
-    max_positions: int = 16384
-    rope_theta: float = 10_000.0
-    rms_norm_eps: float = 1e-6
+    vocab_size: Vocabulary
+    hidden_size: Width
+    num_layers: Depth
+    num_heads: Depth
+    num_kv_heads: Depth
+    head_dim: Width
+    intermediate_size: Width
+    max_positions: Positions = 16384
+    rope_theta: Annotated[float, Meta(ge=1, le=1e12)] = 10_000.0
+    rms_norm_eps: Epsilon = 1e-6
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.num_heads % self.num_kv_heads:
             raise RigError(f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}")
         if self.head_dim % 2:
@@ -64,20 +75,23 @@ class VisionConfig:
         aligner_layers: linear layers of the aligner.
     """
 
-    image_size: int
-    patch_size: int = 16
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    mlp_ratio: float = 4.0
-    layer_norm_eps: float = 1e-6
-    aligner_layers: int = 2
+    image_size: Side
+    patch_size: Side = 16
+    hidden_size: Width
+    num_layers: Depth
+    num_heads: Depth
+    mlp_ratio: Annotated[float, Meta(gt=0, le=64)] = 4.0
+    layer_norm_eps: Epsilon = 1e-6
+    aligner_layers: Layers = 2
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.image_size % self.patch_size:
             raise RigError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
         if self.hidden_size % self.num_heads:
             raise RigError(f"vision hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        if self.hidden_size * self.mlp_ratio < 1:
+            raise RigError(f"mlp_ratio {self.mlp_ratio} leaves nothing of a width of {self.hidden_size}")
 
     @property
     def num_tokens(self) -> int:
@@ -91,7 +105,7 @@ class VQConfig:
 
     Attributes:
         image_size: side of the square frames, in pixels.
-        codebook_size: number of codes.
+        codebook_size: number of codes; they are stored as uint16.
         code_dim: width of a code.
         latent_channels: channels between the convolutions and the code.
         base_channels: channels of the first level.
@@ -105,21 +119,22 @@ class VQConfig:
         commitment: weight of the commitment loss.
     """
 
-    image_size: int
-    codebook_size: int
-    code_dim: int = 8
-    latent_channels: int = 256
-    base_channels: int = 128
-    channel_multiplier: tuple[int, ...] = (1, 1, 2, 2, 4)
-    num_res_blocks: int = 2
-    aligner_layers: int = 2
-    space_to_depth: int = 1
-    kernel_size: int = 3
-    norm_groups: int = 32
-    commitment: float = 0.25
+    image_size: Side
+    codebook_size: Annotated[int, Meta(ge=1, le=1 << 16)]
+    code_dim: Width = 8
+    latent_channels: Width = 256
+    base_channels: Width = 128
+    channel_multiplier: Annotated[tuple[Layers, ...], Meta(min_length=1, max_length=10)] = (1, 1, 2, 2, 4)
+    num_res_blocks: Layers = 2
+    aligner_layers: Layers = 2
+    space_to_depth: Annotated[int, Meta(ge=1, le=64)] = 1
+    kernel_size: Literal[1, 3] = 3
+    norm_groups: Width = 32
+    commitment: Annotated[float, Meta(ge=0, le=1e6)] = 0.25
 
     def __post_init__(self) -> None:
-        if self.kernel_size not in (1, 3) or (self.kernel_size == 1 and len(self.channel_multiplier) > 1):
+        check_fields(self)
+        if self.patch_local and len(self.channel_multiplier) > 1:
             raise RigError(
                 f"kernel_size {self.kernel_size} with {len(self.channel_multiplier)} levels; it is 3, or 1 with a "
                 "single level (resizing needs neighbours)"
@@ -128,8 +143,6 @@ class VQConfig:
             raise RigError(f"image_size {self.image_size} is not a multiple of the downsampling {self.downsampling}")
         if self.base_channels % self.norm_groups:
             raise RigError(f"base_channels {self.base_channels} is not a multiple of norm_groups {self.norm_groups}")
-        if self.codebook_size > 2**16:
-            raise RigError(f"codebook_size {self.codebook_size} does not fit the uint16 in which codes are stored")
 
     @property
     def patch_local(self) -> bool:
@@ -167,14 +180,18 @@ class RIGConfig:
     decoder: DecoderConfig
     vision: VisionConfig
     vq: VQConfig
-    image_alignment: int = 1
-    image_stride: int = 1
+    image_alignment: Annotated[int, Meta(ge=1, le=1 << 16)] = 1
+    image_stride: Positions = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 1 <= self.image_stride <= self.vq.num_tokens:
             raise RigError(
                 f"image_stride {self.image_stride} is not between 1 and the {self.vq.num_tokens} of an image"
             )
+        tokens, room = max(self.vision.num_tokens, self.vq.num_tokens), self.decoder.max_positions
+        if tokens > room:
+            raise RigError(f"an image of {tokens} tokens does not fit into max_positions {room}")
 
     @property
     def layout(self) -> Layout:
@@ -208,8 +225,7 @@ class RIGConfig:
                 "image_token_embed_dim": width,
             },
             "rig": {
-                "image_alignment": self.image_alignment,
-                "image_stride": self.image_stride,
+                **_write(self, _RIG_KEYS),
                 "vq": _write(self.vq, _RIG_VQ_KEYS),
             },
         }
@@ -224,10 +240,11 @@ class RIGConfig:
         if not isinstance(data, Mapping) or data.get("model_type") != "janus":
             found = data.get("model_type") if isinstance(data, Mapping) else type(data).__name__
             fix = "bring it in with `rig import-janus`" if found == DEEPSEEK_TYPE else "is this a RIG checkpoint?"
-            raise CheckpointError(f"{where} describes {found!r}, not a 'janus' model; {fix}")
+            raise CheckpointError(f"{where} describes {shown(found)}, not a 'janus' model; {fix}")
         text, vision, vq, rig = (
             _section(data, name, where) for name in ("text_config", "vision_config", "vq_config", "rig")
         )
+        _refuse_unlike_ours(text, vision, vq, rig, where)
         rope = _section(text, "rope_parameters", where)
         text = _llama_defaults({**text, **{key: rope[key] for key in ("rope_theta", "rope_type") if key in rope}})
         _refuse_other(text, _DECODER_FIXED, f"{where}: text_config")
@@ -235,15 +252,14 @@ class RIGConfig:
         _refuse_other(vq, _VQ_FIXED, f"{where}: vq_config")
         vision_values = _read(VisionConfig, _JANUS_VISION | vision, _VISION_KEYS, f"{where}: vision_config")
         vq_values = _read(VQConfig, _JANUS_VQ | vq, _VQ_KEYS, f"{where}: vq_config")
-        ours = _read(VQConfig, _section(rig, "vq", where), _RIG_VQ_KEYS, f"{where}: rig")
+        ours = _read(VQConfig, _section(rig, "vq", where), _RIG_VQ_KEYS, f"{where}: rig.vq")
         try:
             tower = VisionConfig(**vision_values)
             return RIGConfig(
                 decoder=DecoderConfig(**_read(DecoderConfig, text, _DECODER_KEYS, f"{where}: text_config")),
                 vision=tower,
                 vq=VQConfig(**{"image_size": _written_size(tower, vq_values), **vq_values, **ours}),
-                image_alignment=int(rig.get("image_alignment", 1)),
-                image_stride=int(rig.get("image_stride", 1)),
+                **_read(RIGConfig, rig, _RIG_KEYS, f"{where}: rig"),
             )
         except CheckpointError:
             raise
@@ -286,6 +302,7 @@ _VQ_KEYS = {
     "aligner_layers": "num_hidden_layers",
 }
 _RIG_VQ_KEYS = {name: name for name in ("image_size", "space_to_depth", "kernel_size", "norm_groups", "commitment")}
+_RIG_KEYS = {name: name for name in ("image_alignment", "image_stride")}
 """Our field names to transformers' keys; what Janus has no key for stands under `"rig"`."""
 
 _JANUS_VISION = {"image_size": 384, "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
@@ -311,19 +328,20 @@ def _written_size(tower: VisionConfig, vq_values: Mapping[str, Any]) -> int:
 
 
 def _llama_defaults(text: Mapping[str, Any]) -> dict[str, Any]:
-    heads = text.get("num_attention_heads", 32)
-    width = text.get("hidden_size", 4096)
+    """Return `text` with what transformers leaves out where it equals its defaults; nonsense is left to be refused."""
+    given = {key: value for key, value in text.items() if value is not None}
     filled = {
         "vocab_size": 32000,
-        "hidden_size": width,
+        "hidden_size": 4096,
         "num_hidden_layers": 32,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
+        "num_attention_heads": 32,
         "intermediate_size": 11008,
         "max_position_embeddings": 2048,
-        **{key: value for key, value in text.items() if value is not None},
+        **given,
     }
-    return {"head_dim": width // heads, **filled}
+    width, heads = filled["hidden_size"], filled["num_attention_heads"]
+    whole = isinstance(width, int) and isinstance(heads, int) and heads > 0
+    return {"num_key_value_heads": heads, "head_dim": width // heads if whole else 0, **filled}
 
 
 def _write(config: Any, keys: Mapping[str, str]) -> dict[str, Any]:
@@ -332,30 +350,42 @@ def _write(config: Any, keys: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _read(kind: type, section: Mapping[str, Any], keys: Mapping[str, str], where: str) -> dict[str, Any]:
-    types = {field.name: str(field.type) for field in fields(kind)}
-    return {name: _typed(section[key], types[name], f"{where}.{key}") for name, key in keys.items() if key in section}
-
-
-def _typed(value: Any, kind: str, where: str) -> Any:
-    if kind.startswith("tuple") and isinstance(value, list) and all(isinstance(item, int) for item in value):
-        return tuple(value)
-    if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise CheckpointError(
-        f"{where} is {value!r}, where {'a list of int' if kind.startswith('tuple') else kind} belongs"
-    )
+    """Return the fields of `kind` that `section` gives, each checked for its type and its bounds."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        name: fitting(section[key], hints[name], f"{where}.{key}", CheckpointError)
+        for name, key in keys.items()
+        if key in section
+    }
 
 
 def _section(data: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
-    section = data.get(name) or {}
-    if not isinstance(section, Mapping):
-        raise CheckpointError(f"{where}: {name} is {section!r}, where an object belongs")
-    return dict(section)
+    section = data.get(name)
+    if section is not None and not isinstance(section, Mapping):
+        raise CheckpointError(f"{where}: {name} is {shown(section)}, where an object belongs")
+    return dict(section or {})
+
+
+def _refuse_unlike_ours(
+    text: Mapping[str, Any], vision: Mapping[str, Any], vq: Mapping[str, Any], rig: Mapping[str, Any], where: str
+) -> None:
+    """Refuse a configuration of ours with a size too few or too many: transformers' defaults are not ours."""
+    own_vq = _section(rig, "vq", where)
+    refuse_unknown(rig, (*_RIG_KEYS, "vq"), f"{where}: rig", CheckpointError)
+    refuse_unknown(own_vq, _RIG_VQ_KEYS, f"{where}: rig.vq", CheckpointError)
+    sections = {
+        "text_config": (text, _DECODER_KEYS),
+        "vision_config": (vision, _VISION_KEYS),
+        "vq_config": (vq, _VQ_KEYS),
+    }
+    sections |= {"rig": (rig, {"image_alignment": "image_alignment"}), "rig.vq": (own_vq, _RIG_VQ_KEYS)}
+    for name, (section, keys) in sections.items() if rig else ():
+        absent = [key for key in keys.values() if key not in section]
+        if absent:
+            raise CheckpointError(f"{where}: {name} lacks {', '.join(absent)}; restore it from a copy")
 
 
 def _refuse_other(section: Mapping[str, Any], fixed: Mapping[str, Any], where: str) -> None:
     for key, built_in in fixed.items():
         if section.get(key, built_in) != built_in:
-            raise CheckpointError(f"{where}.{key} is {section[key]!r}; this network has {built_in!r} built in")
+            raise CheckpointError(f"{where}.{key} is {shown(section[key])}; this network has {built_in!r} built in")

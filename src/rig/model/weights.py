@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from rig.errors import CheckpointError
+from rig.validation import Meta, load_json, parse_json, shown, validated
 
 if TYPE_CHECKING:
     import torch
@@ -116,10 +117,13 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
             length = int.from_bytes(file.read(8), "little")
             if length > min(size - 8, _LONGEST_HEADER):
                 raise ValueError(f"{size} bytes cannot hold a header of {length}")
-            entries = json.loads(file.read(length))
+            header = parse_json(file.read(length), "its header", "")
+        entries = {name: entry for name, entry in _object(header, "its header").items() if name != _METADATA}
         return _placed(path, entries, 8 + length, size)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is cut short or not a safetensors file: {error}") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is cut short or not a safetensors file: {error}; restore it from a copy"
+        ) from error
 
 
 def read_tensor(stored: StoredTensor) -> torch.Tensor:
@@ -153,14 +157,24 @@ def copy_tensors(tensors: Mapping[str, StoredTensor], path: Path) -> None:
                 bar.update(len(chunk))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """What a header says of a tensor; offsets count from the header's end."""
+
+    dtype: str
+    shape: tuple[Annotated[int, Meta(ge=0)], ...]
+    data_offsets: tuple[int, int]
+
+
 def _placed(path: Path, entries: Mapping[str, Any], begin: int, size: int) -> dict[str, StoredTensor]:
     """Return the tensors of a header whose bytes begin at `begin` of a file of `size` bytes; they must fill it."""
     tensors, ends = {}, {}
-    for name, entry in entries.items():
-        if name != _METADATA:
-            start, stop = (begin + offset for offset in entry["data_offsets"])
-            tensors[name] = StoredTensor(path=path, dtype=entry["dtype"], shape=tuple(entry["shape"]), start=start)
-            ends[name] = stop
+    for name, entry in validated(entries, dict[str, _Entry], "its header", "was it written by another tool?").items():
+        if entry.dtype not in _BYTES:
+            raise ValueError(f"{name} is of the unknown type {shown(entry.dtype)}")
+        start, stop = (begin + offset for offset in entry.data_offsets)
+        tensors[name] = StoredTensor(path=path, dtype=entry.dtype, shape=entry.shape, start=start)
+        ends[name] = stop
     for name in sorted(tensors, key=lambda name: (tensors[name].start, ends[name])):
         stored = tensors[name]
         if (stored.start, ends[name]) != (begin, begin + stored.size):
@@ -172,16 +186,12 @@ def _placed(path: Path, entries: Mapping[str, Any], begin: int, size: int) -> di
 
 
 def _read_index(path: Path) -> dict[str, StoredTensor]:
-    try:
-        places = {str(name): str(file) for name, file in json.loads(path.read_bytes())["weight_map"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} cannot be read as the index of a sharded checkpoint: {error!r}") from error
+    fix = "fetch the index of a sharded checkpoint again"
+    found = load_json(path, fix, CheckpointError).get("weight_map")
+    places = validated(found, dict[str, str], f"{path}: weight_map", fix, CheckpointError)
     shards = {}
     for file in sorted(set(places.values())):
-        shard = path.parent / file
-        if Path(file).name != file or not shard.is_file():
-            raise CheckpointError(f"{shard} is missing, which {path.name} names; fetch it into the same folder")
-        shards[file] = read_header(shard)
+        shards[file] = read_header(_shard(path, file))
     absent = [name for name, file in places.items() if name not in shards[file]]
     if absent:
         raise CheckpointError(
@@ -190,6 +200,24 @@ def _read_index(path: Path) -> dict[str, StoredTensor]:
         )
     extra = {name: stored for shard in shards.values() for name, stored in shard.items()}
     return extra | {name: shards[file][name] for name, file in places.items()}
+
+
+def _shard(index: Path, file: str) -> Path:
+    """Return the path of a shard that an index names, which stands beside it."""
+    if not file or "\0" in file or Path(file).name != file or file == "..":
+        raise CheckpointError(
+            f"{index} names the shard {shown(file)}, and shards stand beside their index; mend it there"
+        )
+    shard = index.parent / file
+    if not shard.is_file():
+        raise CheckpointError(f"{shard} is missing, which {index.name} names; fetch it into the same folder")
+    return shard
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{place} is a {type(value).__name__}, not an object")
+    return value
 
 
 def _pickle_beside(path: Path) -> str:

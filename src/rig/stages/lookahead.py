@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from rig.actions import Action
-from rig.actors import PolicyActor, agent_name, build_policy
+from rig.actors import PolicyActor, agent_name, build_policy, refuse_other_world
 from rig.annotators import REVIEWERS, ReviewCase, Reviewer, can_tell
 from rig.bundle import Bundle
 from rig.data import DatasetInfo
@@ -116,6 +116,7 @@ class Workshop(Bench[LookaheadConfig]):
     def __init__(self, config: LookaheadConfig) -> None:
         self.bundle = Bundle.load(config.agent).for_running(config.dtype)
         super().__init__(config, self.bundle.environment)
+        refuse_other_world(self.world, self.bundle.space, self.bundle.environment, config.agent)
         self.policy: Policy = build_policy(
             self.bundle, PolicyConfig(form=self.bundle.form), dreams_ahead=len(config.horizons)
         )

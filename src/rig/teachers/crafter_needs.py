@@ -9,8 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from rig.errors import UnknownNameError
+
 TABLE_WOOD = 2
 PICKAXE_WOOD = 1
+
+RECIPES = (
+    *("collect_wood", "collect_stone", "collect_coal", "collect_iron"),
+    *("place_table", "explore", "build_wall", "make_stone_pickaxe"),
+)
+"""The tasks that `next_need` knows."""
 
 Verb = Literal["gather", "reach", "place", "make", "explore", "wall"]
 
@@ -60,6 +68,9 @@ def next_need(task: str, situation: Situation, *, remaining: int) -> Need:
         task: name of the task.
         situation: the player's hands and surroundings.
         remaining: samples still missing; for the wall, the stones still to be laid.
+
+    Raises:
+        UnknownNameError: there is no recipe for the task.
     """
     if task == "explore":
         return Need(verb="explore", thing="far")
@@ -79,7 +90,10 @@ def next_need(task: str, situation: Situation, *, remaining: int) -> Need:
         if not situation.count("wood_pickaxe"):
             return _wood_pickaxe(situation, wood=TABLE_WOOD + PICKAXE_WOOD)
         return _gather(thing, thing, situation.count(thing) + remaining)
-    raise KeyError(f"no recipe for the task {task!r}")
+    raise UnknownNameError(
+        f"there is no recipe for the Crafter task {task!r}; the expert and the recipes know {', '.join(RECIPES)}. "
+        "Give a task of your own a --teacher of your own (docs/extending.md)"
+    )
 
 
 def _gather(thing: str, item: str, want: int) -> Need:

@@ -88,5 +88,6 @@ TASKS = TaskTable(
             target=1,
             starts={MANUAL: Start(limit=120, near={"tree": (5, 9), "stone": (6, 10), "iron": (1, 14)})},
         ),
-    ]
+    ],
+    world="crafter",
 )

@@ -10,8 +10,9 @@ import gymnasium as gym
 import numpy as np
 
 from rig.actions import CRAFTER, NOOP, Action
+from rig.actions.native import read_number
 from rig.envs.base import World
-from rig.envs.crafter.engine import CELL, SIZE, Engine, frame_of
+from rig.envs.crafter.engine import CELL, SIZE, Engine, constants, frame_of
 from rig.envs.crafter.facts import longest_line, read_facts
 from rig.envs.crafter.ground import Position
 from rig.envs.crafter.starts import find_start
@@ -20,8 +21,11 @@ from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import RigError
 from rig.records import Frame
+from rig.registry import unknown_name
 
 _NATIVE = {"use": "do"}
+ACHIEVEMENTS: tuple[str, ...] = tuple(constants.achievements)
+"""What Crafter counts of itself; a task of such a name needs no count of its own."""
 
 
 class CrafterWorld(World):
@@ -62,13 +66,10 @@ class CrafterWorld(World):
         Raises:
             RigError: this world has no start for the task; `episode_seeds` finds worlds that have one.
         """
+        task, setting = self.chosen(seed, options)
         super().reset(seed=seed)
-        options = options or {}
-        self.task = self.tasks[options.get("task", self.task.name)]
-        self.setting = options.get("setting", self.setting)
-        if self.setting not in self.task.starts and "setting" not in options:
-            self.setting = next(iter(self.task.starts))
-        start = self.task.start(self.setting)
+        self.task, self.setting = task, setting
+        start = task.start(setting)
         self.seed = seed if seed is not None else self._solvable_seed()
         place = _start_of(self.task, self.setting, self.seed)
         if place is None:
@@ -84,9 +85,14 @@ class CrafterWorld(World):
         return self._frame, {"privileged": self.privileged()}
 
     def step(self, action: Any) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
-        """Take one native action; see `World.act` for key-and-camera actions."""
+        """Take one native action; see `World.act` for key-and-camera actions.
+
+        Raises:
+            ActionError: it is no whole number from 0 to 16.
+        """
+        number = read_number(action, len(self.engine.action_names))
         before, stones = self.samples, self._stones_placed()
-        self._frame, *_ = self.engine.step(int(action))
+        self._frame, *_ = self.engine.step(number)
         self._note_progress(stones)
         reward, terminated, truncated = self._outcome(before)
         info = {"privileged": self.privileged(), "success": self.samples >= self.task.target}
@@ -120,11 +126,19 @@ class CrafterWorld(World):
     @property
     def samples(self) -> int:
         """Items collected, things made or placed, cells walked away, or stones in a line, since the start."""
+        if self.task.samples is not None:
+            return int(self.task.samples(self))
         if self.task.name == "explore":
             return self._farthest
         if self.task.name == "build_wall":
             return longest_line(self._placed)
-        return int(self.engine.player.achievements[self.task.name])
+        counts = self.engine.player.achievements
+        if self.task.name not in ACHIEVEMENTS:
+            raise RigError(
+                f"Crafter does not count {self.task.name!r} by itself, as it does {', '.join(ACHIEVEMENTS)}; give the "
+                "Task a function `samples(world)`"
+            )
+        return int(counts[self.task.name])
 
     @property
     def start(self) -> Position:
@@ -185,6 +199,13 @@ def _scratch() -> Engine:
 
 @lru_cache(maxsize=8192)
 def _start_of(task: Task, setting: str, seed: int) -> tuple[Position, Position] | None:
+    start = task.start(setting)
+    for item in start.inventory:
+        if item not in constants.items:
+            raise unknown_name(f"item in the start of task {task.name!r}", item, constants.items)
+    for material in start.near:
+        if material not in constants.materials:
+            raise unknown_name(f"material in the start of task {task.name!r}", material, constants.materials)
     engine = _scratch()
     engine.begin(seed)
     return find_start(engine, task, setting, seed)

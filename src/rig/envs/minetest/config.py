@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from rig.errors import RigError
+from rig.validation import Meta, check_fields
 
 TICK_SECONDS = 0.05
 """Game time of one step: 20 Hz, as in MineRL."""
@@ -13,7 +14,11 @@ TICK_SECONDS = 0.05
 READABLE = (640, 360)
 """Width and height below which the engine's heads-up display and its menus cannot be read."""
 
-_LEAST, _MOST = 16, 1920
+Pixels = Annotated[int, Meta(ge=16, le=1920)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+Mapgen = Literal["carpathian", "flat", "fractal", "singlenode", "v5", "v6", "v7", "valleys"]
+"""The engine's world generators; it takes its own default for a name that it does not know."""
 
 Point = tuple[float, float, float]
 """x, y, z in nodes; y is up. A player stands on the node below it at half a node above that node's middle."""
@@ -26,7 +31,7 @@ class MinetestConfig:
     Attributes:
         width: of the observed frame, in pixels.
         height: of the observed frame, in pixels.
-        view_range: how far one sees, in nodes.
+        view_range: how far one sees, in nodes; 16 to 1000.
         field_of_view: vertical, in degrees; 70 as in MineRL.
         display_width: that the engine draws at, at the least. Below 640 × 360 its menus cannot be read, hotbar and
             hearts are left out, and small frames take less time.
@@ -42,33 +47,22 @@ class MinetestConfig:
         attempts: starts that are tried before the failure is reported.
     """
 
-    width: int = 640
-    height: int = 360
-    display_width: int = READABLE[0]
-    display_height: int = READABLE[1]
-    view_range: int = 40
-    field_of_view: float = 70.0
-    cursor_pixels_per_degree: float = 2.0
-    nearby_radius: int = 0
-    view_cells: int = 0
-    mapgen: str = "v7"
-    start_timeout: float = 60.0
-    step_timeout: float = 60.0
-    attempts: int = 3
+    width: Pixels = 640
+    height: Pixels = 360
+    display_width: Pixels = READABLE[0]
+    display_height: Pixels = READABLE[1]
+    view_range: Annotated[int, Meta(ge=16, le=1000)] = 40
+    field_of_view: Annotated[float, Meta(ge=45, le=160)] = 70.0
+    cursor_pixels_per_degree: Annotated[float, Meta(gt=0, le=100)] = 2.0
+    nearby_radius: Annotated[int, Meta(ge=0, le=16)] = 0
+    view_cells: Annotated[int, Meta(ge=0, le=32)] = 0
+    mapgen: Mapgen = "v7"
+    start_timeout: Seconds = 60.0
+    step_timeout: Seconds = 60.0
+    attempts: Annotated[int, Meta(ge=1, le=100)] = 3
 
     def __post_init__(self) -> None:
-        for name in ("width", "height", "display_width", "display_height"):
-            value = getattr(self, name)
-            if not _LEAST <= value <= _MOST:
-                raise RigError(f"MinetestConfig.{name} is {value}; give {_LEAST} to {_MOST} pixels")
-        if not 45 <= self.field_of_view <= 160:
-            raise RigError(f"MinetestConfig.field_of_view is {self.field_of_view}; the engine takes 45 to 160 degrees")
-        if not 0 <= self.nearby_radius <= 16:
-            raise RigError(f"MinetestConfig.nearby_radius is {self.nearby_radius}; give 0 to 16 nodes")
-        if not 0 <= self.view_cells <= 32:
-            raise RigError(f"MinetestConfig.view_cells is {self.view_cells}; give 0 to 32 rows and columns")
-        if self.attempts < 1:
-            raise RigError(f"MinetestConfig.attempts is {self.attempts}; at least one start must be tried")
+        check_fields(self)
 
     @property
     def drawn(self) -> tuple[int, int]:

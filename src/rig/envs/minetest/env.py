@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium as gym
 import numpy as np
 
+from rig.envs.base import read_options
 from rig.envs.minetest.anchors import SPACING, Anchors
 from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Point
 from rig.envs.minetest.engine import Engine, EngineError, start_engine
@@ -20,8 +21,12 @@ from rig.envs.minetest.savepoints import SavePoint, digest_of, read_save, write_
 from rig.envs.seeds import Split
 from rig.errors import RigError
 from rig.records import Frame
+from rig.validation import Meta, fitting, refuse_unknown
 
 Observation = dict[str, Frame]
+_Coordinate = Annotated[float, Meta(ge=-30_900, le=30_900)]
+_Place = tuple[_Coordinate, _Coordinate, _Coordinate]
+"""[x, y, z] in nodes, within the engine's largest world."""
 
 
 class MinetestEnv(gym.Env):
@@ -72,12 +77,15 @@ class MinetestEnv(gym.Env):
             options: "spawn", [x, y, z] where the player enters; without it, where the game has newcomers enter.
 
         Raises:
+            RigError: the seed or an option is none; nothing has changed.
             EngineError: the engine did not start, after all attempts.
             MissingDependencyError: something that it needs is not installed; the message holds the command.
         """
+        options = read_options(seed, options, ("spawn",))
+        spawn = _spawn_of(options)
         super().reset(seed=seed)
         seed = int(self.np_random.integers(Split.TRAIN.stop)) if seed is None else seed
-        self._start(seed, _spawn_of(options or {}))
+        self._start(seed, spawn)
         return {"pov": self._frame}, self._info(())
 
     def step(self, action: Mapping[str, Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -244,9 +252,10 @@ def _spawn_of(options: Mapping[str, Any]) -> Point | None:
     given = options.get("spawn")
     if given is None:
         return None
-    if np.shape(given) != (3,):
-        raise RigError(f"reset(options={{'spawn': {given!r}}}): a place is [x, y, z] in nodes")
-    return float(given[0]), float(given[1]), float(given[2])
+    point = fitting(
+        given.tolist() if isinstance(given, np.ndarray) else given, _Place, "reset(options=…): the place 'spawn'"
+    )
+    return float(point[0]), float(point[1]), float(point[2])
 
 
 def _plain(command: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,5 +269,10 @@ def _plain(command: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_minetest(*, render_mode: str | None = None, **settings: Any) -> MinetestEnv:
-    """Build the environment for `gymnasium.make`; `settings` are fields of MinetestConfig."""
+    """Build the environment for `gymnasium.make`; `settings` are fields of MinetestConfig.
+
+    Raises:
+        RigError: there is no such field, or it has another value than it can have.
+    """
+    refuse_unknown(settings, MinetestConfig.__dataclass_fields__, "MinetestConfig")
     return MinetestEnv(MinetestConfig(**settings), render_mode=render_mode)

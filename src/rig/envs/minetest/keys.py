@@ -20,9 +20,11 @@ import gymnasium as gym
 import numpy as np
 
 from rig.actions import MINERL, Action
+from rig.actions.native import read_camera, read_mapping, read_pressed
 from rig.envs.minetest.link import Request
 from rig.errors import ActionError
 from rig.registry import suggestion
+from rig.validation import shown
 
 ENGINE_KEYS = MINERL.keys
 """Bit i of `Request.keys` is key i; the order is that of KEYS in native/input.c."""
@@ -75,8 +77,11 @@ def shared_out(camera: Any, ticks: int, *, menu_open: bool) -> list[tuple[float,
     """Return the camera's [pitch, yaw] for each of `ticks` ticks that `camera` is for: equal shares of a turn.
 
     A cursor goes all the way in the first tick, because it moves by whole pixels.
+
+    Raises:
+        ActionError: it is no pair of angles within ±180.
     """
-    pitch, yaw = _camera(camera)
+    pitch, yaw = read_camera(camera, CAMERA_LIMIT)
     if menu_open:
         return [(pitch, yaw)] + [(0.0, 0.0)] * (ticks - 1)
     goals = [(round(pitch * tick / ticks, 2), round(yaw * tick / ticks, 2)) for tick in range(ticks + 1)]
@@ -92,18 +97,14 @@ def read_action(action: Mapping[str, Any], *, menu_open: bool, cursor_scale: flo
         cursor_scale: pixels of the cursor for one degree.
 
     Raises:
-        ActionError: a name that is no key of MineRL, or a camera that is no pair of angles within ±180.
+        ActionError: a name that is no key of MineRL, a value that is neither 0 nor 1, or a camera that is no pair of
+            angles within ±180.
     """
-    pressed = {name for name, value in action.items() if name != "camera" and int(value)}
-    unknown = sorted(pressed.difference(ENGINE_KEYS, LACKING))
-    if unknown:
-        raise ActionError(
-            f"{unknown[0]!r} is not a key.{suggestion(unknown[0], ENGINE_KEYS)} Keys: {', '.join(ENGINE_KEYS)}"
-        )
+    pressed = _pressed(action)
     ignored = [key for key in LACKING if key in pressed]
     if _ESCAPE in pressed and not menu_open:
         ignored.append(_ESCAPE)
-    pitch, yaw = _camera(action.get("camera", (0.0, 0.0)))
+    pitch, yaw = read_camera(action.get("camera", (0.0, 0.0)), CAMERA_LIMIT)
     request = Request(
         keys=sum(1 << bit for bit, key in enumerate(ENGINE_KEYS) if key in pressed and key not in ignored),
         turn=(round(yaw * COUNTS_PER_DEGREE), round(pitch * COUNTS_PER_DEGREE)),
@@ -117,8 +118,15 @@ def held_keys(bits: int) -> list[str]:
     return [key for bit, key in enumerate(ENGINE_KEYS) if bits >> bit & 1]
 
 
-def _camera(given: Any) -> tuple[float, float]:
-    angles = np.asarray(given, np.float64)
-    if angles.shape != (2,) or not np.all(np.abs(angles) <= CAMERA_LIMIT):
-        raise ActionError(f"camera {given!r} is not [pitch, yaw] in degrees within ±{CAMERA_LIMIT:.0f}")
-    return float(angles[0]), float(angles[1])
+def _pressed(action: Mapping[str, Any]) -> set[str]:
+    pressed = set()
+    for name, value in read_mapping(action).items():
+        if name == "camera":
+            continue
+        if name not in ENGINE_KEYS and name not in LACKING:
+            raise ActionError(
+                f"{shown(name)} is not a key.{suggestion(name, ENGINE_KEYS)} Keys: {', '.join(ENGINE_KEYS)}"
+            )
+        if read_pressed(value, name):
+            pressed.add(name)
+    return pressed

@@ -115,5 +115,6 @@ TASKS = TaskTable(
             target=1,
             starts={MANUAL: Place(limit=LIMIT, area=PLAINS, inventory={"default:wood": 3, "default:stick": 2})},
         ),
-    ]
+    ],
+    world="minetest",
 )

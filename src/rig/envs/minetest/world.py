@@ -10,15 +10,16 @@ import math
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from zlib import crc32
 
 import gymnasium as gym
 import numpy as np
 
 from rig.actions import MINERL, NOOP, Action
+from rig.actions.native import read_mapping
 from rig.envs.base import World
-from rig.envs.minetest.config import MinetestConfig
+from rig.envs.minetest.config import MinetestConfig, Pixels
 from rig.envs.minetest.env import MinetestEnv
 from rig.envs.minetest.keys import GRID, native_action, shared_out
 from rig.envs.minetest.places import Place, Spot
@@ -30,6 +31,7 @@ from rig.envs.tasks import MANUAL, Task
 from rig.errors import EngineError, RigError
 from rig.machine import usable_cores
 from rig.records import Frame
+from rig.validation import Meta, check_fields
 
 VIEW_CELLS = 16
 """Rows and columns of the frame of which the facts tell what is seen there, for annotators."""
@@ -67,12 +69,11 @@ class MinetestWorldConfig:
         ticks_per_step: ticks of 50 ms for which a decision is held.
     """
 
-    size: int = 128
-    ticks_per_step: int = 4
+    size: Pixels = 128
+    ticks_per_step: Annotated[int, Meta(ge=1, le=1000)] = 4
 
     def __post_init__(self) -> None:
-        if self.ticks_per_step < 1:
-            raise RigError(f"MinetestWorldConfig.ticks_per_step is {self.ticks_per_step}; a step takes a tick or more")
+        check_fields(self)
 
 
 class MinetestWorld(World):
@@ -121,8 +122,9 @@ class MinetestWorld(World):
             EngineError: the engine did not start.
             MissingDependencyError: something that it needs is not installed.
         """
+        task, setting = self.chosen(seed, options)
         gym.Env.reset(self, seed=seed)
-        self._choose(options or {})
+        self.task, self.setting = task, setting
         self.seed = seed if seed is not None else self._solvable_seed()
         spots = _fitting(self.task, self.setting, self.seed)
         if not spots:
@@ -188,6 +190,10 @@ class MinetestWorld(World):
     @property
     def samples(self) -> int:
         """What was collected or crafted, or nodes of depth, distance or height, since the start."""
+        if self.task.samples is not None:
+            return int(self.task.samples(self))
+        if self.task.name not in SAMPLES:
+            raise RigError(f"Minetest does not count {self.task.name!r}; give the Task a function `samples(world)`")
         return SAMPLES[self.task.name](self.progress)
 
     def save(self) -> bytes:
@@ -214,12 +220,6 @@ class MinetestWorld(World):
     def close(self) -> None:
         """End the engine."""
         self.env.close()
-
-    def _choose(self, options: Mapping[str, Any]) -> None:
-        self.task = self.tasks[options.get("task", self.task.name)]
-        self.setting = options.get("setting", self.setting)
-        if self.setting not in self.task.starts and "setting" not in options:
-            self.setting = next(iter(self.task.starts))
 
     def _enter(self, spots: list[Spot]) -> None:
         """Enter at one of `spots` with what the setting gives, looking in some direction or along the way."""
@@ -250,9 +250,9 @@ class MinetestWorld(World):
 
     def _hold(self, action: Mapping[str, Any], *, draw: bool) -> None:
         """Let the ticks of a step pass."""
-        ticks, self._events = self.config.ticks_per_step, []
-        menu_open = self.env.privileged()["menu_open"]
-        turns = shared_out(action.get("camera", (0.0, 0.0)), ticks, menu_open=menu_open)
+        ticks, menu_open = self.config.ticks_per_step, self.env.privileged()["menu_open"]
+        turns = shared_out(read_mapping(action).get("camera", (0.0, 0.0)), ticks, menu_open=menu_open)
+        self._events = []
         for tick, turn in enumerate(turns, 1):
             self._tick({**action, "camera": turn}, draw=draw and tick == ticks, look=tick == ticks)
             facts = self.env.privileged()
@@ -285,7 +285,8 @@ class MinetestWorld(World):
 
 def _place(task: Task, setting: str) -> Place:
     start = task.start(setting)
-    assert isinstance(start, Place)
+    if not isinstance(start, Place):
+        raise RigError(f"the start {setting!r} of task {task.name!r} is no rig.envs.minetest.places.Place; give one")
     return start
 
 

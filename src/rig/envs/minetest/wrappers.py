@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import Annotated, Any, SupportsFloat
 
 import gymnasium as gym
 
-from rig.envs.minetest.config import MinetestConfig
-from rig.envs.minetest.env import MinetestEnv, Observation
+from rig.actions.native import read_mapping
+from rig.envs.minetest.env import Observation, make_minetest
 from rig.envs.minetest.keys import shared_out
-from rig.errors import RigError
+from rig.validation import Meta, fitting
 
 
 class FrameSkip(gym.Wrapper):
@@ -24,12 +24,11 @@ class FrameSkip(gym.Wrapper):
         skip: ticks of a step.
 
     Raises:
-        RigError: `skip` is less than 1.
+        RigError: `skip` is no whole number of at least 1.
     """
 
     def __init__(self, env: gym.Env, skip: int) -> None:
-        if skip < 1:
-            raise RigError(f"FrameSkip(skip={skip}): a step takes at least one tick")
+        fitting(skip, Annotated[int, Meta(ge=1)], "FrameSkip.skip, the ticks of a step,")
         super().__init__(env)
         self.skip = skip
 
@@ -37,7 +36,7 @@ class FrameSkip(gym.Wrapper):
         """Let `skip` ticks pass."""
         menu_open = self.env.unwrapped.privileged()["menu_open"]  # type: ignore[attr-defined]
         reward, events = 0.0, []
-        for turn in shared_out(action.get("camera", (0.0, 0.0)), self.skip, menu_open=menu_open):
+        for turn in shared_out(read_mapping(action).get("camera", (0.0, 0.0)), self.skip, menu_open=menu_open):
             observation, gained, terminated, truncated, info = self.env.step({**action, "camera": turn})
             reward += float(gained)
             events += info["privileged"]["events"]
@@ -55,7 +54,7 @@ class LikeMineRL:
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.env = MinetestEnv(MinetestConfig(**settings), render_mode="rgb_array")
+        self.env = make_minetest(render_mode="rgb_array", **settings)
         self.action_space, self.observation_space = self.env.action_space, self.env.observation_space
         self._seed: int | None = None
 
