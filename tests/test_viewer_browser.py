@@ -116,7 +116,7 @@ def trace(tmp_path_factory):
     ]
     path = tmp_path_factory.mktemp("trace") / "trace.html"
     meta = {"checkpoint": "small <b>", "lookahead": "n = 3", "commit": "a6967f0"}
-    return render_trace(episodes, path, title="RIG-lookahead on Crafter <test>", meta=meta)
+    return render_trace(episodes, path, title="RIG-lookahead on Crafter <test>", meta=meta, first=(0, 0))
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +348,7 @@ def test_a_large_trace_stays_responsive(driver, tmp_path):
         for step in base.steps
     )
     episodes = [replace(base, id=f"e{number}", steps=steps) for number in range(20)]
-    path = render_trace(episodes, tmp_path / "large.html", title="large")
+    path = render_trace(episodes, tmp_path / "large.html", title="large", first=(0, 0))
     page = Page(driver, path)
     took = driver.execute_script(
         "const start = performance.now(); for (let i = 0; i < 100; i++) "

@@ -19,6 +19,7 @@ import rig
 from rig.records import Trajectory
 from rig.storage import write_bytes
 from rig.viewer.payload import build_payload
+from rig.viewer.results import Scores
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -29,6 +30,9 @@ def render_trace(
     *,
     title: str = "RIG trace",
     meta: Mapping[str, object] | None = None,
+    ways: Sequence[str] | None = None,
+    results: Scores | None = None,
+    first: tuple[int, int] | None = None,
     max_steps: int | None = None,
 ) -> Path:
     """Write episodes as one self-contained HTML page and return its path.
@@ -38,13 +42,21 @@ def render_trace(
         path: where the page goes; folders are made, and an existing page is replaced in one move.
         title: the page's heading.
         meta: what the page states about the run, for example checkpoint, commit, seeds and number of dreams.
+        ways: how each episode was played, for example "RIG-lookahead, n = 1"; the actors' names where it is None.
+        results: way -> "task/setting" -> (successes, episodes), for the table on top; of ways that it does not name,
+            and where it is None, the episodes given are counted.
+        first: on which episode and step the page opens, both counted from 0; where it is None, on the first step that
+            has a dream, or else on the first step.
         max_steps: at most so many steps of each episode, spread evenly from first to last; all where it is None.
 
     Raises:
-        RigError: there is no episode, an episode has no steps, or a frame is not uint8 [height, width, 3].
+        RigError: there is no episode, an episode has no steps, a frame is not uint8 [height, width, 3], a number is not
+            finite, a fact is not what it should be, or `ways`, `results` or `first` do not fit the episodes.
         ActionError: an action does not belong to the trajectory's action space.
     """
-    payload = build_payload(trajectories, title=title, meta=meta or {}, max_steps=max_steps)
+    payload = build_payload(
+        trajectories, title=title, meta=meta or {}, ways=ways, results=results, first=first, max_steps=max_steps
+    )
     template = files("rig.viewer").joinpath("template.html").read_text(encoding="utf-8")
     path = Path(path)
     write_bytes(path, fill(template, title, payload).encode("utf-8", "replace"))
