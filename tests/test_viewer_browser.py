@@ -206,7 +206,8 @@ def test_keys_scrub_and_the_review_is_marked(page, keys):
     assert page.text("#counter") == "Step 2 of 24"
     assert page.count(".dream") == 3
     assert page.count(".dream img") == 6
-    assert page.text(".dream .thought").splitlines()[1] == "2. Nothing blocks the way yet."
+    assert page.text(".mind .thought").splitlines()[1] == "2. Nothing blocks the way yet."
+    assert page.text("#dreams .thought").splitlines()[1] == "2. Nothing blocks the way yet."
     assert "PSNR" in page.text(".dream .match")
     assert page.text("#review .phrase") == "Wait! Let's re-observe..."
     assert "changed by the review" in page.text("#review")
@@ -220,7 +221,8 @@ def test_keys_scrub_and_the_review_is_marked(page, keys):
     assert page.text("#counter") == "Step 1 of 24"
     page.press("r", "r")
     assert page.count("#review.turned") == 1
-    assert page.driver.execute_script("return document.querySelectorAll('#chart line').length") >= 3
+    marks = page.driver.execute_script("return document.querySelector('#chart .marks').getAttribute('d')")
+    assert marks.count("M") >= 3
 
 
 def test_d_swaps_reality_for_the_difference(page, keys):
@@ -286,7 +288,7 @@ def test_episodes_change_and_filter(page):
 
 
 def test_a_hostile_thought_is_only_text(driver, trace):
-    page = Page(driver, trace, "#3/2")
+    page = Page(driver, trace, "#3/1")
     assert page.text("#moment .thought").splitlines()[:2] == [
         HOSTILE[: HOSTILE.index(" 2. ")],
         HOSTILE[HOSTILE.index("2. ") :],

@@ -57,10 +57,20 @@ def render_trace(
     payload = build_payload(
         trajectories, title=title, meta=meta or {}, ways=ways, results=results, first=first, max_steps=max_steps
     )
-    template = files("rig.viewer").joinpath("template.html").read_text(encoding="utf-8")
     path = Path(path)
-    write_bytes(path, fill(template, title, payload).encode("utf-8", "replace"))
+    write_bytes(path, fill(_template(), title, payload).encode("utf-8", "replace"))
     return path
+
+
+def _template() -> str:
+    """Return the template with its style and script in place, whose digests stand in its policy."""
+    parts = {"style": ("style.css",), "script": ("nodes.js", "drawing.js", "episodes.js", "page.js")}
+    texts = {slot: "".join(_part(name) for name in names) for slot, names in parts.items()}
+    return _SLOT.sub(lambda slot: texts.get(slot[1], slot[0]), _part("template.html"))
+
+
+def _part(name: str) -> str:
+    return files("rig.viewer").joinpath(name).read_text(encoding="utf-8")
 
 
 def fill(template: str, title: str, payload: Mapping[str, object]) -> str:
