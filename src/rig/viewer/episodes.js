@@ -62,13 +62,43 @@ const listed = (of, index) => {
   button.dataset.episode = index;
   return make("li", {}, button);
 };
-const buttons = [];
+/* The list holds a leaf of the episodes that the filters let through: a browser slows down with many rows. */
+const LEAF = 100;
+const visible = [];
+let leaf = 0, current = null;
+const turning = (to, count, word) => {
+  const button = make("button", { type: "button", className: "more" }, `… ${counted(count)} ${word}`);
+  button.addEventListener("click", () => { drawList(to); at("list").scrollTop = 0; });
+  return make("li", {}, button);
+};
+const drawList = (to) => {
+  const last = Math.max(0, Math.ceil(visible.length / LEAF) - 1);
+  leaf = Math.min(Math.max(0, to), last);
+  const from = leaf * LEAF, shown = visible.slice(from, from + LEAF);
+  filled(at("list"), [
+    ...(leaf > 0 ? [turning(leaf - 1, from, "earlier")] : []),
+    ...shown.map((index) => listed(trace.episodes[index], index)),
+    ...(leaf < last ? [turning(leaf + 1, visible.length - from - LEAF, "more")] : []),
+  ]);
+  markCurrent();
+};
+const markCurrent = () => {
+  current?.setAttribute("aria-current", "false");
+  current = at("list").querySelector(`[data-episode="${state.episode}"]`);
+  current?.setAttribute("aria-current", "true");
+};
+/* As scrollIntoView does it, but for the list alone: the page itself stays where it is. */
+const reveal = () => {
+  const position = visible.indexOf(state.episode);
+  if (position >= 0 && Math.floor(position / LEAF) !== leaf) drawList(Math.floor(position / LEAF));
+  markCurrent();
+  if (!current) return;
+  const list = at("list"), outer = list.getBoundingClientRect(), inner = current.getBoundingClientRect();
+  if (inner.top < outer.top) list.scrollTop += inner.top - outer.top;
+  if (inner.bottom > outer.bottom) list.scrollTop += inner.bottom - outer.bottom;
+};
 const words = trace.episodes.map((of, index) =>
   [`${index + 1}. ${of.task}`, of.way, of.actor, of.setting, `seed ${of.seed}`, outcome(of)].join(" ").toLowerCase());
-const drawList = () => {
-  filled(at("list"), trace.episodes.map(listed));
-  for (const item of at("list").children) buttons.push(item.firstChild);
-};
 const MOST_OPTIONS = 300;
 const choices = (select, every, of) => {
   const names = [...new Set(trace.episodes.map(of))];
@@ -80,7 +110,6 @@ const drawFilters = () => {
   choices(at("by-cell"), "every task", cell);
   filled(at("outcome"), [option("", "every outcome"), option("success", "success"), option("failed", "failed")]);
 };
-const visible = [];
 const filter = () => {
   const wanted = at("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const [way, task, result] = ["by-way", "by-cell", "outcome"].map((id) => at(id).value);
@@ -88,9 +117,9 @@ const filter = () => {
   for (const [index, of] of trace.episodes.entries()) {
     const fits = (!way || of.way === way) && (!task || cell(of) === task) && outcome(of).includes(result)
       && wanted.every((word) => words[index].includes(word));
-    buttons[index].parentNode.hidden = !fits;
     if (fits) visible.push(index);
   }
+  drawList(Math.floor(Math.max(0, visible.indexOf(state.episode)) / LEAF));
   const count = visible.length, of = trace.episodes.length;
   at("none").hidden = count > 0;
   at("tally").textContent = count === of ? `(${counted(of)})` : `(${counted(count)} of ${counted(of)})`;

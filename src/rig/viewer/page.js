@@ -37,13 +37,7 @@ const drawChart = (of) => {
   at("end").style.top = y(of.final) + "%";
 };
 
-/* As scrollIntoView does it, but for the list alone: the page itself stays where it is. */
-const reveal = (button) => {
-  const list = at("list"), outer = list.getBoundingClientRect(), inner = button.getBoundingClientRect();
-  if (inner.top < outer.top) list.scrollTop += inner.top - outer.top;
-  if (inner.bottom > outer.bottom) list.scrollTop += inner.bottom - outer.bottom;
-};
-let same = [], current = null;
+let same = [];
 const otherWay = (index) => make("button", { type: "button", value: String(index) }, trace.episodes[index].way, " ",
   mark(trace.episodes[index]));
 const drawEpisode = () => {
@@ -63,10 +57,7 @@ const drawEpisode = () => {
   for (const button of at("switch").children) {
     button.setAttribute("aria-pressed", String(Number(button.value) === state.episode));
   }
-  current?.setAttribute("aria-current", "false");
-  current = buttons[state.episode];
-  current.setAttribute("aria-current", "true");
-  reveal(current);
+  reveal();
 };
 const drawBeside = (position) => {
   filled(at("others"), (same.length < 2 ? [] : same).map((index) => {
@@ -96,7 +87,7 @@ const drawStep = () => {
 
 const go = (index, step) => {
   const next = Math.min(Math.max(index, 0), trace.episodes.length - 1);
-  const moved = next !== state.episode || !current;
+  const moved = next !== state.episode || !same.length;
   state.episode = next;
   state.step = Math.min(Math.max(step, 0), episode().steps.length - 1);
   if (moved) drawEpisode();
@@ -189,7 +180,6 @@ at("about").hidden = !trace.meta.length;
 filled(at("meta"), trace.meta.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...flat(value))]));
 drawResults(trace.results);
 drawFilters();
-drawList();
 filter();
 const wide = matchMedia("(min-width: 62.01rem)");
 const unfold = () => { at("episodes").open = wide.matches; };

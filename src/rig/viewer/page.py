@@ -20,6 +20,7 @@ from rig.records import Trajectory
 from rig.storage import write_bytes
 from rig.viewer.payload import build_payload
 from rig.viewer.results import Scores
+from rig.viewer.text import label
 
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
@@ -58,7 +59,7 @@ def render_trace(
         trajectories, title=title, meta=meta or {}, ways=ways, results=results, first=first, max_steps=max_steps
     )
     path = Path(path)
-    write_bytes(path, fill(_template(), title, payload).encode("utf-8", "replace"))
+    write_bytes(path, fill(_template(), label(title), payload).encode("utf-8", "replace"))
     return path
 
 

@@ -20,6 +20,7 @@ from rig.dialogue.prompt import REVIEW
 from rig.errors import RigError
 from rig.evaluate.images import psnr
 from rig.records import Dream, Frame, Step, Trajectory
+from rig.viewer.choice import spread
 from rig.viewer.results import Scores, result_table
 from rig.viewer.text import claims, label, passage, text_limit
 
@@ -81,7 +82,7 @@ def build_payload(
     progress_bar = tqdm(trajectories, desc="trace", unit="episode", disable=None)
     episodes = [_episode(*row, sheet) for row in zip(progress_bar, names, shown, strict=True)]
     return {
-        "title": title,
+        "title": label(title),
         "meta": [[label(name), passage(str(value), sheet.limit)] for name, value in meta.items()],
         "phrase": REVIEW.strip(),
         "results": result_table(trajectories, names, results),
@@ -114,7 +115,7 @@ def _shown_steps(
 ) -> Sequence[int]:
     length = len(trajectories[number].steps)
     keep = first[1] if first is not None and first[0] == number else None
-    return range(length) if max_steps is None else _spread(length, max_steps, keep)
+    return range(length) if max_steps is None else spread(length, max_steps, keep)
 
 
 def _count_texts(trajectories: Sequence[Trajectory], shown: Sequence[Sequence[int]]) -> int:
@@ -189,17 +190,6 @@ def _episode(trajectory: Trajectory, way: str, shown: Sequence[int], sheet: Shee
         "final": float(trajectory.samples) if measure == "samples" else values[-1],
         "steps": [{"position": position, **_step(steps, position, space, sheet, name)} for position in shown],
     }
-
-
-def _spread(length: int, count: int, keep: int | None = None) -> list[int]:
-    """Return at most `count` positions of `length`, evenly spread, the first and the last among them.
-
-    `keep` takes the place of the one that is nearest to it.
-    """
-    positions = np.linspace(0, length - 1, min(count, length)).round().astype(int) if count > 1 else np.zeros(1, int)
-    if keep is not None and length:
-        positions[np.abs(positions - keep).argmin()] = keep
-    return sorted(set(positions.tolist()))
 
 
 def _step(steps: Sequence[Step], position: int, space: ActionSpace, sheet: Sheet, episode: str) -> dict[str, Any]:
