@@ -10,37 +10,23 @@ from rig.records import Lineage, Review, fake_trajectory
 from rig.viewer.page import script_json
 from rig.viewer.payload import build_payload
 
-PIECES = [
-    *(
-        "1. ",
-        "2. ",
-        "17. ",
-        "999999999. ",
-        "0. ",
-        "a",
-        "word ",
-        ". ",
-        "\n",
-        "\t",
-        "\u2028",
-        "\ud800",
-        "\u202e",
-        "e\u0301",
-    ),
-    *(
-        "</script>",
-        "<!--",
-        "<img src=x onerror=alert(1)>",
-        "{{payload}}",
-        "]]>",
-        "\x00",
-        "\x1b[2J",
-        "👩‍👩‍👧",
-        "&amp;",
-        '"',
-        "\\",
-    ),
-]
+NUMBERS = ("1. ", "2. ", "17. ", "999999999. ", "0. ")
+MARKUP = ("</script>", "<!--", "<img src=x onerror=alert(1)>", "{{payload}}", "]]>", "&amp;", '"', "\\")
+LETTERS = (
+    "a",
+    "word ",
+    ". ",
+    "\n",
+    "\t",
+    "\u2028",
+    "\ud800",
+    "\u202e",
+    "e\u0301",
+    "\U0001f469\u200d",
+    "\x00",
+    "\x1b[2J",
+)
+PIECES = (*NUMBERS, *MARKUP, *LETTERS)
 NONSENSE = [None, True, 3, -1, 2**70, 0.5, float("nan"), float("inf"), "", "text", [], {}, [[]], {"text": 3}, [None]]
 
 

@@ -20,9 +20,9 @@ const thought = ({ clauses, left }, claims = NO_CLAIMS) => {
   const of = grouped(claims.list, (claim) => claim.clause);
   const clause = (text, index) => make("li", {}, ...marked(text, of.get(index) ?? []));
   const lines = [
-    ...items(clauses, "clauses", clause),
+    ...items(clauses, "clauses", (text) => text, clause),
     ...absent(left, "characters").map((note) => make("li", {}, note)),
-    ...items(of.get(null) ?? [], "claims", (claim) => make("li", {}, ...judged(claim))),
+    ...items(of.get(null) ?? [], "claims", (claim) => claim.text, (claim) => make("li", {}, ...judged(claim))),
     ...absent(claims.left, "claims").map((note) => make("li", {}, note)),
   ];
   return make("ol", { className: "thought" }, ...(lines.length ? lines : [make("li", { className: "soft" }, "no thought")]));

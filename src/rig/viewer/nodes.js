@@ -39,7 +39,7 @@ const number = (value) => String(Math.round(value * 100) / 100);
 
 /* Text of any length: what is laid out at once is bounded, for a browser breaks one endless word in quadratic time. */
 const CHARACTERS = { first: 1200, block: 2000, next: 20000, unit: "characters" };
-const ITEMS = { first: 30, next: 200 };
+const ITEMS = { first: 30, characters: 3600, next: 200 };
 const unfolding = (holder, total, { first, next, unit }, draw) => {
   let shown = first;
   const button = make("button", { type: "button", className: "more" });
@@ -66,11 +66,19 @@ const long = (text) => {
   return [text.slice(0, whole(text, CHARACTERS.first)), more];
 };
 const absent = (left, unit) => (left ? [span("soft", `… ${counted(left)} ${unit} more, not on this page`)] : []);
-const items = (list, unit, draw) => {
-  const lines = list.slice(0, ITEMS.first).map(draw);
-  if (list.length > ITEMS.first) {
+const opening = (list, textOf) => {
+  let count = 0, characters = 0;
+  while (count < Math.min(ITEMS.first, list.length) && characters < ITEMS.characters) {
+    characters += Math.min(CHARACTERS.first, textOf(list[count]).length);
+    count += 1;
+  }
+  return count;
+};
+const items = (list, unit, textOf, draw) => {
+  const first = opening(list, textOf), lines = list.slice(0, first).map(draw);
+  if (list.length > first) {
     const rest = (from, to) => list.slice(from, to).map((item, index) => draw(item, from + index));
-    lines.push(make("li", {}, unfolding((button) => button.parentNode, list.length, { ...ITEMS, unit }, rest)));
+    lines.push(make("li", {}, unfolding((button) => button.parentNode, list.length, { ...ITEMS, first, unit }, rest)));
   }
   return lines;
 };
