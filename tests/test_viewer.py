@@ -6,8 +6,11 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
+from fnmatch import fnmatch
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -323,6 +326,14 @@ def test_an_unknown_action_space_is_named(tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'crafter'"):
         render_trace([replace(fake_trajectory(), action_space="craftr")], tmp_path / "trace.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_installed_viewer_has_all_its_parts():
+    root = Path(__file__).parents[1]
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["rig"]
+    parts = {path.name for path in (root / "src/rig/viewer").iterdir() if path.suffix in (".html", ".css", ".js")}
+    assert len(parts) == 6
+    assert all(any(fnmatch(f"viewer/{part}", pattern) for pattern in patterns) for part in parts)
 
 
 def test_importing_the_viewer_imports_no_torch():

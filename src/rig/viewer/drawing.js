@@ -25,7 +25,8 @@ const thought = ({ clauses, left }, claims = NO_CLAIMS) => {
     ...items(of.get(null) ?? [], "claims", (claim) => claim.text, (claim) => make("li", {}, ...judged(claim))),
     ...absent(claims.left, "claims").map((note) => make("li", {}, note)),
   ];
-  return make("ol", { className: "thought" }, ...(lines.length ? lines : [make("li", { className: "soft" }, "no thought")]));
+  if (!lines.length) lines.push(make("li", { className: "soft" }, "no thought"));
+  return make("ol", { className: "thought" }, ...lines);
 };
 const flat = ({ clauses, left }) => [...long(clauses.join(" ")), ...absent(left, "characters")];
 

@@ -47,7 +47,7 @@ const drawEpisode = () => {
   at("badge").className = "badge " + (of.success ? "good" : "bad");
   at("way").textContent = player(of);
   at("origin").textContent =
-    `${of.environment} · seed ${of.seed} · ${of.samples} samples · ${of.id} · ${of.stage}`;
+    `${of.environment} · seed ${of.seed} · ${of.samples} samples · ${of.id} · ${of.stage} by ${of.actor}`;
   at("slider").max = of.steps.length;
   drawChart(of);
   same = ofSameStart(state.episode);
