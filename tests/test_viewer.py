@@ -6,8 +6,11 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
+from fnmatch import fnmatch
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +22,8 @@ from rig.errors import RigError, UnknownNameError
 from rig.records import Review, fake_frame, fake_step, fake_trajectory
 from rig.viewer import render_trace
 from rig.viewer.page import fill
-from rig.viewer.payload import build_payload, clauses, progress
+from rig.viewer.payload import build_payload, progress
+from rig.viewer.text import clauses
 
 HOSTILE = "</script><script>alert(1)</script> <!-- {{title}} & \u2028 \ud800 ]]>"
 
@@ -58,13 +62,13 @@ def test_the_payload_holds_the_episode():
     trajectory = fake_trajectory(3, length=4, num_dreams=2)
     payload = payload_of(trajectory, meta={"seeds": 10, "commit": "abc"})
     episode = payload["episodes"][0]
-    assert payload["meta"] == [["seeds", "10"], ["commit", "abc"]]
+    assert [(name, *value["clauses"]) for name, value in payload["meta"]] == [("seeds", "10"), ("commit", "abc")]
     assert payload["phrase"] == prompt.REVIEW.strip()
-    assert (episode["task"], episode["setting"], episode["seed"]) == ("collect_wood", "manual", 3)
+    assert (episode["task"], episode["setting"], episode["seed"]) == ("collect_wood", "manual", "3")
     assert (episode["success"], episode["length"]) == (True, 4)
     step, shown = trajectory.steps[2], episode["steps"][2]
-    assert (shown["instruction"], shown["actor"]) == (step.instruction, "policy")
-    assert " ".join(shown["thought"]) == step.thought
+    assert (shown["instruction"]["clauses"], shown["actor"]) == ([step.instruction], "policy")
+    assert " ".join(shown["thought"]["clauses"]) == step.thought
     assert shown["previous"] == episode["steps"][1]["action"]
     assert np.array_equal(pixels(payload, shown["frame"]), step.frame)
     assert np.array_equal(pixels(payload, shown["next"]), step.next_frame)
@@ -99,11 +103,95 @@ def test_the_first_dream_meets_the_next_frame_only_if_its_action_was_executed():
     shown = one_step(kept)
     assert shown["dreams"][0]["real"] == shown["next"]
     assert shown["dreams"][1]["real"] is None
+    assert [dream["played"] for dream in shown["dreams"]] == [True, False]
     assert not shown["review"]["changed"]
     turned = replace(kept, action=Action.press("move_up"), review=Review(thought=None, action=Action.press("move_up")))
     shown = one_step(turned)
     assert shown["dreams"][0]["real"] is None
-    assert shown["review"] == {"thought": [], "proposal": "use", "action": "move_up", "changed": True}
+    assert not shown["dreams"][0]["played"]
+    said = {"clauses": [], "left": 0}
+    assert shown["review"] == {
+        "thought": said,
+        "proposal": "use",
+        "action": "move_up",
+        "changed": True,
+        "verdict": None,
+    }
+
+
+def test_a_later_dream_meets_its_frame_where_the_episode_went_on_as_dreamed():
+    base = fake_trajectory(5, length=4, num_dreams=2)
+    steps = [replace(step, action=step.dreams[0].action) for step in base.steps]
+    dreams = steps[1].dreams
+    steps[1] = replace(steps[1], dreams=tuple(replace(dream, real_frame=None) for dream in dreams))
+    steps[2] = replace(steps[2], action=dreams[1].action)
+    payload = payload_of(base.with_steps(tuple(steps)))
+    shown = payload["episodes"][0]["steps"]
+    assert [dream["played"] for dream in shown[1]["dreams"]] == [True, True]
+    assert shown[1]["dreams"][1]["real"] == shown[2]["next"]
+    assert np.array_equal(pixels(payload, shown[1]["dreams"][1]["real"]), steps[2].next_frame)
+    assert [dream["played"] for dream in shown[3]["dreams"]] == [True, False], "the episode ends before the second"
+
+
+def test_what_a_review_says_of_its_plan_is_told_where_it_is_known():
+    step = fake_step(num_dreams=1)
+    told = {"says": "keep", "did": "change", "consistent": False}
+
+    def verdict(**facts):
+        return one_step(replace(step, privileged=facts))["review"]["verdict"]
+
+    assert verdict(verdict=told) == {"says": "keep", "consistent": False}
+    assert verdict() is None
+    assert verdict(verdict={"says": None, "did": "change", "consistent": None}) is None
+    assert verdict(verdict="guilty") is None, "a world's own fact of that name"
+
+
+def test_ways_of_playing_are_told_by_the_caller_or_by_the_lineage():
+    episodes = [fake_trajectory(seed, length=2) for seed in range(2)]
+    assert [episode["way"] for episode in payload_of(*episodes)["episodes"]] == ["fake", "fake"]
+    shown = payload_of(*episodes, ways=["RIG-basic", "RIG-lookahead, n = 1"])["episodes"]
+    assert [(episode["way"], episode["actor"]) for episode in shown] == [
+        ("RIG-basic", "fake"),
+        ("RIG-lookahead, n = 1", "fake"),
+    ]
+
+
+def test_the_results_are_those_of_the_episodes_or_the_given_ones():
+    episodes = [replace(fake_trajectory(seed, length=2 + seed), success=seed != 1) for seed in range(3)]
+    episodes[2] = replace(episodes[2], task="dig_down")
+    ways = ["basic", "ahead", "ahead"]
+    table = payload_of(*episodes, ways=ways)["results"]
+    assert [(row["name"], row["successes"], row["episodes"], row["steps"]) for row in table["ways"]] == [
+        ("basic", 1, 1, 2.0),
+        ("ahead", 1, 2, 3.5),
+    ]
+    assert table["cells"] == [
+        {"name": "collect_wood/manual", "scores": [(1, 1), (0, 1)]},
+        {"name": "dig_down/manual", "scores": [None, (1, 1)]},
+    ]
+    given = {
+        "ahead": {"collect_wood/manual": (7, 10), "dig_down/manual": (0, 10)},
+        "other": {"dig_down/manual": (2, 4)},
+    }
+    rows = {row["name"]: row for row in payload_of(*episodes, ways=ways, results=given)["results"]["ways"]}
+    assert (rows["basic"]["successes"], rows["basic"]["episodes"]) == (1, 1)
+    assert (rows["ahead"]["successes"], rows["ahead"]["episodes"], rows["ahead"]["shown"]) == (7, 20, 2)
+    assert (rows["other"]["episodes"], rows["other"]["shown"], rows["other"]["steps"]) == (4, 0, None)
+
+
+def test_the_page_opens_on_a_dream_or_where_it_is_told_to():
+    plain, dreaming = fake_trajectory(0, length=3), fake_trajectory(1, length=6, num_dreams=1)
+    late = dreaming.with_steps((*plain.steps[:2], *dreaming.steps[2:]))
+    assert payload_of(plain)["first"] == [0, 0]
+    assert payload_of(plain, late)["first"] == [1, 2]
+    assert payload_of(plain, late, first=(0, 1))["first"] == [0, 1]
+    thinned = payload_of(plain, late, first=(1, 4), max_steps=3)
+    assert thinned["episodes"][1]["steps"][thinned["first"][1]]["position"] == 4
+    assert len(thinned["episodes"][1]["steps"]) == 3
+
+
+def test_numbers_that_javascript_cannot_hold_are_told_as_text():
+    assert payload_of(replace(fake_trajectory(), seed=2**63 - 1))["episodes"][0]["seed"] == "9223372036854775807"
 
 
 def test_dreams_without_pixels_and_equal_dreams_are_told():
@@ -158,7 +246,7 @@ def test_the_last_step_s_samples_count_at_the_end():
 def test_claims_keep_their_verdicts():
     claims = [{"text": "near", "verdict": True}, {"text": "far", "verdict": np.False_}, {"text": "tall"}]
     shown = one_step(replace(fake_step(), privileged={"claims": claims}))["claims"]
-    assert [claim["verdict"] for claim in shown] == [True, False, None]
+    assert [claim["verdict"] for claim in shown["list"]] == [True, False, None]
     with pytest.raises(RigError, match=r"step 0: claim \{'text': 'near', 'verdict': 'yes'\}"):
         one_step(replace(fake_step(), privileged={"claims": [{"text": "near", "verdict": "yes"}]}))
 
@@ -180,7 +268,7 @@ def test_hostile_text_stays_data(tmp_path):
     assert len(page.scripts) == 2
     data = json.loads(page.scripts[0])
     assert data["title"] == data["episodes"][0]["task"] == HOSTILE
-    assert data["episodes"][0]["steps"][0]["thought"] == [HOSTILE]
+    assert data["episodes"][0]["steps"][0]["thought"]["clauses"] == [HOSTILE]
     assert "{{" not in page.scripts[1]
     assert list(path.parent.iterdir()) == [path]
 
@@ -210,6 +298,13 @@ def test_slots_are_filled_in_one_pass():
         (lambda: payload_of(), "no episodes"),
         (lambda: payload_of(fake_trajectory(length=0)), "episode 'fake-0' has no steps"),
         (lambda: payload_of(fake_trajectory(), max_steps=0), "max_steps is 0"),
+        (lambda: payload_of(fake_trajectory(), ways=["a", "b"]), "2 ways of playing for 1 episodes"),
+        (lambda: payload_of(fake_trajectory(), results={"a": {"b": (3, 2)}}), r"results\['a'\]\['b'\] is 3 of 2"),
+        (lambda: payload_of(fake_trajectory(length=2), first=(0, 2)), r"first is \(0, 2\)"),
+        (lambda: payload_of(fake_trajectory(length=2), first=(1, 0)), r"first is \(1, 0\)"),
+        (lambda: one_step(replace(fake_step(), privileged={"samples": "3"})), "step 0: the fact \"samples\" is '3'"),
+        (lambda: one_step(replace(fake_step(), privileged={"claims": 5})), "step 0: claims are 5, not a list"),
+        (lambda: one_step(replace(fake_step(), privileged={"claims": ["near"]})), "step 0: claim 'near' is not"),
         (lambda: one_step(replace(fake_step(), frame=np.zeros((4, 4, 3)))), "step 0: frame is float64"),
         (
             lambda: one_step(
@@ -231,6 +326,14 @@ def test_an_unknown_action_space_is_named(tmp_path):
     with pytest.raises(UnknownNameError, match="Did you mean 'crafter'"):
         render_trace([replace(fake_trajectory(), action_space="craftr")], tmp_path / "trace.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_installed_viewer_has_all_its_parts():
+    root = Path(__file__).parents[1]
+    patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["rig"]
+    parts = {path.name for path in (root / "src/rig/viewer").iterdir() if path.suffix in (".html", ".css", ".js")}
+    assert len(parts) == 6
+    assert all(any(fnmatch(f"viewer/{part}", pattern) for pattern in patterns) for part in parts)
 
 
 def test_importing_the_viewer_imports_no_torch():

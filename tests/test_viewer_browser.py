@@ -4,6 +4,8 @@ import copy
 import io
 import os
 import shutil
+import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,9 +106,13 @@ def lookahead_trajectory(seed=0, length=24, success=True):
 
 
 @pytest.fixture(scope="module")
-def trace(tmp_path_factory):
+def lookahead():
+    return lookahead_trajectory()
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory, lookahead):
     """A page of four episodes: dreams and reviews, a hostile thought, and a fake one without dreams."""
-    lookahead = lookahead_trajectory()
     hostile = tuple(replace(step, thought=HOSTILE) for step in lookahead.steps[:3])
     episodes = [
         lookahead,
@@ -116,7 +122,7 @@ def trace(tmp_path_factory):
     ]
     path = tmp_path_factory.mktemp("trace") / "trace.html"
     meta = {"checkpoint": "small <b>", "lookahead": "n = 3", "commit": "a6967f0"}
-    return render_trace(episodes, path, title="RIG-lookahead on Crafter <test>", meta=meta)
+    return render_trace(episodes, path, title="RIG-lookahead on Crafter <test>", meta=meta, first=(0, 0))
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +159,14 @@ class Page:
 
         for key in keys:
             ActionChains(self.driver).send_keys(key).perform()
+
+    def step_through(self, count):
+        """Show `count` more steps, laid out each."""
+        self.driver.execute_script(
+            "for (let i = 0; i < arguments[0]; i++) { document.body.dispatchEvent("
+            "new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true})); document.body.offsetHeight; }",
+            count,
+        )
 
     def text(self, selector):
         return self.driver.execute_script("return document.querySelector(arguments[0]).innerText", selector)
@@ -206,7 +220,8 @@ def test_keys_scrub_and_the_review_is_marked(page, keys):
     assert page.text("#counter") == "Step 2 of 24"
     assert page.count(".dream") == 3
     assert page.count(".dream img") == 6
-    assert page.text(".dream .thought").splitlines()[1] == "2. Nothing blocks the way yet."
+    assert page.text(".mind .thought").splitlines()[1] == "2. Nothing blocks the way yet."
+    assert page.text("#dreams .thought").splitlines()[1] == "2. Nothing blocks the way yet."
     assert "PSNR" in page.text(".dream .match")
     assert page.text("#review .phrase") == "Wait! Let's re-observe..."
     assert "changed by the review" in page.text("#review")
@@ -220,7 +235,8 @@ def test_keys_scrub_and_the_review_is_marked(page, keys):
     assert page.text("#counter") == "Step 1 of 24"
     page.press("r", "r")
     assert page.count("#review.turned") == 1
-    assert page.driver.execute_script("return document.querySelectorAll('#chart line').length") >= 3
+    marks = page.driver.execute_script("return document.querySelector('#chart .marks').getAttribute('d')")
+    assert marks.count("M") >= 3
 
 
 def test_d_swaps_reality_for_the_difference(page, keys):
@@ -286,7 +302,7 @@ def test_episodes_change_and_filter(page):
 
 
 def test_a_hostile_thought_is_only_text(driver, trace):
-    page = Page(driver, trace, "#3/2")
+    page = Page(driver, trace, "#3/1")
     assert page.text("#moment .thought").splitlines()[:2] == [
         HOSTILE[: HOSTILE.index(" 2. ")],
         HOSTILE[HOSTILE.index("2. ") :],
@@ -326,17 +342,180 @@ def test_help_opens_and_closes_and_everything_has_a_name(page, keys):
     assert page.driver.execute_script("return [...document.images].every((image) => image.alt)")
 
 
-@pytest.mark.parametrize("width", [360, 800, 1280])
-def test_nothing_sticks_out(driver, trace, width):
+@contextmanager
+def screen(driver, width, height=900):
+    """A screen of this size, as long as the block runs."""
     driver.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500},
     )
     try:
+        yield
+    finally:
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_nothing_sticks_out(driver, trace, width):
+    with screen(driver, width):
         page = Page(driver, trace, "#1/2")
         page.press("d")
         assert driver.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
-    finally:
-        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory, lookahead):
+    """A page of three ways of playing: two of the same task and seed, the lookahead's first plan turned."""
+    told = {"says": "keep", "did": "change", "consistent": False}
+    steps = [replace(step, dreams=step.dreams[:1]) for step in lookahead.steps[:12]]
+    steps[1] = replace(steps[1], privileged={**steps[1].privileged, "verdict": told})
+    ahead = lookahead.with_steps(tuple(steps))
+    plain = tuple(replace(step, dreams=(), review=None) for step in ahead.steps[:5])
+    episodes = [
+        replace(ahead, id="basic", success=False, steps=plain),
+        replace(ahead, id="ahead"),
+        replace(ahead, id="taught", seed=7, task="dig_down", steps=plain),
+    ]
+    named = ["RIG-basic", "RIG-lookahead, n = 1", "the teacher crafter"]
+    results = {"RIG-basic": {"collect_wood/manual": (3, 10)}, "RIG-lookahead, n = 1": {"collect_wood/manual": (8, 10)}}
+    path = tmp_path_factory.mktemp("ways") / "trace.html"
+    return render_trace(episodes, path, ways=named, results=results)
+
+
+def test_it_tells_who_plays_how_and_with_what_result(driver, ways):
+    page = Page(driver, ways)
+    assert [line.split("\t") for line in page.text("#scores").splitlines()] == [
+        ["Played by", "Success", "Steps"],
+        ["RIG-basic", "3 of 10", "5"],
+        ["RIG-lookahead, n = 1", "8 of 10", "12"],
+        ["the teacher crafter", "1 of 1", "5"],
+    ]
+    rows = driver.execute_script("return [...document.querySelectorAll('#list .player')].map((row) => row.innerText)")
+    assert rows == [f"{way} · rig-lookahead" for way in ("RIG-basic", "RIG-lookahead, n = 1", "the teacher crafter")]
+    driver.find_element("css selector", "#by-way option[value='RIG-basic']").click()
+    assert page.text("#list strong") == "1. collect_wood"
+    assert page.text("#tally") == "(1 of 3)"
+    driver.find_element("css selector", "#by-way option[value='']").click()
+    driver.find_element("css selector", "#by-cell option[value^='dig_down']").click()
+    assert page.text("#list strong") == "3. dig_down"
+    assert page.console() == []
+
+
+def test_it_opens_on_a_dream_beside_what_would_have_come(driver, ways):
+    page = Page(driver, ways)
+    assert page.text("#counter") == "Step 2 of 12"
+    shown = "return [...document.querySelectorAll('#moment figcaption')].map((caption) => caption.innerText)"
+    assert driver.execute_script(shown) == ["Observed", "Dreamed", "Would have come", "What came instead"]
+    assert "says keep, yet changed its plan" in page.text("#review")
+    page.press("\ue014", "\ue014")
+    assert driver.execute_script(shown) == ["Observed", "Dreamed", "Really came", "What came next"]
+    assert "its plan" not in page.text("#review")
+    assert page.console() == []
+
+
+def test_the_ways_of_one_start_stand_beside_each_other_and_switch_at_the_same_step(driver, ways):
+    page = Page(driver, ways, "#2/4")
+    assert page.count("#beside .other") == 2
+    assert page.count("#beside .here") == 1
+    assert "RIG-basic" in page.text("#beside")
+    page.press("w")
+    assert (page.text("#counter"), page.text("#badge")) == ("Step 4 of 5", "✗ failed")
+    assert page.text("#switch [aria-pressed=true]").startswith("RIG-basic")
+    page.press("w")
+    assert page.text("#counter") == "Step 4 of 12"
+    page.press("\ue010")
+    assert "Step 5 of 5, where it ended" in page.text("#beside")
+    driver.find_element("css selector", "#switch button").click()
+    assert page.text("#counter") == "Step 5 of 5"
+    page.press("]", "]")
+    assert page.text("#task") == "dig_down · manual"
+    assert page.count("#switch") == page.count("#beside") == 0
+    assert page.console() == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_the_first_screen_shows_results_frame_dream_what_would_have_come_and_review(driver, ways, width, height):
+    with screen(driver, width, height):
+        Page(driver, ways)
+        reach = "return [...document.querySelectorAll(arguments[0])].map((node) => node.getBoundingClientRect().bottom)"
+        for shown in ("#scores", "#moment img", ".mind", "#review .act"):
+            bottoms = driver.execute_script(reach, shown)
+            assert bottoms, shown
+            assert max(bottoms) <= height, shown
+        assert driver.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
+        assert driver.execute_script("return document.querySelectorAll('#moment img').length") == 4
+
+
+def opening(driver, episodes, path, **options):
+    """Return the opened page and the milliseconds that it took to open and to show two more steps."""
+    path = render_trace(episodes, path, **options)
+    driver.get("about:blank")
+    start = time.perf_counter()
+    page = Page(driver, path)
+    page.step_through(2)
+    return page, 1000 * (time.perf_counter() - start)
+
+
+HOSTILE_TEXTS = {
+    "a word of a megabyte": "x" * 1_000_000,
+    "125,000 clauses": " ".join(f"{number}. a" for number in range(1, 125_001)),
+    "marks on one letter": "e" + "\u0301" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("text", list(HOSTILE_TEXTS.values()), ids=list(HOSTILE_TEXTS))
+def test_hostile_texts_leave_the_page_responsive(driver, tmp_path, text):
+    base = fake_trajectory(0, length=4, num_dreams=1, size=8)
+    _, plain = opening(driver, [base], tmp_path / "plain.html")
+    review = replace(base.steps[0].review, thought=text + "!")
+    dreams = (replace(base.steps[0].dreams[0], thought=text),)
+    made = [{"text": text[:20_000], "verdict": True}] * 125_000
+    steps = tuple(
+        replace(step, thought=text, instruction=text, dreams=dreams, review=review, privileged={"claims": made})
+        for step in base.steps
+    )
+    episode = replace(base, task=text, id=text, steps=steps)
+    page, took = opening(driver, [episode], tmp_path / "hostile.html", title=text, meta={text: text})
+    assert took < 20 * plain + 2_000, f"{took:.0f} ms, a plain page {plain:.0f} ms"
+    assert page.text("#counter") == "Step 3 of 4"
+    assert driver.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
+    assert "more" in page.text("#moment .more")
+    assert "not on this page" in page.text("#moment")
+    assert page.console() == []
+
+
+def test_a_long_text_unfolds_to_its_end(driver, tmp_path):
+    text = "".join(f"{number:05}" for number in range(10_000))
+    step = replace(fake_trajectory(size=8).steps[0], thought=text)
+    page = Page(driver, render_trace([fake_trajectory().with_steps((step,))], tmp_path / "long.html"))
+    assert page.text(".mind .more") == "… 48,800 characters more"
+    for _ in range(3):
+        driver.find_element("css selector", ".mind .more").click()
+    assert page.count(".mind .more") == 0
+    shown = driver.execute_script("return document.querySelector('.mind .thought').textContent")
+    assert shown == text
+
+
+def test_many_episodes_and_long_ones_stay_responsive(driver, tmp_path):
+    short = fake_trajectory(0, length=1, size=4)
+    steps = [
+        replace(step, index=index) for index, step in enumerate(fake_trajectory(1, length=10, size=4).steps * 1_000)
+    ]
+    episodes = [replace(short, id=str(number), seed=number) for number in range(2_000)]
+    episodes[1_500] = replace(short, steps=tuple(steps), task="dig_down")
+    page, took = opening(driver, episodes, tmp_path / "many.html")
+    assert took < 20_000
+    assert page.count("#list [data-episode]") == 100
+    driver.find_element("css selector", "#list .more").click()
+    assert page.text("#list strong") == "101. collect_wood"
+    start = time.perf_counter()
+    driver.find_element("id", "search").send_keys("dig")
+    assert page.text("#tally") == "(1 of 2,000)"
+    driver.find_element("css selector", "#list [data-episode]").click()
+    page.press("\ue010")
+    assert page.text("#counter") == "Step 10000 of 10000"
+    assert time.perf_counter() - start < 10
+    assert page.console() == []
 
 
 def test_a_large_trace_stays_responsive(driver, tmp_path):
@@ -348,7 +527,7 @@ def test_a_large_trace_stays_responsive(driver, tmp_path):
         for step in base.steps
     )
     episodes = [replace(base, id=f"e{number}", steps=steps) for number in range(20)]
-    path = render_trace(episodes, tmp_path / "large.html", title="large")
+    path = render_trace(episodes, tmp_path / "large.html", title="large", first=(0, 0))
     page = Page(driver, path)
     took = driver.execute_script(
         "const start = performance.now(); for (let i = 0; i < 100; i++) "

@@ -148,7 +148,7 @@ class View:
         data: folder of the dataset.
         out: the page.
         tasks: "task" or "task/setting" to choose from; all where none is given.
-        episodes: the most episodes to show, spread over the dataset.
+        episodes: the most episodes to show, spread over tasks and settings, and for each over the dataset.
     """
 
     data: str
@@ -159,16 +159,22 @@ class View:
     def run(self) -> dict[str, Any]:
         """Write the page."""
         from rig.data import Dataset
-        from rig.viewer import render_trace
+        from rig.viewer import choose, render_trace
 
         if self.episodes < 1:
             raise RigError(f"--episodes {self.episodes}: show at least one")
+        if Path(self.out).is_dir():
+            raise RigError(f"--out {self.out} is a folder; name the page in it, for example {self.out}/trace.html")
         dataset = Dataset(self.data)
         wanted = {name.partition("/")[0] for name in self.tasks}
         if wanted:
             dataset = dataset.filter(task=sorted(wanted))
         entries = [e for e in dataset.entries if not wanted or {e.task, f"{e.task}/{e.setting}"} & set(self.tasks)]
-        chosen = entries[:: max(1, len(entries) // self.episodes)][: self.episodes]
+        if not entries:
+            asked = f"of {' '.join(self.tasks)}" if self.tasks else "at all"
+            known = sorted({f"{entry.task}/{entry.setting}" for entry in dataset.entries})
+            raise RigError(f"{self.data} has no episode {asked}. It has: {', '.join(known) or 'none'}.")
+        chosen = choose(entries, self.episodes)
         page = render_trace(
             [dataset[entry.id] for entry in chosen],
             Path(self.out),

@@ -6,20 +6,23 @@ import base64
 import hashlib
 import io
 import math
-import re
 from collections.abc import Mapping, Sequence
-from itertools import count, pairwise
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from rig.actions import ACTION_SPACES, Action, ActionSpace
+from rig.actions import ACTION_SPACES, ActionSpace
 from rig.dialogue.prompt import REVIEW
 from rig.errors import RigError
 from rig.evaluate.images import psnr
-from rig.records import Dream, Frame, Review, Step, Trajectory
+from rig.records import Dream, Frame, Step, Trajectory
+from rig.viewer.choice import spread
+from rig.viewer.results import Scores, result_table
+from rig.viewer.text import claims, label, passage, text_limit
 
 
 class FrameStore:
@@ -49,45 +52,89 @@ class FrameStore:
         return self._known[key]
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """What all episodes of a page share: its frames, and how many characters of a text it holds."""
+
+    frames: FrameStore
+    limit: int
+
+    def text(self, text: str | None) -> dict[str, Any]:
+        """Return a text as the page takes it."""
+        return passage(text, self.limit)
+
+
 def build_payload(
-    trajectories: Sequence[Trajectory], *, title: str, meta: Mapping[str, object], max_steps: int | None = None
+    trajectories: Sequence[Trajectory],
+    *,
+    title: str,
+    meta: Mapping[str, object],
+    ways: Sequence[str] | None = None,
+    results: Scores | None = None,
+    first: tuple[int, int] | None = None,
+    max_steps: int | None = None,
 ) -> dict[str, Any]:
     """Return the page's JSON; arguments and errors are those of `render_trace`."""
-    if not trajectories:
-        raise RigError("a trace of no episodes; give at least one trajectory")
-    if max_steps is not None and max_steps < 1:
-        raise RigError(f"max_steps is {max_steps}; show at least one step of each episode, or None for all")
-    frames = FrameStore()
+    _check(trajectories, ways, first, max_steps)
+    names = list(ways) if ways is not None else [trajectory.lineage.actor for trajectory in trajectories]
+    shown = [_shown_steps(trajectories, number, first, max_steps) for number in range(len(trajectories))]
+    sheet = Sheet(FrameStore(), text_limit(_count_texts(trajectories, shown)))
     progress_bar = tqdm(trajectories, desc="trace", unit="episode", disable=None)
-    episodes = [_episode(trajectory, frames, max_steps) for trajectory in progress_bar]
+    episodes = [_episode(*row, sheet) for row in zip(progress_bar, names, shown, strict=True)]
     return {
-        "title": title,
-        "meta": [[str(name), str(value)] for name, value in meta.items()],
+        "title": label(title),
+        "meta": [[label(name), passage(str(value), sheet.limit)] for name, value in meta.items()],
         "phrase": REVIEW.strip(),
+        "results": result_table(trajectories, names, results),
+        "first": _first(episodes, first),
         "episodes": episodes,
-        "frames": frames.images,
+        "frames": sheet.frames.images,
     }
 
 
-def clauses(thought: str | None) -> list[str]:
-    """Return a thought's numbered clauses, `1. …`, `2. …`, in order; text that is not numbered stays one clause.
+def _check(
+    trajectories: Sequence[Trajectory],
+    ways: Sequence[str] | None,
+    first: tuple[int, int] | None,
+    max_steps: int | None,
+) -> None:
+    if not trajectories:
+        raise RigError("a trace of no episodes; give at least one trajectory")
+    if ways is not None and len(ways) != len(trajectories):
+        raise RigError(f"{len(ways)} ways of playing for {len(trajectories)} episodes; name one for each")
+    if max_steps is not None and max_steps < 1:
+        raise RigError(f"max_steps is {max_steps}; show at least one step of each episode, or None for all")
+    if first is not None:
+        episode, position = first
+        if not (0 <= episode < len(trajectories) and 0 <= position < len(trajectories[episode].steps)):
+            raise RigError(f"first is {first}: there is no such episode and step; both are counted from 0")
 
-    A number opens its clause after the end of a sentence, if there is such a place: `2. I have 3. 3. Go on.` is two.
-    """
-    text = (thought or "").strip()
-    starts, position = [0], 0
-    for number in count(1):
-        found = next(filter(None, (opening.search(text, position) for opening in _openings(number))), None)
-        if found is None:
-            break
-        starts.append(found.start())
-        position = found.end()
-    parts = (text[start:end].strip() for start, end in pairwise([*starts, len(text)]))
-    return [part for part in parts if part]
+
+def _shown_steps(
+    trajectories: Sequence[Trajectory], number: int, first: tuple[int, int] | None, max_steps: int | None
+) -> Sequence[int]:
+    length = len(trajectories[number].steps)
+    keep = first[1] if first is not None and first[0] == number else None
+    return range(length) if max_steps is None else spread(length, max_steps, keep)
 
 
-def _openings(number: int) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    return re.compile(rf"(?:^|(?<=[.!?;:]\s)|(?<=\n)){number}\. "), re.compile(rf"(?<=\s){number}\. ")
+def _count_texts(trajectories: Sequence[Trajectory], shown: Sequence[Sequence[int]]) -> int:
+    steps = (t.steps[position] for t, positions in zip(trajectories, shown, strict=True) for position in positions)
+    return sum(2 + len(step.dreams) for step in steps)
+
+
+def _first(episodes: Sequence[Mapping[str, Any]], first: tuple[int, int] | None) -> list[int]:
+    """Return the numbers of the episode and of its shown step on which the page opens."""
+    if first is not None:
+        positions = [step["position"] for step in episodes[first[0]]["steps"]]
+        return [first[0], positions.index(first[1])]
+    dreamed = (
+        [number, index]
+        for number, episode in enumerate(episodes)
+        for index, step in enumerate(episode["steps"])
+        if step["dreams"]
+    )
+    return next(dreamed, [0, 0])
 
 
 def progress(steps: Sequence[Step]) -> tuple[str, list[float]]:
@@ -95,85 +142,100 @@ def progress(steps: Sequence[Step]) -> tuple[str, list[float]]:
 
     It is the task's samples so far where the engine tells them (`privileged["samples"]`, as the step began; a step that
     does not tell keeps the last value), and the sum of the rewards otherwise.
+
+    Raises:
+        RigError: samples are told that are no number.
     """
     if any("samples" in step.privileged for step in steps):
         values, last = [], 0.0
         for step in steps:
-            last = float(step.privileged.get("samples", last))
+            last = _samples(step, last)
             values.append(last)
         return "samples", values
     return "reward", np.cumsum([step.reward for step in steps]).tolist()
 
 
-def _episode(trajectory: Trajectory, frames: FrameStore, max_steps: int | None) -> dict[str, Any]:
-    steps = trajectory.steps
+def _samples(step: Step, last: float) -> float:
+    told = step.privileged.get("samples", last)
+    if isinstance(told, bool) or not isinstance(told, int | float | np.number):
+        raise RigError(f'step {step.index}: the fact "samples" is {label(repr(told))}, no number; mend or remove it')
+    return float(told)
+
+
+def _episode(trajectory: Trajectory, way: str, shown: Sequence[int], sheet: Sheet) -> dict[str, Any]:
+    steps, name = trajectory.steps, f"episode {label(trajectory.id)!r}"
     if not steps:
-        raise RigError(f"episode {trajectory.id!r} has no steps; there is nothing to show")
+        raise RigError(f"{name} has no steps; there is nothing to show")
     space = ACTION_SPACES.get(trajectory.action_space)
-    measure, values = progress(steps)
+    try:
+        measure, values = progress(steps)
+    except RigError as error:
+        raise RigError(f"{name}, {error}") from error
     if not np.isfinite([*values, *(step.reward for step in steps)]).all():
-        raise RigError(f"episode {trajectory.id!r}: rewards or samples are not finite at every step; mend them first")
-    shown = range(len(steps)) if max_steps is None else _spread(len(steps), max_steps)
+        raise RigError(f"{name}: rewards or samples are not finite at every step; mend them first")
     return {
-        "id": trajectory.id,
-        "environment": trajectory.environment,
-        "task": trajectory.task,
-        "setting": trajectory.setting,
-        "seed": int(trajectory.seed),
+        "id": label(trajectory.id),
+        "environment": label(trajectory.environment),
+        "task": label(trajectory.task),
+        "setting": label(trajectory.setting),
+        "seed": str(int(trajectory.seed)),  # JavaScript's numbers hold no more than 53 bits
         "success": bool(trajectory.success),
         "samples": int(trajectory.samples),
-        "actor": trajectory.lineage.actor,
-        "stage": trajectory.lineage.stage,
+        "way": label(way),
+        "actor": label(trajectory.lineage.actor),
+        "stage": label(trajectory.lineage.stage),
         "length": len(steps),
         "measure": measure,
         "progress": [values[position] for position in shown],
         "final": float(trajectory.samples) if measure == "samples" else values[-1],
-        "steps": [
-            {"position": position, **_step(steps[position], space, frames, f"episode {trajectory.id!r}")}
-            for position in shown
-        ],
+        "steps": [{"position": position, **_step(steps, position, space, sheet, name)} for position in shown],
     }
 
 
-def _spread(length: int, count: int) -> list[int]:
-    """Return at most `count` positions of `length`, evenly spread, the first and the last among them."""
-    if count == 1:
-        return [0]
-    return sorted({round(share) for share in np.linspace(0, length - 1, min(count, length)).tolist()})
-
-
-def _step(step: Step, space: ActionSpace, frames: FrameStore, episode: str) -> dict[str, Any]:
+def _step(steps: Sequence[Step], position: int, space: ActionSpace, sheet: Sheet, episode: str) -> dict[str, Any]:
+    step = steps[position]
     place = f"{episode}, step {step.index}"
+    thought = sheet.text(step.thought)
     return {
-        "instruction": step.instruction,
-        "previous": space.format(step.previous_action),
-        "action": space.format(step.action),
-        "actor": step.actor,
+        "instruction": sheet.text(step.instruction),
+        "previous": label(space.format(step.previous_action)),
+        "action": label(space.format(step.action)),
+        "actor": label(step.actor),
         "reward": float(step.reward),
-        "thought": clauses(step.thought),
-        "claims": [_claim(claim, place) for claim in step.privileged.get("claims", ())],
-        "frame": frames.add(step.frame, f"{place}: frame"),
-        "next": frames.add(step.next_frame, f"{place}: next_frame"),
-        "dreams": [
-            _dream(dream, _real_frame(step, number), space, frames, f"{place}: dreams[{number}]")
-            for number, dream in enumerate(step.dreams)
-        ],
-        "review": _review(step.review, step.proposal, space) if step.review else None,
+        "thought": thought,
+        "claims": claims(step.privileged.get("claims", ()), thought["clauses"], place),
+        "frame": sheet.frames.add(step.frame, f"{place}: frame"),
+        "next": sheet.frames.add(step.next_frame, f"{place}: next_frame"),
+        "dreams": _dreams(steps, position, space, sheet, place),
+        "review": _review(step, space, sheet),
     }
 
 
-def _real_frame(step: Step, number: int) -> Frame | None:
-    """Return what really came of a dream: known by replay, or because its action, the first, was executed."""
-    real = step.dreams[number].real_frame
-    return step.next_frame if real is None and number == 0 and step.action == step.proposal else real
+def _dreams(steps: Sequence[Step], position: int, space: ActionSpace, sheet: Sheet, place: str) -> list[dict[str, Any]]:
+    dreams = steps[position].dreams
+    played = _played(steps, position)
+    shown = []
+    for number, dream in enumerate(dreams):
+        real = dream.real_frame
+        if real is None and number < played:
+            real = steps[position + number].next_frame
+        where = f"{place}: dreams[{number}]"
+        shown.append({**_dream(dream, real, space, sheet, where), "played": number < played})
+    return shown
 
 
-def _dream(dream: Dream, real: Frame | None, space: ActionSpace, frames: FrameStore, place: str) -> dict[str, Any]:
+def _played(steps: Sequence[Step], position: int) -> int:
+    """Return how many of a lookahead's actions, first to last, the episode then really played."""
+    pairs = zip(steps[position].dreams, steps[position : position + len(steps[position].dreams)], strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0].action == pair[1].action, pairs))
+
+
+def _dream(dream: Dream, real: Frame | None, space: ActionSpace, sheet: Sheet, place: str) -> dict[str, Any]:
     return {
-        "thought": clauses(dream.thought),
-        "action": space.format(dream.action),
-        "frame": frames.add(dream.frame, f"{place}.frame"),
-        "real": frames.add(real, f"{place}.real_frame"),
+        "thought": sheet.text(dream.thought),
+        "action": label(space.format(dream.action)),
+        "frame": sheet.frames.add(dream.frame, f"{place}.frame"),
+        "real": sheet.frames.add(real, f"{place}.real_frame"),
         "match": _match(dream.frame, real),
     }
 
@@ -186,17 +248,21 @@ def _match(dreamed: Frame | None, real: Frame | None) -> str:
     return "identical" if math.isinf(decibels) else f"PSNR {decibels:.1f} dB"
 
 
-def _review(review: Review, proposal: Action, space: ActionSpace) -> dict[str, Any]:
+def _review(step: Step, space: ActionSpace, sheet: Sheet) -> dict[str, Any] | None:
+    """Return the review; its thought is None where it is the step's, and so is a verdict that nobody gave."""
+    if step.review is None:
+        return None
     return {
-        "thought": clauses(review.thought),
-        "proposal": space.format(proposal),
-        "action": space.format(review.action),
-        "changed": review.action != proposal,
+        "thought": None if step.review.thought == step.thought else sheet.text(step.review.thought),
+        "proposal": label(space.format(step.proposal)),
+        "action": label(space.format(step.review.action)),
+        "changed": step.review.action != step.proposal,
+        "verdict": _verdict(step.privileged.get("verdict")),
     }
 
 
-def _claim(claim: Mapping[str, Any], place: str) -> dict[str, Any]:
-    text, verdict = claim.get("text"), claim.get("verdict")
-    if not isinstance(text, str) or not (verdict is None or isinstance(verdict, bool | np.bool_)):
-        raise RigError(f"{place}: claim {claim!r} is not {{'text': str, 'verdict': true, false or null}}")
-    return {"text": text, "verdict": None if verdict is None else bool(verdict)}
+def _verdict(found: object) -> dict[str, Any] | None:
+    """Return what a review says that it does to its plan, if this is known to be, or not to be, what it did."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("consistent"), bool | np.bool_):
+        return None
+    return {"says": label(found.get("says", "")), "consistent": bool(found["consistent"])}

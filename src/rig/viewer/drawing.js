@@ -1,0 +1,108 @@
+/* One step: what was seen, thought, dreamed, revised and done. */
+const VERDICTS = new Map([
+  [true, ["good", "✓ true"]], [false, ["bad", "✗ false"]], [null, ["warn", "? unchecked"]]]);
+const judged = (claim) => {
+  const [kind, word] = VERDICTS.get(claim.verdict);
+  return [span("claim " + kind, claim.text), span("verdict " + kind, word)];
+};
+const marked = (text, claims) => {
+  const nodes = [];
+  let from = 0;
+  for (const claim of claims) {
+    const start = text.indexOf(claim.text, from);
+    nodes.push(text.slice(from, start), ...judged(claim));
+    from = start + claim.text.length;
+  }
+  return [...nodes, ...long(text.slice(from))];
+};
+const NO_CLAIMS = { list: [], left: 0 };
+const thought = ({ clauses, left }, claims = NO_CLAIMS) => {
+  const of = grouped(claims.list, (claim) => claim.clause);
+  const clause = (text, index) => make("li", {}, ...marked(text, of.get(index) ?? []));
+  const lines = [
+    ...items(clauses, "clauses", (text) => text, clause),
+    ...absent(left, "characters").map((note) => make("li", {}, note)),
+    ...items(of.get(null) ?? [], "claims", (claim) => claim.text, (claim) => make("li", {}, ...judged(claim))),
+    ...absent(claims.left, "claims").map((note) => make("li", {}, note)),
+  ];
+  if (!lines.length) lines.push(make("li", { className: "soft" }, "no thought"));
+  return make("ol", { className: "thought" }, ...lines);
+};
+const flat = ({ clauses, left }) => [...long(clauses.join(" ")), ...absent(left, "characters")];
+
+const turned = (before) => [make("s", {}, code(before)), span("hidden", " changed to "), "→"];
+const acting = (step, ...shown) => box("acting", make("h3", {}, `Action, chosen by ${step.actor}`),
+  make("div", { className: "act", id: "action" }, ...shown));
+
+const minding = (step) => {
+  const fact = (name, ...value) => [make("dt", {}, name), make("dd", {}, ...value)];
+  const facts = make("dl", { className: "facts" },
+    ...fact("Task", ...flat(step.instruction)), ...fact("Before", code(step.previous)));
+  if (!step.review) {
+    return box("mind", facts, make("h3", {}, "Thought"), thought(step.thought, step.claims),
+      acting(step, code(step.action)));
+  }
+  const first = step.dreams.length ? thought(step.dreams[0].thought) : null;
+  return box("mind", facts, ...(first ? [make("h3", {}, "Thought, before the dream"), first] : []),
+    box("act plan", make("h3", {}, "Plan"), code(step.review.proposal)));
+};
+
+const state = { episode: 0, step: 0, timer: 0, difference: false };
+const difference = (dream) => make("figure", { className: "difference" }, make("figcaption", {}, "Difference ×3"),
+  box("overlay", image(dream.real, "What really came"), image(dream.frame, "minus what was dreamed")));
+const dreamed = (dream) => {
+  const caption = dream.played ? "Really came" : "Would have come";
+  const beside = state.difference && comparable(dream)
+    ? difference(dream) : picture(dream.real, caption, "not known: never played in the world");
+  return box("pair", picture(dream.frame, "Dreamed", "nothing was dreamed"), beside);
+};
+const comparable = (dream) => dream.frame !== null && dream.real !== null;
+const differenceButton = () => {
+  const button = make("button", { type: "button", id: "difference" }, "Difference ", make("kbd", {}, "d"));
+  button.setAttribute("aria-pressed", String(state.difference));
+  return button;
+};
+const firstDream = (dream) => {
+  const foot = box("foot", span("match", dream.match), ...(comparable(dream) ? [differenceButton()] : []));
+  const article = make("article", { className: "dream" }, dreamed(dream), foot);
+  article.setAttribute("aria-label", "Dream 1");
+  return article;
+};
+const furtherDream = (dream, index) => make("article", { className: "card dream" },
+  box("heading", make("h3", {}, `Dream ${index + 2}`), span("match", dream.match)),
+  dreamed(dream), thought(dream.thought), box("act", code(dream.action)));
+
+const SAID = { keep: "keep", change: "change" };
+const word = (verdict, changed) => {
+  if (!verdict) return [];
+  if (verdict.consistent) return [span("verdict good", "✓ does what it says")];
+  const says = SAID[verdict.says] ?? "something else";
+  return [span("badge bad", `✗ says ${says}, yet ${changed ? "changed" : "kept"} its plan`)];
+};
+const reviewed = (step) => {
+  const review = step.review;
+  const result = review.changed
+    ? [...turned(review.proposal), code(review.action), span("badge changed", "changed by the review")]
+    : [code(review.action), span("badge soft", "kept by the review")];
+  const own = review.thought ? [thought(review.thought), make("h3", {}, "Thought, after review")] : [];
+  return make("article", { className: "review" + (review.changed ? " turned" : ""), id: "review" },
+    box("heading", make("h3", {}, "Review"), make("p", { className: "phrase" }, trace.phrase)),
+    ...own, thought(step.thought, step.claims),
+    acting(step, ...result, ...word(review.verdict, review.changed)));
+};
+
+const drawMoment = (step) => {
+  const changed = Boolean(step.review && step.review.changed);
+  const came = picture(step.next, changed ? "What came instead" : "What came next",
+    "the next frame is not known");
+  const seen = picture(step.frame, "Observed", "");
+  came.classList.add("came");
+  seen.classList.add("seen");
+  const [dream, ...further] = step.dreams;
+  at("moment").className = "card film" + (dream ? " dreamed" : "") + (step.review ? " reviewed" : "");
+  at("moment").replaceChildren(seen, ...(dream ? [firstDream(dream)] : []), minding(step),
+    ...(step.review ? [reviewed(step)] : []), came);
+  at("lookahead").hidden = !further.length;
+  filled(at("dreams"), further.slice(0, ITEMS.first).map(furtherDream));
+  at("dreams").append(...absent(Math.max(0, further.length - ITEMS.first), "dreams"));
+};
