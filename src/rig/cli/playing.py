@@ -86,6 +86,7 @@ class Eval(Flags, EmbodiedConfig):
     out: str
     resume: bool = False
     imagine: tyro.conf.Suppress[bool] = False
+    follow_dreams: tyro.conf.Suppress[bool] = False
 
     def run(self) -> dict[str, Any]:
         """Evaluate."""
