@@ -23,10 +23,10 @@ WORLD ?= crafter
 demo: demo-$(WORLD)
 
 demo-crafter: $(VENV)/.demo
-	$(BIN)/rig demo --out runs/demo
+	$(BIN)/rig demo --out runs/demo --overwrite
 
 demo-minetest: $(VENV)/.demo minetest
-	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest
+	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest --overwrite
 
 test: lint types browser minetest
 	$(BIN)/python -m pytest -n auto

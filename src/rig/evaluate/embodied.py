@@ -31,7 +31,16 @@ from rig.evaluate.verdicts import count_claims, count_verdicts, summarise_review
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
-from rig.storage import LOCK_NAME, Lock, append_json_line, read_json, read_json_lines, refuse_existing, write_json
+from rig.storage import (
+    LOCK_NAME,
+    Lock,
+    append_json_line,
+    read_json,
+    read_json_lines,
+    refuse_existing,
+    refuse_unmakeable,
+    write_json,
+)
 from rig.teachers import TEACHERS
 
 CONFIG, EPISODES, SUMMARY = "config.json", "episodes.jsonl", "summary.json"
@@ -223,6 +232,7 @@ def _refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
     if not resume:
         refuse_existing(out, "continue it with --resume, or choose another folder with --out")
     path = out / CONFIG
+    refuse_unmakeable(path)
     found = _without_flags() | read_json(path) if path.is_file() else {}
     changed = differences(found, json.loads(json.dumps(asdict(config)))) if found else []
     if changed:

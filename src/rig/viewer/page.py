@@ -29,6 +29,9 @@ def render_trace(
     *,
     title: str = "RIG trace",
     meta: Mapping[str, object] | None = None,
+    ways: Sequence[str] | None = None,
+    results: Mapping[str, Mapping[str, tuple[int, int]]] | None = None,
+    first: tuple[int, int] | None = None,
     max_steps: int | None = None,
 ) -> Path:
     """Write episodes as one self-contained HTML page and return its path.
@@ -38,6 +41,9 @@ def render_trace(
         path: where the page goes; folders are made, and an existing page is replaced in one move.
         title: the page's heading.
         meta: what the page states about the run, for example checkpoint, commit, seeds and number of dreams.
+        ways: how each episode was played, for example "RIG-lookahead, n = 1".
+        results: way -> "task/setting" -> (successes, episodes).
+        first: on which episode and step the page opens, both counted from 0.
         max_steps: at most so many steps of each episode, spread evenly from first to last; all where it is None.
 
     Raises:
@@ -45,6 +51,7 @@ def render_trace(
         ActionError: an action does not belong to the trajectory's action space.
     """
     payload = build_payload(trajectories, title=title, meta=meta or {}, max_steps=max_steps)
+    payload |= {"ways": list(ways or ()), "results": dict(results or {}), "first": first}
     template = files("rig.viewer").joinpath("template.html").read_text(encoding="utf-8")
     path = Path(path)
     write_bytes(path, fill(template, title, payload).encode("utf-8", "replace"))
