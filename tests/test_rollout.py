@@ -174,11 +174,15 @@ def test_what_would_have_come_is_known_of_every_dream_and_changes_no_episode(mak
         for step in trajectory.steps:
             state = world.save()
             for dream in step.dreams:
-                assert np.array_equal(world.act(dream.action)[0], dream.real_frame)
+                came, *_, info = world.act(dream.action)
+                assert np.array_equal(came, dream.real_frame)
+                assert info["privileged"] == dream.privileged
             world.load(state)
             assert np.array_equal(world.act(step.action)[0], step.next_frame)
             changed += step.action != step.proposal
-        forgotten = [replace(dream, real_frame=None) for step in trajectory.steps for dream in step.dreams]
+        forgotten = [
+            replace(dream, real_frame=None, privileged={}) for step in trajectory.steps for dream in step.dreams
+        ]
         assert forgotten == [dream for step in plain[name].steps for dream in step.dreams]
         bare = [tuple(replace(step, dreams=()) for step in one.steps) for one in (trajectory, plain[name])]
         assert_same(trajectory.with_steps(bare[0]), plain[name].with_steps(bare[1]))

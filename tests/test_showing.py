@@ -27,6 +27,7 @@ STILL = step(SEEN, SEEN)
 WRONG = step(SEEN, CAME)
 RIGHT = step(ALMOST, CAME)
 CHANGED = step(ALMOST, CAME, action=OTHER, consistent=True)
+GAINING = replace(CHANGED, dreams=(replace(CHANGED.dreams[0], privileged={"samples": 1}),))
 AGAINST = step(ALMOST, CAME, action=OTHER, consistent=False)
 
 
@@ -44,6 +45,7 @@ def episode(*steps, success=False):
         ([episode(RIGHT), episode(RIGHT, success=True)], (1, 0)),
         ([episode(RIGHT, success=True), episode(STILL, AGAINST), episode(CHANGED)], (2, 0)),
         ([episode(step(SEEN, CAME, action=OTHER)), episode(RIGHT)], (1, 0)),
+        ([episode(GAINING), episode(RIGHT), episode(CHANGED)], (2, 0)),
         ([episode(BARE)], None),
         ([episode(step(None, CAME))], None),
     ],

@@ -36,7 +36,8 @@ def shown_together(played: Mapping[str, Sequence[Played]]) -> list[tuple[str, Tr
 def opening(trajectories: Sequence[Trajectory]) -> tuple[int, int] | None:
     """Return (episode, position) of the step that shows most at a glance, both from 0; None where nothing was dreamed.
 
-    A dream that foresaw a change comes first, then a review that changed the plan and says so, then success.
+    A dream that foresaw a change comes first, then a review that changed a plan which would have brought no sample, and
+    says so, then success.
     """
     found = max(_candidates(trajectories), default=None)
     return None if found is None else (-found[1][0], -found[1][1])
@@ -51,9 +52,15 @@ def _candidates(trajectories: Sequence[Trajectory]) -> Iterator[tuple[tuple[floa
 
 
 def _worth(step: Step) -> tuple[bool, bool, bool]:
-    changed = step.review is not None and step.action != step.proposal
+    changed = step.review is not None and step.action != step.proposal and not _would_gain(step)
     keeps_its_word = step.privileged.get("verdict", {}).get("consistent") is not False
     return foresight(step) > 0, changed, keeps_its_word
+
+
+def _would_gain(step: Step) -> bool:
+    """Return whether the plan would have brought a sample of the task, as far as the engine tells."""
+    before, after = (facts.get("samples", 0) for facts in (step.privileged, step.dreams[0].privileged))
+    return bool(after > before)
 
 
 def foresight(step: Step) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from rig.actions import Action
 from rig.envs.base import World
@@ -16,20 +17,24 @@ class EngineForesight:
     Args:
         spare: where the copy takes its steps, between those of others; not `world`.
         world: what is copied, as it stands now.
+
+    Attributes:
+        facts: the engine's facts at the frame that `follow` gave last.
     """
 
     def __init__(self, spare: World, world: World) -> None:
         self._spare = spare
         self._state = world.save()
         self._last: Frame | None = None
+        self.facts: Mapping[str, Any] = {}
 
     def follow(self, action: Action) -> Frame:
         """Return the frame after one more action in the copy."""
         if self._last is not None:
             return self._last
         self._spare.load(self._state)
-        frame, _, terminated, truncated, _ = self._spare.act(action)
-        self._state = self._spare.save()
+        frame, _, terminated, truncated, info = self._spare.act(action)
+        self._state, self.facts = self._spare.save(), info["privileged"]
         if terminated or truncated:
             self._last = frame
         return frame
@@ -60,7 +65,7 @@ class Forks:
         if not decision.dreams or _is_executed(decision):
             return decision
         foresight = EngineForesight(self._spare_of(world), world)
-        followed = (_came(dream, foresight.follow(dream.action)) for dream in decision.dreams)
+        followed = (_came(dream, foresight.follow(dream.action), foresight.facts) for dream in decision.dreams)
         return replace(decision, dreams=tuple(followed))
 
     def _spare_of(self, world: World) -> World:
@@ -69,14 +74,17 @@ class Forks:
         return self._spares[world]
 
 
-def with_executed(decision: Decision, after: Frame) -> tuple[Dream, ...]:
-    """Return the dreams of a decision that led to the frame `after`, which is what came of a single dream of it."""
-    return tuple(_came(dream, after) for dream in decision.dreams) if _is_executed(decision) else decision.dreams
+def with_executed(decision: Decision, after: Frame, facts: Mapping[str, Any]) -> tuple[Dream, ...]:
+    """Return the dreams of a decision that led to the frame `after`, which is what came of a single dream of it.
+
+    `facts` are the engine's there.
+    """
+    return tuple(_came(dream, after, facts) for dream in decision.dreams) if _is_executed(decision) else decision.dreams
 
 
 def _is_executed(decision: Decision) -> bool:
     return [dream.action for dream in decision.dreams] == [decision.action]
 
 
-def _came(dream: Dream, frame: Frame) -> Dream:
-    return replace(dream, real_frame=frame)
+def _came(dream: Dream, frame: Frame, facts: Mapping[str, Any]) -> Dream:
+    return replace(dream, real_frame=frame, privileged=facts)

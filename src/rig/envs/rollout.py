@@ -138,7 +138,7 @@ def play(
         before: called with (episode, world, step index) before each step, the world as observed; where an episode
             begins anew, from 0 again.
         follow_dreams: also do what was dreamed, in copies of the worlds: each dream then knows what really comes of it
-            (`Dream.real_frame`). The episodes are the same with it and without.
+            (`Dream.real_frame`, `Dream.privileged`). The episodes are the same with it and without.
 
     Raises:
         EngineError: the engine failed in every attempt at an episode, or did not start.
@@ -302,7 +302,7 @@ def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | No
             action=decision.action,
             thought=decision.thought,
             next_frame=frame,
-            dreams=decision.dreams if forks is None else with_executed(decision, frame),
+            dreams=decision.dreams if forks is None else with_executed(decision, frame, info["privileged"]),
             review=decision.review,
             actor=actor_kind,
             reward=reward,
