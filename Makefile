@@ -24,10 +24,10 @@ WORLD ?= crafter
 demo: demo-$(WORLD)
 
 demo-crafter: $(VENV)/.demo
-	$(BIN)/rig demo --out runs/demo --json-last
+	$(BIN)/rig demo --out runs/demo --overwrite --json-last
 
 demo-minetest: $(VENV)/.demo minetest
-	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest --json-last
+	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest --overwrite --json-last
 
 test: lint types browser minetest
 	$(BIN)/python -m pytest -n auto

@@ -15,7 +15,7 @@ from test_data_importers import LINES, episode
 from test_recipes import table_rows
 
 from rig.bundle import Bundle
-from rig.cli.demo import _kinds
+from rig.cli.demo import _kinds, run_demo
 from rig.cli.main import VERBS, describe, main, overview, read_verb
 from rig.data import Dataset
 from rig.errors import RigError
@@ -96,6 +96,37 @@ def test_examples_parse(verb):
     begin = ["rig", *verb.split()]
     assert words[: len(begin)] == begin
     assert isinstance(read_verb(verb, words[len(begin) :]), kind)
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        ("play --agent AGENT --out FOLDER", "is a folder, and a page is a file; name one, for example"),
+        ("play --agent AGENT --out FILE/page.html", "cannot be written"),
+        ("view --data DATA --out FOLDER", "is a folder, and a page is a file"),
+        ("demo --agent AGENT --out FOLDER", "already exists; replace the demonstration there with --overwrite"),
+        ("demo --agent AGENT --out FILE", "cannot be written"),
+        ("demo --agent AGENT --out FILE/demo", "cannot be written"),
+        ("eval --agent AGENT --out FILE/eval", "cannot be written"),
+        ("eval --agent AGENT --out FILE --resume", "cannot be written"),
+        ("reproduce --preset debug --root FOLDER/new --report FOLDER", "is a folder, and a page is a file"),
+        ("reconsider --agent AGENT --data DATA --out FILE", "cannot be written"),
+        ("imagine --agent AGENT --out FILE", "cannot be written"),
+        ("publish --agent AGENT --results none --title T --out FILE/new", "cannot be written"),
+    ],
+)
+def test_where_nothing_can_be_written_is_told_before_any_work(capsys, made, tmp_path, monkeypatch, words, wrong):
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    for path in (folder / "trace.html", file):
+        path.write_text("as it was")
+    names = {"AGENT": made.agent, "DATA": made.data, "FOLDER": folder, "FILE": file}
+    for work in ("rig.bundle.Bundle.load", "rig.data.Dataset.__init__", "rig.recipes.jobs.run_plan"):
+        monkeypatch.setattr(work, lambda *given, **named: pytest.fail("work was begun"))
+    given = re.sub("|".join(names), lambda name: str(names[name[0]]), words).split()
+    assert wrong in mistake(capsys, *given)
+    assert (folder / "trace.html").read_text() == file.read_text() == "as it was"
+    assert list(folder.iterdir()) == [folder / "trace.html"]
 
 
 def test_the_overviews_example_parses():
@@ -343,6 +374,13 @@ def test_repeats_are_left_out_of_single_turns_alone(monkeypatch):
     assert {part.data: part.repeats for part in parts} == {"a": 0.25, "d": 1, "l": 1}
 
 
+def payload_of(page):
+    """What a page of episodes shows."""
+    return json.loads(
+        re.search(r'<script[^>]* type="application/json"[^>]*>(.*?)</script>', page.read_text(), re.DOTALL)[1]
+    )
+
+
 def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_path):
     words = ("demo", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--dreams", 1)
     words += ("--out", tmp_path / "demo", "--json-last")
@@ -350,17 +388,27 @@ def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_p
     assert status == 0, err
     summary = json.loads(out.splitlines()[-1])
     assert re.search(r"place_table/tool  [012] of 2", out)
+    assert out.splitlines()[-2] == str((tmp_path / "demo" / "trace.html").absolute())
     kinds = [summary["RIG-basic"], summary["RIG-lookahead, n = 1"]]
     for kind in kinds:
         assert kind["episodes"] == 2
         assert set(kind["cells"]) == {"place_table/tool"}
     assert not kinds[0]["reviews"]
-    assert kinds[1]["reviews"]["reviews"] == kinds[1]["cost_per_decision"]["decisions"]
+    decisions = kinds[1]["cost_per_decision"]["decisions"]
+    reviews = kinds[1]["reviews"]
+    assert reviews["reviews"] == sum(reviews["says"].values()) == decisions
+    changed, counts = round(reviews["changed"] * decisions), [reviews["says"], reviews["against"]]
+    said = [part[name] for name in ("keep", "change") for part in counts]
+    assert re.search(r"\nRIG-lookahead, n = 1 +" + " +".join(map(str, [decisions, changed, *said])) + "\n", out)
     page = (tmp_path / "demo" / "trace.html").read_text()
     assert "RIG-basic, then RIG-lookahead, n = 1" in page
     assert "<title>RIG plays Crafter</title>" in page
     saved = json.loads((tmp_path / "demo" / "summary.json").read_text())
     assert saved == {name: value for name, value in summary.items() if name != "text"}
+    steps = [step for episode in payload_of(tmp_path / "demo" / "trace.html")["episodes"] for step in episode["steps"]]
+    assert all(len(step["dreams"]) == 1 for step in steps), "RIG-basic dreams as well, to be looked at"
+    assert all(dream["real"] is not None for step in steps for dream in step["dreams"])
+    assert "already exists; replace the demonstration there with --overwrite" in mistake(capsys, *words)
 
 
 def test_who_never_learned_to_review_is_shown_without_lookahead_unless_it_is_asked_for(made):
@@ -372,18 +420,24 @@ def test_who_never_learned_to_review_is_shown_without_lookahead_unless_it_is_ask
     assert shown("checkpoints/rig-crafter-small", None) == ["RIG-basic", "RIG-lookahead, n = 1"]
 
 
-def test_the_demonstration_is_the_same_in_several_processes(capsys, made, tmp_path, monkeypatch):
-    words = ("--agent", made.agent, "--tasks", "place_table", "collect_wood/tool", "--dreams", 1)
+def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monkeypatch):
+    tasks = ("place_table", "collect_wood/tool")
+    config = EmbodiedConfig(agent=str(made.agent), tasks=tasks, episodes=1, most_steps=5, dtype="float32")
     found = {}
     for count in (1, 2):
         monkeypatch.setattr("rig.evaluate.beside.cores", lambda count=count: count)
-        found[count] = result(capsys, "demo", *words, "--out", tmp_path / f"demo-{count}")
+        found[count] = run_demo(config, 1, tmp_path / f"demo-{count}")
     for name in ("RIG-basic", "RIG-lookahead, n = 1"):
         one, two = (found[count][name] for count in (1, 2))
         assert one["episodes"] == two["episodes"] == 3
         assert one["cells"] == two["cells"]
         assert one["cost_per_decision"]["text_tokens"] == two["cost_per_decision"]["text_tokens"]
         assert one["reviews"] == two["reviews"]
+    pages = [payload_of(tmp_path / f"demo-{count}" / "trace.html") for count in (1, 2)]
+    assert pages[0]["first"] == pages[1]["first"]
+    shown = [[(episode["task"], episode["seed"]) for episode in page["episodes"]] for page in pages]
+    assert shown[0] == shown[1] == sorted(shown[0])
+    assert shown[0][::2] == shown[0][1::2], "both ways of playing, beside each other"
 
 
 def test_what_ends_a_process_ends_the_demonstration(made, monkeypatch):

@@ -566,6 +566,8 @@ def test_reviews_are_counted_by_what_the_plans_deserve(made, bundle, rehearsed):
     assert found["stubborn"] == (0, 0, 0, pytest.approx(good))
     assert found["fickle"] == (1, 1, 0, 0)
     assert scores["shown"]["right"]["true"]["value"] == 1
+    assert scores["shown"]["right"]["consistent"]["value"] == 1
+    assert scores["shown"]["stubborn"]["consistent"]["value"] == pytest.approx(good)
     kept = [one for one in lookaheads if not one.is_bad]
     assert score_reviews(kept, {"right": decisions["right"][: len(kept)]}, None)["shown"]["right"]["mended"] is None
 

@@ -9,13 +9,14 @@ import torch
 from choices import clearly
 
 from rig.actions import CRAFTER, NOOP, Action
-from rig.actors import EngineForesight, PolicyActor, TeacherActor, build_policy
+from rig.actors import PolicyActor, TeacherActor, build_policy
 from rig.bundle import Bundle
 from rig.dialogue import Format, Kind, Role, SegmentEncoder, lookahead_conversation, train_bpe
 from rig.engine import ONE_BY_ONE, Guessing, Sampler
 from rig.engine.rows import Rows
 from rig.engine.writing import ImageWriting
 from rig.envs import Split, make_world
+from rig.envs.forks import EngineForesight
 from rig.envs.rollout import Episode, play
 from rig.errors import RigError, UnknownNameError
 from rig.model import best_device
@@ -131,14 +132,15 @@ class Told:
         return self.frame
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monkeypatch, told):
+@pytest.mark.parametrize(("told", "says"), [(False, None), (True, None), (False, "keep")])
+def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monkeypatch, told, says):
     """Token for token and position for position, what the policy put into the cache is what training would show."""
     seen = observations(1)
     policy = policy_of(bundle, dreams=2, thought_tokens=64)
     tokenizer, thought = bundle.encoder.tokenizer, "1. We see a tree to the west."
     policy._thought = Dictated(tokenizer, tokenizer.encode(thought), policy._thought.stop_ids)
     policy._action = Dictated(tokenizer, tokenizer.encode("use", literal=True), policy._action.terminator_ids)
+    policy._judge = lambda thought: says
     held = {}
     put, push = Rows.put, Rows.push
 
@@ -168,7 +170,12 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monk
     (again,) = policy.review([step], [0])
     assert held == lived, "a review of the same lookahead reads the same"
     assert (again.thought, again.action, again.review) == (decision.thought, decision.action, decision.review)
-    assert again.cost.text_tokens * 3 == decision.cost.text_tokens
+    if says is None:
+        assert again.cost.text_tokens * 3 == decision.cost.text_tokens
+    else:
+        codes = np.flatnonzero(tokens.kinds == Kind.CODE)
+        assert len(held) > codes[-81] - 5, "the action that is kept stands behind the review, as if it were written"
+        assert again.cost.text_tokens * 3 < decision.cost.text_tokens, "yet it was not written"
     assert int((tokens.kinds == Kind.CODE).sum()) == 3 * 81
     assert (tokens.roles == Role.THOUGHT).any()
 

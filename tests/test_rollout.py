@@ -2,16 +2,19 @@
 
 import threading
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from test_data_roundtrip import assert_same
 
+from rig.actions import Action
 from rig.actors import TeacherActor
 from rig.envs import Split, make_world
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.rollout import Episode, play
 from rig.errors import EngineError
-from rig.records import Lineage
+from rig.records import Decision, Dream, Lineage
 from rig.teachers import RandomTeacher
 from rig.teachers.crafter import CrafterExpert
 
@@ -136,3 +139,59 @@ def test_episodes_are_cut_after_so_many_steps():
 def test_worlds_whose_engines_are_processes_are_searched_beside_each_other():
     world = Searching()
     assert world.episode_seeds(world.task, "manual", Split.TRAIN, 3) == [0, 2, 4]
+
+
+class Dreamer:
+    """Dreams up to two steps ahead, then does the first of them or something else: by the seed alone."""
+
+    def deciding(self, places):
+        self.waiting = []
+        return self
+
+    def submit(self, key, world, observation, seed):
+        keys = np.random.default_rng(seed).choice(["move_left", "move_up", "use", "noop"], 3)
+        plan, then, other = (Action() if name == "noop" else Action.press(str(name)) for name in keys)
+        dreams = [Dream(thought=None, action=action) for action in (plan, then)][: 1 + seed % 2]
+        self.waiting.append((key, Decision(action=plan if seed % 3 else other, dreams=tuple(dreams))))
+
+    def next(self):
+        return self.waiting.pop(0)
+
+
+def dreamed(make, *, follow_dreams):
+    lineage = Lineage(stage="test", actor="random")
+    made = play(make, Dreamer(), EPISODES[:2], most_steps=6, lineage=lineage, follow_dreams=follow_dreams)
+    return {entry.episode.id: entry.trajectory for entry in made}
+
+
+@pytest.mark.parametrize("make", [CrafterWorld, Waiting])
+def test_what_would_have_come_is_known_of_every_dream_and_changes_no_episode(make):
+    plain, followed = (dreamed(make, follow_dreams=follow) for follow in (False, True))
+    changed = 0
+    for name, trajectory in followed.items():
+        world = CrafterWorld()
+        next(episode for episode in EPISODES if episode.id == name).begin(world)
+        for step in trajectory.steps:
+            state = world.save()
+            for dream in step.dreams:
+                came, *_, info = world.act(dream.action)
+                assert np.array_equal(came, dream.real_frame)
+                assert info["privileged"] == dream.privileged
+            world.load(state)
+            assert np.array_equal(world.act(step.action)[0], step.next_frame)
+            changed += step.action != step.proposal
+        forgotten = [
+            replace(dream, real_frame=None, privileged={}) for step in trajectory.steps for dream in step.dreams
+        ]
+        assert forgotten == [dream for step in plain[name].steps for dream in step.dreams]
+        bare = [tuple(replace(step, dreams=()) for step in one.steps) for one in (trajectory, plain[name])]
+        assert_same(trajectory.with_steps(bare[0]), plain[name].with_steps(bare[1]))
+    assert changed > 2
+
+
+def test_an_engine_that_fails_in_a_copy_begins_the_episode_anew():
+    Failing.left = 1
+    found, wanted = (dreamed(make, follow_dreams=True) for make in (Failing, CrafterWorld))
+    assert Failing.left == 0
+    for name, trajectory in wanted.items():
+        assert_same(found[name], trajectory)

@@ -143,6 +143,27 @@ def test_refusing_what_exists(tmp_path):
             storage.refuse_existing(path, "use --force")
 
 
+@pytest.mark.parametrize("refuse", [storage.refuse_existing, storage.refuse_unmakeable, storage.refuse_as_page])
+def test_what_cannot_be_made_is_refused_before_the_work(tmp_path, refuse, monkeypatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    refuse(tmp_path / "new" / "folders" / "page.html")
+    for above in ("file", "link"):
+        with pytest.raises(RigError, match=rf"page\.html cannot be written: \S+/{above} is no folder"):
+            refuse(tmp_path / above / "x" / "page.html")
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(RigError, match="does not let you write there"):
+        refuse(tmp_path / "new" / "page.html")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_page_is_no_folder_and_may_replace_an_earlier_one(tmp_path):
+    with pytest.raises(RigError, match=r"is a folder, and a page is a file; name one, for example .*/trace.html"):
+        storage.refuse_as_page(tmp_path)
+    (tmp_path / "page.html").write_text("")
+    storage.refuse_as_page(tmp_path / "page.html")
+
+
 def test_hash_is_the_known_one(tmp_path):
     (tmp_path / "a").write_text("abc")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from rig.actions import Action, ActionSpace
 from rig.bundle import Bundle
 from rig.engine import Engine
 from rig.envs import World, make_world
+from rig.envs.forks import EngineForesight
 from rig.envs.rollout import Deciding
 from rig.errors import CheckpointError
 from rig.policy import Deciding as PolicyDeciding
 from rig.policy import Policy, PolicyConfig
-from rig.records import Decision, Frame, Observation
+from rig.records import Decision, Observation
 from rig.teachers import Teacher
 
 
@@ -48,31 +50,6 @@ class _PolicyDeciding:
 
     def next(self) -> tuple[int, Decision]:
         return self._inner.next()
-
-
-class EngineForesight:
-    """What the engine shows after actions, tried in a copy of a world; where the episode ends, its last frame stays.
-
-    Args:
-        spare: where the copy takes its steps, between those of others; not `world`.
-        world: what is copied, as it stands now.
-    """
-
-    def __init__(self, spare: World, world: World) -> None:
-        self._spare = spare
-        self._state = world.save()
-        self._last: Frame | None = None
-
-    def follow(self, action: Action) -> Frame:
-        """Return the frame after one more action in the copy."""
-        if self._last is not None:
-            return self._last
-        self._spare.load(self._state)
-        frame, _, terminated, truncated, _ = self._spare.act(action)
-        self._state = self._spare.save()
-        if terminated or truncated:
-            self._last = frame
-        return frame
 
 
 class TeacherActor:
@@ -141,12 +118,21 @@ def refuse_other_world(world: World, space: ActionSpace, environment: str, agent
         )
 
 
-def build_policy(bundle: Bundle, config: PolicyConfig, *, dreams_ahead: int = 0) -> Policy:
-    """Return the policy of a trained agent, with room for `dreams_ahead` dreams beside those of `config`."""
+def build_policy(
+    bundle: Bundle,
+    config: PolicyConfig,
+    *,
+    dreams_ahead: int = 0,
+    judge: Callable[[str], str | None] | None = None,
+) -> Policy:
+    """Return the policy of a trained agent, with room for `dreams_ahead` dreams beside those of `config`.
+
+    A `judge` holds reviews to what they say; see `Policy`.
+    """
     encoder = bundle.encoder
     dreams = max(config.dreams, dreams_ahead, int(config.imagine)) if config.form.dream else config.dreams
     capacity = replace(config, dreams=dreams).capacity(encoder, bundle.space)
-    return Policy(Engine(bundle.model, capacity=capacity), encoder, bundle.space, config)
+    return Policy(Engine(bundle.model, capacity=capacity), encoder, bundle.space, config, judge)
 
 
 def agent_name(folder: Path | str) -> str:

@@ -24,6 +24,7 @@ from rig.dialogue import (
     Segment,
     SegmentEncoder,
     WriteImage,
+    act,
     answer_prefix,
     ask,
     asked_to_review,
@@ -130,10 +131,19 @@ class Policy:
         encoder: the model's tokenizer and layout.
         space: the world's action space; nothing outside it can be decided.
         config: how to decide.
+        judge: reads off a review's thought what it says of its plan, "keep" or another; where given, a review that says
+            so does what was planned, whatever it would have written.
     """
 
-    def __init__(self, engine: Engine, encoder: SegmentEncoder, space: ActionSpace, config: PolicyConfig) -> None:
-        self.engine, self.encoder, self.space, self.config = engine, encoder, space, config
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: SegmentEncoder,
+        space: ActionSpace,
+        config: PolicyConfig,
+        judge: Callable[[str], str | None] | None = None,
+    ) -> None:
+        self.engine, self.encoder, self.space, self.config, self._judge = engine, encoder, space, config, judge
         tokenizer = encoder.tokenizer
         end = tokenizer.encode(prompt.NEXT_FRAME, literal=True) if config.form.dream else [tokenizer.eos]
         self._action = ActionConstraint(tokenizer, ActionGrammar(space), end)
@@ -246,7 +256,22 @@ class Policy:
         yield self._read(talk, [*question, *answer_prefix(self.config.form, review=review)])
         if self.config.form.thought:
             talk.thought = yield from self._write(talk, self._thought, len(self._thought.stop_ids))
-        talk.action = self.space.parse((yield from self._write(talk, self._action, len(self._action.terminator_ids))))
+        choose = self._keep_plan if review and self._says_keep(talk) else self._choose
+        talk.action = yield from choose(talk)
+
+    def _choose(self, talk: _Talk) -> Conversation[Action]:
+        """Let the model write an action."""
+        text = yield from self._write(talk, self._action, len(self._action.terminator_ids))
+        return self.space.parse(text)
+
+    def _says_keep(self, talk: _Talk) -> bool:
+        return self._judge is not None and talk.thought is not None and self._judge(talk.thought) == "keep"
+
+    def _keep_plan(self, talk: _Talk) -> Conversation[Action]:
+        """Put the first proposal where the model would write its action: what is said stands as if it were its own."""
+        plan = talk.dreams[0].action
+        yield self._read(talk, act(self.space.format(plan), self.config.form))
+        return plan
 
     def _write(self, talk: _Talk, constraint: Constraint, ending: int) -> Conversation[str]:
         """Let the model write under `constraint`, and return the text without its last `ending` tokens."""

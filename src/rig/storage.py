@@ -190,7 +190,7 @@ def made_once(folder: Path, fill: Callable[[Path], None]) -> Path:
 
 
 def refuse_existing(path: Path, fix: str = "choose another path, or allow overwriting") -> None:
-    """Raise RigError where `path` is taken; an empty folder is not.
+    """Raise RigError where `path` is taken, or nothing can be made there; an empty folder is not taken.
 
     Args:
         path: where something is about to be written.
@@ -200,6 +200,27 @@ def refuse_existing(path: Path, fix: str = "choose another path, or allow overwr
     taken = any(path.iterdir()) if path.is_dir() else path.exists()
     if taken:
         raise RigError(f"{path} already exists; {fix}")
+    refuse_unmakeable(path)
+
+
+def refuse_unmakeable(path: Path) -> None:
+    """Raise RigError where no file or folder can be made at `path`: to be found before the work, not behind it."""
+    above = next(folder for folder in Path(path).absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise RigError(f"{path} cannot be written: {above} is no folder; choose another path")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise RigError(f"{path} cannot be written: {above} does not let you write there; choose another path")
+
+
+def refuse_as_page(path: Path) -> None:
+    """Raise RigError where no page can be written to the file `path`; an earlier page may be there.
+
+    Raises:
+        RigError: it is a folder, or nothing can be made there.
+    """
+    if Path(path).is_dir():
+        raise RigError(f"{path} is a folder, and a page is a file; name one, for example {Path(path) / 'trace.html'}")
+    refuse_unmakeable(path)
 
 
 def bytes_of(folder: Path) -> int:

@@ -6,6 +6,8 @@ from rig.annotators.base import (
     REASONERS,
     REVIEWERS,
     ClaimChecker,
+    Judge,
+    Judgement,
     Labeller,
     Reasoner,
     ReviewCase,
@@ -14,6 +16,7 @@ from rig.annotators.base import (
     Vocabulary,
     can_tell,
     checker_of,
+    judge_of,
     vocabulary_of,
 )
 
@@ -23,6 +26,8 @@ __all__ = [
     "REASONERS",
     "REVIEWERS",
     "ClaimChecker",
+    "Judge",
+    "Judgement",
     "Labeller",
     "ReviewCase",
     "Reasoner",
@@ -31,5 +36,6 @@ __all__ = [
     "Vocabulary",
     "can_tell",
     "checker_of",
+    "judge_of",
     "vocabulary_of",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from rig.actions import Action
 from rig.records import Step
@@ -91,8 +91,19 @@ class Verdict:
     concludes: bool = False
 
 
+Judgement = Literal["keep", "change"]
+"""What a review says of its plan."""
+
+Judge = Callable[[str], Judgement | None]
+"""Reads a review's judgement off its words; None where they hold none."""
+
+
 class ClaimChecker(Protocol):
-    """Checks a thought's claims against the engine's facts."""
+    """Checks a thought's claims against the engine's facts.
+
+    Where reviews say whether their plan stays, a checker may tell what one says, with a method `judgement(thought)`:
+    "keep", "change", or None where it says neither, or both.
+    """
 
     def check(self, thought: str, facts: Mapping[str, Any], action: Action) -> list[Verdict]:
         """Return a verdict for every clause of `thought`, given the state's facts and the action that followed."""
@@ -129,6 +140,11 @@ def checker_of(environment: str) -> ClaimChecker | None:
     """Return the checker of claims about `environment`, or None where there is none."""
     make = CHECKERS.find(environment)
     return make() if make else None
+
+
+def judge_of(checker: ClaimChecker | None) -> Judge | None:
+    """Return the checker's method `judgement`, or None where it has no such method."""
+    return getattr(checker, "judgement", None)
 
 
 def prompt_hash(text: str) -> str:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from zlib import crc32
 
-from rig.annotators.base import Verdict, prompt_hash
+from rig.annotators.base import Judgement, Verdict, prompt_hash
 from rig.records import Frame
 
-_JUDGEMENTS = ("plan", "keep", "change")
+_OF_THE_PLAN = ("plan", "keep", "change")
 
 _CLAUSE = re.compile(r"(?:^|(?<=\. ))\d+\. ")
 
@@ -56,7 +56,7 @@ class Language:
     @property
     def reviewed(self) -> frozenset[str]:
         """Kinds that only a review says: about the proposal and its dreams, not about the frame."""
-        return frozenset(kind for kind in self.wordings if kind in _JUDGEMENTS or kind.startswith("dream_"))
+        return frozenset(kind for kind in self.wordings if kind in _OF_THE_PLAN or kind.startswith("dream_"))
 
     def rules(self, version: str) -> str:
         """Return the hash of an annotator's rules that go by this language; `version` is of what it says when."""
@@ -88,6 +88,14 @@ class Language:
     def verdicts(self, thought: str, holds: Callable[[Claim], bool | None]) -> list[Verdict]:
         """Return a verdict for every clause of `thought`; `holds` says of a claim whether it is true."""
         return [self._verdict(clause, holds) for clause in split_clauses(thought)]
+
+    def judgement(self, thought: str) -> Judgement | None:
+        """Return what a review says of its plan, that it stays or not; None where it says neither, or both."""
+        claims = (self.read(clause) for clause in split_clauses(thought))
+        said = {claim.kind for claim in claims if claim is not None}
+        if ("keep" in said) == ("change" in said):
+            return None
+        return "keep" if "keep" in said else "change"
 
     def filled(self, values: Mapping[str, str]) -> list[str]:
         """Return every wording with `values` in its slots."""

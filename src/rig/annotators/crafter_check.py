@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import Verdict
+from rig.annotators.base import Judgement, Verdict
 from rig.annotators.claims import Claim
 from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
 from rig.envs.crafter.facts import DIRECTIONS, View
@@ -31,6 +31,10 @@ class CrafterChecker:
         """Return a verdict for every clause, None where only a review says it: of the plan, its dream, its fate."""
         view = View(facts)
         return CRAFTER.verdicts(thought, lambda claim: _holds(claim, view, action))
+
+    def judgement(self, thought: str) -> Judgement | None:
+        """Return what a review says of its plan; None where it says neither, or both."""
+        return CRAFTER.judgement(thought)
 
 
 def _holds(claim: Claim, view: View, action: Action) -> bool | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import Verdict
+from rig.annotators.base import Judgement, Verdict
 from rig.annotators.claims import Claim
 from rig.annotators.minetest import aim_of, hand_of, tilt_claim, way_of
 from rig.annotators.minetest_words import MINETEST, deed_of, turn_in
@@ -23,6 +23,10 @@ class MinetestChecker:
         """Return a verdict for every clause, None where only a review says it: of the plan, its dream, its fate."""
         seen = Seen(facts)
         return MINETEST.verdicts(thought, lambda claim: _holds(claim, seen, action))
+
+    def judgement(self, thought: str) -> Judgement | None:
+        """Return what a review says of its plan; None where it says neither, or both."""
+        return MINETEST.judgement(thought)
 
 
 def _holds(claim: Claim, seen: Seen, action: Action) -> bool | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rig.annotators import checker_of
 from rig.bundle import has_learned_reviews
+from rig.cli.showing import opening, shown_together
 from rig.cli.tables import table
 from rig.envs import TOOL, make_world
 from rig.envs.rollout import Played
@@ -17,11 +18,16 @@ from rig.errors import RigError
 from rig.evaluate.beside import play_beside
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
 from rig.evaluate.embodied import by_cell, environment_of, summarise, summary_row
-from rig.storage import write_json
+from rig.storage import refuse_as_page, refuse_existing, write_json
 from rig.viewer import render_trace
 
 AGENTS = {"crafter": "checkpoints/rig-crafter-small", "minetest": "checkpoints/rig-minetest-small"}
 """World -> its shipped agent, in a copy of the repository."""
+
+PAGE = "trace.html"
+
+Row = Mapping[str, Any]
+"""What the summary needs of an episode, as `summary_row` makes it."""
 
 _TASKS = {"minetest": ("collect_dirt/tool", "go_explore/tool")}
 """World -> what is played there where nothing is asked for; every task elsewhere."""
@@ -33,7 +39,9 @@ def shipped_agent(world: str) -> str:
     return folder if folder and Path(folder).is_dir() else ""
 
 
-def run_demo(config: EmbodiedConfig, dreams: int | None, out: Path, *, teacher: str = "") -> dict[str, Any]:
+def run_demo(
+    config: EmbodiedConfig, dreams: int | None, out: Path, *, teacher: str = "", overwrite: bool = False
+) -> dict[str, Any]:
     """Play without and with dreams, write `trace.html` and `summary.json` into `out`, and return the summary.
 
     Args:
@@ -41,21 +49,20 @@ def run_demo(config: EmbodiedConfig, dreams: int | None, out: Path, *, teacher: 
         dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
         out: the folder.
         teacher: who plays the same first; nobody where empty.
+        overwrite: replace an earlier demonstration in `out`.
 
     Raises:
-        RigError: nobody is to play.
+        RigError: nobody is to play, or nothing can be written to `out`.
     """
     started = time.perf_counter()
+    refuse_as_page(out / PAGE)
+    if not overwrite:
+        refuse_existing(out, "replace the demonstration there with --overwrite, or choose another folder with --out")
     kinds = _kinds(config, dreams, teacher)
     played = play_beside(kinds)
-    shown = [episode.trajectory for name in played for episode in _shown(played[name])]
-    page = render_trace(
-        shown,
-        out / "trace.html",
-        title=f"RIG plays {next(iter(kinds.values())).environment.capitalize()}",
-        meta={"agent": config.agent or "none", "episodes": ", then ".join(kinds)},
-    )
-    rows = {name: [_scored(episode) for episode in episodes_] for name, episodes_ in played.items()}
+    rows = {name: [_scored(episode) for episode in episodes] for name, episodes in played.items()}
+    world = next(iter(kinds.values())).environment
+    page = _show(played, rows, out / PAGE, title=f"RIG plays {world.capitalize()}", agent=config.agent)
     summary: dict[str, Any] = {
         "agent": config.agent,
         "trace": str(page),
@@ -63,7 +70,24 @@ def run_demo(config: EmbodiedConfig, dreams: int | None, out: Path, *, teacher: 
         **{name: _scores(rows[name], kinds[name]) for name in rows},
     }
     write_json(out / "summary.json", summary)
-    return {"text": f"{_table(rows)}\n\nopen {page}", **summary}
+    reviews = {name: summary[name]["reviews"] for name in rows if summary[name]["reviews"]}
+    text = [_table(rows), *([_reviews_table(reviews)] if reviews else []), f"the page:\n{page.absolute()}"]
+    return {"text": "\n\n".join(text), **summary}
+
+
+def _show(
+    played: Mapping[str, Sequence[Played]], rows: Mapping[str, Sequence[Row]], page: Path, *, title: str, agent: str
+) -> Path:
+    ways, trajectories = zip(*shown_together(played), strict=True)
+    return render_trace(
+        trajectories,
+        page,
+        title=title,
+        meta={"agent": agent or "none", "episodes": ", then ".join(played)},
+        ways=ways,
+        results=_results(rows),
+        first=opening(trajectories),
+    )
 
 
 def _kinds(config: EmbodiedConfig, dreams: int | None, teacher: str) -> dict[str, EmbodiedConfig]:
@@ -74,8 +98,9 @@ def _kinds(config: EmbodiedConfig, dreams: int | None, teacher: str) -> dict[str
     kinds = {f"the teacher {teacher}": first} if teacher else {}
     if config.agent:
         ahead = int(has_learned_reviews(config.agent)) if dreams is None else dreams
-        kinds |= {"RIG-basic": config}
-        kinds |= {f"RIG-lookahead, n = {ahead}": replace(config, dreams=ahead)} if ahead else {}
+        shown = replace(config, follow_dreams=True)
+        kinds |= {"RIG-basic": replace(shown, imagine=True, bind_verdicts=False)}
+        kinds |= {f"RIG-lookahead, n = {ahead}": replace(shown, dreams=ahead)} if ahead else {}
     if not kinds:
         raise RigError(f"there is no shipped agent for {world}; name one with --agent, or a --teacher")
     return {name: replace(kind, tasks=tasks, environment=world) for name, kind in kinds.items()}
@@ -91,29 +116,45 @@ def _scored(played: Played) -> dict[str, Any]:
     return summary_row(played, checker_of(played.trajectory.environment))
 
 
-def _shown(played: Sequence[Played]) -> list[Played]:
-    """Return one episode per task, a success where there is one."""
-    best: dict[str, Played] = {}
-    for episode in played:
-        task = episode.trajectory.task
-        if task not in best or (episode.trajectory.success and not best[task].trajectory.success):
-            best[task] = episode
-    return list(best.values())
-
-
-def _scores(rows: Sequence[dict[str, Any]], config: EmbodiedConfig) -> dict[str, Any]:
+def _scores(rows: Sequence[Row], config: EmbodiedConfig) -> dict[str, Any]:
     summary = summarise(rows, config)
     kept = ("success", "episodes", "cost_per_decision", "thoughts", "reviews", "provenance")
     cells = {name: cell["success"]["value"] for name, cell in summary["cells"].items()}
     return {**{name: summary[name] for name in kept}, "cells": cells}
 
 
-def _table(rows: dict[str, list[dict[str, Any]]]) -> str:
+def _results(rows: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return way of playing -> "task/setting" -> (successes, episodes)."""
     cells = {name: by_cell(found) for name, found in rows.items()}
-    names = sorted({cell for found in cells.values() for cell in found})
+    return {
+        name: {cell: (sum(row["success"] for row in part), len(part)) for cell, part in found.items()}
+        for name, found in cells.items()
+    }
 
-    def score(name: str, cell: str) -> str:
-        found = cells[name].get(cell, [])
-        return f"{sum(row['success'] for row in found)} of {len(found)}"
 
-    return table(["task/setting", *cells], [[cell, *(score(name, cell) for name in cells)] for cell in names])
+def _table(rows: Mapping[str, Sequence[Row]]) -> str:
+    """Return successes by task and setting, and in all, a column for each way of playing."""
+    results = _results(rows)
+    names = sorted({cell for found in results.values() for cell in found})
+
+    def score(found: Mapping[str, tuple[int, int]], cell: str) -> str:
+        return "{} of {}".format(*found.get(cell, (0, 0)))
+
+    total = [f"{sum(row['success'] for row in found)} of {len(found)}" for found in rows.values()]
+    lines = [[cell, *(score(found, cell) for found in results.values())] for cell in names]
+    return table(["task/setting", *results], [*lines, ["all", *total]])
+
+
+def _reviews_table(reviews: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what reviews did with their plans, and what they said of them where somebody can tell."""
+    are_judged = all("says" in found for found in reviews.values())
+    header = ["reviews of", "number", "changed the plan", *(_SAID if are_judged else ())]
+    return table(header, [[name, *_counts(found)] for name, found in reviews.items()])
+
+
+_SAID = ("said keep", "and changed it", "said change", "and kept it")
+
+
+def _counts(found: Mapping[str, Any]) -> list[int]:
+    said = [found[part][name] for name in ("keep", "change") for part in ("says", "against")] if "says" in found else []
+    return [found["reviews"], round(found["changed"] * found["reviews"]), *said]

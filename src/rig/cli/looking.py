@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rig.errors import RigError
-from rig.storage import bytes_of, read_json
+from rig.storage import bytes_of, read_json, refuse_as_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +121,8 @@ class Reproduce:
         from rig.recipes.jobs import in_order, needed, run_plan
         from rig.recipes.ladder import Ladder
 
+        if self.report:
+            refuse_as_page(Path(self.report))
         config = LADDERS.get(f"{self.ladder}/{self.preset}")
         root = Path(self.root or f"runs/{self.ladder}-{self.preset}")
         ladder = Ladder(config, root)
@@ -222,7 +224,9 @@ class Demo:
             two of Minetest.
         episodes: episodes per task and setting, of each kind.
         dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
+        bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.
         batch_size: worlds side by side.
+        overwrite: replace the demonstration that is in the folder.
     """
 
     agent: str = ""
@@ -232,7 +236,9 @@ class Demo:
     tasks: tuple[str, ...] = ()
     episodes: int = 1
     dreams: int | None = None
+    bind_verdicts: bool = False
     batch_size: int = 32
+    overwrite: bool = False
 
     def run(self) -> dict[str, Any]:
         """Play and show."""
@@ -244,10 +250,11 @@ class Demo:
             environment=self.environment,
             tasks=self.tasks,
             episodes=self.episodes,
+            bind_verdicts=self.bind_verdicts,
             batch_size=self.batch_size,
             dtype="float32",  # for few worlds as fast as any, and the same episodes on every machine
         )
-        return run_demo(config, self.dreams, Path(self.out), teacher=self.teacher)
+        return run_demo(config, self.dreams, Path(self.out), teacher=self.teacher, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True, kw_only=True)

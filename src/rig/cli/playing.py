@@ -29,6 +29,7 @@ class Play:
         dreams: n of the lookahead; 0 acts at once.
         read_back: how dreams are read.
         temperature: of thoughts and actions; 0 takes the likeliest.
+        bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.
         quiet: print the outcomes only.
     """
 
@@ -41,14 +42,17 @@ class Play:
     dreams: int = 0
     read_back: Literal["pixels", "codes"] = "pixels"
     temperature: float = EmbodiedConfig.temperature
+    bind_verdicts: bool = False
     quiet: bool = False
 
     def run(self) -> dict[str, Any]:
         """Play."""
         from rig.cli.tables import episode_text
         from rig.evaluate.embodied import play_config
+        from rig.storage import refuse_as_page
         from rig.viewer import render_trace
 
+        refuse_as_page(Path(self.out))
         config = EmbodiedConfig(
             agent=self.agent,
             environment=self.environment,
@@ -59,7 +63,9 @@ class Play:
             dreams=self.dreams,
             read_back=self.read_back,
             temperature=self.temperature,
+            bind_verdicts=self.bind_verdicts,
             imagine=self.dreams == 0,
+            follow_dreams=True,
         )
         played = list(play_config(config))
         trajectories = [episode.trajectory for episode in played]
@@ -86,6 +92,7 @@ class Eval(Flags, EmbodiedConfig):
     out: str
     resume: bool = False
     imagine: tyro.conf.Suppress[bool] = False
+    follow_dreams: tyro.conf.Suppress[bool] = False
 
     def run(self) -> dict[str, Any]:
         """Evaluate."""
@@ -159,12 +166,12 @@ class View:
     def run(self) -> dict[str, Any]:
         """Write the page."""
         from rig.data import Dataset
+        from rig.storage import refuse_as_page
         from rig.viewer import choose, render_trace
 
+        refuse_as_page(Path(self.out))
         if self.episodes < 1:
             raise RigError(f"--episodes {self.episodes}: show at least one")
-        if Path(self.out).is_dir():
-            raise RigError(f"--out {self.out} is a folder; name the page in it, for example {self.out}/trace.html")
         dataset = Dataset(self.data)
         wanted = {name.partition("/")[0] for name in self.tasks}
         if wanted:

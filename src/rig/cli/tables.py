@@ -39,8 +39,19 @@ def scores_text(summary: Mapping[str, Any]) -> str:
     if claims.get("true"):
         lines.append(f"claims that hold {interval(claims['true'])}; conclusions followed {claims['followed']:.2f}")
     if summary["reviews"]:
-        lines.append(f"reviews that changed the action {summary['reviews']['changed']:.2f}")
+        lines.append(f"reviews that changed the action {summary['reviews']['changed']:.2f}{_said(summary['reviews'])}")
     return "\n".join(lines)
+
+
+def _said(reviews: Mapping[str, Any]) -> str:
+    """Return what reviews said of their plans, where somebody could tell."""
+    if "says" not in reviews:
+        return ""
+    says, against = reviews["says"], reviews["against"]
+    return (
+        f"; of {reviews['reviews']}, {says['keep']} said to keep the plan ({against['keep']} did otherwise), "
+        f"{says['change']} to change it ({against['change']} did otherwise), {says['nothing']} neither"
+    )
 
 
 def reviews_text(scores: Mapping[str, Any]) -> str:
@@ -50,6 +61,7 @@ def reviews_text(scores: Mapping[str, Any]) -> str:
         "changed_bad": "bad plans changed",
         "mended": "... as they ought to be",
         "same": "acts as in the first row",
+        "consistent": "acts as it says",
         "true": "claims that hold",
     }
     rows = [[shown, *(interval(found[name]) for name in columns)] for shown, found in scores["shown"].items()]

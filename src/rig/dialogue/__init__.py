@@ -4,6 +4,7 @@ from rig.dialogue.encoding import Kind, Layout, SegmentEncoder, TokenSequence
 from rig.dialogue.parse import parse_answer, parse_conversation
 from rig.dialogue.prompt import (
     Format,
+    act,
     answer,
     answer_prefix,
     ask,
@@ -31,6 +32,7 @@ __all__ = [
     "TextTokenizer",
     "TokenSequence",
     "WriteImage",
+    "act",
     "answer",
     "answer_prefix",
     "ask",

@@ -168,13 +168,20 @@ def answer(
         _reject_phrases("thought", thought)
         segments.append(Text(text=thought, role=Role.THOUGHT, target=target_text))
         segments.append(Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, target=target_text))
-    segments.append(Text(text=action, role=Role.ACTION, literal=True, target=target_text))
+    segments += act(action, form, target=target_text)
     if not form.dream:
-        return [*segments, End(target=target_text)]
+        return segments
     if codes is None:
         raise DialogueError("this step has no codes of the next frame, yet the form dreams; tokenize the frames first")
-    segments.append(Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, target=target_text))
     return [*segments, WriteImage(codes=codes, target=target_image), End()]
+
+
+def act(action: str, form: Format, *, target: bool = False) -> list[Segment]:
+    """Return the action of the model's turn, as text, and what ends it; `target`: whether training predicts both."""
+    said = Text(text=action, role=Role.ACTION, literal=True, target=target)
+    if not form.dream:
+        return [said, End(target=target)]
+    return [said, Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, target=target)]
 
 
 def basic_conversation(step: Step, space: ActionSpace, form: Format, *, imitate: bool = True) -> list[Segment]:

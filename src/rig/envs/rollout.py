@@ -17,6 +17,7 @@ from zlib import crc32
 
 from rig.actions import NOOP, Action
 from rig.envs.base import World
+from rig.envs.forks import Forks, with_executed
 from rig.errors import EngineError
 from rig.records import POLICY, Cost, Decision, Frame, Lineage, Observation, Step, Trajectory
 
@@ -119,6 +120,7 @@ def play(
     lineage: Lineage,
     actor_kind: str = POLICY,
     before: Callable[[Episode, World, int], None] | None = None,
+    follow_dreams: bool = False,
 ) -> Iterator[Played]:
     """Play `episodes`, and yield each when it ends; the order of ending need not be the order given.
 
@@ -135,6 +137,8 @@ def play(
         actor_kind: `Step.actor` of every step.
         before: called with (episode, world, step index) before each step, the world as observed; where an episode
             begins anew, from 0 again.
+        follow_dreams: also do what was dreamed, in copies of the worlds: each dream then knows what really comes of it
+            (`Dream.real_frame`, `Dream.privileged`). The episodes are the same with it and without.
 
     Raises:
         EngineError: the engine failed in every attempt at an episode, or did not start.
@@ -148,10 +152,10 @@ def play(
     worlds += [make() for _ in range(count - 1)]
     deciding = actor.deciding(max(1, count))
     turns: _Turns = _AtOnce() if most is None else _InThreads(count)
+    forks = Forks(make) if follow_dreams else None
+    advance = partial(_advance, actor_kind=actor_kind, most=most_steps, forks=forks)
     with closing(turns):
-        ended = _play(
-            worlds, deciding, waiting, turns, partial(_advance, actor_kind=actor_kind, most=most_steps), before
-        )
+        ended = _play(worlds, deciding, waiting, turns, advance, before)
         seats = ((seat.number, _played(seat, lineage)) for seat in ended)
         yield from (played for _, played in seats) if most is None else _in_order(seats)
 
@@ -281,9 +285,10 @@ def given_up(episode: Episode, failure: EngineError | None) -> EngineError:
     )
 
 
-def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | None) -> _Seat:
-    """Execute a decision."""
+def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | None, forks: Forks | None) -> _Seat:
+    """Execute a decision; with `forks`, first do what it dreamed in a copy of the world."""
     try:
+        decision = decision if forks is None else forks.follow(decision, seat.world)
         frame, reward, terminated, truncated, info = seat.world.act(decision.action)
     except EngineError as error:
         seat.failure = error
@@ -297,7 +302,7 @@ def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | No
             action=decision.action,
             thought=decision.thought,
             next_frame=frame,
-            dreams=decision.dreams,
+            dreams=decision.dreams if forks is None else with_executed(decision, frame, info["privileged"]),
             review=decision.review,
             actor=actor_kind,
             reward=reward,

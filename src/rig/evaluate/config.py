@@ -30,6 +30,7 @@ class EmbodiedConfig:
         read_back: how dreams are read: "pixels" or "codes".
         true_dreams: put what would really come in the place of every dream: the bound on what better dreams could
             bring. The agent is then told what no agent knows, so such a score is none of its own.
+        bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.
         thought_tokens: the longest thought.
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
@@ -37,6 +38,7 @@ class EmbodiedConfig:
         dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
             it. In bfloat16 an episode may turn out otherwise in another batch.
         imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
+        follow_dreams: also do in a copy of the world what was dreamed, to show what would have come; the same is true.
     """
 
     agent: str
@@ -50,12 +52,14 @@ class EmbodiedConfig:
     sure_entropy: float = 0.0
     read_back: Literal["pixels", "codes"] = "pixels"
     true_dreams: bool = False
+    bind_verdicts: bool = False
     thought_tokens: int = 96
     temperature: float = 0.5
     batch_size: int | None = None
     most_steps: int | None = None
     dtype: Dtype = "auto"
     imagine: bool = False
+    follow_dreams: bool = False
 
     def __post_init__(self) -> None:
         at_least_one(batch_size=self.batch_size, most_steps=self.most_steps)

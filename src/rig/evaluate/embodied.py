@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from rig.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world
-from rig.annotators import ClaimChecker, checker_of
+from rig.annotators import ClaimChecker, Judge, checker_of, judge_of
 from rig.bundle import Bundle, about_agent
 from rig.data.manifest import differences
 from rig.engine import Sampler
@@ -27,13 +27,23 @@ from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
 from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
+from rig.evaluate.verdicts import count_claims, count_verdicts, summarise_reviews, with_verdicts
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
-from rig.storage import LOCK_NAME, Lock, append_json_line, read_json, read_json_lines, refuse_existing, write_json
+from rig.storage import (
+    LOCK_NAME,
+    Lock,
+    append_json_line,
+    read_json,
+    read_json_lines,
+    refuse_existing,
+    refuse_unmakeable,
+    write_json,
+)
 from rig.teachers import TEACHERS
 
-EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
+CONFIG, EPISODES, SUMMARY = "config.json", "episodes.jsonl", "summary.json"
 
 
 def evaluate_embodied(
@@ -114,19 +124,8 @@ class _Setup:
             batch_size=self.config.batch_size,
             most_steps=self.config.most_steps,
             lineage=lineage,
+            follow_dreams=self.config.follow_dreams,
         )
-
-
-def with_verdicts(trajectory: Trajectory, checker: ClaimChecker | None) -> Trajectory:
-    """Return `trajectory` with each thought's verdicts in its steps' facts, as the viewer shows them."""
-    if checker is None:
-        return trajectory
-    steps = []
-    for step in trajectory.steps:
-        verdicts = checker.check(step.thought, step.privileged, step.action) if step.thought else []
-        claims = [{"text": verdict.text, "verdict": verdict.holds} for verdict in verdicts]
-        steps.append(replace(step, privileged={**step.privileged, "claims": claims}))
-    return trajectory.with_steps(tuple(steps))
 
 
 def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
@@ -169,7 +168,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict
         "cost_per_decision": {name: value / max(1, decisions) for name, value in totals.items()}
         | {"decisions": decisions},
         "thoughts": _claims(rows),
-        "reviews": _reviews(rows),
+        "reviews": summarise_reviews(rows),
     }
 
 
@@ -210,12 +209,6 @@ def _claims(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _reviews(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    reviews = sum(row["reviews"] for row in rows)
-    changed = sum(row["changed"] for row in rows)
-    return {"reviews": reviews, "changed": changed / reviews} if reviews else {}
-
-
 def summary_row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:
     """Return what the summary needs of an episode; claims are counted where a checker is given."""
     trajectory = played.trajectory
@@ -230,39 +223,30 @@ def summary_row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:
         "claims": count_claims(trajectory, checker),
         "reviews": sum(step.review is not None for step in trajectory.steps),
         "changed": sum(step.review is not None and step.review.helped for step in trajectory.steps),
+        "verdicts": count_verdicts(trajectory, judge_of(checker)),
     }
-
-
-def count_claims(trajectory: Trajectory, checker: ClaimChecker | None) -> dict[str, int]:
-    """Count the clauses of an episode's thoughts: readable, checked and true ones, conclusions and those followed."""
-    counts = dict.fromkeys(("clauses", "readable", "checked", "true", "conclusions", "followed"), 0)
-    for step in trajectory.steps if checker else ():
-        if step.thought is None or checker is None:
-            continue
-        for verdict in checker.check(step.thought, step.privileged, step.action):
-            counts["clauses"] += 1
-            counts["readable"] += bool(verdict.kind)
-            if verdict.holds is None:
-                continue
-            first, second = ("conclusions", "followed") if verdict.concludes else ("checked", "true")
-            counts[first] += 1
-            counts[second] += verdict.holds
-    return counts
 
 
 def _refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
     """Raise RigError where `out` holds what is not to be touched."""
     if not resume:
         refuse_existing(out, "continue it with --resume, or choose another folder with --out")
-    path = out / "config.json"
-    changed = differences(read_json(path), json.loads(json.dumps(asdict(config)))) if path.is_file() else []
+    path = out / CONFIG
+    refuse_unmakeable(path)
+    found = _without_flags() | read_json(path) if path.is_file() else {}
+    changed = differences(found, json.loads(json.dumps(asdict(config)))) if found else []
     if changed:
         raise RigError(f"{out} holds results of another configuration: {'; '.join(changed[:5])}")
 
 
+def _without_flags() -> dict[str, Any]:
+    """Return what results say of flags that were not there yet when they were made."""
+    return {field.name: field.default for field in fields(EmbodiedConfig) if field.default is not MISSING}
+
+
 def _open(out: Path, config: EmbodiedConfig) -> set[str]:
     """Return the ids of the episodes that `out` holds already; one whose line a kill cut short is played again."""
-    write_json(out / "config.json", asdict(config))
+    write_json(out / CONFIG, asdict(config))
     rows = read_json_lines(out / EPISODES)
     return {Episode(task=row["task"], setting=row["setting"], seed=row["seed"]).id for row in rows}
 
@@ -290,7 +274,7 @@ def _actor(config: EmbodiedConfig, spare: World) -> tuple[Actor, str]:
         name = config.agent.removeprefix(BY_TEACHER)
         return TeacherActor(TEACHERS.get(name)()), name
     bundle = Bundle.load(config.agent).for_running(config.dtype)
-    policy = PolicyConfig(
+    settings = PolicyConfig(
         form=replace(bundle.form, read_back=config.read_back),
         dreams=config.dreams,
         stop_entropy=config.stop_entropy,
@@ -301,8 +285,22 @@ def _actor(config: EmbodiedConfig, spare: World) -> tuple[Actor, str]:
     )
     if config.true_dreams and not (bundle.form.dream and config.dreams):
         raise RigError("true dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more")
-    foreseen_in = spare if config.true_dreams else None
-    return PolicyActor(build_policy(bundle, policy), foreseen_in=foreseen_in), Path(config.agent).parent.name
+    if config.bind_verdicts and not config.dreams:
+        raise RigError(
+            "--bind-verdicts holds reviews to what they say, and RIG-basic has none: take --dreams 1 or more"
+        )
+    policy = build_policy(bundle, settings, judge=_judge(spare.name) if config.bind_verdicts else None)
+    return PolicyActor(policy, foreseen_in=spare if config.true_dreams else None), Path(config.agent).parent.name
+
+
+def _judge(environment: str) -> Judge:
+    judge = judge_of(checker_of(environment))
+    if judge is None:
+        raise RigError(
+            f"--bind-verdicts: nobody can read what a review in {environment!r} says of its plan, whose claim checker "
+            "has no `judgement`; leave the flag out"
+        )
+    return judge
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:

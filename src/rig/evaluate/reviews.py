@@ -16,17 +16,17 @@ import numpy as np
 from tqdm import tqdm
 
 from rig.actors import build_policy
-from rig.annotators import ClaimChecker, checker_of
+from rig.annotators import ClaimChecker, checker_of, judge_of
 from rig.bundle import Bundle
 from rig.data import Dataset
 from rig.engine import Engine, Sampler
 from rig.errors import RigError
 from rig.evaluate.config import ReviewsConfig
-from rig.evaluate.embodied import count_claims
 from rig.evaluate.stats import bootstrap_mean
+from rig.evaluate.verdicts import count_claims, verdict_of
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
-from rig.records import Decision, Dream, Frame, Step, Trajectory
+from rig.records import Decision, Dream, Frame, Review, Step, Trajectory
 from rig.storage import refuse_existing, write_json
 
 NOTHING = "nothing"
@@ -128,8 +128,9 @@ def score_reviews(
     Returns:
         "lookaheads", "episodes" and "bad" count what was reviewed; "shown" has for each kind, with intervals over whole
         episodes, the share of good plans and of bad ones that were changed ("changed_good", "changed_bad"), of bad ones
-        that became what the data have ("mended"), of reviews that act as those of the first kind do ("same"), and of
-        claims that hold ("true"); None where there are none.
+        that became what the data have ("mended"), of reviews that act as those of the first kind do ("same"), of
+        those that say whether the plan stays, which do so ("consistent"), and of claims that hold ("true"); None where
+        there are none.
     """
     first = next(iter(decisions.values()))
     return {
@@ -150,11 +151,13 @@ def _scores(
     good = [(one, made) for one, made, _ in rows if not one.is_bad]
     bad = [(one, made) for one, made, _ in rows if one.is_bad]
     claims = [(one, _true_share(one, made, checker)) for one, made, _ in rows]
+    words = [(one, _is_consistent(one, made, checker)) for one, made, _ in rows]
     return {
         "changed_good": _share([(one, made.action != one.step.proposal) for one, made in good]),
         "changed_bad": _share([(one, made.action != one.step.proposal) for one, made in bad]),
         "mended": _share([(one, made.action == one.step.action) for one, made in bad]),
         "same": _share([(one, made.action == other.action) for one, made, other in rows]),
+        "consistent": _share([(one, are_kept) for one, are_kept in words if are_kept is not None]),
         "true": _share([(one, share) for one, share in claims if share is not None]),
     }
 
@@ -172,6 +175,13 @@ def _true_share(one: Lookahead, made: Decision, checker: ClaimChecker | None) ->
     said = replace(one.step, thought=made.thought, action=made.action)
     counts = count_claims(one.trajectory.with_steps((said,)), checker)
     return counts["true"] / counts["checked"] if counts["checked"] else None
+
+
+def _is_consistent(one: Lookahead, made: Decision, checker: ClaimChecker | None) -> bool | None:
+    """Return whether a review does with its plan what it says; None where it says nothing, or nobody can tell."""
+    review = Review(thought=made.thought, action=made.action)
+    verdict = verdict_of(replace(one.step, review=review), judge_of(checker))
+    return verdict["consistent"] if verdict else None
 
 
 def _as_shown(step: Step, kind: str, engine: Engine) -> tuple[Dream, ...]:

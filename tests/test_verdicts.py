@@ -1,0 +1,191 @@
+"""What reviews say of their plans: read off their words, held against what was done, counted, and binding."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from rig.actions import Action
+from rig.actors import build_policy
+from rig.annotators import CHECKERS, REVIEWERS, ReviewCase, judge_of
+from rig.bundle import Bundle
+from rig.engine import Sampler
+from rig.envs import Split, make_world
+from rig.envs.rollout import Episode
+from rig.errors import RigError
+from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.embodied import CONFIG, evaluate_embodied, play_config
+from rig.evaluate.verdicts import count_verdicts, summarise_reviews, verdict_of, with_verdicts
+from rig.policy import PolicyConfig
+from rig.records import Dream, Observation, Review, fake_step, fake_trajectory
+
+WORLDS = ("crafter", "minetest")
+USE, LEFT = Action.press("use"), Action.press("move_left")
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(
+    ("thought", "says"),
+    [
+        ("1. The plan: use. 2. So keep the plan. 3. I look left at tree.", "keep"),
+        ("1. the plan holds.", "keep"),
+        ("1. I plan to use. 2. The dream stands still. 3. So change the plan.", "change"),
+        ("1. Another way is better.", "change"),
+        ("1. So keep the plan. 2. The plan holds.", "keep"),
+        ("1. So keep the plan. 2. So change the plan.", None),
+        ("1. The plan: keep the plan. 2. The plan holds, or not.", None),
+        ("So keep the plan.", "keep"),
+        ("", None),
+        ("\x00 9. ]]", None),
+    ],
+)
+def test_a_review_says_of_its_plan_what_its_words_say(world, thought, says):
+    assert judge_of(CHECKERS.get(world)())(thought) == says
+
+
+@pytest.mark.parametrize("better", [USE, LEFT])
+def test_what_the_reviewer_writes_is_read_back(better):
+    world = make_world("crafter")
+    seed = world.episode_seeds(world.tasks["collect_wood"], "manual", Split.TRAIN, 1)[0]
+    frame, info = Episode(task="collect_wood", setting="manual", seed=seed).begin(world)
+    plan = Dream(thought="1. So go left.", action=LEFT, privileged=info["privileged"])
+    step = replace(fake_step(), frame=frame, privileged=info["privileged"], dreams=(plan,))
+    (review,) = REVIEWERS.get("crafter")().review([ReviewCase(step=step, better=better)])
+    assert judge_of(CHECKERS.get("crafter")())(review) == ("keep" if better == LEFT else "change")
+
+
+def reviewed(thought, action):
+    """A step that planned to go left."""
+    step = fake_step(num_dreams=1)
+    dreams = (replace(step.dreams[0], action=LEFT),)
+    review = Review(thought=thought, action=action, helped=action != LEFT)
+    return replace(step, dreams=dreams, review=review, action=action, thought=thought)
+
+
+SAID = [
+    ("1. The plan holds.", LEFT, "keep", "keep", True),
+    ("1. The plan holds.", USE, "keep", "change", False),
+    ("1. So change the plan.", USE, "change", "change", True),
+    ("1. So change the plan.", LEFT, "change", "keep", False),
+    ("1. So change the plan.", LEFT, "change", "keep", False),
+    ("1. Trees.", USE, None, "change", None),
+    (None, LEFT, None, "keep", None),
+]
+
+
+@pytest.mark.parametrize(("thought", "action", "says", "did", "consistent"), SAID)
+def test_what_was_said_is_held_against_what_was_done(thought, action, says, did, consistent):
+    found = verdict_of(reviewed(thought, action), judge_of(CHECKERS.get("crafter")()))
+    assert found == {"says": says, "did": did, "consistent": consistent}
+
+
+def test_what_nobody_reviewed_or_nobody_can_judge_has_no_verdict():
+    judge = judge_of(CHECKERS.get("crafter")())
+    assert verdict_of(fake_step(), judge) is None
+    assert verdict_of(reviewed("1. The plan holds.", USE), None) is None
+    assert judge_of(None) is None
+    assert count_verdicts(fake_trajectory(num_dreams=1), None) == {}
+
+
+def test_verdicts_are_counted_over_episodes():
+    judge = judge_of(CHECKERS.get("crafter")())
+    steps = [reviewed(thought, action) for thought, action, *_ in SAID]
+    parts = [fake_trajectory().with_steps(tuple(part)) for part in (steps[:2], steps[2:], ())]
+    rows = [
+        {
+            "reviews": len(part.steps),
+            "changed": sum(step.review.helped for step in part.steps),
+            "verdicts": count_verdicts(part, judge),
+        }
+        for part in parts
+    ]
+    found = summarise_reviews(rows)
+    assert found == {
+        "reviews": 7,
+        "changed": pytest.approx(3 / 7),
+        "says": {"keep": 2, "change": 3, "nothing": 2},
+        "against": {"keep": 1, "change": 2},
+    }
+    old = [{name: row[name] for name in ("reviews", "changed")} for row in rows]
+    assert summarise_reviews(old) == {"reviews": 7, "changed": pytest.approx(3 / 7)}, "results from before"
+    assert summarise_reviews(rows[2:]) == {}
+
+
+@pytest.fixture(scope="module")
+def bundle(made):
+    return Bundle.load(made.agent)
+
+
+def decided(bundle, judge):
+    """Eight decisions of an agent that hardly knows anything, and so changes most plans."""
+    world = make_world("crafter")
+    frame, _ = Episode(task="collect_wood", setting="manual", seed=7).begin(world)
+    seen = Observation(frame=frame, instruction="collect wood", previous_action=USE)
+    warm = Sampler(temperature=1.0)
+    policy = build_policy(bundle, PolicyConfig(form=bundle.form, dreams=1, thought_tokens=8, text=warm), judge=judge)
+    return policy.decide([seen] * 8, range(8))
+
+
+def test_a_review_that_says_keep_does_what_was_planned(bundle):
+    free = decided(bundle, None)
+    heard = []
+
+    def judge(thought):
+        heard.append(thought)
+        return "keep" if thought in [decision.thought for decision in free[::2]] else "change"
+
+    bound = decided(bundle, judge)
+    assert sorted(heard) == sorted(decision.thought for decision in free), "reviews alone are judged"
+    assert sum(decision.review.helped for decision in free[::2]) > 1, "there is something to bind"
+    for number, (one, other) in enumerate(zip(free, bound, strict=True)):
+        assert (one.thought, one.dreams[0].action) == (other.thought, other.dreams[0].action)
+        expected = other.dreams[0].action if number % 2 == 0 else one.action
+        assert other.action == other.review.action == expected
+        assert other.review.helped == (other.action != other.dreams[0].action)
+
+
+def settings(made, **changes):
+    agent = str(made.agent)
+    return EmbodiedConfig(agent=agent, tasks=("place_table/tool",), episodes=1, most_steps=4, dreams=1, **changes)
+
+
+def test_a_bound_agent_never_breaks_its_word_to_keep(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("rig.annotators.crafter_check.CrafterChecker.judgement", lambda self, thought: "keep")
+    free, bound = (
+        evaluate_embodied(settings(made, bind_verdicts=bind, temperature=1.0), tmp_path / str(bind))["reviews"]
+        for bind in (False, True)
+    )
+    assert free["against"]["keep"] > 0
+    assert bound == {**bound, "changed": 0, "against": {"keep": 0, "change": 0}}
+    assert bound["says"] == {"keep": bound["reviews"], "change": 0, "nothing": 0}
+
+
+def test_the_steps_that_are_shown_hold_the_verdicts(made, monkeypatch):
+    monkeypatch.setattr("rig.annotators.crafter_check.CrafterChecker.judgement", lambda self, thought: "change")
+    (played,) = play_config(settings(made))
+    for step in played.trajectory.steps:
+        did = "change" if step.review.helped else "keep"
+        assert step.privileged["verdict"] == {"says": "change", "did": did, "consistent": step.review.helped}
+        assert "claims" in step.privileged
+    assert with_verdicts(played.trajectory, None) is played.trajectory
+
+
+def test_binding_is_refused_where_nothing_is_reviewed_or_nobody_can_judge(made, tmp_path, monkeypatch):
+    with pytest.raises(RigError, match=r"--bind-verdicts .* --dreams 1"):
+        evaluate_embodied(replace(settings(made), bind_verdicts=True, dreams=0), tmp_path / "out")
+    monkeypatch.delattr("rig.annotators.crafter_check.CrafterChecker.judgement")
+    with pytest.raises(RigError, match=r"--bind-verdicts: nobody .*'crafter'"):
+        evaluate_embodied(settings(made, bind_verdicts=True), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert evaluate_embodied(settings(made), tmp_path / "out")["reviews"].keys() == {"reviews", "changed"}
+
+
+def test_results_from_before_a_flag_was_there_go_on(made, tmp_path):
+    wanted = replace(settings(made), dreams=0, most_steps=1)
+    whole = evaluate_embodied(wanted, tmp_path)
+    known = json.loads((tmp_path / CONFIG).read_text())
+    del known["bind_verdicts"], known["follow_dreams"]
+    (tmp_path / CONFIG).write_text(json.dumps(known))
+    assert evaluate_embodied(wanted, tmp_path, resume=True)["success"] == whole["success"]
+    with pytest.raises(RigError, match=r"bind_verdicts: False there, True now"):
+        evaluate_embodied(replace(wanted, bind_verdicts=True, dreams=0), tmp_path, resume=True)
