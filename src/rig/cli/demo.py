@@ -20,17 +20,8 @@ from rig.evaluate.embodied import by_cell, environment_of, summarise, summary_ro
 from rig.storage import write_json
 from rig.viewer import render_trace
 
-AGENTS = {"crafter": "checkpoints/rig-crafter-small", "minetest": "checkpoints/rig-minetest-small"}
-"""World -> its shipped agent, in a copy of the repository."""
-
 _TASKS = {"minetest": ("collect_dirt/tool", "go_explore/tool")}
 """World -> what is played there where nothing is asked for; every task elsewhere."""
-
-
-def shipped_agent(world: str) -> str:
-    """Return the folder of the agent that is shipped for `world`, "" where none is there."""
-    folder = AGENTS.get(world)
-    return folder if folder and Path(folder).is_dir() else ""
 
 
 def run_demo(config: EmbodiedConfig, dreams: int | None, out: Path, *, teacher: str = "") -> dict[str, Any]:
