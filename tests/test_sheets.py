@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
-from rig.sheets import write_sheet
+from rig.sheets import cut_line, wrapped, write_sheet
 
 
 def frame(shade, height=128, width=128):
@@ -44,3 +44,22 @@ def test_what_is_no_sheet_is_refused(tmp_path, rows, lines):
     with pytest.raises(ValueError, match="a sheet of frames"):
         write_sheet(tmp_path / "sheet.png", rows, lines)
     assert not list(tmp_path.iterdir())
+
+
+def test_text_is_wrapped_to_a_width_with_its_numbers_kept_and_cut_where_there_is_no_room():
+    font = ImageFont.load_default(20)
+    text = "1. I see a tree. 2. I have 1 and want 2. 3. So go. " * 3
+    lines = wrapped(text, font, 240, most=9)
+    assert " ".join(lines) == text.strip()
+    assert all(font.getlength(line) <= 240 for line in lines)
+    assert not [line for line in lines if line.endswith((". 2.", ". 3."))]
+    short = wrapped(text, font, 240, most=2)
+    assert len(short) == 2
+    assert short[-1].endswith("…")
+    assert wrapped("", font, 240, most=2) == []
+
+
+def test_a_word_of_a_hundred_thousand_letters_is_cut_at_once():
+    font = ImageFont.load_default(20)
+    assert wrapped("x" * 100_000 + " y", font, 240, most=3)[0].endswith("…")
+    assert font.getlength(cut_line("é" * 100_000, font, 240)) <= 240

@@ -24,6 +24,7 @@ pytestmark = [
 ]
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
+pytestmark.append(pytest.mark.skipif(not (os.path.exists(CHROMIUM) and os.path.exists(DRIVER)), reason="no Chromium"))
 FLAGS = [
     "--headless=new",
     "--no-sandbox",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rig.actions import Action, ActionSpace
+from rig.actions import ActionSpace
 from rig.bundle import Bundle
 from rig.engine import Engine
 from rig.envs import World, make_world

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from rig.storage import atomic_file
 
 LEAST_WIDTH = 128
 """Frames smaller than this are enlarged by a whole factor, so that what stands above them can be read."""
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _LINE = 14
 _GAP = 4
@@ -45,7 +48,7 @@ def write_sheet(path: Path, rows: Sequence[Sequence[Frame | None]], lines: Seque
         for column, frame in enumerate(row):
             left = column * (width + gap)
             if lines:
-                draw.text((left, top), _cut(lines[number][column], font, width), fill="black", font=font)
+                draw.text((left, top), cut_line(lines[number][column], font, width), fill="black", font=font)
             if frame is not None:
                 shown = np.repeat(np.repeat(frame, factor, axis=0), factor, axis=1)
                 sheet.paste(Image.fromarray(shown), (left, top + above))
@@ -54,8 +57,27 @@ def write_sheet(path: Path, rows: Sequence[Sequence[Frame | None]], lines: Seque
     return path
 
 
-def _cut(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """Return as much of the line as fits into `width` pixels."""
+def wrapped(text: str, font: Font, width: int, *, most: int) -> list[str]:
+    """Return the text in lines that fit into `width` pixels, at most `most`; the last is cut where there is more.
+
+    The number of a clause stays with it, as in "1. I see a tree."
+    """
+    lines = [""]
+    for word in re.split(r"(?<![.!?] \d\.)\s+", text.strip()):
+        longer = f"{lines[-1]} {word}".lstrip()
+        if font.getlength(longer[: width + 1]) <= width and len(longer) <= width:
+            lines[-1] = longer
+        elif len(lines) == most:
+            lines[-1] = cut_line(f"{longer} …", font, width)
+            break
+        else:
+            lines.append(word)
+    return [cut_line(line, font, width) for line in lines if line]
+
+
+def cut_line(line: str, font: Font, width: int) -> str:
+    """Return as much of the line as fits into `width` pixels, of which a letter takes one at least."""
+    line = line if len(line) <= width else line[:width] + "…"
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(line + "…") > width:

@@ -21,9 +21,6 @@ from rig.evaluate.embodied import by_cell, environment_of, summarise, summary_ro
 from rig.storage import refuse_as_page, refuse_existing, write_json
 from rig.viewer import render_trace
 
-AGENTS = {"crafter": "checkpoints/rig-crafter-small", "minetest": "checkpoints/rig-minetest-small"}
-"""World -> its shipped agent, in a copy of the repository."""
-
 PAGE = "trace.html"
 
 Row = Mapping[str, Any]
@@ -31,12 +28,6 @@ Row = Mapping[str, Any]
 
 _TASKS = {"minetest": ("collect_dirt/tool", "go_explore/tool")}
 """World -> what is played there where nothing is asked for; every task elsewhere."""
-
-
-def shipped_agent(world: str) -> str:
-    """Return the folder of the agent that is shipped for `world`, "" where none is there."""
-    folder = AGENTS.get(world)
-    return folder if folder and Path(folder).is_dir() else ""
 
 
 def run_demo(

@@ -242,11 +242,12 @@ class Demo:
 
     def run(self) -> dict[str, Any]:
         """Play and show."""
-        from rig.cli.demo import run_demo, shipped_agent
+        from rig.cli.demo import run_demo
         from rig.evaluate.config import EmbodiedConfig
+        from rig.shipped import shipped_agent
 
         config = EmbodiedConfig(
-            agent=self.agent or shipped_agent(self.environment or "crafter"),
+            agent=self.agent or shipped_agent(self.environment or "crafter", required=not self.teacher),
             environment=self.environment,
             tasks=self.tasks,
             episodes=self.episodes,

@@ -33,6 +33,7 @@ VERBS = {
     "import-janus": ("rig.cli.janus:ImportJanus", "make a base to train from of a Janus checkpoint"),
     "export-janus": ("rig.cli.janus:ExportJanus", "write an agent's network as transformers opens it"),
     "play": ("rig.cli.playing:Play", "play episodes, print them and write a trace"),
+    "picture": ("rig.cli.playing:Picture", "draw a moving picture of an agent's most telling decision"),
     "eval": ("rig.cli.playing:Eval", "score an agent or a teacher on unseen seeds"),
     "imagine": ("rig.cli.playing:Imagine", "score an agent's dreams against what really comes"),
     "reconsider": ("rig.cli.playing:Reconsider", "score an agent's reviews of lookaheads that are given"),

@@ -79,6 +79,49 @@ class Play:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picture:
+    """Draw a moving picture of the decision that a review improved most in an episode: six seconds, to be shown around.
+
+    Frame, thought, dream beside what would really come of the plan, review, and what came of that. It is chosen to show
+    how the method works; `rig eval` says how well.
+
+    Example: rig picture --agent runs/rig/agent --tasks collect_coal/tool --out runs/picture.webp
+
+    Attributes:
+        agent: folder of a trained agent.
+        tasks: one "task/setting".
+        out: the picture: .webp or .gif, or .png for all of the decision at once.
+        skip: validation seeds of the task to leave out first.
+        dreams: n of the lookahead; None: 1 where the agent has learned reviews, else 0.
+        temperature: of thoughts and actions; 0 takes the likeliest.
+    """
+
+    agent: str
+    tasks: tuple[str, ...]
+    out: str
+    skip: int = 0
+    dreams: int | None = None
+    temperature: float = EmbodiedConfig.temperature
+
+    def run(self) -> dict[str, Any]:
+        """Play and draw."""
+        from rig.recipes.picture import draw_episode
+
+        config = EmbodiedConfig(
+            agent=self.agent,
+            tasks=self.tasks,
+            skip=self.skip,
+            split="validation",
+            temperature=self.temperature,
+            dtype="float32",  # the same episode on every machine
+        )
+        moment = draw_episode(config, self.dreams, Path(self.out))
+        size = Path(self.out).stat().st_size
+        text = f"{self.out}: step {moment.step.index + 1}, {size / 1e3:.0f} kB"
+        return {"text": text, "picture": self.out, "step": moment.step.index, "gain": moment.gain, "bytes": size}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Eval(Flags, EmbodiedConfig):
     """Score an agent or a teacher: success and samples per task and setting on seeds that no training has seen.
 
