@@ -61,7 +61,9 @@ def has_gpu() -> bool:
     if Path("/dev/nvidia0").exists():
         return True
     try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
+        listed = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, encoding="utf-8", errors="replace", timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return listed.returncode == 0 and "GPU" in listed.stdout
@@ -73,7 +75,7 @@ def own_settings(environment: Mapping[str, str]) -> str:
         if environment.get(variable := "PIP_" + name.upper().replace("-", "_")):
             return variable
     command = [sys.executable, "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout
+    listed = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False).stdout
     names = [line.partition("=")[0] for line in listed.splitlines()]
     return next((name for name in names if name.rpartition(".")[2] in WHERE), "")
 

@@ -425,7 +425,7 @@ def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monk
     config = EmbodiedConfig(agent=str(made.agent), tasks=tasks, episodes=1, most_steps=5, dtype="float32")
     found = {}
     for count in (1, 2):
-        monkeypatch.setattr("rig.evaluate.beside.cores", lambda count=count: count)
+        monkeypatch.setattr("rig.evaluate.beside.usable_cores", lambda count=count: count)
         found[count] = run_demo(config, 1, tmp_path / f"demo-{count}")
     for name in ("RIG-basic", "RIG-lookahead, n = 1"):
         one, two = (found[count][name] for count in (1, 2))
@@ -441,7 +441,7 @@ def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monk
 
 
 def test_what_ends_a_process_ends_the_demonstration(made, monkeypatch):
-    monkeypatch.setattr("rig.evaluate.beside.cores", lambda: 2)
+    monkeypatch.setattr("rig.evaluate.beside.usable_cores", lambda: 2)
     config = EmbodiedConfig(agent=str(made.agent), tasks=("place_table",), episodes=0)
     with pytest.raises(RigError, match="0 episodes: at least one"):
         play_beside({"one": config})

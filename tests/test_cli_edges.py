@@ -78,7 +78,7 @@ def test_the_doctor_examines_users_without_a_home(somebody, environment, oks, fo
 
 
 def test_a_user_without_a_cache_is_told_in_a_line_what_to_set(somebody):
-    words = ("-m", "rig", "play", "--agent", "teacher:random", "--out", "/dev/null/x")
+    words = ("-m", "rig", "play", "--agent", "teacher:random", "--out", "/dev/shm/never.html")
     done = somebody(*words, HOME="/nonexistent")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()

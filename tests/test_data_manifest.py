@@ -78,7 +78,7 @@ WRONG = {
     "the parent": (lambda value: {"parent": {"name": "x"}}, "parent"),
     "a camera of no steps": (
         lambda value: {"action_space": {**value["action_space"], "camera": {"step": 0, "limit": 180}}},
-        "a camera of steps of 0",
+        "action_space.camera.step",
     ),
     "bytes": (lambda value: first_file(value, bytes=10.5), "bytes"),
 }

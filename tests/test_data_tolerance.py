@@ -144,9 +144,9 @@ def test_the_command_says_what_it_left_out(tmp_path, capsys):
     command = ["import", "--source", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
     assert main(command) == 2
     assert main([*command, "--skip-bad", "--overwrite"]) == 0
-    out = capsys.readouterr().out
-    assert "left out: " in out
-    found = json.loads(out.splitlines()[-1])
+    assert "left out: " in capsys.readouterr().out
+    assert main([*command, "--skip-bad", "--overwrite", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
     assert (found["steps"], len(found["skipped"])) == (5, 1)
     assert "episode.jsonl:3" in found["skipped"][0]
     (tmp_path / "out" / "shards" / "steps-00000.parquet").write_bytes(b"PAR1")

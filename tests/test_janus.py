@@ -313,7 +313,7 @@ CLIP = [0.48145466, 0.4578275, 0.40821073]
     ("harm", "message"),
     [
         (edit_config(lambda data: data.update(model_type="llava")), "describes 'llava', not a 'janus' model"),
-        (cut("config.json", 30), "config.json cannot be read as JSON"),
+        (cut("config.json", 30), "config.json is not JSON"),
         (lambda folder: (folder / "config.json").write_text("[]"), "describes 'list'"),
         (only_a_pickle, "model.safetensors is missing; pytorch_model.bin beside it is a pickle.* refused"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing$"),
@@ -366,11 +366,11 @@ def some_shard(folder):
             r"model-00003-of-.* is missing, which model.*index",
         ),
         (lambda folder: cut(some_shard(folder).name)(folder), "model-00003-of-.* is cut short"),
-        (edit_index(lambda index: index["weight_map"].update({HEAD: "../x"})), "x is missing, which"),
+        (edit_index(lambda index: index["weight_map"].update({HEAD: "../x"})), "names the shard '../x'"),
         (edit_index(lambda index: index["weight_map"].update({HEAD: index["weight_map"][LAYER]})), f"says that {HEAD}"),
-        (edit_index(lambda index: index.pop("weight_map")), "cannot be read as the index"),
-        (lambda folder: (folder / "model.safetensors.index.json").write_text("{"), "cannot be read as the index"),
-        (lambda folder: (folder / "model.safetensors.index.json").write_text("[]"), "cannot be read as the index"),
+        (edit_index(lambda index: index.pop("weight_map")), "weight_map: Expected `object`"),
+        (lambda folder: (folder / "model.safetensors.index.json").write_text("{"), "index.json is not JSON"),
+        (lambda folder: (folder / "model.safetensors.index.json").write_text("[]"), "holds a list, not an object"),
     ],
 )
 def test_shards_that_do_not_belong_together_are_named(oracle, tmp_path, harm, message):

@@ -169,7 +169,7 @@ def test_the_command_trains_together_and_says_so_once(made, tmp_path, capsys):
     )
     assert "Traceback" not in done.stderr.partition("rig train: ")[0]
     words += ["--step-tokens", 2048]
-    done = start(["-m", "rig.cli.main"], *words, "--out", tmp_path / "two", "--parallel", "fsdp")
+    done = start(["-m", "rig.cli.main"], *words, "--out", tmp_path / "two", "--parallel", "fsdp", "--json-last")
     assert done.returncode == 0, done.stderr
     told, result = done.stdout.splitlines()
     assert "2 steps" in told

@@ -57,7 +57,7 @@ def test_view_names_a_task_and_setting_that_the_dataset_lacks(alternating, tmp_p
 
 
 def test_view_refuses_a_folder_as_its_page(alternating, tmp_path):
-    with pytest.raises(RigError, match=r"is a folder; name the page in it, for example .*/trace.html"):
+    with pytest.raises(RigError, match=r"is a folder, and a page is a file; name one, for example .*/trace.html"):
         View(data=str(alternating), out=str(tmp_path)).run()
 
 

@@ -7,7 +7,6 @@ names the path and the fix, and takes nothing away.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -207,7 +206,8 @@ def refuse_unmakeable(path: Path) -> None:
     """Raise RigError where no file or folder can be made at `path`: to be found before the work, not behind it."""
     above = next(folder for folder in Path(path).absolute().parents if os.path.lexists(folder))
     if not above.is_dir():
-        raise RigError(f"{path} cannot be written: {above} is no folder; choose another path")
+        fix = "choose another path, or move that file away"
+        raise RigError(f"{path} cannot be written: {above} is no folder; {fix}")
     if not os.access(above, os.W_OK | os.X_OK):
         raise RigError(f"{path} cannot be written: {above} does not let you write there; choose another path")
 

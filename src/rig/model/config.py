@@ -244,9 +244,10 @@ class RIGConfig:
         text, vision, vq, rig = (
             _section(data, name, where) for name in ("text_config", "vision_config", "vq_config", "rig")
         )
-        _refuse_unlike_ours(text, vision, vq, rig, where)
         rope = _section(text, "rope_parameters", where)
-        text = _llama_defaults({**text, **{key: rope[key] for key in ("rope_theta", "rope_type") if key in rope}})
+        text |= {key: rope[key] for key in ("rope_theta", "rope_type") if key in rope}
+        _refuse_unlike_ours(text, vision, vq, rig, where)
+        text = _llama_defaults(text)
         _refuse_other(text, _DECODER_FIXED, f"{where}: text_config")
         _refuse_other(vision, _VISION_FIXED, f"{where}: vision_config")
         _refuse_other(vq, _VQ_FIXED, f"{where}: vq_config")
