@@ -143,7 +143,7 @@ def test_mistakes_are_named():
         replace(FOLDED, image_size=50)
     with pytest.raises(RigError, match="norm_groups"):
         replace(FOLDED, base_channels=40)
-    with pytest.raises(RigError, match="codebook_size is 131072; .*65536"):
+    with pytest.raises(RigError, match=r"codebook_size is 131072; .*65536"):
         replace(FOLDED, codebook_size=2**17)
     model = VQModel(FOLDED)
     with pytest.raises(RigError, match="takes \\(3, 48, 48\\)"):

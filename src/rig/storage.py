@@ -7,6 +7,7 @@ names the path and the fix, and takes nothing away.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
