@@ -128,6 +128,14 @@ def test_our_files_are_read_whatever_the_locale(tmp_path):
     assert json.loads(done.stdout)["thought"] == "caf\u00e9"
 
 
+def test_a_name_that_the_locale_cannot_write_is_told_in_a_line(capsys, tmp_path):
+    name = f"{tmp_path}/\ud800"  # in no encoding of names, as caf\u00e9 is in none of the locale C
+    told = mistake(capsys, "collect", "--tasks", "collect_wood", "--episodes", 1, "--out", name)
+    assert f"names in {sys.getfilesystemencoding()}, which cannot hold " in told
+    assert "\\ud800" in told
+    assert "set LC_ALL=C.UTF-8" in told
+
+
 # Interruptions
 
 

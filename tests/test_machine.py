@@ -92,20 +92,34 @@ def test_cores_are_those_that_the_process_may_run_on():
     assert done.stdout == b"1\n"
 
 
-def test_a_real_group_of_limited_memory_is_seen_from_within():
-    group = Path(f"/sys/fs/cgroup/memory/rig-test-{os.getpid()}")
+def within_a_group(controller, limits, code):
+    """Return what Python code prints as a member of a real control group of version 1 with limits."""
+    group = Path(f"/sys/fs/cgroup/{controller}/rig-test-{os.getpid()}")
     try:
         group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(700 * MB))
+        for name, value in limits.items():
+            (group / name).write_text(str(value))
     except OSError:
         pytest.skip("no control groups of version 1, or not ours to make")
-    script = 'echo $$ > "$1/cgroup.procs"; exec "$2" -c "import rig.machine as m; print(int(m.usable_memory()))"'
+    script = 'echo $$ > "$1/cgroup.procs"; unset OMP_NUM_THREADS; exec "$2" -c "$3"'
     try:
-        command = ["sh", "-c", script, "sh", str(group), sys.executable]
-        done = subprocess.run(command, capture_output=True, check=True)
+        command = ["sh", "-c", script, "sh", str(group), sys.executable, code]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     finally:
         group.rmdir()
-    assert int(done.stdout) == 700 * MB
+
+
+def test_a_real_group_of_limited_memory_is_seen_from_within():
+    code = "import rig.machine as m; print(int(m.usable_memory()))"
+    assert within_a_group("memory", {"memory.limit_in_bytes": 700 * MB}, code) == str(700 * MB)
+
+
+@pytest.mark.skipif(PLAIN[0] < 2, reason="one core cannot be made less")
+def test_a_command_starts_as_many_threads_as_a_real_quota_allows():
+    limits = {"cpu.cfs_period_us": 100000, "cpu.cfs_quota_us": 100000}
+    code = "import os; from rig.cli.main import _keep_to_quota as k; k(); print(os.environ.get('OMP_NUM_THREADS'))"
+    assert within_a_group("cpu", limits, code) == "1"
+    assert within_a_group("cpu", {}, code) == "None", "libraries decide where nothing is less than the affinity"
 
 
 def test_memory_is_told_where_nothing_limits_it():
@@ -155,6 +169,21 @@ def test_what_the_system_refuses_to_write_is_named_with_its_fix(tmp_path, place,
         with pytest.raises(RigError, match=message):
             write()
     assert not [name for name in tmp_path.rglob("*") if name.name.endswith(storage.TEMPORARY)]
+
+
+def test_a_disk_that_is_mounted_for_reading_is_named(tmp_path):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", tmp_path], check=False).returncode:
+        pytest.skip("this user may not mount a disk")
+    try:
+        with pytest.raises(RigError, match=r"its file system is read-only .*; choose a folder on another one"):
+            storage.write_text(tmp_path / "note", "new")
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_what_an_error_adds_to_the_systems_words_is_kept():
+    told = refusal(FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"))
+    assert "(No usable temporary directory found in ['/tmp'])" in str(told)
 
 
 def test_too_many_open_files_are_named_with_the_command():

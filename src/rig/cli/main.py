@@ -93,6 +93,14 @@ def _run(name: str, given: Sequence[str]) -> int:
             raise
         _complain(f"rig {name}: {told}")
         return 2
+    except UnicodeEncodeError as error:
+        if error.encoding != sys.getfilesystemencoding():
+            raise
+        _complain(
+            f"rig {name}: files here have names in {error.encoding}, which cannot hold {error.object!r}; "
+            "set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+        )
+        return 2
     except KeyboardInterrupt:
         _complain(f"\nrig {name}: interrupted{_kept(verb)}")
         return 130

@@ -27,6 +27,7 @@ _REFUSALS = {
     errno.EFBIG: ("a file may not grow so large there", "raise the limit (`ulimit -f`), or choose another disk"),
     errno.EMFILE: ("this process has as many files open as it may", "raise the limit: `ulimit -n 8192`"),
     errno.ENFILE: ("this machine has as many files open as it can", "end other programs, and run again"),
+    errno.ENOMEM: ("there is no memory left", "end other programs, or raise the container's limit"),
     errno.EIO: ("the disk does not answer as it should", "look at its health, or choose another one"),
     errno.ENOENT: ("there is no such file or folder", "check the path"),
 }
@@ -60,7 +61,13 @@ def refusal(error: BaseException, path: Path | None = None) -> RigError | None:
         return _no_space(place or Path())
     what, fix = _REFUSALS[number]
     fix = "set RIG_CACHE to a folder that you can write to" if _is_in_cache(path or place) else fix
-    return RigError(f"{f'{place}: ' if place else ''}{what} ({os.strerror(number)}); {fix}")
+    return RigError(f"{f'{place}: ' if place else ''}{what} ({_words(error, number)}); {fix}")
+
+
+def _words(error: BaseException, number: int) -> str:
+    """Return the system's words, or those that the error has in their place."""
+    own = error.strerror if isinstance(error, OSError) else None
+    return own or os.strerror(number)
 
 
 def _no_space(path: Path) -> RigError:
