@@ -99,7 +99,7 @@ class ShardReader:
         """Return some columns of all rows, read from disk, after comparing the file with its hash.
 
         Raises:
-            DatasetError: the file cannot be read, is altered, or lacks a column.
+            DatasetError: the file cannot be read, is altered, lacks a column, or has one of another type.
         """
         self._check(self.steps_path, self.shard.steps_file)
         with reading(self.steps_path), pq.ParquetFile(self.steps_path) as file:
@@ -107,7 +107,10 @@ class ShardReader:
             missing = [name for name in columns if name not in there]
             if missing:
                 raise DatasetError(f"{self.steps_path} lacks the columns {', '.join(missing)}; it is not a steps file")
-            return file.read(columns=list(columns), use_threads=False)
+            table = file.read(columns=list(columns), use_threads=False)
+            if any(table.schema.field(name).type != SCHEMA.field(name).type for name in columns):
+                raise DatasetError(f"{self.steps_path} has columns of other types; {RESTORE}")
+            return table
 
     def entries(self) -> Iterator[Entry]:
         """Yield the shard's trajectories in order."""
@@ -150,8 +153,6 @@ class ShardReader:
         """
         with reading(self.steps_path):
             table = self.table(SCHEMA.names)
-            if table.schema != SCHEMA:
-                raise DatasetError(f"{self.steps_path} has columns of other types; {RESTORE}")
             entries = list(self.entries())
         ids = [entry.id for entry in entries]
         if (len(ids), table.num_rows) != (self.shard.trajectories, self.shard.steps) or len(set(ids)) != len(ids):
