@@ -150,6 +150,19 @@ class Policy:
         stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
         self._thought = ThoughtConstraint(tokenizer, stop, config.thought_tokens)
 
+    def check_instruction(self, task: str, instruction: str) -> None:
+        """Refuse what a task asks for where there is no room for it; to be called before playing begins.
+
+        Raises:
+            RigError: it is longer than the room that conversations have for it.
+        """
+        count = len(self.encoder.tokenizer.encode(instruction))
+        if count > _INSTRUCTION_TOKENS:
+            raise RigError(
+                f"task {task!r}: its instruction {instruction[:40]!r}… takes {count} tokens, and this agent has room "
+                f"for {_INSTRUCTION_TOKENS}; shorten it where the task is defined"
+            )
+
     def decide(
         self, observations: Sequence[Observation], seeds: Sequence[int], foresights: Sequence[Foresight] | None = None
     ) -> list[Decision]:

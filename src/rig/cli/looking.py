@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -14,17 +13,17 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rig.errors import RigError
-from rig.storage import bytes_of, read_json, refuse_as_page
+from rig.storage import bytes_of, refuse_as_page
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inspect:
-    """Say what a folder holds: a dataset, an agent, a base, a training run or results.
+    """Say what a folder or file holds: a dataset, an agent, a base, a training run, results, a ladder, a page.
 
     Example: rig inspect runs/s2
 
     Attributes:
-        path: the folder.
+        path: the folder, or one file that a command wrote.
         verify: of a dataset, check every file's hash as well.
     """
 
@@ -33,59 +32,9 @@ class Inspect:
 
     def run(self) -> dict[str, Any]:
         """Look."""
-        folder = Path(self.path)
-        if (folder / "manifest.json").is_file():
-            return self._dataset(folder)
-        if (folder / "agent.json").is_file():
-            return self._agent(folder)
-        if (folder / "config.json").is_file():
-            return self._base(folder)
-        for name in ("summary.json", "imagination.json", "scores.json", "run.json"):
-            if (folder / name).is_file():
-                found = read_json(folder / name)
-                return {"text": json.dumps(found, indent=2), "kind": name, **found}
-        raise RigError(
-            f"{folder} holds none of manifest.json (a dataset), agent.json (an agent), config.json (a base), run.json "
-            "(a training run), summary.json or imagination.json (results)"
-        )
+        from rig.cli.inspecting import inspect
 
-    def _dataset(self, folder: Path) -> dict[str, Any]:
-        from rig.cli.tables import dataset_text
-        from rig.data import Dataset, summary
-
-        dataset = Dataset(folder, allow_incomplete=True)
-        if self.verify:
-            dataset.verify()
-        found = summary(dataset)
-        return {"text": dataset_text(found), "kind": "dataset", "verified": self.verify, **found}
-
-    def _agent(self, folder: Path) -> dict[str, Any]:
-        from rig.bundle import read_agent
-        from rig.model import read_config
-
-        about, config = read_agent(folder), read_config(folder)
-        size = bytes_of(folder)
-        text = (
-            f"{folder}: an agent for {about['environment']} ({len(about['action_space']['keys'])} keys), form "
-            f"{about['form']}, decoder {config.decoder.num_layers}×{config.decoder.hidden_size}, {size / 1e6:.1f} MB"
-        )
-        return {"text": text, "kind": "agent", "bytes": size, **about}
-
-    def _base(self, folder: Path) -> dict[str, Any]:
-        from rig.bundle import BASE_FILE
-        from rig.dialogue import TextTokenizer
-        from rig.model import read_config
-
-        config, tokenizer, size = read_config(folder), TextTokenizer.load(folder), bytes_of(folder)
-        about = read_json(folder / BASE_FILE) if (folder / BASE_FILE).is_file() else {}
-        vision, vq = config.vision, config.vq
-        text = (
-            f"{folder}: a base to train an agent from (`rig train --start {folder}`), which knows no keys yet: decoder "
-            f"{config.decoder.num_layers}×{config.decoder.hidden_size}, reads frames of {vision.image_size} pixels as "
-            f"{vision.num_tokens} tokens, writes {vq.num_tokens} of {vq.codebook_size} codes a frame, {len(tokenizer)} "
-            f"text tokens, {size / 1e6:.1f} MB"
-        )
-        return {"text": text, "kind": "base", "bytes": size, "text_tokens": len(tokenizer), **about}
+        return inspect(Path(self.path), verify=self.verify)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +67,7 @@ class Reproduce:
     def run(self) -> dict[str, Any]:
         """Reproduce."""
         from rig.recipes.config import LADDERS
-        from rig.recipes.jobs import in_order, needed, run_plan
+        from rig.recipes.jobs import in_order, needed, require_extras, run_plan
         from rig.recipes.ladder import Ladder
 
         if self.report:
@@ -132,6 +81,7 @@ class Reproduce:
             return {"text": "\n".join(commands), "jobs": len(commands), "commands": commands}
         if root.exists() and any(root.iterdir()) and not self.resume:
             raise RigError(f"{root} already holds a ladder; go on with it by --resume, or choose another --root")
+        require_extras([job.arguments[0] for job in jobs], report=bool(self.report or not self.only))
         started = time.time()
         run_plan(jobs, root / "logs", workers=self.workers, here=_run_here)
         page = ""

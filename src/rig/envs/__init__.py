@@ -1,10 +1,21 @@
-"""Worlds behind one Gymnasium interface, their tasks, and the split of seeds."""
+"""Worlds behind one Gymnasium interface, their tasks, and the split of seeds.
+
+Importing this registers `rig/Crafter-v0` with Gymnasium.
+"""
+
+from gymnasium import register, registry
 
 from rig.envs.base import CELL_READERS, WORLDS, CellReader, Look, World, make_world
 from rig.envs.seeds import Split, split_of
 from rig.envs.tasks import MANUAL, TASKS, TOOL, Start, Task, TaskTable
 
+CRAFTER_ID = "rig/Crafter-v0"
+
+if CRAFTER_ID not in registry:
+    register(CRAFTER_ID, entry_point="rig.envs.crafter.gym:make_crafter")
+
 __all__ = [
+    "CRAFTER_ID",
     "CELL_READERS",
     "MANUAL",
     "CellReader",

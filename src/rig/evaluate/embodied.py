@@ -101,6 +101,9 @@ class _Setup:
         environment = environment_of(config)
         world = make_world(environment)
         actor, name = _actor(config, world)
+        if isinstance(actor, PolicyActor):
+            for task, _ in world.tasks.cells(config.tasks):
+                actor.policy.check_instruction(task.name, task.instruction)
         return _Setup(
             environment=environment,
             actor=actor,

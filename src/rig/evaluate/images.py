@@ -37,6 +37,7 @@ PSNR_CEILING = 60.0
 """Where `pair_scores` caps PSNR, in dB. Rounding to 8 bits alone costs 59 dB, so nothing above it is a difference."""
 
 SSIM_WINDOW = 11
+SSIM_MODULE = "torchmetrics.functional.image"
 BATCH = 64
 
 
@@ -125,7 +126,7 @@ def ssim(images: Images, references: Images) -> Values:
         raise RigError(
             f"ssim: images of {images.shape[1:3]} are smaller than its {SSIM_WINDOW} pixel window; enlarge them"
         )
-    functional: Any = require("torchmetrics.functional.image", "eval")
+    functional: Any = require(SSIM_MODULE, "eval")
     measure = partial(functional.structural_similarity_index_measure, reduction="none", data_range=255.0)
     found = [measure(_tensor(ours), _tensor(theirs)) for ours, theirs in _batches(images, references)]
     return np.concatenate([np.atleast_1d(batch.double().numpy()) for batch in found])

@@ -27,13 +27,14 @@ from rig.envs.rollout import MOST_WORLDS
 from rig.errors import RigError
 from rig.evaluate.chains import Chain, real_chains
 from rig.evaluate.config import ImaginationConfig
-from rig.evaluate.images import frechet_score, pair_scores
+from rig.evaluate.images import SSIM_MODULE, frechet_score, pair_scores
 from rig.evaluate.outcomes import Outcomes, action_agreement, outcomes_of
 from rig.evaluate.stats import bootstrap_mean
 from rig.model.fit import unfit_frame
 from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import NOISE, Frame, Step
+from rig.registry import require
 from rig.sheets import write_sheet
 from rig.storage import refuse_existing, write_json
 
@@ -49,9 +50,11 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     Raises:
         RigError: the agent does not dream, or `out` holds scores already.
         CheckpointError: the agent cannot be loaded.
+        MissingDependencyError: what the scores need is not installed.
     """
     out = Path(out)
     refuse_existing(out / "imagination.json", "choose another folder with --out")
+    require(SSIM_MODULE, "eval")  # not after an hour of dreaming
     bundle = Bundle.load(config.agent).for_running(config.dtype)
     if not bundle.form.dream:
         raise RigError(f"{config.agent} was trained without dreams; there is nothing to score")

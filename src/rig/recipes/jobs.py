@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 from rig.data.manifest import FILE_NAME as MANIFEST_FILE
 from rig.errors import RigError
+from rig.evaluate.images import SSIM_MODULE
 from rig.machine import usable_cores
-from rig.registry import unknown_name
+from rig.registry import require, unknown_name
 from rig.storage import LOCK_NAME, Lock, append_json_line, read_json_lines
 
 TIMES = "times.jsonl"
@@ -203,6 +204,18 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
         for entry in running:
             entry.process.wait()
             _note_time(logs, entry.job, entry.since, entry.threads)
+
+
+def require_extras(verbs: Sequence[str], *, report: bool) -> None:
+    """Make sure, before hours of work, that what its last commands and its report import is installed.
+
+    Raises:
+        MissingDependencyError: it is not.
+    """
+    if "imagine" in verbs:
+        require(SSIM_MODULE, "eval")
+    if report:
+        require("matplotlib", "eval")
 
 
 def _next(waiting: Sequence[Job], running: Sequence[_Running], unfinished: set[str], workers: int) -> Job | None:
