@@ -102,6 +102,8 @@ def test_a_first_step_that_does_not_compile_is_taken_without_and_a_compiled_run_
     config = agent_training(made.data, made.tokenizers, training=replace(SHORT, compile=True))
     with interrupted_at_a_save(1):
         train_agent(config, tmp_path / "run")
+    monkeypatch.undo()
+    monkeypatch.setenv("RIG_CACHE", str(tmp_path / "cache"))
     train_agent(config, tmp_path / "run", resume=True)
     assert [entry["from_step"] for entry in record_of(tmp_path / "run")["uncompiled"]] == [0, 1]
     assert metrics_of(tmp_path / "run")[0]["step"] == 1

@@ -264,5 +264,4 @@ class AgentTraining:
     model_seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least_one(lora_rank=self.lora_rank)
         _within(0, image_stride=self.image_stride, seed=self.model_seed)
