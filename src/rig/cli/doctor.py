@@ -55,6 +55,7 @@ def _compute() -> Iterator[dict[str, Any]]:
     import torch
 
     from rig.model import best_device, compute_dtype
+    from rig.train.compiling import why_not_compile
 
     device = best_device()
     kind = str(compute_dtype(device)).removeprefix("torch.")
@@ -62,6 +63,9 @@ def _compute() -> Iterator[dict[str, Any]]:
     compiler = shutil.which("g++") or shutil.which("clang++")
     mend = "apt-get install g++, or train with --no-compile"
     yield _check("C++ compiler for torch.compile", compiler is not None, compiler or "none", mend)
+    why = why_not_compile(device)
+    mend = "mend what it names, or let `rig train` go on without compiling, as it then does"
+    yield _check("torch.compile", why is None, why or "compiles", mend)
 
 
 def _machine() -> Iterator[dict[str, Any]]:

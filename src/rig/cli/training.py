@@ -177,7 +177,8 @@ class Train:
         lora_rank: the rank of those.
         parallel: how processes that torchrun started hold the network: each whole, or sharded over all of them.
         recompute: keep less in memory: the inside of every layer is computed again for its gradients.
-        resume: go on with a run that was cut.
+        resume: go on with a run that was cut; with more `steps` than a finished run has, go on with that for another
+            leg, whose learning rate rises and falls anew.
     """
 
     out: str
@@ -221,6 +222,9 @@ class Train:
         from rig.train import train_agent
         from rig.train.ranks import is_first, together
 
+        for name, share in (("describe_share", self.describe_share), ("lookahead_share", self.lookahead_share)):
+            if not 0 <= share <= 1:
+                raise RigError(f"{name}={share}: a share, 0 to 1")
         if not (self.tokenizers or self.start):
             raise RigError("give --tokenizers (`rig train-tokenizer` makes them) or --start, which brings its own")
         config = AgentTraining(

@@ -33,7 +33,7 @@ from rig.train.loss import means, token_losses
 from rig.train.network import build_network
 from rig.train.parallel import begins_whole
 from rig.train.previews import DreamPreview
-from rig.train.runs import Run
+from rig.train.runs import Run, check_run
 from rig.train.split import split
 from rig.train.tokenizers import Tokenizers, encode_frames
 
@@ -55,6 +55,7 @@ def train_agent(
         CheckpointError: the tokenizers or the agent to start from cannot be used.
     """
     execution = execution or Execution()
+    check_run(folder, config, resume=resume)
     tokenizers = Tokenizers.load(config.tokenizers)
     model = build_network(config, tokenizers, whole=begins_whole(execution))
     if not config.parts:
@@ -78,6 +79,7 @@ def train_agent(
             return run.folder / "agent"
         origin = {
             "training": run.config,
+            "legs": run.legs,
             "data": [_described(dataset) for dataset in datasets],
             "tokenizers": {"hash": tokenizers.hash, **tokenizers.scores},
             "totals": totals,

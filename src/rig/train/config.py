@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,6 +11,20 @@ from rig.errors import RigError, at_least_one
 from rig.model.config import VisionConfig, VQConfig
 
 Style = Literal["basic", "lookahead", "describe"]
+
+
+def _within(least: float, most: float = math.inf, *, above: bool = False, **given: float) -> None:
+    """Refuse numbers outside `least` to `most`, by their names, and what is not finite; `above`: `least` itself too.
+
+    Raises:
+        RigError: one of them is.
+    """
+    for name, value in given.items():
+        if not math.isfinite(value) or not least <= value <= most or (above and value == least):
+            bounds = f"{'above' if above else 'at least'} {least:g}" + (
+                f", at most {most:g}" if most < math.inf else ""
+            )
+            raise RigError(f"{name}={value}: a finite number, {bounds}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +47,13 @@ class OptimiserConfig:
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0
 
+    def __post_init__(self) -> None:
+        _within(0, above=True, learning_rate=self.learning_rate, clip=self.clip)
+        _within(0, 1, final_fraction=self.final_fraction)
+        _within(0, warmup=self.warmup, weight_decay=self.weight_decay)
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise RigError(f"betas={self.betas}: at least 0, below 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RoleWeights:
@@ -40,6 +62,11 @@ class RoleWeights:
     thought: float = 1.0
     action: float = 1.0
     image: float = 1.0
+
+    def __post_init__(self) -> None:
+        _within(0, thought_weight=self.thought, action_weight=self.action, image_weight=self.image)
+        if not self.thought + self.action + self.image:
+            raise RigError("thought_weight=0, action_weight=0, image_weight=0: nothing learns; raise one of them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +100,8 @@ class TrainingConfig:
     preview_every: int = 500
 
     def __post_init__(self) -> None:
-        at_least_one(steps=self.steps, batch_size=self.batch_size, log_every=self.log_every)
+        at_least_one(steps=self.steps, batch_size=self.batch_size, log_every=self.log_every, save_every=self.save_every)
+        _within(0, seed=self.seed, preview_every=self.preview_every)
         if self.save_every % self.log_every:
             raise RigError(f"save_every={self.save_every}: a multiple of log_every={self.log_every}")
         if self.pack_tokens < 0 or self.step_tokens < 0:
@@ -115,6 +143,10 @@ class FrameTraining:
     save_every: int = 500
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
+    def __post_init__(self) -> None:
+        at_least_one(steps=self.steps, batch_size=self.batch_size, log_every=self.log_every, save_every=self.save_every)
+        _within(0, seed=self.seed)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerTraining(FrameTraining):
@@ -146,6 +178,13 @@ class TokenizerTraining(FrameTraining):
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(learning_rate=2e-3, weight_decay=0.0, betas=(0.9, 0.99))
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _within(0, edge_weight=self.edge_weight, hard_weight=self.hard_weight, revive_every=self.revive_every)
+        _within(0, 1, above=True, hard_share=self.hard_share)
+        _within(0, 1, continuous=self.continuous, collages=self.collages)
+        at_least_one(held_out=self.held_out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +221,9 @@ class DataPart:
     repeats: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.repeats <= 1:
-            raise RigError(f"repeats={self.repeats}: a share, 0 to 1")
+        _within(0, share=self.share)
+        _within(0, 1, above=True, fraction=self.fraction)
+        _within(0, 1, repeats=self.repeats)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,3 +262,6 @@ class AgentTraining:
     lora_rank: int = 16
     training: TrainingConfig = field(default_factory=TrainingConfig)
     model_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _within(0, image_stride=self.image_stride, seed=self.model_seed)

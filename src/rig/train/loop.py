@@ -23,10 +23,11 @@ from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory
 from rig.model.flops import Cost, Work, peak_flops
 from rig.train import ranks
 from rig.train.ahead import drawn_ahead
+from rig.train.compiling import reason, why_not_compile
 from rig.train.config import Execution, TrainingConfig
 from rig.train.conversations import Conversations
 from rig.train.loss import ROLES, Objective, means, weight_of
-from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
+from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, leg_of, take_step
 from rig.train.packs import Packer, lanes_of_a_step, pack_length
 from rig.train.parallel import exchanging, gathered, spread
 from rig.train.previews import Preview, previewed
@@ -95,8 +96,7 @@ class Trainer:
         state = self._state()
         if run.load_state(state):
             self._restore(state)
-        if config.compile:
-            model.compile_blocks()
+        self._untried = config.compile and self._try_to_compile()
 
     @property
     def tokens(self) -> int:
@@ -132,6 +132,20 @@ class Trainer:
         """Return the network as it is now, whole, in the first process and None in the others; all have to ask."""
         return gathered(self.model)
 
+    def _try_to_compile(self) -> bool:
+        """Compile the blocks where that works for every process; else go on without, and say why."""
+        why = why_not_compile(self._device)
+        if float(ranks.add_up(torch.tensor(float(why is not None)))):
+            self._go_on_uncompiled(why or "it does not work for another process")
+            return False
+        self.model.compile_blocks()
+        return True
+
+    def _go_on_uncompiled(self, why: str) -> None:
+        self.run.note_uncompiled(self.step, why)
+        if ranks.is_first():
+            tqdm.write(f"training goes on without compiling, which does not work here: {why}", sys.stderr)
+
     def _draw(self) -> _StepPacks:
         """Return this process's packs of the next step, on their way to the device; called ahead, by a thread."""
         drawn = [packer.next_pack() for packer in self.packers]
@@ -147,11 +161,10 @@ class Trainer:
         self._used = packs.drawn
         self._flops += packs.flops
         weight = float(ranks.add_up(torch.tensor(packs.weight, dtype=torch.float64)))
-        for number, batch in enumerate(packs.batches, start=1):
-            with exchanging(self._objective, number == len(packs.batches)):
-                # The processes' gradients are averaged, where the sum over all tokens is wanted.
-                self._learn(batch, weight / ranks.count())
-        rate = learning_rate(self.step, self.config.steps, self.config.optimiser)
+        # The processes' gradients are averaged, where the sum over all tokens is wanted.
+        self._learn_all(packs.batches, weight / ranks.count())
+        begun, end = leg_of(self.step, self.run.legs or [self.config.steps])
+        rate = learning_rate(self.step - begun, end - begun, self.config.optimiser)
         norm = take_step(self.optimiser, self.parameters.values(), rate, self.config.optimiser.clip)
         if not torch.isfinite(norm):
             raise RigError(
@@ -159,6 +172,26 @@ class Trainer:
                 f"from the last saved state"
             )
         return float(norm), rate
+
+    def _learn_all(self, batches: list[PackedBatch], weight: float) -> None:
+        """Learn from a step's packs; where the first ones cannot be compiled after all, learn from them without."""
+        before = self._totals.clone()
+        try:
+            self._learn_each(batches, weight)
+        except Exception as error:  # if it is none of the compiler's, it comes again
+            if not self._untried or ranks.are_several():
+                raise
+            self._go_on_uncompiled(reason(error))
+            self.model.compile_blocks("eager")
+            self._totals.copy_(before)
+            self.optimiser.zero_grad(set_to_none=True)
+            self._learn_each(batches, weight)
+        self._untried = False
+
+    def _learn_each(self, batches: list[PackedBatch], weight: float) -> None:
+        for number, batch in enumerate(batches, start=1):
+            with exchanging(self._objective, number == len(batches)):
+                self._learn(batch, weight)
 
     def _learn(self, batch: PackedBatch, weight: float) -> None:
         """Add the gradients of a pack's loss, divided by `weight`, and note what it is made of."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,15 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
     progress = min(1.0, step / max(1, steps))
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return config.learning_rate * warm * (config.final_fraction + (1 - config.final_fraction) * cosine)
+
+
+def leg_of(step: int, ends: Sequence[int]) -> tuple[int, int]:
+    """Return where the leg of step `step` (from 0) begins and ends, of a run whose legs end at `ends`, ascending.
+
+    A step behind the last end belongs to the last leg.
+    """
+    end = next((end for end in ends if step < end), ends[-1])
+    return max((before for before in ends if before < end), default=0), end
 
 
 def build_optimiser(parameters: Mapping[str, nn.Parameter], config: OptimiserConfig) -> torch.optim.AdamW:

@@ -1,7 +1,7 @@
 """A training run on disk: its configuration, its metrics, and a state from which it goes on bit by bit.
 
 run/
-  run.json        resolved configuration, provenance
+  run.json        resolved configuration, provenance; its legs, where more steps were asked for; why it did not compile
   metrics.jsonl   one JSON object a line; TensorBoard events beside it where the extra is installed
   state/          weights, optimiser and step: the last whole ones (see rig.train.state)
   …               what the run makes: model files, previews
@@ -29,12 +29,14 @@ from rig.storage import (
     full_disk_named,
     read_json_lines,
     refuse_existing,
+    refuse_unmakeable,
     write_json,
     write_text,
 )
 from rig.train import ranks
 from rig.train.config import FrameTraining
 from rig.train.state import State
+from rig.validation import load_json
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
@@ -64,16 +66,21 @@ class Run:
     Args:
         folder: where the run lives.
         config: the resolved configuration, a dataclass or a mapping; saved, and compared on resume.
-        resume: go on from the state in the folder, or begin where there is none.
+        resume: go on from the state in the folder, or begin where there is none. Where the configuration has a part
+            "training" with more steps than the finished run in the folder, they are another leg of it.
+
+    Attributes:
+        legs: the steps at which the legs of the run end, the last one's included; empty where the configuration has no
+            part "training".
 
     Raises:
         RigError: the folder holds a run and `resume` is false, another process trains in it, or (on resume) it was
-            begun with another configuration.
+            begun with another configuration, or is to have more steps before it is finished.
     """
 
     def __init__(self, folder: Path | str, config: Any, *, resume: bool = False) -> None:
         self.folder = Path(folder)
-        self.config = json.loads(json.dumps(asdict(config) if is_dataclass(config) else dict(config), default=str))  # type: ignore[arg-type]
+        self.config = plain(config)
         self.lock = Lock(self.folder.parent / f".{self.folder.name}.lock")
         self._events: Any = None
         if ranks.is_first():
@@ -91,16 +98,33 @@ class Run:
 
     def _open(self, resume: bool) -> None:
         path = self.folder / RUN_FILE
-        if not resume:
-            refuse_existing(self.folder, "continue it with --resume, or choose another folder with --out")
-        if path.is_file():
-            begun = _begun(path)
-            changed = differences(begun, self.config)
-            if changed:
-                raise RigError(f"{self.folder} was begun with another configuration: {'; '.join(changed[:5])}")
-        else:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        check_run(self.folder, self.config, resume=resume)
+        if not path.is_file():
+            with full_disk_named(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
             write_json(path, {"config": self.config, "provenance": provenance()})
+            return
+        record = _record(path)
+        steps, begun = _steps(self.config), _steps(record["config"])
+        if steps is not None and steps != begun:
+            legs = record.setdefault("legs", [{"steps": begun, "provenance": record.get("provenance")}])
+            legs.append({"steps": steps, "provenance": provenance()})
+            write_json(path, record | {"config": self.config})
+
+    @property
+    def legs(self) -> list[int]:
+        """The steps at which legs end; see the class."""
+        steps = _steps(self.config)
+        if steps is None:
+            return []
+        return [int(leg["steps"]) for leg in _record(self.folder / RUN_FILE).get("legs", [])] or [steps]
+
+    def note_uncompiled(self, step: int, why: str) -> None:
+        """Record that training goes on from `step` without compiling, and why; the first process does."""
+        if ranks.is_first():
+            record = _record(self.folder / RUN_FILE)
+            record.setdefault("uncompiled", []).append({"from_step": step, "reason": why})
+            write_json(self.folder / RUN_FILE, record)
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> bool:
         """Fill `tensors` from the saved state, and cut the metrics back to its step; return False where there is none.
@@ -203,11 +227,67 @@ def advance(
     run.finish_saving()
 
 
-def _begun(path: Path) -> Any:
-    """Return the configuration in a run's `run.json`."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["config"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}); restore it, or begin the run in another folder"
-        ) from error
+def plain(config: Any) -> dict[str, Any]:
+    """Return a configuration, a dataclass or a mapping, as JSON has it."""
+    value = asdict(config) if is_dataclass(config) and not isinstance(config, type) else dict(config)
+    return dict(json.loads(json.dumps(value, default=str)))
+
+
+def check_run(folder: Path | str, config: Any, *, resume: bool) -> None:
+    """Refuse what `Run` would refuse of a folder and a configuration, before there is anything to lose by it.
+
+    Raises:
+        RigError: the folder holds a run and `resume` is false, it or a folder above it is a file or not to be written,
+            or (on resume) it was begun with another configuration, or is to have more steps before it is finished.
+    """
+    folder = Path(folder)
+    refuse_unmakeable(folder)
+    if not resume:
+        refuse_existing(folder, "continue it with --resume, or choose another folder with --out")
+    path = folder / RUN_FILE
+    if path.is_file():
+        _check_same(folder, _record(path)["config"], plain(config))
+
+
+def _check_same(folder: Path, begun: Any, wanted: Any) -> None:
+    """Refuse a configuration that is not the one begun with, but for more steps once all are taken."""
+    steps, more = _steps(begun), _steps(wanted)
+    if steps is None or more is None or steps == more:
+        changed = differences(begun, wanted)
+    else:
+        changed = differences(begun, wanted | {"training": wanted["training"] | {"steps": steps}})
+        if not changed:
+            _check_more(folder, steps, more)
+    if changed:
+        raise RigError(f"{folder} was begun with another configuration: {'; '.join(changed[:5])}")
+
+
+def _check_more(folder: Path, steps: int, more: int) -> None:
+    if more < steps:
+        raise RigError(f"{folder} was begun with {steps} steps, and {more} are fewer; give {steps}, or more to go on")
+    last = State.last_in(folder)
+    taken = State.step_of(last) if last else 0
+    if taken != steps:
+        raise RigError(
+            f"{folder} has taken {taken} of its {steps} steps; finish it with --resume --steps {steps}, and then go on "
+            f"to {more}: its learning rate falls to the end that it was begun with"
+        )
+
+
+def _steps(config: Any) -> int | None:
+    """Return the steps in a configuration's part "training"; None where it has none."""
+    part = config.get("training") if isinstance(config, dict) else None
+    steps = part.get("steps") if isinstance(part, dict) else None
+    return steps if isinstance(steps, int) and not isinstance(steps, bool) else None
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Return what a run's `run.json` holds, with its configuration and whole legs."""
+    record = load_json(path, "restore it, or begin the run in another folder", CheckpointError)
+    legs = record.get("legs", [])
+    whole = isinstance(legs, list) and all(isinstance(leg, dict) and isinstance(leg.get("steps"), int) for leg in legs)
+    ends = [leg["steps"] for leg in legs] if whole else []
+    whole = whole and ends == sorted(set(ends)) and (not ends or ends[-1] == _steps(record.get("config")))
+    if "config" not in record or not whole or not isinstance(record.get("uncompiled", []), list):
+        raise CheckpointError(f"{path} cannot be read; restore it, or begin the run in another folder")
+    return record

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import shutil
+import sys
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from tqdm import tqdm
 
 from rig.errors import CheckpointError
 from rig.storage import TEMPORARY, full_disk_named
@@ -53,7 +57,17 @@ class State:
     @property
     def last(self) -> Path | None:
         """The last whole state, if there is one."""
-        return max(self.folder.glob("step-*"), default=None)
+        return next(iter(_states(self.folder)), None)
+
+    @staticmethod
+    def last_in(folder: Path) -> Path | None:
+        """Return the last whole state of the run in `folder`, if there is one."""
+        return next(iter(_states(folder / STATE_FOLDER)), None)
+
+    @staticmethod
+    def step_of(path: Path) -> int:
+        """Return the step that a state's name says."""
+        return int(path.name.removeprefix("step-"))
 
     def clear_unfinished(self) -> None:
         """Remove what a killed writer left; call it in the first process, while it holds the run's lock."""
@@ -92,14 +106,26 @@ class State:
             self._thread.shutdown()
 
     def load(self, tensors: Mapping[str, Tensor]) -> bool:
-        """Fill `tensors` from the last whole state; return False where there is none.
+        """Fill `tensors` from the newest state that is intact; return False where there is none at all.
+
+        An older one is there where a process was killed behind the newest; it is told when it is gone back to.
 
         Raises:
-            CheckpointError: it cannot be read, or holds other tensors.
+            CheckpointError: no state can be read, or they hold other tensors.
         """
-        path = self.last
-        if path is None:
-            return False
+        states = _states(self.folder)
+        for path, older in zip_longest(states, states[1:]):
+            try:
+                self._read(path, tensors)
+                break
+            except CheckpointError as error:
+                if older is None:
+                    raise
+                if ranks.is_first():
+                    tqdm.write(f"{error}. Going on from {older.name}", sys.stderr)
+        return bool(states)
+
+    def _read(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         try:
             _check_metadata(path / METADATA)
             dcp.load(dict(tensors), storage_reader=dcp.FileSystemReader(path), process_group=self._group)
@@ -107,7 +133,14 @@ class State:
             raise CheckpointError(
                 f"{path} cannot be read ({_cause(error)}); remove it to begin this run again"
             ) from error
-        return True
+        if (step := int(tensors["step"])) != self.step_of(path):
+            raise CheckpointError(f"{path} holds step {step}, which is not its own; remove it to begin this run again")
+
+
+def _states(folder: Path) -> list[Path]:
+    """Return the whole states in `folder`, newest first; other names are not ours."""
+    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-\d+", path.name) and path.is_dir()]
+    return sorted(found, key=State.step_of, reverse=True)
 
 
 class _Writer(dcp.FileSystemWriter):
@@ -142,7 +175,9 @@ def _settle(written: Future, temporary: Path, final: Path) -> None:
 
 
 def _replace(temporary: Path, final: Path) -> None:
-    before = [path for path in final.parent.glob("step-*") if path != final]
+    before = [path for path in _states(final.parent) if path != final]
+    if final.exists():  # damaged: what can be read of it was not gone on from
+        shutil.rmtree(final)
     os.replace(temporary, final)
     descriptor = os.open(final.parent, os.O_RDONLY)
     try:

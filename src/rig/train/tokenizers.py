@@ -29,6 +29,7 @@ from rig.dialogue import TextTokenizer, prompt, train_bpe
 from rig.errors import CheckpointError
 from rig.model import VQConfig, VQModel, load_vq, save_weights
 from rig.storage import write_json
+from rig.train.runs import check_run
 from rig.train.tokenizer import TokenizerTraining, train_tokenizer
 
 VQ_CONFIG, VQ_WEIGHTS, SCORES = "vq.json", "vq.safetensors", "scores.json"
@@ -109,6 +110,7 @@ def train_tokenizers(
         resume: go on with a run that was cut.
     """
     folder = Path(folder)
+    check_run(folder, config, resume=resume)
     vq, scores = train_tokenizer(load_frames(dataset).frames, config, folder, resume=resume)
     text = train_bpe(
         [*_texts(dataset), *sentences],

@@ -44,7 +44,7 @@ from rig.storage import write_json
 from rig.train.config import VisionTraining
 from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
 from rig.train.order import nth_batch
-from rig.train.runs import Run, advance
+from rig.train.runs import Run, advance, check_run
 from rig.train.split import split
 
 VISION_CONFIG, VISION_WEIGHTS, SCORES = "vision.json", "vision.safetensors", "scores.json"
@@ -63,6 +63,7 @@ def train_vision(
         RigError: the frames have another size than the preset, the labeller names another number of patches, or `Run`
             refuses the folder.
     """
+    check_run(folder, config, resume=resume)
     if dataset.info.frame_size != (config.model.image_size, config.model.image_size):
         raise RigError(
             f"frames of {dataset.info.frame_size} where this preset reads {config.model.image_size} pixels a side; "
