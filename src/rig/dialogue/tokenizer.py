@@ -28,6 +28,9 @@ SPECIALS = (BOS, EOS, PAD, BEGIN_IMAGE, END_IMAGE, IMAGE)
 FILE_NAME = "tokenizer.json"
 
 
+_MOST_IDS = 1 << 22
+"""Ids beyond are a mistake in a file, and would take hours to write out."""
+
 _PROBE = "RIG: 2 left,\n\tgo é×木 "
 """What a tokenizer must give back as it was."""
 
@@ -52,6 +55,8 @@ class TextTokenizer:
                 f"the tokenizer has no special token {', '.join(missing)}; it is not a Janus tokenizer"
             )
         self._literal = tokenizer
+        if len(self) > _MOST_IDS:
+            raise CheckpointError(f"the tokenizer has an id {len(self) - 1}; no vocabulary is as large as that")
         self._plain = Tokenizer.from_str(tokenizer.to_str())
         self._plain.encode_special_tokens = True
         self.bos, self.eos, self.pad, self.begin_image, self.end_image, self.image = (
