@@ -45,7 +45,8 @@ class TextTokenizer:
         tokenizer: the underlying tokenizer; it must know every string in `SPECIALS`.
 
     Raises:
-        CheckpointError: a special token is missing, or text does not come back as it was.
+        CheckpointError: a special token or a byte is missing, an id is beyond all measure, or text does not come back
+            as it was.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -57,6 +58,11 @@ class TextTokenizer:
         self._literal = tokenizer
         if len(self) > _MOST_IDS:
             raise CheckpointError(f"the tokenizer has an id {len(self) - 1}; no vocabulary is as large as that")
+        if lacking := [byte for byte, sign in _byte_alphabet().items() if tokenizer.token_to_id(sign) is None]:
+            raise CheckpointError(
+                f"the tokenizer has no token for {len(lacking)} of the 256 bytes (the first: {lacking[0]}), so there "
+                "is text that it cannot write; restore it from a copy"
+            )
         self._plain = Tokenizer.from_str(tokenizer.to_str())
         self._plain.encode_special_tokens = True
         self.bos, self.eos, self.pad, self.begin_image, self.end_image, self.image = (

@@ -150,6 +150,6 @@ def _part(data: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
 
 
 def _known(table: Mapping[str, dict[str, Any]], name: Any, where: str) -> dict[str, Any]:
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise CheckpointError(f"{where} is {name!r}; what is known is {', '.join(table)}")
     return table[name]

@@ -16,11 +16,12 @@ from rig.bundle import BASE_FILE, check_vocabulary
 from rig.dialogue import TextTokenizer
 from rig.errors import CheckpointError
 from rig.janus.deepseek import rename, translate
-from rig.model.checkpoint import CONFIG_FILE, check_tensors, expected_shapes, read_config_data
+from rig.model.checkpoint import CONFIG_FILE, check_depth, check_tensors, expected_shapes, read_config_data
 from rig.model.config import DEEPSEEK_TYPE, RIGConfig
 from rig.model.weights import WEIGHTS_FILE, StoredTensor, copy_tensors, find_tensors, weights_file
 from rig.provenance import provenance
-from rig.storage import atomic_folder, read_json, write_json
+from rig.storage import atomic_folder, write_json
+from rig.validation import load_json
 
 _HEAD, _EMBEDDING = "lm_head.weight", "model.language_model.embed_tokens.weight"
 _SCALED_BY = 0.5
@@ -77,6 +78,7 @@ def examine(folder: Path) -> Source:
     config = RIGConfig.from_json(translate(data, where) if is_original else data, where)
     found = find_tensors(folder)
     tensors = rename(found) if is_original else _untied(found, data)
+    check_depth(weights_file(folder), config, tensors)
     check_tensors(weights_file(folder), expected_shapes(config), tensors)
     _check_pixels(folder)
     tokenizer = TextTokenizer.load(folder)
@@ -96,8 +98,10 @@ def _check_pixels(folder: Path) -> None:
     """Refuse a checkpoint whose own processor does not bring pixels to -1 ... 1, as this network does."""
     for name, key in (("preprocessor_config.json", None), ("processor_config.json", "image_processor")):
         path = folder / name
-        data = read_json(path) if path.is_file() else {}
+        data = load_json(path, "fetch it again", CheckpointError) if path.is_file() else {}
         section = data.get(key) or {} if key else data
+        if not isinstance(section, dict):
+            raise CheckpointError(f"{path}: {key} is a {type(section).__name__}, not an object; fetch it again")
         for field in ("image_mean", "image_std"):
             values = section.get(field)
             if values is not None and values != [_SCALED_BY] * 3:

@@ -209,7 +209,7 @@ def _shard(index: Path, file: str) -> Path:
             f"{index} names the shard {shown(file)}, and shards stand beside their index; mend it there"
         )
     shard = index.parent / file
-    if not shard.is_file():
+    if not os.path.isfile(shard):  # which is false of a name that no file can have, where `is_file` raises
         raise CheckpointError(f"{shard} is missing, which {index.name} names; fetch it into the same folder")
     return shard
 
