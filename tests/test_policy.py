@@ -9,7 +9,7 @@ import torch
 from choices import clearly
 
 from rig.actions import CRAFTER, NOOP, Action
-from rig.actors import PolicyActor, TeacherActor, build_policy
+from rig.actors import PolicyActor, TeacherActor, build_policy, short_name
 from rig.bundle import Bundle
 from rig.dialogue import Format, Kind, Role, SegmentEncoder, lookahead_conversation, train_bpe
 from rig.engine import ONE_BY_ONE, Guessing, Sampler
@@ -281,6 +281,11 @@ def test_dreams_of_several_lengths_are_the_dreams_dreamed_alone(bundle):
         alone = policy.dream_ahead([observation], [first + number], [len(dreams)])[0]
         assert [dream.action for dream in dreams] == [dream.action for dream in alone]
         assert all(np.array_equal(a.codes, b.codes) for a, b in zip(dreams, alone, strict=True))
+
+
+def test_an_agent_is_called_by_its_folder_or_its_run(tmp_path):
+    assert short_name("checkpoints/rig-crafter-small") == "rig-crafter-small"
+    assert short_name(tmp_path / "mine" / "agent") == "mine"
 
 
 def test_impossible_policies_are_named():

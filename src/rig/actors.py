@@ -135,6 +135,12 @@ def build_policy(
     return Policy(Engine(bundle.model, capacity=capacity), encoder, bundle.space, config, judge)
 
 
+def short_name(folder: Path | str) -> str:
+    """Return what an agent is called: by its folder or, in the folder "agent" of a training run, by the run's."""
+    folder = Path(folder).absolute()
+    return folder.parent.name if folder.name == "agent" else folder.name
+
+
 def agent_name(folder: Path | str) -> str:
     """Return the name of an agent for lineage: its folder and the first digits of its weights' hash."""
     from rig.storage import sha256_file

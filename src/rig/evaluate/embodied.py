@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rig.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world
+from rig.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
 from rig.annotators import ClaimChecker, Judge, checker_of, judge_of
 from rig.bundle import Bundle, about_agent
 from rig.data.manifest import differences
@@ -293,7 +293,7 @@ def _actor(config: EmbodiedConfig, spare: World) -> tuple[Actor, str]:
             "--bind-verdicts holds reviews to what they say, and RIG-basic has none: take --dreams 1 or more"
         )
     policy = build_policy(bundle, settings, judge=_judge(spare.name) if config.bind_verdicts else None)
-    return PolicyActor(policy, foreseen_in=spare if config.true_dreams else None), Path(config.agent).parent.name
+    return PolicyActor(policy, foreseen_in=spare if config.true_dreams else None), short_name(config.agent)
 
 
 def _judge(environment: str) -> Judge:

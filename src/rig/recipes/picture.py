@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rig.actions import ACTION_SPACES
+from rig.actors import short_name
 from rig.bundle import has_learned_reviews
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode
@@ -97,7 +98,7 @@ def draw_episode(config: EmbodiedConfig, dreams: int | None, path: Path) -> Mome
         moment = most_telling(world, trajectory)
     finally:
         world.close()
-    name = f"{Path(config.agent).name}, n = {count}"
+    name = f"{short_name(config.agent)}, n = {count}"
     return draw_moment(path, trajectory, moment, name)
 
 
