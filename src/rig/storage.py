@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rig.errors import RigError
-from rig.machine import full_disk_named
+from rig.machine import refusals_named
 
 try:
     import fcntl
@@ -41,7 +41,7 @@ class AtomicFile:
 
     def commit(self) -> None:
         """Flush the temporary file to the disk and rename it to `path`, replacing what was there."""
-        with full_disk_named(self.path):
+        with refusals_named(self.path):
             _flush(self.temporary)
             os.replace(self.temporary, self.path)
             _flush(self.path.parent)
@@ -61,7 +61,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     file = AtomicFile(path)
     try:
-        with full_disk_named(file.path):
+        with refusals_named(file.path):
             file.path.parent.mkdir(parents=True, exist_ok=True)
             yield file.temporary
         file.commit()
@@ -111,7 +111,7 @@ def append_json_line(path: Path, value: Any) -> None:
         RigError: the disk is full.
     """
     line = json.dumps(value) + "\n"
-    with full_disk_named(path), path.open("ab+") as file:
+    with refusals_named(path), path.open("ab+") as file:
         _cut_half_line(file)
         file.write(line.encode())
 
@@ -157,7 +157,7 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         refuse_existing(path)
     temporary, old = _beside(path), _beside(path, "old")
     try:
-        with full_disk_named(path):
+        with refusals_named(path):
             temporary.mkdir(parents=True)
             yield temporary
             for part in temporary.rglob("*"):
@@ -259,7 +259,7 @@ class Lock:
 
     def acquire(self) -> None:
         """Take the lock; where another process has it, wait for it or raise RigError."""
-        with full_disk_named(self.path):
+        with refusals_named(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = self.path.open("a+", encoding="utf-8")
         try:

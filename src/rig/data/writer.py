@@ -45,7 +45,7 @@ from rig.storage import (
     AtomicFile,
     Lock,
     atomic_file,
-    full_disk_named,
+    refusals_named,
     remove_unfinished,
     sha256_file,
 )
@@ -189,7 +189,7 @@ class DatasetWriter:
         for folder in (SHARD_FOLDER, CODES_FOLDER, PIXELS_FOLDER):
             shutil.rmtree(self.path / folder, ignore_errors=True)
         manifest = Manifest(info=self.info, provenance=(provenance(),))
-        with full_disk_named(self.path):
+        with refusals_named(self.path):
             (self.path / SHARD_FOLDER).mkdir()
         manifest.save(self.path)
         return manifest
@@ -256,7 +256,7 @@ class DatasetWriter:
     def _abandoning(self) -> Iterator[None]:
         """Where writing fails, give up the shard in the making and close: only `resume` can tell what is on disk."""
         try:
-            with full_disk_named(self.path):
+            with refusals_named(self.path):
                 yield
         except BaseException:
             self._rows = []

@@ -2,6 +2,6 @@
 
 from rig.machine.folders import cache_root
 from rig.machine.limits import usable_cores, usable_memory
-from rig.machine.refusals import full_disk_named, refusal
+from rig.machine.refusals import refusal, refusals_named
 
-__all__ = ["cache_root", "full_disk_named", "refusal", "usable_cores", "usable_memory"]
+__all__ = ["cache_root", "refusals_named", "refusal", "usable_cores", "usable_memory"]

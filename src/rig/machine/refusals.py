@@ -35,7 +35,7 @@ _REFUSALS = {
 
 
 @contextmanager
-def full_disk_named(path: Path) -> Iterator[None]:
+def refusals_named(path: Path) -> Iterator[None]:
     """Turn what the system refuses while `path` is written, a full disk first of all, into a RigError with the fix."""
     try:
         yield

@@ -26,8 +26,8 @@ from rig.provenance import provenance
 from rig.storage import (
     Lock,
     append_json_line,
-    full_disk_named,
     read_json_lines,
+    refusals_named,
     refuse_existing,
     refuse_unmakeable,
     write_json,
@@ -100,7 +100,7 @@ class Run:
         path = self.folder / RUN_FILE
         check_run(self.folder, self.config, resume=resume)
         if not path.is_file():
-            with full_disk_named(self.folder):
+            with refusals_named(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
             write_json(path, {"config": self.config, "provenance": provenance()})
             return
@@ -164,7 +164,7 @@ class Run:
             return
         numbers = {name: float(value) for name, value in values.items()}
         append_json_line(self.folder / METRICS_FILE, {"step": step, **numbers})
-        with full_disk_named(self.folder / METRICS_FILE):
+        with refusals_named(self.folder / METRICS_FILE):
             events = self._tensorboard()
             for name, value in numbers.items() if events else ():
                 events.add_scalar(name, value, step)
@@ -176,7 +176,7 @@ class Run:
     def close(self) -> None:
         """Finish saving, close the run's files and let another process have it."""
         try:
-            with full_disk_named(self.folder):
+            with refusals_named(self.folder):
                 if self._events:
                     self._events.close()
             self._state.close()

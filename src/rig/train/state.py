@@ -31,7 +31,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from tqdm import tqdm
 
 from rig.errors import CheckpointError
-from rig.storage import TEMPORARY, full_disk_named
+from rig.storage import TEMPORARY, refusals_named
 from rig.train import ranks
 
 STATE_FOLDER = "state"
@@ -152,19 +152,19 @@ class _Writer(dcp.FileSystemWriter):
 
     def write_data(self, *arguments: Any, **named: Any) -> Any:
         """Write the tensors of this process."""
-        with full_disk_named(self._final):
+        with refusals_named(self._final):
             return super().write_data(*arguments, **named)
 
     def finish(self, *arguments: Any, **named: Any) -> None:
         """Write the table of contents."""
-        with full_disk_named(self._final):
+        with refusals_named(self._final):
             super().finish(*arguments, **named)
 
 
 def _settle(written: Future, temporary: Path, final: Path) -> None:
     """Wait for a state to be written, give it its name, and remove the one before; the first process does."""
     try:
-        with full_disk_named(final):
+        with refusals_named(final):
             written.result()
             if ranks.is_first():
                 _replace(temporary, final)
