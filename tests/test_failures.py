@@ -445,7 +445,7 @@ def test_a_run_whose_configuration_is_cut_is_named_and_kept(made, tmp_path):
     run = shutil.copytree(made.agent.parent, tmp_path / "run")
     cut(run / "run.json")
     before = contents(run)
-    with pytest.raises(CheckpointError, match=r"run/run.json cannot be read .*restore it"):
+    with pytest.raises(CheckpointError, match=r"run/run.json is not JSON .*restore it"):
         train_agent(agent_training(made.data, made.tokenizers), run, resume=True)
     assert contents(run) == before
 

@@ -102,7 +102,7 @@ def terms() -> list[str]:
 
 
 def _hands(action: Action, in_menu: bool) -> Iterator[str]:
-    for key in action.keys:
+    for key in sorted(action.keys):  # a set's own order is another in every process
         if key.startswith("hotbar."):
             yield f"take item {key.removeprefix('hotbar.')}"
         elif key not in ("forward", "sprint") and key not in _LEGS:

@@ -37,6 +37,7 @@ from rig.model import (
 )
 from rig.model.flops import Cost, Work, peak_flops
 from rig.registry import require
+from rig.train.compiling import why_not_compile
 from rig.train.config import OptimiserConfig, RoleWeights
 from rig.train.loss import Objective, weight_of
 from rig.train.optimise import build_optimiser, take_step
@@ -58,7 +59,7 @@ def bench_training(config: TrainBench) -> dict[str, Any]:
 
     Returns:
         `contenders` (name to seconds, useful tokens a second, MFU and bytes), `ratios` (to theirs), `padding` (share of
-        tokens), `samples` and `tokens` of a round.
+        tokens), `samples` and `tokens` of a round, `uncompiled`: why the compiled contender is left out, or None.
 
     Raises:
         MissingDependencyError: transformers or accelerate cannot be imported.
@@ -68,9 +69,11 @@ def bench_training(config: TrainBench) -> dict[str, Any]:
     require("accelerate", "bench")
     packs = draw_packs(config)
     samples = [sample for step in packs for sample in step]
-    memory = {name: _memory_of(name, config) for name in CONTENDERS}
+    uncompiled = why_not_compile(best_device())
+    contenders = {name: build for name, build in CONTENDERS.items() if not (uncompiled and name == COMPILED)}
+    memory = {name: _memory_of(name, config) for name in contenders}
     keep_freed_memory()
-    built = {name: build(config, packs) for name, build in CONTENDERS.items()}
+    built = {name: build(config, packs) for name, build in contenders.items()}
     taken = side_by_side(built, rounds=config.rounds, name="bench train")
     tokens = sum(map(len, samples))
     cost = _cost(config, samples)
@@ -87,6 +90,7 @@ def bench_training(config: TrainBench) -> dict[str, Any]:
     return {
         "contenders": found,
         "ratios": {name: ratio(timing, taken[THEIRS]) for name, timing in taken.items() if name != THEIRS},
+        "uncompiled": uncompiled,
         "padding": {"ours": _spare(packs, config.pack_tokens), "theirs": _spare(packs, 0)},
         "samples": len(samples),
         "tokens": tokens,
@@ -281,9 +285,9 @@ def build_trainer(config: TrainBench, packs: Sequence[Samples]) -> Any:
     )
 
 
-THEIRS = "transformers"
+COMPILED, THEIRS = "rig", "transformers"
 CONTENDERS: dict[str, Callable[[TrainBench, Sequence[Samples]], Contender]] = {
-    "rig": partial(Packed, compiled=True),
+    COMPILED: partial(Packed, compiled=True),
     "rig, not compiled": partial(Packed, compiled=False),
     THEIRS: UnderTrainer,
 }

@@ -116,6 +116,8 @@ class BenchTrain(Flags, TrainBench):
             for name, entry in found["contenders"].items()
         ]
         text = table(["contender", "useful tokens/s", "MFU", "memory, GB", "times as fast"], rows)
+        if found["uncompiled"]:
+            text += f"\nrig, compiled, is left out: {found['uncompiled']}"
         return {"text": text, **found, "config": asdict(self), "provenance": provenance()}
 
 
