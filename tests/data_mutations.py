@@ -4,6 +4,8 @@ import copy
 import json
 import random
 import signal
+import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,6 +69,23 @@ def ending_within(seconds):
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def outcomes_of(case, count: int, seed: int, seconds: int = 20) -> dict[str, int]:
+    """Call `case(rng, folder)` so often, each in an empty folder of its own; return the counts of what it returns.
+
+    Raises:
+        AssertionError: seed and case are named: anything was raised, or it took longer than `seconds`.
+    """
+    outcomes = Counter()
+    for number in range(count):
+        with tempfile.TemporaryDirectory(dir=ROOM) as folder:
+            try:
+                with ending_within(seconds):
+                    outcomes[case(random.Random(f"{seed}/{number}"), Path(folder))] += 1
+            except (Exception, TookTooLong) as error:
+                raise AssertionError(f"seed {seed}, case {number}: {type(error).__name__}: {error}") from error
+    return dict(outcomes)
 
 
 def spoil_bytes(data: bytes, rng: random.Random) -> bytes:

@@ -11,18 +11,15 @@ import json
 import random
 import shutil
 import tempfile
-from collections import Counter
 from contextlib import redirect_stderr
 from functools import cache
 from pathlib import Path
 
-from data_mutations import ROOM, TookTooLong, ending_within, spoil_bytes, spoil_json
+from data_mutations import ROOM, outcomes_of, spoil_bytes, spoil_json
 from janus_makers import janus, save_deepseek, save_janus
 
 from rig.errors import RigError
 from rig.janus import import_janus
-
-_SECONDS = 20
 
 
 @cache
@@ -69,12 +66,4 @@ def run(count: int, seed: int = 0) -> dict[str, int]:
     Raises:
         AssertionError: seed and case are named: an exception that is no RigError, or a hang.
     """
-    outcomes: Counter[str] = Counter()
-    for case in range(count):
-        with tempfile.TemporaryDirectory(dir=ROOM) as folder:
-            try:
-                with ending_within(_SECONDS):
-                    outcomes[_case(random.Random(f"{seed}/{case}"), Path(folder) / "base")] += 1
-            except (Exception, TookTooLong) as error:
-                raise AssertionError(f"seed {seed}, case {case}: {type(error).__name__}: {error}") from error
-    return dict(outcomes)
+    return outcomes_of(_case, count, seed)

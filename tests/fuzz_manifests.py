@@ -5,20 +5,17 @@ PYTHONPATH=src:tests python -c "import fuzz_manifests; print(fuzz_manifests.run(
 
 import hashlib
 import json
-import random
 import tempfile
-from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from data_mutations import ROOM, TookTooLong, ending_within, spoil_bytes, spoil_json
+from data_mutations import outcomes_of, spoil_bytes, spoil_json
 from test_data_dataset import varied
 from test_data_roundtrip import assert_same, write
 
 from rig.data import Dataset, summary
 from rig.errors import RigError
 
-_SECONDS = 20
 FORGED = 0.25
 """The share of cases in which the hashes are made to fit: then only that nothing but RigErrors come is asked."""
 
@@ -95,13 +92,4 @@ def run(count: int, seed: int = 0) -> dict[str, int]:
         AssertionError: seed and case are named: an exception that is no RigError, a hang, or other data than was
             written.
     """
-    outcomes = Counter()
-    for case in range(count):
-        rng = random.Random(f"{seed}/{case}")
-        with tempfile.TemporaryDirectory(dir=ROOM) as folder:
-            try:
-                with ending_within(_SECONDS):
-                    outcomes[_case(rng, Path(folder))] += 1
-            except (Exception, TookTooLong) as error:
-                raise AssertionError(f"seed {seed}, case {case}: {type(error).__name__}: {error}") from error
-    return dict(outcomes)
+    return outcomes_of(_case, count, seed)

@@ -5,16 +5,12 @@ PYTHONPATH=src:tests python -c "import fuzz_recordings; print(fuzz_recordings.ru
 
 import io
 import json
-import random
-import tempfile
 import warnings
-from collections import Counter
 from contextlib import redirect_stderr
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-from data_mutations import ROOM, TookTooLong, ending_within, spoil_bytes, spoil_json
+from data_mutations import outcomes_of, spoil_bytes, spoil_json
 from PIL import Image
 from test_data_importers import LINES, META
 from test_data_roundtrip import assert_same
@@ -24,7 +20,6 @@ from rig.dialogue import Format, Layout, SegmentEncoder, basic_conversation, tra
 from rig.errors import RigError
 from rig.stages import import_dataset
 
-_SECONDS = 20
 _THOUGHT = Format(dream=False)
 _PLAIN = Format(thought=False, dream=False)
 
@@ -158,14 +153,6 @@ def run(count: int, seed: int = 0) -> dict[str, int]:
         AssertionError: seed and case are named: an exception that is no RigError, a hang, or an episode that does not
             read back, does not train, or costs another one.
     """
-    outcomes = Counter()
-    for case in range(count):
-        rng = random.Random(f"{seed}/{case}")
-        with tempfile.TemporaryDirectory(dir=ROOM) as folder, warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            try:
-                with ending_within(_SECONDS):
-                    outcomes[_case(rng, Path(folder))] += 1
-            except (Exception, TookTooLong) as error:
-                raise AssertionError(f"seed {seed}, case {case}: {type(error).__name__}: {error}") from error
-    return dict(outcomes)
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        return outcomes_of(_case, count, seed)

@@ -138,19 +138,13 @@ def check_fields(config: Any, error: type[RigError] = RigError) -> None:
     Raises:
         RigError: of the kind `error`: a field is of another type, out of its range, or not finite.
     """
-    for name, kind in _fields_of(type(config)):  # type: ignore[arg-type]
+    for name, kind in _fields_of(type(config)).items():  # type: ignore[arg-type]
         fitting(getattr(config, name), kind, f"{type(config).__name__}.{name}", error)
 
 
 def shown(value: Any) -> str:
     """Return what a message says of a value: its `repr`, cut where it is long or cannot be had."""
     return _SHORT.repr(value)
-
-
-@lru_cache(maxsize=64)
-def _fields_of(kind: type) -> list[tuple[str, Any]]:
-    hints = get_type_hints(kind, include_extras=True)
-    return [(field.name, hints[field.name]) for field in dataclasses.fields(kind)]
 
 
 def refuse_unknown(found: Iterable[str], known: Iterable[str], place: object, error: type[RigError] = RigError) -> None:
@@ -185,19 +179,19 @@ def refuse_not_finite(value: Any, place: object, fix: str, error: type[RigError]
 
 
 @lru_cache(maxsize=256)
-def _hints(kind: type) -> dict[str, Any]:
-    """Return the types of a dataclass's fields; kept, for lines of a file are of one kind."""
-    return get_type_hints(kind, include_extras=True)
+def _fields_of(kind: type) -> dict[str, Any]:
+    """Return the types of a dataclass's fields, by name; kept, for lines of a file are of one kind."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def _refuse_unknown_within(value: Any, kind: Any, place: str, error: type[RigError]) -> None:
     """Refuse unknown fields of `kind` and of the dataclasses within it."""
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-        hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
-        known = [field.name for field in dataclasses.fields(kind)]
-        refuse_unknown(value, known, place, error)
+        kinds = _fields_of(kind)  # type: ignore[arg-type]  # a class is hashable
+        refuse_unknown(value, kinds, place, error)
         for name in value:
-            _refuse_unknown_within(value[name], hints[name], f"{place}: {name}", error)
+            _refuse_unknown_within(value[name], kinds[name], f"{place}: {name}", error)
     elif get_origin(kind) is Annotated:
         _refuse_unknown_within(value, get_args(kind)[0], place, error)
     elif get_origin(kind) in (Union, UnionType):
