@@ -2,7 +2,8 @@
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
 # make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
-# make processors   runs the tests of numbers as older processors would run them; one level of it is part of make test
+# make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
+#   is part of make test
 # make docs-check   runs the commands that the documentation shows
 
 PYTHON ?= python3
