@@ -103,3 +103,16 @@ def sequence_of(ids, kind, start):
         positions=np.arange(start, start + length, dtype=np.int32),
         frames=(),
     )
+
+
+def joined(*sequences):
+    """One sequence of several."""
+    names = ("ids", "kinds", "roles", "targets", "positions")
+    fields = {name: np.concatenate([getattr(sequence, name) for sequence in sequences]) for name in names}
+    return TokenSequence(**fields, frames=tuple(frame for sequence in sequences for frame in sequence.frames))
+
+
+def opened(number):
+    """A conversation up to where an image is to be written."""
+    tokens = prefix(conversation(number))
+    return joined(tokens, ENCODER.open_image(tokens.next_position))

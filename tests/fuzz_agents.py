@@ -20,13 +20,12 @@ from data_mutations import ROOM, TookTooLong, ending_within, spoil_bytes, spoil_
 from engine_makers import CONFIG, TOKENIZER
 
 from rig.actions import CRAFTER, NOOP
-from rig.actors import build_policy
+from rig.agents import Basic, Lookahead, PolicyConfig, build_policy
 from rig.bundle import AGENT_FILE, Bundle
 from rig.dialogue import Format
 from rig.errors import RigError
 from rig.model import RIG
 from rig.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from rig.policy import PolicyConfig
 from rig.records import Observation
 
 _SECONDS = 20
@@ -56,7 +55,8 @@ def decide(folder: Path) -> None:
         RigError: it is refused.
     """
     bundle = Bundle.load(folder)
-    config = PolicyConfig(form=bundle.form, dreams=int(bundle.form.dream), thought_tokens=2, sure_entropy=99.0)
+    planner = Lookahead() if bundle.form.dream else Basic()
+    config = PolicyConfig(form=bundle.form, planner=planner, thought_tokens=2, sure_entropy=99.0)
     frame = np.random.default_rng(0).integers(0, 256, (63, 63, 3), dtype=np.uint8)
     observation = Observation(frame=frame, instruction="collect wood", previous_action=NOOP)
     (decision,) = build_policy(bundle, config).decide([observation], [0])

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rig.actors import refuse_other_world
+from rig.agents import refuse_other_world
 from rig.bench.config import PolicyBench
 from rig.bench.policy import bench_policy
 from rig.cli.main import main

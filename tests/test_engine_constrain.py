@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import Session
 from test_dialogue import gapped
 
 from rig.actions import CRAFTER, MINERL, Action, ActionGrammar, ActionSpace
@@ -200,7 +201,7 @@ def test_a_random_network_at_full_temperature_writes_legal_turns(name):
         positions=np.arange(length, dtype=np.int32),
         frames=(),
     )
-    session = engine.session(range(16))
+    session = Session(engine, range(16))
     session.append(range(16), [start] * 16)
     stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
     thoughts = session.write_text(range(16), [ThoughtConstraint(tokenizer, stop, 12)] * 16, Sampler())

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from engine_makers import WARM, close, conversation, make_engine, part, prefix, thought
+from sessions import Session
 from test_engine_attend import by_pages
 from test_engine_session import uncached
 
@@ -35,7 +36,7 @@ def test_recorded_passes_say_what_the_network_says(recorded):
     engine = make_engine()
     tokens = [conversation(seed) for seed in range(2)]
     expected = [uncached(engine, one) for one in tokens]
-    session = engine.session([1, 2])
+    session = Session(engine, [1, 2])
     session.append([0, 1], [part(tokens[0], 0, len(tokens[0]) - 30), part(tokens[1], 0, len(tokens[1]) - 40)])
     for left in range(29, 5, -1):
         ends = [len(tokens[0]) - left, len(tokens[1]) - left - 10]
@@ -49,7 +50,7 @@ def test_recorded_passes_say_what_the_network_says(recorded):
 
 def test_forks_grow_the_cache_and_passes_are_recorded_anew(recorded):
     def played(engine):
-        session = engine.session([1, 2])
+        session = Session(engine, [1, 2])
         tokens = [conversation(seed) for seed in range(2)]
         session.append([0, 1], [prefix(one) for one in tokens])
         said = [session.write_text([0, 1], [thought(5), thought(9)], WARM)]
@@ -77,7 +78,7 @@ def test_graphs_on_a_gpu_say_what_the_network_says():
     played = Engine(engine.model, capacity=480)
     tokens = conversation(0)
     expected = uncached(played, tokens)
-    session, start = played.session([1]), len(tokens) - 30
+    session, start = Session(played, [1]), len(tokens) - 30
     session.append([0], [part(tokens, 0, start)])
     for end in range(start + 1, len(tokens) - 5):
         session.append([0], [part(tokens, end - 1, end)])

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from engine_makers import CONFIG, ENCODER, close, conversation, make_engine, part, prefix
+from engine_makers import CONFIG, close, joined, make_engine, opened, part
+from sessions import Session
 
 from rig.dialogue import Kind, Role, TokenSequence
-from rig.engine import GREEDY, ONE_BY_ONE, Guessing, Guide
+from rig.engine import GREEDY, ONE_BY_ONE, Guessing
 from rig.engine.guessing import Grid
+from rig.engine.writing import Guide
 from rig.errors import RigError
 from rig.model import pack
 
@@ -22,21 +24,6 @@ COUNT = CONFIG.vq.num_tokens
 @pytest.fixture(scope="module")
 def engine():
     return make_engine()
-
-
-def opened(seed):
-    """A conversation up to where an image is to be written."""
-    tokens = prefix(conversation(seed))
-    mark = ENCODER.open_image(int(tokens.positions[-1]) + 1)
-    return joined(tokens, mark)
-
-
-def joined(*parts):
-    fields = {
-        name: np.concatenate([getattr(one, name) for one in parts])
-        for name in ("ids", "kinds", "roles", "targets", "positions")
-    }
-    return TokenSequence(**fields, frames=tuple(frame for one in parts for frame in one.frames))
 
 
 def with_codes(tokens, codes):
@@ -88,13 +75,13 @@ def by_the_rule(engine, tokens, draft, guessing):
 def test_images_are_those_of_the_rule(engine, seed, lead, sure):
     tokens, draft = opened(seed), np.random.default_rng(seed).integers(0, 40, COUNT).astype(np.uint16)
     guessing = Guessing(codes=None, lead=lead, sure=sure)
-    session = engine.session([0])
+    session = Session(engine, [0])
     session.append([0], [tokens])
     written = session.write_image([0], GREEDY, guessing, [draft])
     codes, passes = by_the_rule(engine, tokens, draft, guessing)
     np.testing.assert_array_equal(written.codes[0], codes)
     assert written.passes[0] == passes
-    fresh = engine.session([0])
+    fresh = Session(engine, [0])
     fresh.append([0], [part(with_codes(tokens, codes), 0, len(tokens) + COUNT)])
     close(session.next_token_logits([0]), fresh.next_token_logits([0]))
 
@@ -103,7 +90,7 @@ def test_images_are_those_of_the_rule(engine, seed, lead, sure):
 def test_a_guided_image_is_drawn_from_logits_away_from_the_guides(engine, guessing):
     """Three rows, of which two are guided, each by a row with another context; all codes stand in the guides' rows."""
     tokens, others = [opened(seed) for seed in range(3)], [opened(seed) for seed in (5, 6)]
-    session = engine.session(range(5))
+    session = Session(engine, range(5))
     session.append(range(5), [*tokens, *others])
     guides = [Guide(3, 1.5), Guide(4, 0.5)]
     (plain,) = session.write_image([2], GREEDY, guessing).codes
@@ -113,10 +100,10 @@ def test_a_guided_image_is_drawn_from_logits_away_from_the_guides(engine, guessi
             expected = one_by_one(engine, tokens[row], others[row], guide.weight)
             np.testing.assert_array_equal(guided.codes[row], expected)
         after = [with_codes(one, guided.codes[row]) for one in (tokens[row], others[row])]
-        fresh = engine.session([0, 0])
+        fresh = Session(engine, [0, 0])
         fresh.append([0, 1], [part(one, 0, len(one)) for one in after])
         close(session.next_token_logits([row, guide.row]), fresh.next_token_logits([0, 1]))
-    alone = engine.session([2])
+    alone = Session(engine, [2])
     alone.append([0], [tokens[2]])
     np.testing.assert_array_equal(alone.write_image([0], GREEDY, guessing).codes[0], plain)
     assert not np.array_equal(guided.codes[0], by_the_rule(engine, tokens[0], np.zeros(COUNT), ONE_BY_ONE)[0])
@@ -134,18 +121,9 @@ def one_by_one(engine, tokens, other, weight):
     return codes
 
 
-def test_a_guide_needs_a_row_of_its_own(engine):
-    session = engine.session(range(2))
-    session.append([0], [opened(0)])
-    with pytest.raises(RigError, match="row 1 is empty"):
-        session.write_image([0], GREEDY, guides=[Guide(1, 1.0)])
-    with pytest.raises(RigError, match="name each row once"):
-        session.write_image([0], GREEDY, guides=[Guide(0, 1.0)])
-
-
 def test_a_whole_row_of_lead_is_exact_and_less_is_faster(engine):
     def passes(guessing):
-        session = engine.session([0])
+        session = Session(engine, [0])
         session.append([0], [opened(0)])
         written = session.write_image([0], GREEDY, guessing)
         return written.codes.tolist(), int(written.passes[0])

@@ -21,6 +21,7 @@ from engine_makers import (
     text_sequence,
     thought,
 )
+from sessions import Session
 
 from rig.dialogue import (
     Kind,
@@ -28,9 +29,8 @@ from rig.dialogue import (
     SegmentEncoder,
     Text,
     WriteImage,
-    train_bpe,
 )
-from rig.engine import GREEDY, Engine, Guessing, Sampler, ThoughtConstraint
+from rig.engine import GREEDY, Engine, Guessing, Sampler
 from rig.errors import RigError
 from rig.model import RIG, fit_frame, pack
 
@@ -65,7 +65,7 @@ def test_cached_logits_equal_uncached_logits(engine):
     conversations = [conversation(seed, dreams) for seed, dreams in ((0, 1), (1, 2), (2, 1))]
     assert any((np.diff(tokens.positions) > 1).any() for tokens in conversations)
     expected = [uncached(engine, tokens) for tokens in conversations]
-    session = engine.session([0, 0, 0])
+    session = Session(engine, [0, 0, 0])
     places = [cuts(tokens, random) for tokens in conversations]
     done = [0, 0, 0]
     for turn in range(max(map(len, places))):
@@ -95,7 +95,7 @@ def play(session, rows, limits, sampler=WARM):
 
 def replayed(engine, tokens, story):
     """A fresh session that is given as context what another one wrote."""
-    session = engine.session([99])
+    session = Session(engine, [99])
     first, codes, second = story
     session.append([0], [prefix(tokens)])
     session.append([0], [text_sequence(first, session.next_position(0))])
@@ -108,7 +108,7 @@ def replayed(engine, tokens, story):
 
 def test_what_is_written_stands_in_the_context(engine):
     conversations = [conversation(seed) for seed in range(3)]
-    session = engine.session([5, 6, 7])
+    session = Session(engine, [5, 6, 7])
     session.append([0, 1, 2], [prefix(tokens) for tokens in conversations])
     stories = play(session, [0, 1, 2], [4, 9, 2])
     for row, tokens in enumerate(conversations):
@@ -125,7 +125,7 @@ def test_a_row_writes_the_same_alone_and_in_any_company(engine):
     limits = [3, 25, 1, 8, 30, 2, 2, 5, 40, 3, 1, 6]
 
     def all_of_them(first):
-        session = engine.session(range(first, first + 12))
+        session = Session(engine, range(first, first + 12))
         session.append(range(12), [prefix(tokens) for tokens in conversations])
         return session, play(session, list(range(12)), limits)
 
@@ -133,13 +133,13 @@ def test_a_row_writes_the_same_alone_and_in_any_company(engine):
     seeds = list(range(first_seed, first_seed + 12))
     assert len({len(first) for first, _, _ in stories}) > 4
     for row in range(12):
-        alone = engine.session([seeds[row]])
+        alone = Session(engine, [seeds[row]])
         alone.append([0], [prefix(conversations[row])])
         first = alone.write_text([0], [thought(limits[row])], WARM)
         assert first[0] == stories[row][0]
         close(alone.next_token_logits([0]), uncut(together, conversations, stories, row, engine))
 
-    scattered = engine.session(seeds)
+    scattered = Session(engine, seeds)
     scattered.append(range(12), [prefix(tokens) for tokens in conversations])
     rows = [9, 0, 4, 7, 11, 2, 8, 1, 3, 10]
     other = play(scattered, rows, [limits[row] for row in rows])
@@ -152,7 +152,7 @@ def test_a_row_writes_the_same_alone_and_in_any_company(engine):
 
 
 def uncut(session, conversations, stories, row, engine):
-    fresh = engine.session([0])
+    fresh = Session(engine, [0])
     fresh.append([0], [prefix(conversations[row])])
     fresh.append([0], [text_sequence(stories[row][0], fresh.next_position(0))])
     return fresh.next_token_logits([0])
@@ -160,7 +160,7 @@ def uncut(session, conversations, stories, row, engine):
 
 def test_fork_and_rewind_leave_what_a_fresh_session_has(engine):
     tokens = conversation(3)
-    session = engine.session([1, 2])
+    session = Session(engine, [1, 2])
     session.append([0, 1], [prefix(tokens), prefix(conversation(4))])
     before = session.next_token_logits([0, 1])
     length = session.length(0)
@@ -180,7 +180,7 @@ def test_fork_and_rewind_leave_what_a_fresh_session_has(engine):
 
 def test_forks_follow_from_their_parents_seeds(engine):
     def forked(seed):
-        session = engine.session([seed])
+        session = Session(engine, [seed])
         session.append([0], [prefix(conversation(0))])
         return play(session, session.fork([0, 0]), [12, 12])
 
@@ -190,7 +190,7 @@ def test_forks_follow_from_their_parents_seeds(engine):
 
 def test_a_fork_takes_nothing_from_its_parents_generator(engine):
     def played(forks, seed):
-        session = engine.session([seed])
+        session = Session(engine, [seed])
         session.append([0], [prefix(conversation(0))])
         for row in session.fork([0] * forks):
             play(session, [row], [12])
@@ -204,7 +204,7 @@ def test_memory_that_was_never_written_is_never_read(engine):
     """Deterministic mode fills fresh memory with NaN, which one careless read would spread."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        session = engine.session(range(9))
+        session = Session(engine, range(9))
         session.append(range(9), [part(conversation(seed), 0, 60 + 7 * seed) for seed in range(9)])
         play(session, [0, 2, 4, 5], [2, 9, 1, 30])
         session.fork([3, 1])
@@ -219,10 +219,10 @@ def test_memory_that_was_never_written_is_never_read(engine):
 def test_rewinding_into_an_image_and_to_nothing(engine):
     tokens = conversation(0)
     middle = int(np.flatnonzero(tokens.kinds == Kind.READ)[2])
-    session = engine.session([0])
+    session = Session(engine, [0])
     session.append([0], [tokens])
     session.rewind(0, middle)
-    fresh = engine.session([0])
+    fresh = Session(engine, [0])
     fresh.append([0], [tokens])
     fresh.rewind(0, middle + 3)
     fresh.rewind(0, middle)
@@ -230,14 +230,14 @@ def test_rewinding_into_an_image_and_to_nothing(engine):
     session.rewind(0, 0)
     assert session.next_position(0) == 0
     session.append([0], [tokens])
-    whole = engine.session([0])
+    whole = Session(engine, [0])
     whole.append([0], [tokens])
     close(session.next_token_logits([0]), whole.next_token_logits([0]))
 
 
 def test_greedy_is_deterministic_and_draws_no_numbers(engine):
     def played(seed):
-        session = engine.session([seed, seed])
+        session = Session(engine, [seed, seed])
         session.append([0, 1], [prefix(conversation(0)), prefix(conversation(1))])
         return play(session, [0, 1], [9, 9], GREEDY)
 
@@ -245,7 +245,7 @@ def test_greedy_is_deterministic_and_draws_no_numbers(engine):
 
 
 def test_entropy_is_that_of_the_models_own_distribution(engine):
-    session = engine.session([0, 1])
+    session = Session(engine, [0, 1])
     session.append([0, 1], [prefix(conversation(0)), prefix(conversation(1))])
     session.append([0, 1], [ENCODER.open_image(session.next_position(row)) for row in (0, 1)])
     lengths, doubts = [session.length(row) for row in (0, 1)], []
@@ -265,7 +265,7 @@ def test_entropy_is_that_of_the_models_own_distribution(engine):
 def test_an_overflow_is_named_before_anything_is_written(engine):
     tokens = conversation(0)
     small = Engine(engine.model, capacity=len(tokens) + 4)
-    session = small.session([0, 1])
+    session = Session(small, [0, 1])
     session.append([0, 1], [tokens, part(tokens, 0, 20)])
     before = session.next_token_logits([0, 1])
     for overflow in (
@@ -281,38 +281,8 @@ def test_an_overflow_is_named_before_anything_is_written(engine):
     assert session.length(0) == small.capacity
 
 
-def test_mistakes_are_named(engine):
-    session = engine.session([0, 1])
-    with pytest.raises(RigError, match="row 0 is empty"):
-        session.write_text([0], [thought(3)], WARM)
-    session.append([0], [text_sequence([1, 2, 3], 0)])
-    with pytest.raises(RigError, match=r"goes on at position 3, not 0; .*start=session.next_position"):
-        session.append([0], [text_sequence([1], 0)])
-    with pytest.raises(RigError, match="name each row once"):
-        session.append([0, 0], [text_sequence([1], 3), text_sequence([1], 3)])
-    with pytest.raises(RigError, match="rows 0 to 1"):
-        session.length(2)
-    with pytest.raises(RigError, match="cannot be rewound to 4"):
-        session.rewind(0, 4)
-    with pytest.raises(RigError, match="resize them"):
-        session.append(
-            [0],
-            [
-                replace(
-                    conversation(0),
-                    positions=conversation(0).positions + 9,
-                    frames=(np.zeros((8, 8, 3), np.uint8),) * 2,
-                )
-            ],
-        )
-    large = ThoughtConstraint(train_bpe([], vocabulary_size=400, atoms=map(str, range(120))), [1], 3)
-    with pytest.raises(RigError, match="do not belong together"):
-        session.write_text([0], [large], WARM)
-    assert session.length(0) == 3
-
-
 def test_no_rows_write_nothing(engine):
-    session = engine.session([0])
+    session = Session(engine, [0])
     session.append([], [])
     assert session.write_text([], [], WARM) == []
     assert session.write_image([], WARM).codes.shape == (0, 16)
@@ -339,7 +309,7 @@ def test_guessed_codes_are_those_found_without_guessing(engine, sampler, guesses
 
     def dreamt(first, **how):
         seeds = range(first, first + 3)
-        session = played.session(seeds)
+        session = Session(played, seeds)
         session.append(range(3), [prefix(conversation(seed)) for seed in seeds])
         session.append(range(3), [encoder.open_image(session.next_position(row)) for row in range(3)])
         images = session.write_image(range(3), sampler, **how)
@@ -364,7 +334,7 @@ def test_with_a_stride_each_code_comes_from_so_many_tokens_before(engine, stride
     """What is drawn greedily is the likeliest of what training's own pass over the whole conversation predicts."""
     played, encoder = strided(engine, stride)
     start = encoder.encode([Text(text="Look.", role=Role.THOUGHT)])
-    session = played.session([0])
+    session = Session(played, [0])
     session.append([0], [start])
     session.append([0], [encoder.open_image(session.next_position(0))])
     codes = session.write_image([0], GREEDY).codes[0]
@@ -381,7 +351,7 @@ def test_with_a_stride_each_code_comes_from_so_many_tokens_before(engine, stride
 
 def test_half_precision_plays_too(engine):
     model = RIG(CONFIG, seed=0).to(torch.bfloat16)
-    session = Engine(model, capacity=480).session([1, 2])
+    session = Session(Engine(model, capacity=480), [1, 2])
     session.append([0, 1], [prefix(conversation(0)), prefix(conversation(1))])
     assert len(play(session, [0, 1], [4, 9])) == 2
     small = Engine(model, capacity=1)
@@ -396,7 +366,7 @@ def test_half_precision_says_nearly_the_same_and_sees_the_very_same_codes(engine
     played = Engine(half, capacity=480)
     conversations = [conversation(seed, dreams=1) for seed in (0, 1)]
     expected = [uncached(engine, tokens) for tokens in conversations]
-    session = played.session([1, 2])
+    session = Session(played, [1, 2])
     session.append([0, 1], [prefix(tokens) for tokens in conversations])
     lengths = [session.length(row) for row in (0, 1)]
     for rows in ([0], [1], [0, 1]):

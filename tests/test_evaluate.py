@@ -13,6 +13,7 @@ from choices import clearly
 from PIL import Image
 
 from rig.actions import Action
+from rig.agents import Policy, PolicyConfig
 from rig.annotators import CHECKERS, REASONERS
 from rig.bundle import Bundle
 from rig.cli.tables import scores_text
@@ -36,7 +37,6 @@ from rig.evaluate.imagination import (
 )
 from rig.evaluate.outcomes import action_agreement, outcomes_of
 from rig.evaluate.reviews import Lookahead, evaluate_reviews, recorded, review_all, score_reviews
-from rig.policy import Policy, PolicyConfig
 from rig.records import NOISE, POLICY, Cost, Decision
 from rig.stages import RehearseConfig, rehearse
 

@@ -10,7 +10,7 @@ from minetest_makers import needs_engine
 from test_data_roundtrip import assert_same
 
 from rig.actions import NOOP, Action
-from rig.actors import TeacherActor
+from rig.agents import TeacherActor
 from rig.envs import Split, make_world, split_of
 from rig.envs.minetest import world as minetest_world
 from rig.envs.minetest.places import Spot

@@ -9,7 +9,7 @@ import torch
 from choices import clearly
 
 from rig.actions import CRAFTER, NOOP, Action
-from rig.actors import PolicyActor, TeacherActor, build_policy, short_name
+from rig.agents import Basic, Lookahead, PolicyActor, PolicyConfig, TeacherActor, build_policy, short_name
 from rig.bundle import Bundle
 from rig.dialogue import Format, Kind, Role, SegmentEncoder, lookahead_conversation, train_bpe
 from rig.engine import ONE_BY_ONE, Guessing, Sampler
@@ -20,8 +20,7 @@ from rig.envs.forks import EngineForesight
 from rig.envs.rollout import Episode, play
 from rig.errors import RigError, UnknownNameError
 from rig.model import best_device
-from rig.policy import PolicyConfig
-from rig.records import Cost, Decision, Dream, Lineage, Observation, Review, fake_frame
+from rig.records import Cost, Decision, Dream, Lineage, Observation, Plan, Review, fake_frame
 from rig.teachers import TEACHERS
 
 WARM = Sampler(temperature=1.0)
@@ -41,7 +40,10 @@ def observations(count, seed=0):
 
 
 def policy_of(bundle, **changes):
-    settings = {"form": bundle.form, "thought_tokens": 8, "text": WARM, "image": WARM, **changes}
+    ahead = {name: changes.pop(name) for name in ("dreams", "stop_entropy") if changes.get(name)}
+    planner = Lookahead(**ahead) if ahead else Basic()
+    changes.pop("dreams", None)
+    settings = {"form": bundle.form, "planner": planner, "thought_tokens": 8, "text": WARM, "image": WARM, **changes}
     return build_policy(bundle, PolicyConfig(**settings), dreams_ahead=2)
 
 
@@ -138,9 +140,13 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monk
     seen = observations(1)
     policy = policy_of(bundle, dreams=2, thought_tokens=64)
     tokenizer, thought = bundle.encoder.tokenizer, "1. We see a tree to the west."
-    policy._thought = Dictated(tokenizer, tokenizer.encode(thought), policy._thought.stop_ids)
-    policy._action = Dictated(tokenizer, tokenizer.encode("use", literal=True), policy._action.terminator_ids)
-    policy._judge = lambda thought: says
+    speaker = policy._speaker
+    policy._speaker = replace(
+        speaker,
+        thought=Dictated(tokenizer, tokenizer.encode(thought), speaker.thought.stop_ids),
+        action=Dictated(tokenizer, tokenizer.encode("use", literal=True), speaker.action.terminator_ids),
+        verdict_of=lambda thought: says,
+    )
     held = {}
     put, push = Rows.put, Rows.push
 
@@ -257,7 +263,7 @@ def test_imagining_without_a_lookahead_changes_no_decision(bundle):
     seen = observations(2)
     policy = policy_of(bundle)
     seed, plain = clearly(lambda seed: policy.decide(seen, [seed, seed + 1]))
-    shown = policy_of(bundle, imagine=True).decide(seen, [seed, seed + 1])
+    shown = policy_of(bundle, planner=Basic(imagine=True)).decide(seen, [seed, seed + 1])
     assert [d.action for d in plain] == [d.action for d in shown]
     assert all(d.dreams[0].action == d.action and d.review is None for d in shown)
 
@@ -290,9 +296,11 @@ def test_an_agent_is_called_by_its_folder_or_its_run(tmp_path):
 
 def test_impossible_policies_are_named():
     with pytest.raises(RigError, match="reviews its first proposal once"):
-        PolicyConfig(form=Format(dream=False), dreams=2)
-    with pytest.raises(RigError, match="at least"):
-        PolicyConfig(dreams=-1)
+        PolicyConfig(form=Format(dream=False), planner=Lookahead(dreams=2))
+    with pytest.raises(RigError, match="at least 1"):
+        Lookahead(dreams=0)
+    with pytest.raises(RigError, match="thought_tokens=0"):
+        PolicyConfig(thought_tokens=0)
 
 
 def episodes(count, skip=0):
@@ -360,14 +368,15 @@ def test_every_conversation_fits_the_policys_capacity(bundle, spelled):
     """Also with a tokenizer that spells the prompt's phrases byte by byte, as Janus' own nearly does."""
     tokenizer = train_bpe([], vocabulary_size=270) if spelled else bundle.tokenizer
     encoder = SegmentEncoder(tokenizer, bundle.model.config.layout)
-    config = PolicyConfig(form=bundle.form, dreams=3, thought_tokens=40)
+    config = PolicyConfig(form=bundle.form, planner=Lookahead(dreams=3), thought_tokens=40)
     observation = replace(observations(1)[0], previous_action=Action.press("make_wood_pickaxe"))
     thought = "x" * 40
     dream = Dream(
         thought=thought, action=observation.previous_action, codes=np.zeros(81, np.uint16), frame=observation.frame
     )
     review = Review(thought=thought, action=observation.previous_action, helped=False)
-    decision = Decision(action=review.action, thought=thought, dreams=(dream,) * 3, review=review)
+    plan = Plan(thought=thought, action=dream.action, dreams=(dream,) * 3)
+    decision = Decision(action=review.action, thought=thought, plans=(plan,), review=review)
     longest = encoder.encode(lookahead_conversation(_as_step(observation, decision), CRAFTER, bundle.form))
     room = config.capacity(encoder, CRAFTER)
     assert len(longest) <= room < 2.5 * len(longest)

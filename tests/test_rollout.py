@@ -9,12 +9,12 @@ import pytest
 from test_data_roundtrip import assert_same
 
 from rig.actions import Action
-from rig.actors import TeacherActor
+from rig.agents import TeacherActor
 from rig.envs import Split, make_world
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.rollout import Episode, play
 from rig.errors import EngineError
-from rig.records import Decision, Dream, Lineage
+from rig.records import Decision, Dream, Lineage, Plan
 from rig.teachers import RandomTeacher
 from rig.teachers.crafter import CrafterExpert
 
@@ -148,11 +148,12 @@ class Dreamer:
         self.waiting = []
         return self
 
-    def submit(self, key, world, observation, seed):
+    def submit(self, key, observation, seed):
         keys = np.random.default_rng(seed).choice(["move_left", "move_up", "use", "noop"], 3)
         plan, then, other = (Action() if name == "noop" else Action.press(str(name)) for name in keys)
         dreams = [Dream(thought=None, action=action) for action in (plan, then)][: 1 + seed % 2]
-        self.waiting.append((key, Decision(action=plan if seed % 3 else other, dreams=tuple(dreams))))
+        plans = (Plan(thought=None, action=plan, dreams=tuple(dreams)),)
+        self.waiting.append((key, Decision(action=plan if seed % 3 else other, plans=plans)))
 
     def next(self):
         return self.waiting.pop(0)

@@ -8,11 +8,10 @@ import torch
 from choices import ROUNDING, clearly
 
 from rig.actions import NOOP
-from rig.actors import build_policy
+from rig.agents import Lookahead, PolicyConfig, build_policy
 from rig.bundle import Bundle
 from rig.engine import Engine, writing
 from rig.envs import Split, make_world
-from rig.policy import PolicyConfig
 from rig.records import Observation
 
 SHIPPED = Path(__file__).parent.parent / "checkpoints" / "rig-crafter-small"
@@ -54,7 +53,7 @@ def test_logits_in_company_are_those_alone_within_the_stated_bound(shipped, obse
 
 
 def test_clear_decisions_of_the_shipped_agent_are_the_same_in_any_company(shipped, observations):
-    policy = build_policy(shipped, PolicyConfig(form=shipped.form, dreams=1))
+    policy = build_policy(shipped, PolicyConfig(form=shipped.form, planner=Lookahead()))
     seed, together = clearly(lambda seed: policy.decide(observations, range(seed, seed + 4)))
     (alone,) = policy.decide(observations[1:2], [seed + 1])
     assert (alone.thought, alone.action) == (together[1].thought, together[1].action)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from makers import TASKS
 from test_data_roundtrip import assert_same, write
 
 from rig.actions import CRAFTER, NOOP, Action
+from rig.agents import PolicyConfig
 from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase
 from rig.data import CodesCache, Dataset, DatasetWriter
 from rig.dialogue import prompt
@@ -25,7 +26,6 @@ from rig.envs import make_world
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.seeds import Split, split_of
 from rig.errors import DatasetError, EngineError, RigError
-from rig.policy import PolicyConfig
 from rig.records import NOISE, POLICY, TEACHER, Decision, Dream, Observation, fake_trajectory
 from rig.stages import (
     AlignConfig,
@@ -127,13 +127,28 @@ def visits(shop):
 def wanderings(shop):
     """Episodes of random keys in place of the agent's: the same on every machine."""
 
-    def decide(observations, seeds):
-        keys = [str(np.random.default_rng(seed).choice(CRAFTER.keys)) for seed in seeds]
-        return [Decision(action=Action.press(key), thought="1. I wait here.") for key in keys]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shop.policy, "decide", decide)
-        return list(shop.visit(shop.episodes()))
+        patch.setattr(shop.policy, "deciding", Wandering)
+        visits = list(shop.visit(shop.episodes()))
+    assert {step.thought for visit in visits for step in visit.trajectory.steps} == {WAITING}
+    return visits
+
+
+WAITING = "1. I wait here."
+
+
+class Wandering:
+    """Presses a key by the seed alone."""
+
+    def __init__(self, places):
+        self.waiting = deque()
+
+    def submit(self, key, observation, seed):
+        pressed = str(np.random.default_rng(seed).choice(CRAFTER.keys))
+        self.waiting.append((key, Decision(action=Action.press(pressed), thought=WAITING)))
+
+    def next(self):
+        return self.waiting.popleft()
 
 
 @pytest.fixture

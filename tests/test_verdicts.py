@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rig.actions import Action
-from rig.actors import build_policy
+from rig.agents import Lookahead, PolicyConfig, build_policy
 from rig.annotators import CHECKERS, REVIEWERS, ReviewCase, judge_of
 from rig.bundle import Bundle
 from rig.engine import Sampler
@@ -16,7 +16,6 @@ from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import CONFIG, evaluate_embodied, play_config
 from rig.evaluate.verdicts import count_verdicts, summarise_reviews, verdict_of, with_verdicts
-from rig.policy import PolicyConfig
 from rig.records import Dream, Observation, Review, fake_step, fake_trajectory
 
 WORLDS = ("crafter", "minetest")
@@ -122,7 +121,8 @@ def decided(bundle, judge):
     frame, _ = Episode(task="collect_wood", setting="manual", seed=7).begin(world)
     seen = Observation(frame=frame, instruction="collect wood", previous_action=USE)
     warm = Sampler(temperature=1.0)
-    policy = build_policy(bundle, PolicyConfig(form=bundle.form, dreams=1, thought_tokens=8, text=warm), judge=judge)
+    config = PolicyConfig(form=bundle.form, planner=Lookahead(), thought_tokens=8, text=warm)
+    policy = build_policy(bundle, config, verdict_of=judge)
     return policy.decide([seen] * 8, range(8))
 
 

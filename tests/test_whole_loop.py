@@ -5,7 +5,7 @@ import re
 
 from PIL import Image
 
-from rig.actors import agent_name
+from rig.agents import agent_name
 from rig.bundle import read_agent
 from rig.cli import main as cli
 from rig.cli.main import main

@@ -59,6 +59,8 @@ class Dream:
         real_frame: what the engine really showed after replaying the actions up to here, or None before alignment.
         real_codes: `real_frame` as VQ codes, or None where no tokenizer has seen it yet.
         privileged: the engine's facts at `real_frame`; empty before alignment.
+        entropy: of the imagined codes' distributions, in nats per code, averaged over the image; None where nobody
+            knows. Datasets do not keep it.
     """
 
     thought: str | None
@@ -68,6 +70,7 @@ class Dream:
     real_frame: Frame | None = None
     real_codes: Codes | None = None
     privileged: Mapping[str, Any] = field(default_factory=dict)
+    entropy: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,40 @@ class Cost:
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SampledTokens:
+    """Tokens as a model wrote them: what learning from reward needs of a decision.
+
+    Attributes:
+        ids: int32 [n], thought and action as they were written, with the phrases that end them.
+        log_probs: float32 [n], of each token in the distribution that it was drawn from; None where nobody asked.
+    """
+
+    ids: NDArray[np.int32]
+    log_probs: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A way to go on: what was thought and chosen, what was dreamed to come of it, and what that is worth.
+
+    Attributes:
+        thought: Y⁻, or None.
+        action: A⁻.
+        dreams: the imagined steps, first to last; the first is that of `action`. Empty where nothing was dreamed.
+        votes: how many proposals chose this action.
+        score: what a judge of plans made of it, higher is better; None where nobody judged.
+        tokens: how thought and action were written; None where no model wrote them.
+    """
+
+    thought: str | None
+    action: Action
+    dreams: tuple[Dream, ...] = ()
+    votes: int = 1
+    score: float | None = None
+    tokens: SampledTokens | None = field(default=None, compare=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """What a policy or teacher decides.
@@ -132,16 +169,31 @@ class Decision:
     Attributes:
         action: the action to execute.
         thought: the reasoning that led to it, or None.
-        dreams: the imagined steps before it; the first holds the first proposal.
+        plans: what was considered; empty where nothing but the action is known, as of a teacher.
+        chosen: which of them was followed or reviewed.
         review: the review that ended the lookahead, or None; its action equals `action`.
+        tokens: how the thought and the action that were decided for were written; None where no model wrote them.
         cost: what it took.
     """
 
     action: Action
     thought: str | None = None
-    dreams: tuple[Dream, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    chosen: int = 0
     review: Review | None = None
+    tokens: SampledTokens | None = field(default=None, compare=False)
     cost: Cost = field(default_factory=Cost)
+
+    @property
+    def dreams(self) -> tuple[Dream, ...]:
+        """The imagined steps of the plan that was chosen, first to last."""
+        return self.plans[self.chosen].dreams if self.plans else ()
+
+    def with_dreams(self, dreams: tuple[Dream, ...]) -> Decision:
+        """Return the same decision with other dreams of the plan that was chosen."""
+        plans = list(self.plans)
+        plans[self.chosen] = replace(plans[self.chosen], dreams=dreams)
+        return replace(self, plans=tuple(plans))
 
 
 @dataclass(frozen=True, kw_only=True)

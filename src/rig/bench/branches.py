@@ -9,7 +9,21 @@ import numpy as np
 
 from rig.bench.timing import ratio, side_by_side
 from rig.dialogue import TokenSequence
-from rig.engine import GREEDY, Constraint, Engine, Guessing, Session
+from rig.engine import (
+    GREEDY,
+    Constraint,
+    Conversation,
+    Engine,
+    Fork,
+    GeneratedImage,
+    GeneratedText,
+    GenerateImage,
+    GenerateText,
+    Guessing,
+    Prefill,
+    Slot,
+    Stream,
+)
 from rig.model import RIG
 
 NAMES = ("one answer each", "one dream each")
@@ -29,7 +43,7 @@ class Branches:
     def __init__(self, model: RIG, context: TokenSequence, count: int, answer: Constraint, guesses: int) -> None:
         self._context, self._count, self._answer, self._guesses = context, count, answer, guesses
         self._engine = Engine(model, capacity=len(context) + max(answer.limit, model.config.vq.num_tokens))
-        self._made: dict[str, tuple[Session, list[list[int]]]] = {}
+        self._made: dict[str, tuple[int, list[list[int]]]] = {}
 
     def measure(self, name: str, rounds: int) -> dict[str, Any]:
         """Return the seconds of both ways, their ratio, and the memory of their caches; `name` is one of `NAMES`."""
@@ -42,20 +56,31 @@ class Branches:
             "context": len(self._context),
             "seconds": {way: timing.to_json() for way, timing in timings.items()},
             "faster": {"a row each": ratio(timings["forked"], timings["a row each"])},
-            "cache_bytes": {way: self._made[way][0].num_bytes for way in ways},
+            "cache_bytes": {way: self._made[way][0] for way in ways},
             "same_tokens": float((np.array(forked[1]) == np.array(apart[1])).mean()),
         }
 
     def _run(self, name: str, way: str) -> None:
         is_forked = way == "forked"
-        session = self._engine.session(range(1 if is_forked else self._count))
-        rows = list(range(len(session)))
-        session.append(rows, [self._context] * len(rows))
-        if is_forked:
-            rows = session.fork([0] * self._count)
-        self._made[way] = session, self._write(session, rows, name)
+        stream: Stream[list[list[int]]] = self._engine.stream(1 if is_forked else self._count)
+        programs = [self._forked] if is_forked else [self._alone] * self._count
+        for seed, program in enumerate(programs):
+            stream.submit(seed, partial(program, name=name))
+        written = [ids for each in stream.finish() for ids in each]
+        self._made[way] = stream.num_bytes, written
 
-    def _write(self, session: Session, rows: list[int], name: str) -> list[list[int]]:
+    def _forked(self, slot: Slot, name: str) -> Conversation[list[list[int]]]:
+        yield Prefill(tokens=self._context)
+        written: list[list[int]] = yield Fork(programs=[partial(self._write, name=name)] * self._count)
+        return written
+
+    def _alone(self, slot: Slot, name: str) -> Conversation[list[list[int]]]:
+        yield Prefill(tokens=self._context)
+        return [(yield from self._write(slot, name))]
+
+    def _write(self, slot: Slot, name: str) -> Conversation[list[int]]:
         if name == NAMES[0]:
-            return session.write_text(rows, [self._answer] * len(rows), GREEDY)
-        return session.write_image(rows, GREEDY, Guessing(codes=self._guesses)).codes.tolist()
+            text: GeneratedText = yield GenerateText(constraint=self._answer, sampler=GREEDY)
+            return text.ids
+        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, guessing=Guessing(codes=self._guesses))
+        return image.codes.tolist()

@@ -25,7 +25,18 @@ from rig.bench.janus import both, expressible, transformers
 from rig.bench.timing import Timing, ratio, side_by_side, wait
 from rig.bundle import running_dtype
 from rig.dialogue import Kind, Role, TokenSequence
-from rig.engine import GREEDY, Conversation, Draw, Drawn, Engine, Guessing, Place, Read, Speak
+from rig.engine import (
+    GREEDY,
+    Conversation,
+    Engine,
+    GeneratedImage,
+    GenerateImage,
+    GenerateText,
+    Guessing,
+    Prefill,
+    Slot,
+    Stream,
+)
 from rig.model import PRESETS, RIG, best_device, frames_to_pixels, pixels_to_frames
 
 JOBS = ("thought and action", "one dream", "lookahead decision")
@@ -159,27 +170,27 @@ class OurSide:
             stream.submit(row, partial(self._converse, row=row, job=job))
         self.said[job] = stream.finish()
 
-    def _converse(self, place: Place, row: int, job: str) -> Conversation[list[int]]:
-        yield Read(tokens=self._tokens(place, self._question.ids[row], self._question.frames[row]))
+    def _converse(self, slot: Slot, row: int, job: str) -> Conversation[list[int]]:
+        yield Prefill(tokens=self._tokens(slot, self._question.ids[row], self._question.frames[row]))
         if job == JOBS[1]:
             return (yield from self._dream())[0]
         said = yield from self._speak()
         for _ in range(self._config.dreams if job == JOBS[2] else 0):
             codes, frame = yield from self._dream()
-            yield Read(tokens=self._tokens(place, self._question.again[row], frame))
+            yield Prefill(tokens=self._tokens(slot, self._question.again[row], frame))
             said = said + codes + (yield from self._speak())
         return said
 
     def _speak(self) -> Conversation[list[int]]:
-        thought = yield Speak(constraint=self._thought, sampler=GREEDY)
-        action = yield Speak(constraint=self._action, sampler=GREEDY)
-        return thought + action
+        thought = yield GenerateText(constraint=self._thought, sampler=GREEDY)
+        action = yield GenerateText(constraint=self._action, sampler=GREEDY)
+        return thought.ids + action.ids
 
     def _dream(self) -> Conversation[tuple[list[int], NDArray[np.uint8]]]:
-        drawn: Drawn = yield Draw(sampler=GREEDY, guessing=Guessing(codes=self._config.guesses))
+        drawn: GeneratedImage = yield GenerateImage(sampler=GREEDY, guessing=Guessing(codes=self._config.guesses))
         return drawn.codes.tolist(), self.engine.decode_images(drawn.codes[None])[0]
 
-    def _tokens(self, place: Place, ids: NDArray[np.int64], frame: NDArray[np.uint8]) -> TokenSequence:
+    def _tokens(self, slot: Slot, ids: NDArray[np.int64], frame: NDArray[np.uint8]) -> TokenSequence:
         """Return a frame and then a text."""
         seen = self.engine.model.config.vision.num_tokens
         length = seen + len(ids)
@@ -188,7 +199,7 @@ class OurSide:
             kinds=np.repeat([Kind.READ, Kind.TEXT], [seen, len(ids)]).astype(np.uint8),
             roles=np.full(length, Role.PROMPT, np.uint8),
             targets=np.zeros(length, bool),
-            positions=np.arange(place.next_position, place.next_position + length, dtype=np.int32),
+            positions=np.arange(slot.next_position, slot.next_position + length, dtype=np.int32),
             frames=(frame,),
         )
 
@@ -199,29 +210,35 @@ class OurSide:
 
     def branches(self, count: int) -> Branches:
         """Return so many branches of the first question."""
-        context = self._tokens(Place(), self._question.ids[0], self._question.frames[0])
+        context = self._tokens(Slot(), self._question.ids[0], self._question.frames[0])
         answer = FixedLength(self.engine.model.config.decoder.vocab_size, self._config.answer_tokens)
         return Branches(self.engine.model, context, count, answer, self._config.guesses)
 
     def steady(self, bandwidth: float, count: int = 64) -> dict[str, Any]:
         """Return the speed of writing text alone, context read, and its share of what memory allows."""
         batch = len(self._question.ids)
-        session = self.engine.session(range(batch))
-        rows = range(batch)
-        session.append(rows, [self._tokens(Place(), self._question.ids[r], self._question.frames[r]) for r in rows])
-        size = self.engine.model.config.decoder.vocab_size
-        session.write_text(rows, [FixedLength(size, 4)] * batch, GREEDY)
-        wait()
-        started = time.perf_counter()
-        session.write_text(rows, [FixedLength(size, count)] * batch, GREEDY)
-        wait()
-        seconds = time.perf_counter() - started
-        read = self.engine.bytes_per_pass(batch * (session.length(0) - count // 2))
+        stream: Stream[tuple[float, float, int]] = self.engine.stream(batch)
+        for row in range(batch):
+            stream.submit(row, partial(self._speak_on, row=row, count=count))
+        spoken = stream.finish()
+        seconds = max(end for _, end, _ in spoken) - max(start for start, _, _ in spoken)
+        read = self.engine.bytes_per_pass(batch * (spoken[0][2] - count // 2))
         return {
             "tokens_per_second": batch * count / seconds,
             "bytes_per_pass": read,
             "share_of_bandwidth": read * count / seconds / bandwidth,
         }
+
+    def _speak_on(self, slot: Slot, row: int, count: int) -> Conversation[tuple[float, float, int]]:
+        """Return when so many tokens began and ended to be written, behind a few that have the context run."""
+        size = self.engine.model.config.decoder.vocab_size
+        yield Prefill(tokens=self._tokens(slot, self._question.ids[row], self._question.frames[row]))
+        yield GenerateText(constraint=FixedLength(size, 4), sampler=GREEDY)
+        wait()
+        start = time.perf_counter()
+        yield GenerateText(constraint=FixedLength(size, count), sampler=GREEDY)
+        wait()
+        return start, time.perf_counter(), slot.length
 
 
 class TheirLoop:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import Any
@@ -12,10 +14,22 @@ import torch
 from numpy.typing import NDArray
 
 from rig.bench.config import DreamBench
-from rig.bench.timing import Timing, ratio, side_by_side
+from rig.bench.timing import Timing, ratio, side_by_side, wait
 from rig.bundle import Bundle, running_dtype
-from rig.dialogue import ReadImage, Role, Segment, SegmentEncoder, Text, train_bpe
-from rig.engine import GREEDY, ONE_BY_ONE, Engine, Guessing, Session, WrittenImages
+from rig.dialogue import ReadImage, Role, Segment, SegmentEncoder, Text, TokenSequence, train_bpe
+from rig.engine import (
+    GREEDY,
+    ONE_BY_ONE,
+    Conversation,
+    Engine,
+    Fork,
+    GeneratedImage,
+    GenerateImage,
+    Guessing,
+    Prefill,
+    Slot,
+    Stream,
+)
 from rig.evaluate.chains import real_chains
 from rig.evaluate.config import ImaginationConfig
 from rig.evaluate.imagination import asked_to_dream
@@ -26,20 +40,51 @@ _PLAIN = "code by code"
 _PROMPT_TOKENS = 150
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Timed:
+    """An image, and when its writing began and ended."""
+
+    image: GeneratedImage
+    began: float
+    ended: float
+
+
 class _Scene:
-    """Where dreams begin: rows that hold what comes before an image, and the codes of the frames that they show."""
+    """Where dreams begin: questions up to where an image is to be written, and the codes of the frames that they show.
 
-    def __init__(self, engine: Engine, session: Session, drafts: Sequence[Codes]) -> None:
-        self.engine, self.written = engine, dict[str, WrittenImages]()
-        self._session, self._drafts, self._rows = session, drafts, range(len(session))
-        self._lengths = [session.length(row) for row in self._rows]
-        session.next_token_logits(self._rows)
+    Attributes:
+        engine: what writes.
+        written: the images of each way.
+    """
 
-    def dream(self, way: str, guessing: Guessing) -> None:
-        """Write every row's image, and forget it."""
-        self.written[way] = self._session.write_image(self._rows, GREEDY, guessing, self._drafts)
-        for row, length in zip(self._rows, self._lengths, strict=True):
-            self._session.rewind(row, length)
+    def __init__(self, engine: Engine, questions: Sequence[Sequence[TokenSequence]], drafts: Sequence[Codes]) -> None:
+        self.engine, self.written = engine, dict[str, list[GeneratedImage]]()
+        self._questions, self._drafts = questions, drafts
+
+    def dream(self, way: str, guessing: Guessing) -> float:
+        """Write every conversation's image; return the seconds of that alone, all questions read and run."""
+        stream: Stream[_Timed] = self.engine.stream(len(self._questions))
+        for question, draft in zip(self._questions, self._drafts, strict=True):
+            stream.submit(0, partial(self._converse, question=question, draft=draft, guessing=guessing))
+        timed = stream.finish()
+        self.written[way] = [one.image for one in timed]
+        return max(one.ended for one in timed) - max(one.began for one in timed)
+
+    def _converse(
+        self, slot: Slot, question: Sequence[TokenSequence], draft: Codes, guessing: Guessing
+    ) -> Conversation[_Timed]:
+        """Let a fork dream: what it begins with has been run."""
+        for tokens in question:
+            yield Prefill(tokens=tokens)
+        (timed,) = yield Fork(programs=[partial(self._dream, draft=draft, guessing=guessing)])
+        return timed
+
+    def _dream(self, slot: Slot, draft: Codes, guessing: Guessing) -> Conversation[_Timed]:
+        wait()
+        began = time.perf_counter()
+        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, guessing=guessing, draft=draft)
+        wait()
+        return _Timed(image=image, began=began, ended=time.perf_counter())
 
 
 def bench_dreams(config: DreamBench) -> dict[str, Any]:
@@ -80,15 +125,15 @@ def _ways(engine: Engine, config: DreamBench, batch: int) -> dict[str, Guessing]
 
 def _entry(scene: _Scene, way: str, timings: dict[str, Timing]) -> dict[str, Any]:
     timing, written = timings[way], scene.written[way]
-    batch = len(written.codes)
+    same = [image.codes == plain.codes for image, plain in zip(written, scene.written[_PLAIN], strict=True)]
     return {
-        "batch": batch,
+        "batch": len(written),
         "way": way,
-        "passes": float(written.passes.mean()),
+        "passes": float(np.mean([image.passes for image in written])),
         "seconds": timing.to_json(),
-        "dreams_per_second": batch / timing.median,
+        "dreams_per_second": len(written) / timing.median,
         "faster": ratio(timing, timings[_PLAIN]),
-        "same_codes": float((written.codes == scene.written[_PLAIN].codes).mean()),
+        "same_codes": float(np.mean(same)),
     }
 
 
@@ -108,13 +153,11 @@ def _of_noise(model: RIG, batch: int) -> _Scene:
 
 
 def _begun(model: RIG, encoder: SegmentEncoder, asked: Sequence[list[Segment]], frames: NDArray[np.uint8]) -> _Scene:
-    rows, questions = range(len(asked)), [encoder.encode(segments) for segments in asked]
+    questions = [encoder.encode(segments) for segments in asked]
+    opened = [[tokens, encoder.open_image(tokens.next_position)] for tokens in questions]
     room = model.config.layout.write_stride + model.config.layout.write_tokens
     engine = Engine(model, capacity=max(map(len, questions)) + room)
-    session = engine.session([0] * len(rows))
-    session.append(rows, questions)
-    session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
-    return _Scene(engine, session, list(engine.encode_images(frames)))
+    return _Scene(engine, opened, list(engine.encode_images(frames)))
 
 
 def _random(config: DreamBench) -> RIG:

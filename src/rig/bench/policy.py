@@ -12,7 +12,7 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
-from rig.actors import PolicyActor, build_policy, world_of
+from rig.agents import Basic, Lookahead, PolicyActor, PolicyConfig, build_policy, world_of
 from rig.bench.config import PolicyBench
 from rig.bench.timing import Timing, side_by_side
 from rig.bundle import Bundle
@@ -21,7 +21,6 @@ from rig.envs.rollout import Episode, play
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import evaluation_episodes
-from rig.policy import PolicyConfig
 from rig.records import Lineage
 
 
@@ -61,7 +60,8 @@ def bench_policy(config: PolicyBench) -> dict[str, Any]:
     episodes = evaluation_episodes(world_of(bundle, config.agent), wanted)
     entries = []
     for dreams in config.dreams:
-        actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form, dreams=dreams)))
+        planner = Lookahead(dreams=dreams) if dreams else Basic()
+        actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form, planner=planner)))
         counts: dict[str, list[_Count]] = {str(worlds): [] for worlds in config.worlds}
         contenders = {
             name: partial(_play, bundle, actor, episodes, int(name), config.decisions, found)

@@ -4,9 +4,20 @@ from rig.engine.constrain import ActionConstraint, Constraint, ThoughtConstraint
 from rig.engine.engine import Engine
 from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.sampling import GREEDY, Sampler
-from rig.engine.session import Session, WrittenImages
-from rig.engine.stream import Conversation, Draw, Drawn, Ended, Place, Read, Speak, Stream
-from rig.engine.writing import Guide
+from rig.engine.stream import (
+    Conversation,
+    Ended,
+    Fork,
+    GeneratedImage,
+    GeneratedText,
+    GenerateImage,
+    GenerateText,
+    Guidance,
+    Prefill,
+    Program,
+    Slot,
+    Stream,
+)
 
 __all__ = [
     "GREEDY",
@@ -14,19 +25,20 @@ __all__ = [
     "ActionConstraint",
     "Constraint",
     "Conversation",
-    "Draw",
-    "Drawn",
     "Ended",
     "Engine",
+    "Fork",
+    "GenerateImage",
+    "GenerateText",
+    "GeneratedImage",
+    "GeneratedText",
     "Guessing",
-    "Guide",
-    "Place",
-    "Read",
+    "Guidance",
+    "Prefill",
+    "Program",
     "Sampler",
-    "Session",
-    "Speak",
+    "Slot",
     "Stream",
     "ThoughtConstraint",
-    "WrittenImages",
     "longest_action",
 ]

@@ -1,12 +1,12 @@
-"""Generation over a model: sessions of interleaved text and images, and frames to codes and back.
+"""Generation over a model: conversations of interleaved text and images, and frames to codes and back.
 
-Run on its own it has no state but the model; every session holds its own cache. Token ids only: prompts are the
+Run on its own it has no state but the model; every stream holds its own cache. Token ids only: prompts are the
 dialogue's, tasks the policy's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.packed import PackedDecoder
 from rig.engine.rows import Rows
-from rig.engine.session import Session
 from rig.engine.stream import Stream
 from rig.model.rig import RIG
 from rig.model.vision import pixels_to_frames
@@ -38,7 +37,7 @@ class Engine:
 
     Args:
         model: the network; put into evaluation mode.
-        capacity: tokens that a row of a session can hold, with room for the longest that is still to be written
+        capacity: tokens that a conversation can hold, with room for the longest that is still to be written
             (`Constraint.limit`), whether or not it gets that long.
     """
 
@@ -46,10 +45,6 @@ class Engine:
         self.model = model.eval()
         self.capacity = capacity
         self._decoder = PackedDecoder(model.model.language_model)
-
-    def session(self, seeds: Sequence[int]) -> Session:
-        """Return a session with one empty row per seed."""
-        return Session(self.model, self._decoder, self.capacity, seeds)
 
     @torch.inference_mode()
     def stream(self, places: int) -> Stream[Any]:

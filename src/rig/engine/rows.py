@@ -30,7 +30,7 @@ from rig.model.rig import RIG
 
 
 class Rows:
-    """Rows over one cache. They are numbered as they are made, and a number is not given twice.
+    """Rows over one cache. They are numbered as they are made; the number of a dropped row is given again.
 
     Args:
         model: the network, in evaluation mode.
@@ -53,6 +53,7 @@ class Rows:
         self._pieces = {row: [Piece(0, columns, row * columns)] for row in rows}
         self._floors = np.zeros(len(rows), np.int64)  # columns before these are not the row's own to write
         self._ran = np.zeros(len(rows), np.int64)
+        self._dropped: list[int] = []
         self._seen: dict[int, dict[bytes, Tensor]] = {row: {} for row in rows}
 
     def __len__(self) -> int:
@@ -141,8 +142,9 @@ class Rows:
 
     def drop(self, row: int) -> None:
         """Give up `row`; what others rest on stays, the rest of its room is theirs who come."""
-        self.lengths[row] = self._ran[row] = 0
+        self.lengths[row] = self._ran[row] = self._floors[row] = 0
         del self._pieces[row], self.generators[row], self._seen[row]
+        self._dropped.append(row)
 
     def fork(self, sources: Sequence[int]) -> list[int]:
         """Return new rows, one per source, that hold the same tokens; their generators follow from their parents'.
@@ -152,17 +154,27 @@ class Rows:
         waiting = sorted(row for row in set(sources) if self._ran[row] < self.lengths[row] - 1)
         if waiting:
             self.run(waiting, [1] * len(waiting))
-        first, parents = len(self), list(sources)
-        self.lengths = np.concatenate([self.lengths, self.lengths[parents]])
-        self._ran = np.concatenate([self._ran, self._ran[parents]])
-        self._floors = np.concatenate([self._floors, self._floors[parents]])
-        forks = list(range(first, len(self)))
+        parents = list(sources)
+        forks = self._numbers(len(parents))
+        for values in (self.lengths, self._ran, self._floors):
+            values[forks] = values[parents]
         for fork, parent in zip(forks, parents, strict=True):
             self.generators[fork] = self.generators[parent].spawn(1)[0]
             self._seen[fork] = dict(self._seen[parent])
         self._rest(forks, parents, np.minimum(self._ran[forks], self.lengths[forks] - 1).clip(0).tolist())
         self._floors[parents] = np.maximum(self._floors[parents], self._floors[forks])
         return forks
+
+    def _numbers(self, count: int) -> list[int]:
+        """Return so many numbers for new rows: those of dropped rows first."""
+        again = sorted(self._dropped)[:count]
+        self._dropped = sorted(self._dropped)[count:]
+        more = count - len(again)
+        fresh = list(range(len(self), len(self) + more))
+        self.lengths, self._ran, self._floors = (
+            np.concatenate([values, np.zeros(more, np.int64)]) for values in (self.lengths, self._ran, self._floors)
+        )
+        return [*again, *fresh]
 
     def _claim(self, rows: Sequence[int], columns: Sequence[int]) -> NDArray[np.int64]:
         """Let rows write from columns on, and return where these stand."""

@@ -52,6 +52,16 @@ def draw(logits: Tensor, sampler: Sampler, numbers: NDArray[np.float64]) -> Tens
     return _invert(_kept(logits.float() / sampler.temperature, sampler), numbers)
 
 
+def log_probs(logits: Tensor, sampler: Sampler, tokens: Tensor) -> Tensor:
+    """Return how likely tokens int64 [R] were where they were drawn from logits [R, V], float32 [R].
+
+    The likeliest token is taken with certainty; what is returned for it is its share at temperature 1, which says how
+    sure the model was.
+    """
+    logits = logits.float() if sampler.temperature == 0 else _kept(logits.float() / sampler.temperature, sampler)
+    return logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+
+
 def entropy(logits: Tensor) -> Tensor:
     """Return the entropy of each row's distribution in nats, float32 [R], of logits [R, V]."""
     return torch.special.entr(logits.float().softmax(-1)).sum(-1)

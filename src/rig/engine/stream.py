@@ -2,74 +2,114 @@
 
 A conversation is a generator. It yields what it wants next and is sent what came of it:
 
-    def look_and_say(place):
-        yield Read(encoder.encode(question, start=place.next_position))
-        ids = yield Speak(constraint, sampler)
-        return ids
+    def look_and_say(slot):
+        yield Prefill(tokens=encoder.encode(question, start=slot.next_position))
+        text = yield GenerateText(constraint=constraint, sampler=sampler)
+        first, second = yield Fork(programs=[one_way, other_way])
+        return text.ids, first, second
 
-Every pass of the decoder serves all conversations at once: some read, some write text, some draw. One that ends makes
-room for the next that waits.
+Every pass of the decoder serves all conversations at once: some read, some write text, some write an image. One that
+ends makes room for the next that waits. This is the one way to generate: agents, evaluation, previews and benchmarks
+use it alike.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rig.dialogue import TokenSequence
 from rig.engine.constrain import Constraint
 from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler
-from rig.engine.writing import ImageWriting, TextWriting, Writing, put_codes, step
+from rig.engine.writing import Guide, ImageWriting, TextWriting, Writing, put_codes, step
+from rig.errors import RigError
 from rig.records import Codes
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Read:
+class Prefill:
     """Take in context; nothing is sent back."""
 
     tokens: TokenSequence
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Speak:
-    """Write text until the constraint is done; its ids are sent back, list[int]."""
+class GenerateText:
+    """Write text until the constraint is done; what is sent back is a `GeneratedText`.
+
+    Attributes:
+        constraint: what may be written.
+        sampler: how tokens are drawn.
+        log_probs: also say how likely each was.
+    """
 
     constraint: Constraint
     sampler: Sampler
+    log_probs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Draw:
-    """Write an image behind its begin mark; what is sent back is a `Drawn`.
+class GeneratedText:
+    """Text as it was written.
+
+    Attributes:
+        ids: the tokens.
+        log_probs: float32 [len(ids)], of each token in the distribution that it was drawn from, where asked for.
+    """
+
+    ids: list[int]
+    log_probs: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Guidance:
+    """What an image is guided away from: what would be written behind another context (see `rig.engine.writing.Guide`).
+
+    Attributes:
+        tokens: the context without the condition, up to the image's begin marks.
+        weight: how far; 0 is off.
+    """
+
+    tokens: TokenSequence
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GenerateImage:
+    """Write an image behind its begin marks; what is sent back is a `GeneratedImage`.
 
     Attributes:
         sampler: how codes are drawn.
         guessing: how they are found.
         draft: uint16 [write_tokens], the first guesses.
+        guidance: what to draw the image away from; None for plain drawing.
     """
 
     sampler: Sampler
     guessing: Guessing = ONE_BY_ONE
     draft: Codes | None = None
+    guidance: Guidance | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Drawn:
+class GeneratedImage:
     """An image as it was written.
 
     Attributes:
         codes: uint16 [write_tokens], in raster order.
-        entropy: of the model's whole distribution over the codebook, in nats per code, averaged over the image.
+        entropy: of the model's whole distribution over the codebook, before any temperature or truncation, in nats per
+            code, averaged over the image.
         passes: how often the decoder ran for it.
     """
 
@@ -79,7 +119,7 @@ class Drawn:
 
 
 @dataclass
-class Place:
+class Slot:
     """Where a conversation stands.
 
     Attributes:
@@ -91,9 +131,21 @@ class Place:
     length: int = 0
 
 
-Wish = Read | Speak | Draw
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fork:
+    """Go on in several ways at once, each from what the conversation holds now.
+
+    What is sent back, when all of them have ended, is the list of what they returned, in the order of `programs`. The
+    conversation itself holds what it held; what was read before the fork is kept once for all. Draws of the n-th way
+    follow from the conversation's seed and n, whoever shares the passes.
+    """
+
+    programs: Sequence[Program[Any]]
+
+
+Wish = Prefill | GenerateText | GenerateImage | Fork
 Conversation = Generator[Wish, Any, T]
-Program = Callable[[Place], "Conversation[T]"]
+Program = Callable[[Slot], "Conversation[T]"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +155,8 @@ class Ended(Generic[T]):
     Attributes:
         ticket: what `Stream.submit` returned for it.
         value: what it returned.
-        seconds: its share of the time: that of every pass is shared alike by those whom it served.
+        seconds: its share of the time, that of its forks included: that of every pass is shared alike by the rows that
+            it served.
     """
 
     ticket: int
@@ -112,16 +165,21 @@ class Ended(Generic[T]):
 
 
 @dataclass(eq=False)
-class _Seat(Generic[T]):
-    """A row and the conversation in it."""
+class _Active:
+    """A conversation in its row, which is a fork of `parent` where that is given, its `number`-th."""
 
     row: int
     ticket: int
-    place: Place
-    conversation: Conversation[T]
-    reads: list[TokenSequence] = field(default_factory=list)
-    wish: Speak | Draw | None = None
+    slot: Slot
+    conversation: Conversation[Any]
+    parent: _Active | None = None
+    number: int = 0
+    prefills: list[TokenSequence] = field(default_factory=list)
+    wish: GenerateText | GenerateImage | Fork | None = None
     writing: Writing | None = None
+    guide: Guide | None = None
+    awaited: int = 0
+    returned: list[Any] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -132,17 +190,24 @@ class Stream(Generic[T]):
         self._rows = rows
         self._free = list(range(len(rows) - 1, -1, -1))
         self._waiting: deque[tuple[int, int, Program[T]]] = deque()
-        self._seats: list[_Seat[T]] = []
-        self._ended: deque[tuple[_Seat[T], T]] = deque()
+        self._active: list[_Active] = []
+        self._ended: deque[tuple[_Active, T]] = deque()
         self._tickets = 0
+        self._held = 0
 
     def __len__(self) -> int:
         """Return how many conversations have been submitted and not handed back yet."""
-        return len(self._waiting) + len(self._seats) + len(self._ended)
+        return self._held
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory of the cache."""
+        return self._rows.num_bytes
 
     def submit(self, seed: int, program: Program[T]) -> int:
         """Let a conversation begin as soon as there is room; its draws follow from `seed`. Return its ticket."""
         self._tickets += 1
+        self._held += 1
         self._waiting.append((self._tickets, seed, program))
         return self._tickets
 
@@ -151,90 +216,149 @@ class Stream(Generic[T]):
         """Go on until a conversation ends, and return it.
 
         Raises:
-            RigError: a conversation outgrows its row.
+            RigError: a conversation outgrows its row, goes on from nothing, or reads what stands before its end.
             IndexError: there is none.
         """
         while not self._ended and len(self):
             started = time.perf_counter()
             self._admit()
-            served = list(self._seats)
+            served = [one for one in self._active if not one.awaited]
             self._pass()
-            for seat in served:
-                seat.seconds += (time.perf_counter() - started) / len(served)
-        seat, value = self._ended.popleft()
-        return Ended(ticket=seat.ticket, value=value, seconds=seat.seconds)
+            for one in served:
+                self._charge(one, (time.perf_counter() - started) / len(served))
+        one, value = self._ended.popleft()
+        self._held -= 1
+        return Ended(ticket=one.ticket, value=value, seconds=one.seconds)
 
     def finish(self) -> list[T]:
         """Go on until every conversation has ended, and return what they returned in the order of their tickets."""
         ended = [self.next() for _ in range(len(self))]
         return [entry.value for entry in sorted(ended, key=lambda entry: entry.ticket)]
 
+    def _charge(self, one: _Active, seconds: float) -> None:
+        """Count time for the conversation that `one` belongs to, which may have ended in this very pass."""
+        while one.parent is not None:
+            one = one.parent
+        one.seconds += seconds
+
     def _admit(self) -> None:
         while self._waiting and self._free:
             ticket, seed, program = self._waiting.popleft()
-            place, row = Place(), self._free.pop()
+            slot, row = Slot(), self._free.pop()
             self._rows.clear(row, seed)
-            self._seats.append(_Seat(row, ticket, place, program(place)))
-            self._advance(self._seats[-1], None)
+            self._start(_Active(row, ticket, slot, program(slot)))
+
+    def _start(self, one: _Active) -> None:
+        self._active.append(one)
+        self._advance(one, None)
 
     def _pass(self) -> None:
         """Run the decoder once for everybody, and let those whose wish is fulfilled say what they want next."""
-        self._read()
+        self._prefill()
         self._begin()
-        writings = [seat.writing for seat in self._seats if seat.writing is not None]
+        writings = [one.writing for one in self._active if one.writing is not None]
         if writings:
             step(self._rows, writings)
-        for seat in list(self._seats):
-            if seat.writing is not None and seat.writing.is_done:
-                self._advance(seat, _written(seat))
+        for one in list(self._active):
+            if one.writing is not None and one.writing.is_done:
+                self._advance(one, self._generated(one))
 
-    def _read(self) -> None:
-        pairs = [(seat.row, tokens) for seat in self._seats for tokens in seat.reads]
+    def _prefill(self) -> None:
+        pairs = [(one.row, tokens) for one in self._active for tokens in one.prefills]
         if pairs:
             rows, sequences = zip(*pairs, strict=True)
             self._rows.check_room(rows, [len(tokens) for tokens in sequences])
             self._rows.read(rows, sequences)
-        for seat in self._seats:
-            seat.reads = []
+        for one in self._active:
+            one.prefills = []
 
     def _begin(self) -> None:
         begun: list[ImageWriting] = []
-        count = self._rows.model.config.vq.num_tokens
-        for seat in self._seats:
-            wish, seat.wish = seat.wish, None
-            if isinstance(wish, Speak):
-                self._rows.check_room([seat.row], [wish.constraint.limit])
-                seat.writing = TextWriting(seat.row, wish.constraint, wish.sampler)
+        for one in list(self._active):
+            wish, one.wish = one.wish, None
+            if wish is not None and not isinstance(wish, Fork) and not one.slot.length:
+                raise RigError("a conversation that holds nothing cannot go on; let it prefill a prompt first")
+            if isinstance(wish, Fork):
+                self._fork(one, wish.programs)
+            elif isinstance(wish, GenerateText):
+                self._rows.check_room([one.row], [wish.constraint.limit])
+                one.writing = TextWriting(one.row, wish.constraint, wish.sampler, wish.log_probs)
             elif wish is not None:
-                self._rows.check_room([seat.row], [count])
-                seat.writing = ImageWriting(self._rows, seat.row, wish.sampler, wish.guessing, wish.draft)
-                begun.append(seat.writing)
+                begun.append(self._begin_image(one, wish))
         put_codes(self._rows, begun)
 
-    def _advance(self, seat: _Seat[T], came: Any) -> None:
+    def _begin_image(self, one: _Active, wish: GenerateImage) -> ImageWriting:
+        self._rows.check_room([one.row], [self._rows.model.config.vq.num_tokens])
+        one.guide = self._guide(one.row, wish.guidance) if wish.guidance is not None else None
+        image = ImageWriting(self._rows, one.row, wish.sampler, wish.guessing, wish.draft, one.guide)
+        one.writing = image
+        return image
+
+    def _guide(self, row: int, guidance: Guidance) -> Guide:
+        """Return a guide whose row holds the guidance's tokens and nothing else."""
+        (beside,) = self._rows.fork([row])
+        self._rows.clear(beside, seed=0)
+        self._rows.check_room([beside], [len(guidance.tokens) + self._rows.model.config.vq.num_tokens])
+        self._rows.read([beside], [guidance.tokens])
+        return Guide(beside, guidance.weight)
+
+    def _fork(self, parent: _Active, programs: Sequence[Program[Any]]) -> None:
+        if not programs:
+            self._advance(parent, [])
+            return
+        parent.awaited, parent.returned = len(programs), [None] * len(programs)
+        for number, row in enumerate(self._rows.fork([parent.row] * len(programs))):
+            slot = replace(parent.slot)
+            self._start(_Active(row, parent.ticket, slot, programs[number](slot), parent, number))
+
+    def _advance(self, one: _Active, came: Any) -> None:
         """Send a conversation what came of its wish, and take its next one that needs the decoder."""
         try:
-            wish = seat.conversation.send(came)
-            while isinstance(wish, Read):
-                seat.reads.append(wish.tokens)
-                seat.place.length += len(wish.tokens)
-                seat.place.next_position = wish.tokens.next_position or seat.place.next_position
-                wish = seat.conversation.send(None)
-            seat.wish = wish
+            wish = one.conversation.send(came)
+            while isinstance(wish, Prefill):
+                _check_position(one.slot, wish.tokens)
+                one.prefills.append(wish.tokens)
+                one.slot.length += len(wish.tokens)
+                one.slot.next_position = wish.tokens.next_position or one.slot.next_position
+                wish = one.conversation.send(None)
+            one.wish = wish
         except StopIteration as end:
-            self._seats.remove(seat)
-            self._free.append(seat.row)
-            self._ended.append((seat, end.value))
+            self._end(one, end.value)
+
+    def _end(self, one: _Active, value: Any) -> None:
+        self._active.remove(one)
+        parent = one.parent
+        if parent is None:
+            self._free.append(one.row)
+            self._ended.append((one, value))
+            return
+        self._rows.drop(one.row)
+        parent.returned[one.number] = value
+        parent.awaited -= 1
+        if not parent.awaited:
+            self._advance(parent, parent.returned)
+
+    def _generated(self, one: _Active) -> GeneratedText | GeneratedImage:
+        """Return what a conversation has written, which is in its row now."""
+        writing, one.writing = one.writing, None
+        assert writing is not None
+        count = len(writing.ids) if isinstance(writing, TextWriting) else len(writing.codes)
+        one.slot.length += count
+        one.slot.next_position += count
+        if isinstance(writing, TextWriting):
+            scores = np.array(writing.log_probs, np.float32) if writing.wants_log_probs else None
+            return GeneratedText(ids=writing.ids, log_probs=scores)
+        if one.guide is not None:
+            self._rows.drop(one.guide.row)
+            one.guide = None
+        codes = writing.codes.astype(np.uint16)
+        return GeneratedImage(codes=codes, entropy=float(writing.doubts.mean()), passes=writing.passes)
 
 
-def _written(seat: _Seat[Any]) -> list[int] | Drawn:
-    """Return what a seat has written, which is in its place now."""
-    writing, seat.writing = seat.writing, None
-    assert writing is not None
-    count = len(writing.ids) if isinstance(writing, TextWriting) else len(writing.codes)
-    seat.place.length += count
-    seat.place.next_position += count
-    if isinstance(writing, TextWriting):
-        return writing.ids
-    codes = writing.codes.astype(np.uint16)
-    return Drawn(codes=codes, entropy=float(writing.doubts.mean()), passes=writing.passes)
+def _check_position(slot: Slot, tokens: TokenSequence) -> None:
+    """Raise RigError where tokens stand before the end of the conversation that they are to go on."""
+    if len(tokens) and tokens.positions[0] < slot.next_position:
+        raise RigError(
+            f"a conversation goes on at position {slot.next_position}, not {tokens.positions[0]}; encode what it reads "
+            "with start=slot.next_position"
+        )

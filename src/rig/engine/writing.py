@@ -18,7 +18,7 @@ from torch import Tensor
 from rig.engine.constrain import Constraint
 from rig.engine.guessing import ONE_BY_ONE, Grid, Guessing
 from rig.engine.rows import Rows
-from rig.engine.sampling import Sampler, draw, entropy
+from rig.engine.sampling import Sampler, draw, entropy, log_probs
 from rig.errors import RigError
 from rig.records import Codes
 
@@ -31,13 +31,17 @@ class TextWriting:
         row: which row.
         constraint: what it may be.
         sampler: how it is drawn.
+        wants_log_probs: whether `log_probs` is kept.
         ids: what is written so far.
+        log_probs: of each of them, in the distribution that it was drawn from.
     """
 
     row: int
     constraint: Constraint
     sampler: Sampler
+    wants_log_probs: bool = False
     ids: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rows = (self.row,)
@@ -208,9 +212,18 @@ def _write_text(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tup
     masked = _masked(logits, [writing.allowed for writing, _ in some])
     numbers = np.concatenate([sampler.numbers(rows.generators[writing.row], 1) for writing, _ in some])
     tokens = draw(masked, sampler, numbers)
+    _note_log_probs(some, masked, sampler, tokens)
     for (writing, _), token in zip(some, tokens.tolist(), strict=True):
         writing.take(token)
     rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_text(tokens))
+
+
+def _note_log_probs(some: Sequence[tuple[TextWriting, int]], masked: Tensor, sampler: Sampler, tokens: Tensor) -> None:
+    asked = [index for index, (writing, _) in enumerate(some) if writing.wants_log_probs]
+    if asked:
+        values = log_probs(masked[asked], sampler, tokens[asked]).tolist()
+        for index, value in zip(asked, values, strict=True):
+            some[index][0].log_probs.append(value)
 
 
 def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[ImageWriting, int]]) -> None:

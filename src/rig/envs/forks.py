@@ -66,7 +66,7 @@ class Forks:
             return decision
         foresight = EngineForesight(self._spare_of(world), world)
         followed = (_came(dream, foresight.follow(dream.action), foresight.facts) for dream in decision.dreams)
-        return replace(decision, dreams=tuple(followed))
+        return decision.with_dreams(tuple(followed))
 
     def _spare_of(self, world: World) -> World:
         if world not in self._spares:

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from zlib import crc32
 
 from rig.actions import NOOP, Action
@@ -50,10 +50,10 @@ class Episode:
 
 
 class Deciding(Protocol):
-    """Decisions in the making, in several worlds at once."""
+    """Decisions in the making, several at once."""
 
-    def submit(self, key: int, world: World, observation: Observation, seed: int) -> None:
-        """Hand in what is observed in a world, under a key of the caller's; the world is not changed."""
+    def submit(self, key: int, observation: Observation, seed: int) -> None:
+        """Hand in what is observed, under a key of the caller's."""
         ...
 
     def next(self) -> tuple[int, Decision]:
@@ -61,8 +61,17 @@ class Deciding(Protocol):
         ...
 
 
+@runtime_checkable
+class PrivilegedDeciding(Deciding, Protocol):
+    """Decisions by one who sees more than what is observed: the worlds themselves, with all their state."""
+
+    def see(self, key: int, world: World) -> None:
+        """Look at the world whose observation is handed in next under `key`; the world is not changed."""
+        ...
+
+
 class Actor(Protocol):
-    """Decides."""
+    """Decides, from observations alone; where what `deciding` returns is a `PrivilegedDeciding`, from the worlds."""
 
     def deciding(self, places: int) -> Deciding:
         """Return where decisions are made, `places` of them at once."""
@@ -185,7 +194,9 @@ def _play(
             thinking[key] = seat
             if before is not None:
                 before(seat.episode, seat.world, len(seat.steps))
-            deciding.submit(key, seat.world, seat.observation, seat.episode.decision_seed(len(seat.steps)))
+            if isinstance(deciding, PrivilegedDeciding):
+                deciding.see(key, seat.world)
+            deciding.submit(key, seat.observation, seat.episode.decision_seed(len(seat.steps)))
         if thinking:
             key, decision = deciding.next()
             turns.begin(key, partial(advance, thinking.pop(key), decision))

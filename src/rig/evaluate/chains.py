@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rig.actions import Action
-from rig.actors import PolicyActor, build_policy, world_of
+from rig.agents import PolicyActor, PolicyConfig, build_policy, world_of
 from rig.annotators import REASONERS
 from rig.bundle import Bundle
 from rig.envs import Split, Task, World, make_world
 from rig.envs.rollout import MOST_WORLDS, Episode, play
 from rig.errors import RigError
 from rig.evaluate.config import ImaginationConfig
-from rig.policy import PolicyConfig
 from rig.records import Lineage, Step
 from rig.stages.base import episodes_in_turn
 from rig.stages.config import CollectConfig

@@ -27,6 +27,12 @@ class EmbodiedConfig:
         stop_entropy: dream no further than a dream whose entropy, in nats per code, is above this; None dreams all n.
         sure_entropy: write a code of a dream at once where its entropy, in nats, is below this, which takes few passes
             (0.1 is a good choice); 0 writes a dream exactly as one code after the other.
+        plans: k, how many plans are proposed; of more than one the best is taken (the planner "best-of"), each dreamed
+            `dreams` steps ahead; of one alone, the paper's lookahead.
+        judge: who says what each of several plans is worth; "majority" takes the one that was proposed most often.
+        planner: another way to decide, by its name; where given, `dreams`, `stop_entropy`, `plans`, `judge` and
+            `imagine` are not for it.
+        planner_options: of that planner, each as "name=value"; the value is JSON, or else a text.
         read_back: how dreams are read: "pixels" or "codes".
         true_dreams: put what would really come in the place of every dream: the bound on what better dreams could
             bring. The agent is then told what no agent knows, so such a score is none of its own.
@@ -50,6 +56,10 @@ class EmbodiedConfig:
     dreams: int = 0
     stop_entropy: float | None = None
     sure_entropy: float = 0.0
+    plans: int = 1
+    judge: str = "majority"
+    planner: str = ""
+    planner_options: tuple[str, ...] = ()
     read_back: Literal["pixels", "codes"] = "pixels"
     true_dreams: bool = False
     bind_verdicts: bool = False
@@ -62,7 +72,7 @@ class EmbodiedConfig:
     follow_dreams: bool = False
 
     def __post_init__(self) -> None:
-        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps)
+        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps, plans=self.plans)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,23 +12,32 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from rig.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
-from rig.annotators import ClaimChecker, Judge, checker_of, judge_of
-from rig.bundle import Bundle, about_agent
+from rig.agents import (
+    Basic,
+    BestOf,
+    HowToPlay,
+    Lookahead,
+    OracleActor,
+    Planner,
+    PolicyActor,
+    planner_of,
+    source_of,
+)
+from rig.annotators import ClaimChecker, checker_of, judge_of
 from rig.data.manifest import differences
-from rig.engine import Sampler
-from rig.envs import WORLDS, Split, World, make_world
+from rig.dialogue import Format
+from rig.envs import Split, World, make_world
 from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError
-from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
+from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
 from rig.evaluate.verdicts import count_claims, count_verdicts, summarise_reviews, with_verdicts
-from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
 from rig.storage import (
@@ -41,7 +50,6 @@ from rig.storage import (
     refuse_unmakeable,
     write_json,
 )
-from rig.teachers import TEACHERS
 
 CONFIG, EPISODES, SUMMARY = "config.json", "episodes.jsonl", "summary.json"
 
@@ -100,14 +108,15 @@ class _Setup:
     def of(config: EmbodiedConfig) -> _Setup:
         environment = environment_of(config)
         world = make_world(environment)
-        actor, name = _actor(config, world)
-        if isinstance(actor, PolicyActor):
+        source, named = source_of(config.agent)
+        actor = source.actor(named, world, how_to_play(config))
+        if isinstance(actor, PolicyActor | OracleActor):
             for task, _ in world.tasks.cells(config.tasks):
                 actor.policy.check_instruction(task.name, task.instruction)
         return _Setup(
             environment=environment,
             actor=actor,
-            name=name,
+            name=source.short_name(named),
             episodes=evaluation_episodes(world, config),
             checker=checker_of(world.name),
             config=config,
@@ -116,7 +125,7 @@ class _Setup:
     @property
     def runs_in(self) -> dict[str, str]:
         """Device and dtype of the agent's network; nothing of a teacher."""
-        return self.actor.policy.engine.model.runs_in if isinstance(self.actor, PolicyActor) else {}
+        return self.actor.policy.engine.model.runs_in if isinstance(self.actor, PolicyActor | OracleActor) else {}
 
     def play(self, episodes: Sequence[Episode]) -> Iterator[Played]:
         lineage = Lineage(stage="live", actor=self.name)
@@ -260,50 +269,46 @@ def environment_of(config: EmbodiedConfig) -> str:
     Raises:
         CheckpointError: the agent cannot be read, or not play there.
     """
-    if not config.agent.startswith(BY_TEACHER):
-        about = about_agent(config.agent)
-        environment = config.environment or about.environment
-        refuse_other_world(make_world(environment), about.action_space, about.environment, config.agent)
-        return environment
-    if config.environment:
-        return config.environment
-    name = config.agent.removeprefix(BY_TEACHER)
-    return name if name in WORLDS.names() else "crafter"
+    source, name = source_of(config.agent)
+    return source.world(name, config.environment)
 
 
-def _actor(config: EmbodiedConfig, spare: World) -> tuple[Actor, str]:
-    """Return who plays, and the name; `spare` is a world that no episode is played in."""
-    if config.agent.startswith(BY_TEACHER):
-        name = config.agent.removeprefix(BY_TEACHER)
-        return TeacherActor(TEACHERS.get(name)()), name
-    bundle = Bundle.load(config.agent).for_running(config.dtype)
-    settings = PolicyConfig(
-        form=replace(bundle.form, read_back=config.read_back),
-        dreams=config.dreams,
-        stop_entropy=config.stop_entropy,
+def how_to_play(config: EmbodiedConfig) -> HowToPlay:
+    """Return how whoever `config` names is to play."""
+    return HowToPlay(
+        planner_for=partial(_planner, config),
+        read_back=config.read_back,
         sure_entropy=config.sure_entropy,
         thought_tokens=config.thought_tokens,
-        text=Sampler(temperature=config.temperature),
-        imagine=config.imagine and bundle.form.dream and not config.dreams,
+        temperature=config.temperature,
+        dtype=config.dtype,
+        true_dreams=config.true_dreams,
+        bind_verdicts=config.bind_verdicts,
     )
-    if config.true_dreams and not (bundle.form.dream and config.dreams):
-        raise RigError("true dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more")
-    if config.bind_verdicts and not config.dreams:
-        raise RigError(
-            "--bind-verdicts holds reviews to what they say, and RIG-basic has none: take --dreams 1 or more"
-        )
-    policy = build_policy(bundle, settings, judge=_judge(spare.name) if config.bind_verdicts else None)
-    return PolicyActor(policy, foreseen_in=spare if config.true_dreams else None), short_name(config.agent)
 
 
-def _judge(environment: str) -> Judge:
-    judge = judge_of(checker_of(environment))
-    if judge is None:
-        raise RigError(
-            f"--bind-verdicts: nobody can read what a review in {environment!r} says of its plan, whose claim checker "
-            "has no `judgement`; leave the flag out"
-        )
-    return judge
+def _planner(config: EmbodiedConfig, form: Format) -> Planner:
+    """Return how an agent that speaks `form` comes to decisions."""
+    if config.planner:
+        return planner_of(config.planner, dict(map(_option, config.planner_options)))
+    if config.planner_options:
+        raise RigError("--planner-options are those of a --planner; name it")
+    if config.plans > 1:
+        return BestOf(plans=config.plans, dreams=config.dreams, judge=config.judge)
+    if config.dreams:
+        return Lookahead(dreams=config.dreams, stop_entropy=config.stop_entropy)
+    return Basic(imagine=config.imagine and form.dream)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """Return the name and the value of an option that was written "name=value"."""
+    name, is_option, value = text.partition("=")
+    if not (name and is_option):
+        raise RigError(f"--planner-options {text!r}: write each as name=value")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:

@@ -19,9 +19,21 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rig.actions import ActionSpace
+from rig.agents import PolicyConfig
 from rig.bundle import Bundle
 from rig.dialogue import Format, Segment, SegmentEncoder, answer, ask
-from rig.engine import GREEDY, ONE_BY_ONE, Engine, Session
+from rig.engine import (
+    GREEDY,
+    ONE_BY_ONE,
+    Conversation,
+    Engine,
+    GeneratedImage,
+    GenerateImage,
+    Guessing,
+    Prefill,
+    Program,
+    Slot,
+)
 from rig.envs import CELL_READERS, make_world
 from rig.envs.rollout import MOST_WORLDS
 from rig.errors import RigError
@@ -31,7 +43,6 @@ from rig.evaluate.images import SSIM_MODULE, frechet_score, pair_scores
 from rig.evaluate.outcomes import Outcomes, action_agreement, outcomes_of
 from rig.evaluate.stats import bootstrap_mean
 from rig.model.fit import unfit_frame
-from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import NOISE, Frame, Step
 from rig.registry import require
@@ -86,7 +97,7 @@ def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationCon
     """Return the agent's dreams of the chains."""
     form = replace(bundle.form, read_back=config.read_back)
     encoder, space = bundle.encoder, bundle.space
-    capacity = PolicyConfig(form=form, dreams=config.depth).capacity(encoder, bundle.space)
+    capacity = PolicyConfig(form=form).capacity(encoder, bundle.space, dreams=config.depth)
     dreamer = _Dreamer(Engine(bundle.model, capacity=capacity), encoder, space, form, config)
     dream = dreamer.fresh if config.context == "fresh" else dreamer.in_one
     together = config.batch_size or MOST_WORLDS
@@ -243,40 +254,67 @@ class _Dreamer:
         frames = np.stack([chain.steps[0].frame for chain in chains])
         dreamed: list[Dreams] = []
         for depth in range(chains[0].depth):
-            session = self._engine.session([0] * len(chains))
             shown = [replace(chain.steps[depth], frame=frame) for chain, frame in zip(chains, frames, strict=True)]
             turns = [asked_to_dream(step, step.frame, self._space, self._form) for step in shown]
-            session.append(range(len(chains)), [self._encoder.encode(turn) for turn in turns])
-            dreamed.append(self._write(session, frames))
+            guessing = self._guessing(len(chains))
+            pairs = zip(turns, shown, strict=True)
+            dreamed += self._hold([self._one(turn, step.frame, guessing) for turn, step in pairs])
             frames = dreamed[-1].frames
         return _stacked(dreamed)
 
     def in_one(self, chains: Sequence[Chain]) -> Dreams:
         """Return the dreams, all of a chain in one conversation."""
-        session = self._engine.session([0] * len(chains))
-        frames = np.stack([chain.steps[0].frame for chain in chains])
-        dreamed: list[Dreams] = []
-        for depth in range(chains[0].depth):
-            sequences = []
-            for row, chain in enumerate(chains):
-                frame = frames[row] if not depth or self._form.read_back == "pixels" else None
-                turn = asked_to_dream(chain.steps[depth], frame, self._space, self._form, imagined=depth > 0)
-                sequences.append(self._encoder.encode(turn, start=session.next_position(row), begin=not depth))
-            session.append(range(len(chains)), sequences)
-            dreamed.append(self._write(session, frames))
-            frames = dreamed[-1].frames
-        return _stacked(dreamed)
+        guessing = self._guessing(len(chains))
+        return _stacked(self._hold([self._chain(chain, guessing) for chain in chains]))
 
-    def _write(self, session: Session, before: Frames) -> Dreams:
-        """Let each row write one dream; the codes of the frames `before` are the first guesses."""
-        rows, encoder, config = range(len(session)), self._encoder, self._config
-        session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
-        guessing = self._engine.guessing_for(len(rows), lead=config.lead, sure=config.sure_entropy)
-        drafts = None if guessing == ONE_BY_ONE else list(self._engine.encode_images(before))
-        written = session.write_image(rows, GREEDY, guessing, drafts)
-        session.append(rows, [encoder.close_image(session.next_position(row)) for row in rows])
-        frames = self._engine.decode_images(written.codes)
-        return Dreams(frames=frames, entropy=written.entropy, passes=written.passes)
+    def _hold(self, programs: Sequence[Program[list[GeneratedImage]]]) -> list[Dreams]:
+        """Let each conversation dream; return the dreams of all at each depth."""
+        stream = self._engine.stream(len(programs))
+        for program in programs:
+            stream.submit(0, program)
+        return [self._dreams(images) for images in zip(*stream.finish(), strict=True)]
+
+    def _dreams(self, images: Sequence[GeneratedImage]) -> Dreams:
+        return Dreams(
+            frames=self._engine.decode_images(np.stack([image.codes for image in images])),
+            entropy=np.array([image.entropy for image in images], np.float32),
+            passes=np.array([image.passes for image in images], np.int64),
+        )
+
+    def _one(self, turn: list[Segment], before: Frame, guessing: Guessing) -> Program[list[GeneratedImage]]:
+        """Return the conversation that dreams once, behind `turn`."""
+
+        def program(slot: Slot) -> Conversation[list[GeneratedImage]]:
+            yield Prefill(tokens=self._encoder.encode(turn))
+            return [(yield from self._write(slot, before, guessing))]
+
+        return program
+
+    def _chain(self, chain: Chain, guessing: Guessing) -> Program[list[GeneratedImage]]:
+        """Return the conversation that dreams along a chain."""
+
+        def program(slot: Slot) -> Conversation[list[GeneratedImage]]:
+            images, frame = list[GeneratedImage](), chain.steps[0].frame
+            for depth in range(chain.depth):
+                shown = frame if not depth or self._form.read_back == "pixels" else None
+                turn = asked_to_dream(chain.steps[depth], shown, self._space, self._form, imagined=depth > 0)
+                yield Prefill(tokens=self._encoder.encode(turn, start=slot.next_position, begin=not depth))
+                images.append((yield from self._write(slot, frame, guessing)))
+                frame = self._engine.decode_images(images[-1].codes[None])[0]
+            return images
+
+        return program
+
+    def _write(self, slot: Slot, before: Frame, guessing: Guessing) -> Conversation[GeneratedImage]:
+        """Let a conversation write one dream; the codes of the frame `before` are the first guesses."""
+        draft = None if guessing == ONE_BY_ONE else self._engine.encode_images(before[None])[0]
+        yield Prefill(tokens=self._encoder.open_image(slot.next_position))
+        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, guessing=guessing, draft=draft)
+        yield Prefill(tokens=self._encoder.close_image(slot.next_position))
+        return image
+
+    def _guessing(self, count: int) -> Guessing:
+        return self._engine.guessing_for(count, lead=self._config.lead, sure=self._config.sure_entropy)
 
 
 def _stacked(dreamed: Sequence[Dreams]) -> Dreams:

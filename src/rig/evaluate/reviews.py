@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rig.actors import build_policy
+from rig.agents import PolicyConfig, build_policy, planners
 from rig.annotators import ClaimChecker, checker_of, judge_of
 from rig.bundle import Bundle
 from rig.data import Dataset
@@ -24,7 +24,6 @@ from rig.errors import RigError
 from rig.evaluate.config import ReviewsConfig
 from rig.evaluate.stats import bootstrap_mean
 from rig.evaluate.verdicts import count_claims, verdict_of
-from rig.policy import PolicyConfig
 from rig.provenance import provenance
 from rig.records import Decision, Dream, Frame, Review, Step, Trajectory
 from rig.storage import refuse_existing, write_json
@@ -109,7 +108,7 @@ def review_all(bundle: Bundle, lookaheads: Sequence[Lookahead], kind: str, confi
     """Return the agent's reviews of the lookaheads, shown `kind` in the place of their dreams."""
     form = replace(bundle.form, read_back=config.read_back)
     sampler = Sampler(temperature=config.temperature)
-    settings = PolicyConfig(form=form, dreams=1, thought_tokens=config.thought_tokens, text=sampler)
+    settings = PolicyConfig(form=form, planner=planners.Lookahead(), thought_tokens=config.thought_tokens, text=sampler)
     policy = build_policy(bundle, settings, dreams_ahead=config.depth)
     made: list[Decision] = []
     for start in tqdm(range(0, len(lookaheads), config.batch_size), desc=kind, unit="batch", disable=None):

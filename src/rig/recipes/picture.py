@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from rig.actions import ACTION_SPACES
-from rig.actors import short_name
+from rig.agents import short_name
 from rig.bundle import has_learned_reviews
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode

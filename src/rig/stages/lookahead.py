@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from rig.actions import Action
-from rig.actors import PolicyActor, agent_name, build_policy, refuse_other_world
+from rig.agents import Lookahead, Policy, PolicyActor, PolicyConfig, agent_name, build_policy, refuse_other_world
 from rig.annotators import REVIEWERS, ReviewCase, Reviewer, can_tell
 from rig.bundle import Bundle
 from rig.data import DatasetInfo
@@ -19,7 +19,6 @@ from rig.dialogue import is_speakable
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode, play
 from rig.envs.seeds import Split
-from rig.policy import Policy, PolicyConfig
 from rig.records import POLICY, Dream, Frame, Lineage, Review, Step, Trajectory
 from rig.stages.advantage import Judge
 from rig.stages.base import episodes_in_turn
@@ -146,8 +145,11 @@ class Workshop(Bench[LookaheadConfig]):
                 kept[episode.id] = []
             kept[episode.id].append(world.save())
 
-        player = PolicyConfig(form=self.bundle.form, dreams=dreams)
-        actor = PolicyActor(build_policy(self.bundle, player) if dreams else self.policy)
+        policy = self.policy
+        if dreams:
+            planner = Lookahead(dreams=dreams)
+            policy = build_policy(self.bundle, PolicyConfig(form=self.bundle.form, planner=planner))
+        actor = PolicyActor(policy)
         environment = self.bundle.environment
         lineage = Lineage(stage="live", actor=agent_name(self.config.agent))
         for played in play(

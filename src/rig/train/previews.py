@@ -15,8 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from rig.actions import ActionSpace
-from rig.dialogue import Format, SegmentEncoder, Text, WriteImage, basic_conversation
-from rig.engine import Engine, Sampler
+from rig.dialogue import Format, SegmentEncoder, TokenSequence, WriteImage, basic_conversation
+from rig.engine import GREEDY, Conversation, Engine, GeneratedImage, GenerateImage, Prefill, Slot, Stream
 from rig.model import RIG, fit_frame
 from rig.records import Codes, Step
 from rig.sheets import write_sheet
@@ -37,17 +37,20 @@ def previewed(preview: Preview, model: RIG, step: int) -> Mapping[str, float]:
 
 def dream_of(engine: Engine, encoder: SegmentEncoder, steps: Sequence[Step], space: ActionSpace, form: Format) -> Codes:
     """Return the codes [B, write_tokens] that the model dreams for steps whose thought and action are given."""
-    session = engine.session([0] * len(steps))
-    openings = []
+    stream: Stream[Codes] = engine.stream(len(steps))
     for step in steps:
         segments = basic_conversation(step, space, form)
         image = next(index for index, segment in enumerate(segments) if isinstance(segment, WriteImage))
-        openings.append(encoder.encode(segments[:image]))
-        assert isinstance(segments[image - 1], Text)
-    session.append(range(len(steps)), openings)
-    rows = range(len(steps))
-    session.append(rows, [encoder.open_image(session.next_position(row)) for row in rows])
-    return session.write_image(rows, Sampler(temperature=0.0)).codes
+        stream.submit(0, partial(_dream, encoder=encoder, opening=encoder.encode(segments[:image])))
+    return np.stack(stream.finish())
+
+
+def _dream(slot: Slot, encoder: SegmentEncoder, opening: TokenSequence) -> Conversation[Codes]:
+    """Let the model write an image behind what opens it, and return its codes."""
+    yield Prefill(tokens=opening)
+    yield Prefill(tokens=encoder.open_image(slot.next_position))
+    image: GeneratedImage = yield GenerateImage(sampler=GREEDY)
+    return image.codes
 
 
 class DreamPreview:

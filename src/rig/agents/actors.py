@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from rig.actions import ActionSpace
+from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
 from rig.bundle import Bundle
 from rig.engine import Engine
 from rig.envs import World, make_world
 from rig.envs.forks import EngineForesight
-from rig.envs.rollout import Deciding
+from rig.envs.rollout import Deciding, PrivilegedDeciding
 from rig.errors import CheckpointError
-from rig.policy import Deciding as PolicyDeciding
-from rig.policy import Policy, PolicyConfig
 from rig.records import Decision, Observation
 from rig.teachers import Teacher
 
@@ -27,26 +25,43 @@ class PolicyActor:
 
     Args:
         policy: who decides.
-        foreseen_in: a world of the same kind to try actions in; where given, what they really lead to takes the place
-            of the policy's dreams.
     """
 
-    def __init__(self, policy: Policy, *, foreseen_in: World | None = None) -> None:
+    def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._foreseen_in = foreseen_in
 
     def deciding(self, places: int) -> Deciding:
         """Return where the policy's decisions are made."""
-        return _PolicyDeciding(self.policy.deciding(places), self._foreseen_in)
+        return self.policy.deciding(places)
 
 
-class _PolicyDeciding:
-    def __init__(self, inner: PolicyDeciding, foreseen_in: World | None) -> None:
-        self._inner, self._foreseen_in = inner, foreseen_in
+class OracleActor:
+    """A policy that is shown, in the place of its dreams, what its actions would really lead to: the bound of dreams.
 
-    def submit(self, key: int, world: World, observation: Observation, seed: int) -> None:
-        foresight = None if self._foreseen_in is None else EngineForesight(self._foreseen_in, world)
-        self._inner.submit(key, observation, seed, foresight)
+    Args:
+        policy: who decides.
+        spare: a world of the same kind to try actions in.
+    """
+
+    def __init__(self, policy: Policy, spare: World) -> None:
+        self.policy = policy
+        self._spare = spare
+
+    def deciding(self, places: int) -> PrivilegedDeciding:
+        """Return where the policy's decisions are made."""
+        return _OracleDeciding(self.policy.deciding(places), self._spare)
+
+
+class _OracleDeciding:
+    def __init__(self, inner: PolicyDeciding, spare: World) -> None:
+        self._inner, self._spare = inner, spare
+        self._oracles: dict[int, EngineForesight] = {}
+
+    def see(self, key: int, world: World) -> None:
+        self._oracles[key] = EngineForesight(self._spare, world)
+
+    def submit(self, key: int, observation: Observation, seed: int) -> None:
+        self._inner.submit(key, observation, seed, self._oracles.pop(key))
 
     def next(self) -> tuple[int, Decision]:
         return self._inner.next()
@@ -58,7 +73,7 @@ class TeacherActor:
     def __init__(self, teacher: Teacher) -> None:
         self.teacher = teacher
 
-    def deciding(self, places: int) -> Deciding:
+    def deciding(self, places: int) -> PrivilegedDeciding:
         """Return where the teacher's decisions are made: at once, one after the other."""
         return _TeacherDeciding(self.teacher)
 
@@ -66,14 +81,18 @@ class TeacherActor:
 class _TeacherDeciding:
     def __init__(self, teacher: Teacher) -> None:
         self._teacher = teacher
-        self._waiting: deque[tuple[int, World]] = deque()
+        self._worlds: dict[int, World] = {}
+        self._waiting: deque[int] = deque()
 
-    def submit(self, key: int, world: World, observation: Observation, seed: int) -> None:
-        self._waiting.append((key, world))
+    def see(self, key: int, world: World) -> None:
+        self._worlds[key] = world
+
+    def submit(self, key: int, observation: Observation, seed: int) -> None:
+        self._waiting.append(key)
 
     def next(self) -> tuple[int, Decision]:
-        key, world = self._waiting.popleft()
-        return key, Decision(action=self._teacher.act(world))
+        key = self._waiting.popleft()
+        return key, Decision(action=self._teacher.act(self._worlds.pop(key)))
 
 
 def world_of(bundle: Bundle, agent: object) -> World:
@@ -123,16 +142,16 @@ def build_policy(
     config: PolicyConfig,
     *,
     dreams_ahead: int = 0,
-    judge: Callable[[str], str | None] | None = None,
+    verdict_of: Callable[[str], str | None] | None = None,
 ) -> Policy:
-    """Return the policy of a trained agent, with room for `dreams_ahead` dreams beside those of `config`.
+    """Return the policy of a trained agent, with room for `dreams_ahead` dreams where its planner needs fewer.
 
-    A `judge` holds reviews to what they say; see `Policy`.
+    `verdict_of` holds reviews to what they say; see `Policy`.
     """
     encoder = bundle.encoder
-    dreams = max(config.dreams, dreams_ahead, int(config.imagine)) if config.form.dream else config.dreams
-    capacity = replace(config, dreams=dreams).capacity(encoder, bundle.space)
-    return Policy(Engine(bundle.model, capacity=capacity), encoder, bundle.space, config, judge)
+    dreams = max(config.planner.dreams, dreams_ahead if config.form.dream else 0)
+    capacity = config.capacity(encoder, bundle.space, dreams=dreams)
+    return Policy(Engine(bundle.model, capacity=capacity), encoder, bundle.space, config, verdict_of)
 
 
 def short_name(folder: Path | str) -> str:

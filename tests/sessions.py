@@ -1,6 +1,4 @@
-"""Rows of interleaved text and images that grow side by side, each told what to do next.
-
-For conversations that go their own way, each at its own pace, see `rig.engine.stream`.
+"""Rows of an engine, each told what to do next: what the tests of exactness hold conversations and rows against.
 
 n: rows of a call, V: text vocabulary.
 """
@@ -16,14 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rig.dialogue import Kind, TokenSequence
-from rig.engine.constrain import Constraint
-from rig.engine.guessing import ONE_BY_ONE, Guessing
-from rig.engine.packed import PackedDecoder
+from rig.engine import ONE_BY_ONE, Constraint, Engine, Guessing, Sampler
 from rig.engine.rows import Rows
-from rig.engine.sampling import Sampler
 from rig.engine.writing import Guide, ImageWriting, TextWriting, Writing, put_codes, step
-from rig.errors import RigError
-from rig.model.rig import RIG
 from rig.records import Codes
 
 
@@ -44,20 +37,17 @@ class WrittenImages:
 
 
 class Session:
-    """Rows over one cache; made by `Engine.session`.
+    """Rows over one cache, one empty row per seed.
 
     Args:
-        model: the network, in evaluation mode.
-        decoder: its decoder's weights, packed.
-        capacity: tokens that a row can hold.
+        engine: whose network and capacity they have.
         seeds: one seed per row; a row's draws follow from its seed and its own context alone.
     """
 
-    def __init__(self, model: RIG, decoder: PackedDecoder, capacity: int, seeds: Sequence[int]) -> None:
-        self.capacity = capacity
-        self._model = model
+    def __init__(self, engine: Engine, seeds: Sequence[int]) -> None:
+        self.capacity, self._model = engine.capacity, engine.model
         with torch.inference_mode():
-            self._rows = Rows(model, decoder, capacity, seeds)
+            self._rows = Rows(engine.model, engine._decoder, engine.capacity, seeds)
 
     def __len__(self) -> int:
         """Return the number of rows that there have been, forks and dropped ones included."""
@@ -70,28 +60,16 @@ class Session:
 
     def length(self, row: int) -> int:
         """Return how many tokens `row` holds."""
-        return int(self._rows.lengths[self._known([row])[0]])
+        return int(self._rows.lengths[row])
 
     def next_position(self, row: int) -> int:
         """Return the position that plainly follows the last token of `row`."""
-        return self._rows.next_position(self._known([row])[0])
+        return self._rows.next_position(row)
 
     @torch.inference_mode()
     def append(self, rows: Sequence[int], sequences: Sequence[TokenSequence]) -> None:
-        """Add context to rows: text, read images and codes, at the positions that the sequences give.
-
-        Raises:
-            RigError: a row would overflow, or a sequence does not start behind its row's last token; nothing is
-                written then.
-        """
-        rows = self._known(rows)
+        """Add context to rows: text, read images and codes, at the positions that the sequences give."""
         self._rows.check_room(rows, [len(sequence) for sequence in sequences])
-        for row, sequence in zip(rows, sequences, strict=True):
-            if len(sequence) and sequence.positions[0] < self.next_position(row):
-                raise RigError(
-                    f"row {row} goes on at position {self.next_position(row)}, not {sequence.positions[0]}; encode the "
-                    "sequence with start=session.next_position(row)"
-                )
         if rows:
             self._rows.read(rows, sequences)
 
@@ -103,9 +81,6 @@ class Session:
             rows: which rows.
             constraints: one per row; the same object may serve several.
             sampler: how to draw.
-
-        Raises:
-            RigError: a row is empty or could overflow before its constraint ends; nothing is written then.
         """
         rows = self._begun(rows, [constraint.limit for constraint in constraints])
         writings = [TextWriting(row, constraint, sampler) for row, constraint in zip(rows, constraints, strict=True)]
@@ -130,9 +105,6 @@ class Session:
             drafts: per row uint16 [write_tokens], the first guesses.
             guides: per row what to guide it by, each with a row of its own that ends with a begin mark as well; without
                 them there is no guidance.
-
-        Raises:
-            RigError: a row, of a guide too, is empty or would overflow; nothing is written then.
         """
         count, none = self._model.config.vq.num_tokens, [None] * len(rows)
         beside = [guide.row for guide in guides or ()]
@@ -163,41 +135,21 @@ class Session:
         A row may be forked several times in one call. What it holds is run once and kept once for all its forks,
         whatever becomes of it. The forks' generators follow from their parents' seeds.
         """
-        sources = [self._known([row])[0] for row in rows]
-        return self._rows.fork(sources) if sources else []
+        return self._rows.fork(list(rows)) if rows else []
 
     def drop(self, rows: Sequence[int]) -> None:
         """Give up rows: their numbers are not known any more, and their memory serves the next forks."""
-        for row in self._known(rows):
+        for row in rows:
             self._rows.drop(row)
 
     def rewind(self, row: int, length: int) -> None:
-        """Forget all but the first `length` tokens of `row`; its generator goes on from where it is.
-
-        Raises:
-            RigError: the row is shorter than that.
-        """
-        if not 0 <= length <= self.length(row):
-            raise RigError(f"row {row} holds {self.length(row)} tokens; it cannot be rewound to {length}")
+        """Forget all but the first `length` tokens of `row`; its generator goes on from where it is."""
         self._rows.rewind(row, length)
 
-    def _known(self, rows: Sequence[int]) -> list[int]:
-        unknown = [row for row in rows if row not in self._rows]
-        if unknown or len(set(rows)) < len(rows):
-            raise RigError(
-                f"rows {list(rows)} of a session with rows 0 to {len(self) - 1}; name each row once, and none that was "
-                "dropped"
-            )
-        return [int(row) for row in rows]
-
     def _begun(self, rows: Sequence[int], counts: Sequence[int]) -> list[int]:
-        """Return rows that hold something and have room for more."""
-        known = self._known(rows)
-        self._rows.check_room(known, counts)
-        for row in known:
-            if not self._rows.lengths[row]:
-                raise RigError(f"row {row} is empty; append a prompt first")
-        return known
+        """Return rows that have room for more."""
+        self._rows.check_room(rows, counts)
+        return [int(row) for row in rows]
 
     def _write(self, writings: Sequence[Writing]) -> None:
         while live := [writing for writing in writings if not writing.is_done]:

@@ -1,0 +1,216 @@
+"""Planners: the ways to come to a decision. Each is a small thing that asks for answers, dreams and forks.
+
+    class Twice(Planner):
+        def decide(self, state):
+            yield from state.observe()
+            plans = yield from state.fork([DecisionState.answer] * 2)
+            return state.decision(*plans)
+
+    PLANNERS.add("twice", Twice)
+
+A planner is its own configuration, a frozen dataclass: how it was set is saved with what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import log
+from typing import Any, Protocol
+
+from rig.agents.state import DecisionState
+from rig.dialogue import Format
+from rig.engine import Conversation
+from rig.errors import RigError
+from rig.records import Decision, Plan
+from rig.registry import Registry
+from rig.validation import validated
+
+
+class Planner(Protocol):
+    """A way to come to a decision."""
+
+    @property
+    def dreams(self) -> int:
+        """The most dreams that one conversation or fork of it holds: what room is made for."""
+        ...
+
+    def check(self, form: Format) -> None:
+        """Raise RigError where an agent that speaks `form` cannot decide so."""
+        ...
+
+    def decide(self, state: DecisionState) -> Conversation[Decision]:
+        """Observe, and go on to a decision."""
+        ...
+
+
+class PlanJudge(Protocol):
+    """Says what a plan is worth, in the fork in which it was thought and dreamed, and so with all of it in view."""
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Return a score, in nats: how much likelier the plan is the best one; higher is better."""
+        ...
+
+
+PLANNERS: Registry[Any] = Registry("planner", "rig.planners")
+"""Planners, each made from its own options."""
+
+PLAN_JUDGES: Registry[Any] = Registry("judge of plans", "rig.plan_judges")
+"""Judges of plans, each made without arguments."""
+
+
+def planner_of(name: str, options: Mapping[str, Any]) -> Planner:
+    """Return the planner of a name, set by `options`.
+
+    Raises:
+        UnknownNameError: there is no such planner.
+        RigError: it has no such option, or not with such a value.
+    """
+    made: Planner = validated(dict(options), PLANNERS.get(name), f"planner {name!r}", "mend the option")
+    return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basic:
+    """RIG-basic: think and act at once.
+
+    Attributes:
+        imagine: also dream the frame after the chosen action; for displays and scores.
+    """
+
+    imagine: bool = False
+
+    @property
+    def dreams(self) -> int:
+        """One where the frame after the action is dreamed."""
+        return int(self.imagine)
+
+    def check(self, form: Format) -> None:
+        """Refuse to imagine with a model that does not dream."""
+        if self.imagine and not form.dream:
+            raise RigError("this agent was trained without dreams; it cannot imagine what comes of its action")
+
+    def decide(self, state: DecisionState) -> Conversation[Decision]:
+        """Think, act, and perhaps dream of it."""
+        yield from state.observe()
+        plan = yield from state.answer()
+        if self.imagine:
+            yield from state.dream()
+        return state.decision(replace(plan, dreams=tuple(state.dreams)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookahead:
+    """RIG-lookahead, the paper's: one plan is dreamed some steps ahead, reviewed and perhaps changed.
+
+    A model that was trained without dreams (`Format(dream=False)`) can still review its first proposal once: the
+    control.
+
+    Attributes:
+        dreams: n, the steps imagined before the review.
+        stop_entropy: dream no further than a dream whose entropy, in nats per code, is above this: what follows from a
+            dream that the model is unsure of says little. None dreams all n steps.
+    """
+
+    dreams: int = 1
+    stop_entropy: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.dreams < 1:
+            raise RigError(f"a lookahead of {self.dreams} dreams: at least 1; without any, the planner is 'basic'")
+
+    def check(self, form: Format) -> None:
+        """Refuse more than one review of a model that does not dream."""
+        if not form.dream and self.dreams > 1:
+            raise RigError("this agent was trained without dreams: it reviews its first proposal once, with dreams=1")
+
+    def decide(self, state: DecisionState) -> Conversation[Decision]:
+        """Think, act, dream, review."""
+        yield from state.observe()
+        plan = revised = yield from state.answer()
+        for number in range(1, self.dreams + 1):
+            dream = yield from state.dream()
+            review = number == self.dreams or self._is_unsure(dream.entropy)
+            yield from state.reread(review=review)
+            revised = yield from state.answer(review=review)
+            if review:
+                break
+        return state.reviewed(plan, revised)
+
+    def _is_unsure(self, entropy: float | None) -> bool:
+        return self.stop_entropy is not None and entropy is not None and entropy > self.stop_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestOf:
+    """Several plans from forks of one conversation, equal ones merged, each dreamed and judged; the best is taken.
+
+    A plan's worth is its judge's score plus `votes_weight` times the logarithm of the share of proposals that chose it.
+    Of plans of the same worth the one that was proposed first is taken. Where all proposals agree there is nothing to
+    judge, and nothing is dreamed.
+
+    Attributes:
+        plans: k, the proposals.
+        dreams: n, the steps imagined of each plan.
+        judge: the name of the judge of plans, in `PLAN_JUDGES`.
+        votes_weight: how much proposals weigh.
+    """
+
+    plans: int = 4
+    dreams: int = 0
+    judge: str = "majority"
+    votes_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.plans < 1 or self.dreams < 0:
+            raise RigError(f"plans={self.plans} and dreams={self.dreams}: at least 1 and 0")
+
+    def check(self, form: Format) -> None:
+        """Refuse to dream with a model that does not, and judges that are not known."""
+        if self.dreams and not form.dream:
+            raise RigError("this agent was trained without dreams; take dreams=0")
+        PLAN_JUDGES.get(self.judge)
+
+    def decide(self, state: DecisionState) -> Conversation[Decision]:
+        """Propose, merge, dream, judge, choose."""
+        yield from state.observe()
+        proposals = yield from state.fork([DecisionState.answer] * self.plans)
+        plans = merged(proposals)
+        if len(plans) > 1:
+            judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
+            plans = yield from state.fork([partial(self._appraise, judge=judge, plan=plan) for plan in plans])
+        worth = [(plan.score or 0.0) + self.votes_weight * log(plan.votes / self.plans) for plan in plans]
+        return state.decision(*plans, chosen=worth.index(max(worth)))
+
+    def _appraise(self, state: DecisionState, judge: PlanJudge, plan: Plan) -> Conversation[Plan]:
+        """Return a plan with its dreams and its score."""
+        yield from state.retell(plan)
+        dreams = yield from state.look_ahead(self.dreams)
+        plan = replace(plan, dreams=dreams)
+        score = yield from judge.score(state, plan)
+        return replace(plan, score=score)
+
+
+def merged(proposals: Sequence[Plan]) -> list[Plan]:
+    """Return the distinct actions among proposals, with their votes, each with the thought that first led to it."""
+    plans: dict[Any, Plan] = {}
+    for proposal in proposals:
+        known = plans.get(proposal.action)
+        plans[proposal.action] = proposal if known is None else replace(known, votes=known.votes + proposal.votes)
+    return list(plans.values())
+
+
+class Majority:
+    """Finds every plan as good as any other, so that the votes decide."""
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Return 0."""
+        yield from ()
+        return 0.0
+
+
+PLANNERS.add("basic", Basic)
+PLANNERS.add("lookahead", Lookahead)
+PLANNERS.add("best-of", BestOf)
+PLAN_JUDGES.add("majority", Majority)

@@ -1,0 +1,225 @@
+"""A trained agent that decides: think, act, dream, review, as its planner says.
+
+    policy = Policy(engine, encoder, space, PolicyConfig(planner=Lookahead(dreams=3)))
+    decisions = policy.decide(observations, seeds)
+
+Every decision is a conversation of its own, built by the same functions as the training items; many run side by side,
+each at its own pace. Which of several plans is followed, and what is dreamed on the way, is the planner's
+(`rig.agents.planners`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import itemgetter
+
+from rig.actions import ActionSpace
+from rig.agents.planners import Basic, Planner
+from rig.agents.state import DecisionState, OracleDynamics, Speaker
+from rig.dialogue import Format, SegmentEncoder, prompt
+from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
+from rig.errors import RigError
+from rig.records import Cost, Decision, Dream, Observation, Step
+
+_INSTRUCTION_TOKENS = 64
+_MARKS = 4
+"""Around images, and at the ends of turns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """How a policy decides.
+
+    Attributes:
+        form: the fields that the model was trained to speak, and how it reads its dreams back.
+        planner: how it comes to a decision.
+        sure_entropy: write a code of a dream at once, whatever its neighbours turn out to be, where the entropy of its
+            distribution, in nats, is below this; 0 writes a dream exactly as one code after the other.
+        thought_tokens: the longest thought.
+        text: how thoughts and actions are drawn. The likeliest ones alone repeat a mistake for ever where it changes
+            nothing in view.
+        image: how dreams are drawn.
+        log_probs: whether decisions say how likely the tokens of their texts were (`Decision.tokens`).
+    """
+
+    form: Format = field(default_factory=Format)
+    planner: Planner = field(default_factory=Basic)
+    sure_entropy: float = 0.0
+    thought_tokens: int = 96
+    text: Sampler = field(default_factory=lambda: Sampler(temperature=0.5))
+    image: Sampler = GREEDY
+    log_probs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.thought_tokens < 1:
+            raise RigError(f"thought_tokens={self.thought_tokens}: at least 1")
+        self.planner.check(self.form)
+
+    def capacity(self, encoder: SegmentEncoder, space: ActionSpace, *, dreams: int | None = None) -> int:
+        """Return the tokens that the longest conversation of this policy can take, with the encoder's own tokenizer.
+
+        Args:
+            encoder: whose tokenizer and layout.
+            space: the world's action space.
+            dreams: make room for so many; None for as many as the planner's.
+        """
+        layout, encode = encoder.layout, encoder.tokenizer.encode
+        phrases = sum(len(encode(phrase, literal=True)) for phrase in prompt.LITERALS)
+        images = layout.read_tokens + layout.write_tokens + layout.write_stride + _MARKS
+        actions = 2 * longest_action(space)  # the one before, which is told, and the one that is written
+        turn = phrases + images + actions + _INSTRUCTION_TOKENS + self.thought_tokens
+        again = layout.read_tokens + _MARKS if self.form.reobserve else 0
+        return ((self.planner.dreams if dreams is None else dreams) + 1) * turn + again
+
+
+class Policy:
+    """A model that decides.
+
+    Args:
+        engine: the model; its capacity must hold `config.capacity(encoder, space)` tokens.
+        encoder: the model's tokenizer and layout.
+        space: the world's action space; nothing outside it can be decided.
+        config: how to decide.
+        verdict_of: reads off a review's thought what it says of its plan, "keep" or another; where given, a review that
+            says so does what was planned, whatever it would have written.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: SegmentEncoder,
+        space: ActionSpace,
+        config: PolicyConfig,
+        verdict_of: Callable[[str], str | None] | None = None,
+    ) -> None:
+        self.engine, self.encoder, self.space, self.config = engine, encoder, space, config
+        thought, action = Speaker.constraints(encoder, space, config.form, config.thought_tokens)
+        self._speaker = Speaker(
+            engine=engine,
+            encoder=encoder,
+            space=space,
+            form=config.form,
+            thought=thought,
+            action=action,
+            text=config.text,
+            image=config.image,
+            log_probs=config.log_probs,
+            verdict_of=verdict_of,
+        )
+
+    def check_instruction(self, task: str, instruction: str) -> None:
+        """Refuse what a task asks for where there is no room for it; to be called before playing begins.
+
+        Raises:
+            RigError: it is longer than the room that conversations have for it.
+        """
+        count = len(self.encoder.tokenizer.encode(instruction))
+        if count > _INSTRUCTION_TOKENS:
+            raise RigError(
+                f"task {task!r}: its instruction {instruction[:40]!r}… takes {count} tokens, and this agent has room "
+                f"for {_INSTRUCTION_TOKENS}; shorten it where the task is defined"
+            )
+
+    def decide(
+        self, observations: Sequence[Observation], seeds: Sequence[int], oracles: Sequence[OracleDynamics] | None = None
+    ) -> list[Decision]:
+        """Return a decision for each observation.
+
+        Args:
+            observations: what is seen now, one per world.
+            seeds: one per observation; a decision follows from its observation and its seed alone.
+            oracles: of the same worlds; where given, what they show takes the place of every dream.
+        """
+        deciding = self.deciding(max(1, len(observations)))
+        given = oracles if oracles is not None else [None] * len(observations)
+        for key, (observation, seed, oracle) in enumerate(zip(observations, seeds, given, strict=True)):
+            deciding.submit(key, observation, seed, oracle)
+        return [decision for _, decision in sorted((deciding.next() for _ in observations), key=itemgetter(0))]
+
+    def deciding(self, places: int) -> PolicyDeciding:
+        """Return where observations are handed in and decisions handed out, `places` of them in the making at once."""
+        speaker, planner = self._speaker_for(places), self.config.planner
+
+        def converse(slot: Slot, observation: Observation, oracle: OracleDynamics | None) -> Conversation[Decision]:
+            return planner.decide(DecisionState(speaker, observation, slot, oracle))
+
+        return PolicyDeciding(self.engine.stream(places), converse)
+
+    def dream_ahead(
+        self, observations: Sequence[Observation], seeds: Sequence[int], steps: Sequence[int]
+    ) -> list[list[Dream]]:
+        """Return dreams from each observation, without a review: what stage S4 aligns with the engine.
+
+        Args:
+            observations: where dreams begin.
+            seeds: one per observation.
+            steps: how many dreams from each.
+        """
+        speaker = self._speaker_for(len(observations))
+
+        def dream(slot: Slot, observation: Observation, count: int) -> Conversation[list[Dream]]:
+            state = DecisionState(speaker, observation, slot)
+            yield from state.observe()
+            yield from state.answer()
+            return list((yield from state.look_ahead(count)))
+
+        stream: Stream[list[Dream]] = self.engine.stream(max(1, len(observations)))
+        for observation, seed, count in zip(observations, seeds, steps, strict=True):
+            stream.submit(seed, partial(dream, observation=observation, count=count))
+        return stream.finish()
+
+    def review(self, steps: Sequence[Step], seeds: Sequence[int]) -> list[Decision]:
+        """Return reviews of lookaheads that are given: of each step, what was proposed and dreamed is the step's own.
+
+        Args:
+            steps: with dreams that have frames, and codes where the form dreams. A dream that is aligned with the
+                engine is shown as it really came.
+            seeds: one per step.
+        """
+        speaker = self._speaker_for(len(steps))
+
+        def converse(slot: Slot, step: Step) -> Conversation[Decision]:
+            seen = Observation(frame=step.frame, instruction=step.instruction, previous_action=step.previous_action)
+            state = DecisionState(speaker, seen, slot)
+            plan = yield from state.read_lookahead(step)
+            return state.reviewed(plan, (yield from state.answer(review=True)))
+
+        stream: Stream[Decision] = self.engine.stream(max(1, len(steps)))
+        for step, seed in zip(steps, seeds, strict=True):
+            stream.submit(seed, partial(converse, step=step))
+        return stream.finish()
+
+    def _speaker_for(self, places: int) -> Speaker:
+        """Return the speaker, finding codes in the way that is fastest for so many conversations at once."""
+        guessing = self.engine.guessing_for(max(1, places), sure=self.config.sure_entropy)
+        return replace(self._speaker, guessing=guessing)
+
+
+class PolicyDeciding:
+    """Decisions in the making, each at its own pace; made by `Policy.deciding`.
+
+    Args:
+        stream: where conversations are held.
+        converse: what each of them says.
+    """
+
+    def __init__(
+        self,
+        stream: Stream[Decision],
+        converse: Callable[[Slot, Observation, OracleDynamics | None], Conversation[Decision]],
+    ) -> None:
+        self._stream, self._converse = stream, converse
+        self._keys: dict[int, int] = {}
+
+    def submit(self, key: int, observation: Observation, seed: int, oracle: OracleDynamics | None = None) -> None:
+        """Hand in an observation under a key of the caller's; the decision follows from it and the seed alone."""
+        ticket = self._stream.submit(seed, lambda slot: self._converse(slot, observation, oracle))
+        self._keys[ticket] = key
+
+    def next(self) -> tuple[int, Decision]:
+        """Return the next decision that is made, and its key."""
+        ended = self._stream.next()
+        decision = replace(ended.value, cost=ended.value.cost + Cost(seconds=ended.seconds))
+        return self._keys.pop(ended.ticket), decision

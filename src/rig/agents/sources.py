@@ -1,0 +1,149 @@
+"""Who can be named where an agent is asked for: a folder, `teacher:NAME`, and whatever plug-ins add as `KIND:REST`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from rig.agents.actors import OracleActor, PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
+from rig.agents.planners import Basic, Lookahead, Planner
+from rig.agents.policy import PolicyConfig
+from rig.annotators import checker_of, judge_of
+from rig.bundle import Bundle, Dtype, about_agent
+from rig.dialogue import Format
+from rig.engine import Sampler
+from rig.envs import WORLDS, World, make_world
+from rig.envs.rollout import Actor
+from rig.errors import RigError
+from rig.registry import Registry
+from rig.teachers import TEACHERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class HowToPlay:
+    """How somebody that is named is to play; who has no use for a field ignores it.
+
+    Attributes:
+        planner_for: returns how to come to decisions, for an agent that speaks a form.
+        read_back: how dreams are read.
+        sure_entropy: as in `PolicyConfig`.
+        thought_tokens: as in `PolicyConfig`.
+        temperature: of thoughts and actions.
+        dtype: what a network computes in.
+        true_dreams: put what would really come in the place of every dream.
+        bind_verdicts: hold reviews to what they say.
+    """
+
+    planner_for: Callable[[Format], Planner] = field(default=lambda form: Basic())
+    read_back: Literal["pixels", "codes"] = "pixels"
+    sure_entropy: float = 0.0
+    thought_tokens: int = 96
+    temperature: float = 0.5
+    dtype: Dtype = "auto"
+    true_dreams: bool = False
+    bind_verdicts: bool = False
+
+
+class ActorSource(Protocol):
+    """Makes actors of one kind; `name` is what stands behind the kind: of `teacher:crafter`, "crafter"."""
+
+    def world(self, name: str, environment: str) -> str:
+        """Return the name of the world to play in: `environment`, or where that is empty the one that it is for.
+
+        Raises:
+            RigError: it cannot play there.
+        """
+        ...
+
+    def actor(self, name: str, spare: World, how: HowToPlay) -> Actor:
+        """Return the actor; `spare` is a world of its kind in which no episode is played."""
+        ...
+
+    def short_name(self, name: str) -> str:
+        """Return what results and pages call it."""
+        ...
+
+
+ACTORS: Registry[Callable[[], ActorSource]] = Registry("kind of actor", "rig.actors")
+"""Kinds of actors, each made without arguments; "folder" is what is named without a kind."""
+
+_FOLDER = "folder"
+
+
+def source_of(agent: str) -> tuple[ActorSource, str]:
+    """Return who makes the actor that is called `agent`, and the name to give it."""
+    kind, is_kind, name = agent.partition(":")
+    if is_kind and name and kind != _FOLDER and kind in ACTORS.names():
+        return ACTORS.get(kind)(), name
+    return ACTORS.get(_FOLDER)(), agent
+
+
+class FolderSource:
+    """Trained agents, by their folders."""
+
+    def world(self, name: str, environment: str) -> str:
+        """Return the world that the agent was trained in, or another whose keys are the same."""
+        about = about_agent(name)
+        environment = environment or about.environment
+        refuse_other_world(make_world(environment), about.action_space, about.environment, name)
+        return environment
+
+    def actor(self, name: str, spare: World, how: HowToPlay) -> PolicyActor | OracleActor:
+        """Load the agent."""
+        bundle = Bundle.load(name).for_running(how.dtype)
+        form = replace(bundle.form, read_back=how.read_back)
+        settings = PolicyConfig(
+            form=form,
+            planner=how.planner_for(form),
+            sure_entropy=how.sure_entropy,
+            thought_tokens=how.thought_tokens,
+            text=Sampler(temperature=how.temperature),
+        )
+        _refuse_useless(how, settings)
+        policy = build_policy(bundle, settings, verdict_of=_judge(spare.name) if how.bind_verdicts else None)
+        return OracleActor(policy, spare) if how.true_dreams else PolicyActor(policy)
+
+    def short_name(self, name: str) -> str:
+        """Return the name of the folder, or of the run that it lies in."""
+        return short_name(name)
+
+
+class TeacherSource:
+    """Scripted experts, by their names."""
+
+    def world(self, name: str, environment: str) -> str:
+        """Return the world of the teacher's own name, where none is given."""
+        return environment or (name if name in WORLDS.names() else "crafter")
+
+    def actor(self, name: str, spare: World, how: HowToPlay) -> TeacherActor:
+        """Make the teacher."""
+        return TeacherActor(TEACHERS.get(name)())
+
+    def short_name(self, name: str) -> str:
+        """Return the name itself."""
+        return name
+
+
+def _refuse_useless(how: HowToPlay, settings: PolicyConfig) -> None:
+    if how.true_dreams and not (settings.form.dream and settings.planner.dreams):
+        raise RigError("true dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more")
+    if how.bind_verdicts and not isinstance(settings.planner, Lookahead):
+        raise RigError(
+            "--bind-verdicts holds reviews to what they say, and none is written here: take --dreams 1 or more, of one "
+            "plan"
+        )
+
+
+def _judge(environment: str) -> Any:
+    judge = judge_of(checker_of(environment))
+    if judge is None:
+        raise RigError(
+            f"--bind-verdicts: nobody can read what a review in {environment!r} says of its plan, whose claim checker "
+            "has no `judgement`; leave the flag out"
+        )
+    return judge
+
+
+ACTORS.add(_FOLDER, FolderSource)
+ACTORS.add("teacher", TeacherSource)

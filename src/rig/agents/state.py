@@ -1,0 +1,291 @@
+"""A decision in the making: what planners ask for, and what has come of it so far.
+
+A `DecisionState` stands over one conversation. Its methods are generators to be delegated to with `yield from`: they
+put what the dialogue says, and let the model answer or dream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from rig.actions import Action, ActionGrammar, ActionSpace
+from rig.dialogue import (
+    End,
+    Format,
+    Kind,
+    Role,
+    Segment,
+    SegmentEncoder,
+    TokenSequence,
+    WriteImage,
+    act,
+    answer_prefix,
+    ask,
+    asked_to_review,
+    prompt,
+    reread,
+)
+from rig.engine import (
+    ONE_BY_ONE,
+    ActionConstraint,
+    Constraint,
+    Conversation,
+    Engine,
+    Fork,
+    GeneratedImage,
+    GeneratedText,
+    GenerateImage,
+    GenerateText,
+    Guessing,
+    Prefill,
+    Sampler,
+    Slot,
+    ThoughtConstraint,
+)
+from rig.records import Codes, Cost, Decision, Dream, Frame, Observation, Plan, Review, SampledTokens, Step
+
+T = TypeVar("T")
+
+
+class OracleDynamics(Protocol):
+    """Knows what really comes of actions in one world: stands in for dreams, to bound what better ones could bring."""
+
+    def follow(self, action: Action) -> Frame:
+        """Return the frame after one more action; the observed world itself stays as it is."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Speaker:
+    """How an agent speaks, the same for all of its decisions.
+
+    Attributes:
+        engine: the model.
+        encoder: its tokenizer and layout.
+        space: the world's action space.
+        form: the fields that it was trained to speak, and how it reads its dreams back.
+        thought: what a thought may be.
+        action: what an action may be.
+        text: how thoughts and actions are drawn.
+        image: how dreams are drawn.
+        guessing: how their codes are found.
+        log_probs: whether decisions say how likely the tokens of their texts were.
+        verdict_of: reads off a review's thought what it says of its plan, "keep" or another; where given, a review that
+            says so does what was planned, whatever it would have written.
+    """
+
+    engine: Engine
+    encoder: SegmentEncoder
+    space: ActionSpace
+    form: Format
+    thought: ThoughtConstraint
+    action: ActionConstraint
+    text: Sampler
+    image: Sampler
+    guessing: Guessing = ONE_BY_ONE
+    log_probs: bool = False
+    verdict_of: Callable[[str], str | None] | None = None
+
+    @staticmethod
+    def constraints(
+        encoder: SegmentEncoder, space: ActionSpace, form: Format, thought_tokens: int
+    ) -> tuple[ThoughtConstraint, ActionConstraint]:
+        """Return what thoughts and actions may be."""
+        tokenizer = encoder.tokenizer
+        end = tokenizer.encode(prompt.NEXT_FRAME, literal=True) if form.dream else [tokenizer.eos]
+        stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
+        return ThoughtConstraint(tokenizer, stop, thought_tokens), ActionConstraint(
+            tokenizer, ActionGrammar(space), end
+        )
+
+
+@dataclass(eq=False)
+class DecisionState:
+    """One conversation about what to do, and what was said in it so far.
+
+    Attributes:
+        speaker: how the agent speaks.
+        observation: what is seen.
+        slot: where the conversation stands.
+        oracle: where given, what it shows takes the place of every dream.
+        thought: the last one.
+        action: the last one that was chosen.
+        dreams: what was dreamed, in order.
+        texts: what the last answer wrote, the thought and then the action.
+        cost: what was read and written so far, in forks too.
+    """
+
+    speaker: Speaker
+    observation: Observation
+    slot: Slot
+    oracle: OracleDynamics | None = None
+    thought: str | None = None
+    action: Action = field(default_factory=Action)
+    dreams: list[Dream] = field(default_factory=list)
+    texts: list[GeneratedText] = field(default_factory=list)
+    cost: Cost = field(default_factory=Cost)
+
+    def observe(self) -> Conversation[None]:
+        """Put what is observed, up to where the model's answer begins."""
+        form, seen = self.speaker.form, self.observation
+        question = ask(seen.frame, seen.instruction, self.speaker.space.format(seen.previous_action), form)
+        yield self._read([*question, *answer_prefix(form)])
+
+    def answer(self, *, review: bool = False) -> Conversation[Plan]:
+        """Let the model write its thought and its action where it has been asked; return them.
+
+        Args:
+            review: whether this answer is the review of the first proposal.
+        """
+        self.texts = []
+        if self.speaker.form.thought:
+            constraint = self.speaker.thought
+            self.thought = yield from self._write(constraint, len(constraint.stop_ids))
+        if review and self._says_keep():
+            yield from self._keep_plan()
+        else:
+            text = yield from self._write(self.speaker.action, len(self.speaker.action.terminator_ids))
+            self.action = self.speaker.space.parse(text)
+        return Plan(thought=self.thought, action=self.action, tokens=self._tokens())
+
+    def dream(self) -> Conversation[Dream]:
+        """Let the model imagine the frame after its action, and keep the dream; a control keeps one without a frame."""
+        codes, frame, entropy = None, None, None
+        if self.speaker.form.dream:
+            codes, frame, entropy = yield from (self._draw if self.oracle is None else self._foresee)()
+        dream = Dream(thought=self.thought, action=self.action, codes=codes, frame=frame, entropy=entropy)
+        self.dreams.append(dream)
+        return dream
+
+    def reread(self, *, review: bool) -> Conversation[None]:
+        """Put the last dream as the next thing that is seen, up to where the answer begins.
+
+        Args:
+            review: whether the answer is to be the review.
+        """
+        speaker = self.speaker
+        question = reread(self.dreams[-1], self.observation, speaker.space, speaker.form, review=review)
+        yield self._read([*question, *answer_prefix(speaker.form, review=review)])
+
+    def read_lookahead(self, step: Step) -> Conversation[Plan]:
+        """Put a step's own proposals and dreams, up to where the review begins; return its first proposal."""
+        self.dreams = list(step.dreams)
+        form = self.speaker.form
+        asked = asked_to_review(step, self.speaker.space, form)
+        yield self._read([*asked, *answer_prefix(form, review=True)])
+        return Plan(thought=step.dreams[0].thought, action=step.dreams[0].action)
+
+    def look_ahead(self, steps: int) -> Conversation[tuple[Dream, ...]]:
+        """Dream so many steps behind the answer that was just given: dream, read it, answer, dream again."""
+        for number in range(steps):
+            if number:
+                yield from self.reread(review=False)
+                yield from self.answer()
+            yield from self.dream()
+        return tuple(self.dreams)
+
+    def retell(self, plan: Plan) -> Conversation[None]:
+        """Put a plan of this agent's where the model would write it: it stands as if it had just been written."""
+        assert plan.tokens is not None
+        self.thought, self.action = plan.thought, plan.action
+        ids, start = plan.tokens.ids, self.slot.next_position
+        tokens = TokenSequence(
+            ids=ids,
+            kinds=np.full(len(ids), Kind.TEXT, np.uint8),
+            roles=np.full(len(ids), Role.ACTION, np.uint8),
+            targets=np.zeros(len(ids), bool),
+            positions=np.arange(start, start + len(ids), dtype=np.int32),
+            frames=(),
+        )
+        self.cost += Cost(read_tokens=len(ids))
+        yield Prefill(tokens=tokens)
+
+    def fork(self, ways: Sequence[Callable[[DecisionState], Conversation[T]]]) -> Conversation[list[T]]:
+        """Go on in several ways at once, each over a state of its own; return what they returned, in order."""
+        states: list[DecisionState] = []
+
+        def program(slot: Slot, way: Callable[[DecisionState], Conversation[T]]) -> Conversation[T]:
+            states.append(replace(self, slot=slot, dreams=list(self.dreams), texts=[], cost=Cost()))
+            return way(states[-1])
+
+        returned: list[T] = yield Fork(programs=[partial(program, way=way) for way in ways])
+        self.cost = sum((state.cost for state in states), start=self.cost)
+        return returned
+
+    def decision(self, *plans: Plan, chosen: int = 0) -> Decision:
+        """Return the decision for one of `plans`, without a review."""
+        plan = plans[chosen]
+        return Decision(
+            action=plan.action, thought=plan.thought, plans=plans, chosen=chosen, tokens=plan.tokens, cost=self.cost
+        )
+
+    def reviewed(self, plan: Plan, revised: Plan) -> Decision:
+        """Return the decision for what a review of `plan` and its dreams made of it."""
+        review = Review(thought=revised.thought, action=revised.action, helped=revised.action != plan.action)
+        return Decision(
+            action=revised.action,
+            thought=revised.thought,
+            plans=(replace(plan, dreams=tuple(self.dreams)),),
+            review=review,
+            tokens=revised.tokens,
+            cost=self.cost,
+        )
+
+    def _says_keep(self) -> bool:
+        read = self.speaker.verdict_of
+        return read is not None and self.thought is not None and read(self.thought) == "keep"
+
+    def _keep_plan(self) -> Conversation[None]:
+        """Put the first proposal where the model would write its action: what is said stands as if it were its own."""
+        self.action = self.dreams[0].action
+        yield self._read(act(self.speaker.space.format(self.action), self.speaker.form))
+
+    def _write(self, constraint: Constraint, ending: int) -> Conversation[str]:
+        """Let the model write under `constraint`, and return the text without its last `ending` tokens."""
+        wanted = GenerateText(constraint=constraint, sampler=self.speaker.text, log_probs=self.speaker.log_probs)
+        text: GeneratedText = yield wanted
+        self.texts.append(text)
+        self.cost += Cost(text_tokens=len(text.ids))
+        return self.speaker.encoder.tokenizer.decode(text.ids[: len(text.ids) - ending])
+
+    def _tokens(self) -> SampledTokens:
+        ids = [token for text in self.texts for token in text.ids]
+        scores = [text.log_probs for text in self.texts if text.log_probs is not None]
+        return SampledTokens(ids=np.array(ids, np.int32), log_probs=np.concatenate(scores) if scores else None)
+
+    def _draw(self) -> Conversation[tuple[Codes, Frame, float]]:
+        """Let the model write an image; return its codes, the frame they stand for, and its entropy."""
+        speaker = self.speaker
+        opening = speaker.encoder.open_image(self.slot.next_position)
+        yield Prefill(tokens=opening)
+        draft = None if speaker.guessing == ONE_BY_ONE else self._shown()
+        drawn: GeneratedImage = yield GenerateImage(sampler=speaker.image, guessing=speaker.guessing, draft=draft)
+        closing = speaker.encoder.close_image(self.slot.next_position)
+        yield Prefill(tokens=closing)
+        self.cost += Cost(image_tokens=len(drawn.codes), read_tokens=len(opening) + len(closing))
+        return drawn.codes, speaker.engine.decode_images(drawn.codes[None])[0], drawn.entropy
+
+    def _shown(self) -> Codes:
+        """Return the codes of the frame before the next dream: most of what it shows will still be there."""
+        codes = self.dreams[-1].codes if self.dreams else None
+        return codes if codes is not None else self.speaker.engine.encode_images(self.observation.frame[None])[0]
+
+    def _foresee(self) -> Conversation[tuple[Codes, Frame, float]]:
+        """Put the frame that really comes where the model would write its image, and return the same of it."""
+        assert self.oracle is not None
+        frame = self.oracle.follow(self.action)
+        codes = self.speaker.engine.encode_images(frame[None])[0]
+        yield self._read([WriteImage(codes=codes), End()])
+        return codes, frame, 0.0
+
+    def _read(self, segments: list[Segment]) -> Prefill:
+        """Return the wish to read segments."""
+        slot = self.slot
+        tokens = self.speaker.encoder.encode(segments, start=slot.next_position, begin=slot.length == 0)
+        self.cost += Cost(read_tokens=len(tokens))
+        return Prefill(tokens=tokens)

@@ -1,0 +1,296 @@
+"""Planners: several plans from forks of one conversation, merged, dreamed, judged; and planners from elsewhere."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from choices import clearly
+from test_policy import observations
+
+from rig.actions import Action
+from rig.agents import (
+    ACTORS,
+    PLAN_JUDGES,
+    PLANNERS,
+    Basic,
+    BestOf,
+    DecisionState,
+    Lookahead,
+    PolicyConfig,
+    PolicyDeciding,
+    TeacherActor,
+    build_policy,
+    merged,
+    planner_of,
+)
+from rig.bundle import Bundle
+from rig.dialogue import Format
+from rig.engine import Sampler
+from rig.envs.rollout import PrivilegedDeciding
+from rig.errors import RigError, UnknownNameError
+from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.embodied import evaluate_embodied, play_config
+from rig.records import Decision, Plan
+from rig.teachers import TEACHERS
+
+torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
+
+WARM = Sampler(temperature=1.0)
+
+
+@pytest.fixture(scope="module")
+def bundle(made):
+    return Bundle.load(made.agent)
+
+
+def policy_of(bundle, planner, **changes):
+    settings = {"form": bundle.form, "planner": planner, "thought_tokens": 8, "text": WARM, **changes}
+    return build_policy(bundle, PolicyConfig(**settings))
+
+
+def press(key):
+    return Action.press(key)
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """Proposes as `BestOf` does, and dreams on in the very fork of each proposal: nothing is told again."""
+
+    plans: int
+    dreams: int
+
+    def check(self, form):
+        pass
+
+    def decide(self, state):
+        def way(fork):
+            plan = yield from fork.answer()
+            dreams = yield from fork.look_ahead(self.dreams)
+            return replace(plan, dreams=dreams)
+
+        yield from state.observe()
+        plans = yield from state.fork([way] * self.plans)
+        return state.decision(*plans)
+
+
+def test_a_plan_that_is_told_again_is_dreamed_as_where_it_was_proposed(bundle):
+    """Dreams are greedy, so they follow from what stands before them, token for token and position for position."""
+    seen = observations(2)
+    seed, at_once = clearly(lambda seed: policy_of(bundle, AtOnce(3, 1)).decide(seen, [seed, seed + 1]))
+    found = policy_of(bundle, BestOf(plans=3, dreams=1)).decide(seen, [seed, seed + 1])
+    for decision, plain in zip(found, at_once, strict=True):
+        first = {plan.action: plan for plan in reversed(plain.plans)}
+        assert len(decision.plans) == len(first) > 1
+        for plan in decision.plans:
+            assert plan.votes == sum(other.action == plan.action for other in plain.plans)
+            assert plan.thought == first[plan.action].thought
+            assert np.array_equal(plan.dreams[0].codes, first[plan.action].dreams[0].codes)
+            assert plan.dreams[0].entropy > 0
+            assert plan.score == 0
+
+
+def test_the_majority_decides_and_of_equals_the_first(bundle):
+    decisions = policy_of(bundle, BestOf(plans=12)).decide(observations(6), range(6))
+    assert any(plan.votes > 1 for decision in decisions for plan in decision.plans)
+    for decision in decisions:
+        votes = [plan.votes for plan in decision.plans]
+        assert sum(votes) == 12
+        assert decision.chosen == votes.index(max(votes))
+        best = decision.plans[decision.chosen]
+        assert (decision.action, decision.thought, decision.dreams) == (best.action, best.thought, ())
+        assert decision.review is None
+
+
+def test_plans_that_all_agree_are_not_dreamed(bundle):
+    likeliest = Sampler(temperature=0.0)
+    decision, other = policy_of(bundle, BestOf(plans=3, dreams=2), text=likeliest).decide(observations(2), [0, 1])
+    basic, _ = policy_of(bundle, Basic(), text=likeliest).decide(observations(2), [0, 1])
+    assert [plan.votes for plan in (*decision.plans, *other.plans)] == [3, 3]
+    assert decision.cost.image_tokens == 0
+    assert decision.action == basic.action
+    assert decision.cost.text_tokens == 3 * basic.cost.text_tokens, "what forks write is counted"
+
+
+@pytest.mark.parametrize("planner", [BestOf(plans=3, dreams=1), Lookahead(dreams=2)])
+def test_a_decision_follows_from_its_observation_and_seed_alone(bundle, planner):
+    seen = observations(3)
+    policy = policy_of(bundle, planner)
+    seed, together = clearly(lambda seed: policy.decide(seen, range(seed, seed + 3)))
+    (alone,) = policy.decide(seen[1:2], [seed + 1])
+    assert [(plan.thought, plan.action, plan.votes) for plan in alone.plans] == [
+        (plan.thought, plan.action, plan.votes) for plan in together[1].plans
+    ]
+    for plan, other in zip(alone.plans, together[1].plans, strict=True):
+        for dream, beside in zip(plan.dreams, other.dreams, strict=True):
+            assert np.array_equal(dream.codes, beside.codes)
+
+
+def test_equal_proposals_are_merged():
+    plans = [Plan(thought=str(number), action=press(key)) for number, key in enumerate(("use", "noop_", "use", "use"))]
+    assert [(plan.thought, plan.votes) for plan in merged(plans)] == [("0", 3), ("1", 1)]
+
+
+class Contrary:
+    """Prefers what was proposed least; it has the plan's whole conversation before it."""
+
+    def score(self, state, plan):
+        assert state.slot.length > 81, "thought, action and dream stand before it"
+        assert state.action == (plan.dreams[-1].action if plan.dreams else plan.action)
+        yield from ()
+        return -10.0 * plan.votes
+
+
+def test_a_judge_is_asked_in_the_plans_own_fork_and_outweighs_votes(bundle, monkeypatch):
+    monkeypatch.setitem(PLAN_JUDGES._entries, "contrary", Contrary)
+    decisions = policy_of(bundle, BestOf(plans=12, dreams=1, judge="contrary")).decide(observations(3), range(3))
+    assert any(len({plan.votes for plan in decision.plans}) > 1 for decision in decisions)
+    for decision in decisions:
+        votes = [plan.votes for plan in decision.plans]
+        assert decision.plans[decision.chosen].votes == min(votes)
+        assert [plan.score for plan in decision.plans if len(votes) > 1] == [-10.0 * number for number in votes]
+
+
+def test_decisions_say_how_their_texts_were_written(bundle):
+    """Ids always; how likely they were where that is asked for, and of what was decided for."""
+    seen = observations(2)
+    for planner in (Basic(), Lookahead(), BestOf(plans=3)):
+        plain = policy_of(bundle, planner).decide(seen, [1, 2])
+        scored = policy_of(bundle, planner, log_probs=True).decide(seen, [1, 2])
+        for decision, other in zip(scored, plain, strict=True):
+            assert other.tokens.log_probs is None
+            assert np.array_equal(decision.tokens.ids, other.tokens.ids)
+            assert len(decision.tokens.ids) == len(decision.tokens.log_probs) > 0
+            assert (decision.tokens.log_probs <= 0).all()
+            written = bundle.tokenizer.decode(decision.tokens.ids.tolist())
+            assert bundle.space.format(decision.action) in written
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stubborn:
+    """A planner from elsewhere: proposes some ways, and takes the last of them."""
+
+    ways: int = 2
+    dreams: int = 0
+
+    def check(self, form):
+        if not form.thought:
+            raise RigError("stubbornness needs thoughts")
+
+    def decide(self, state):
+        yield from state.observe()
+        plans = yield from state.fork([DecisionState.answer] * self.ways)
+        return state.decision(*plans, chosen=self.ways - 1)
+
+
+@pytest.fixture
+def stubborn(monkeypatch):
+    monkeypatch.setitem(PLANNERS._entries, "stubborn", Stubborn)
+
+
+def evaluation(made, **changes):
+    return EmbodiedConfig(
+        agent=str(made.agent),
+        tasks=("place_table/tool",),
+        episodes=1,
+        most_steps=3,
+        thought_tokens=6,
+        dtype="float32",
+        **changes,
+    )
+
+
+def test_a_planner_from_elsewhere_plays(made, stubborn, tmp_path):
+    config = evaluation(made, planner="stubborn", planner_options=("ways=3",))
+    summary = evaluate_embodied(config, tmp_path / "out")
+    assert summary["config"]["planner_options"] == ("ways=3",)
+    assert summary["cost_per_decision"]["image_tokens"] == 0
+    one = evaluate_embodied(evaluation(made), tmp_path / "one")["cost_per_decision"]["text_tokens"]
+    assert summary["cost_per_decision"]["text_tokens"] > 2 * one
+
+
+def test_several_plans_play(made, tmp_path):
+    (played,) = play_config(evaluation(made, plans=3, dreams=1, follow_dreams=True, temperature=1.0))
+    dreamed = [step for step in played.trajectory.steps if step.dreams]
+    assert dreamed, "at full temperature an untrained network does not agree with itself"
+    for step in dreamed:
+        assert step.review is None
+        assert step.dreams[0].action == step.action
+        assert step.dreams[0].real_frame is not None
+    summary = evaluate_embodied(evaluation(made, plans=2), tmp_path / "out")
+    assert summary["config"]["plans"] == 2
+    assert summary["reviews"] == {}
+
+
+def test_mistakes_are_named(made, bundle, stubborn, tmp_path):
+    for changes, message in (
+        ({"planner": "best_of"}, r"unknown planner 'best_of'. Did you mean 'best-of'"),
+        ({"planner": "best-of", "planner_options": ("plan=3",)}, r"planner 'best-of' has an unknown field 'plan'"),
+        ({"planner": "best-of", "planner_options": ("plans=true",)}, r"planner 'best-of': .*`plans`"),
+        ({"planner": "best-of", "planner_options": ("plans=0",)}, r"plans=0 and dreams=0: at least 1"),
+        ({"planner": "best-of", "planner_options": ("plans",)}, r"'plans': write each as name=value"),
+        ({"planner_options": ("plans=3",)}, r"those of a --planner; name it"),
+        ({"plans": 3, "judge": "oracle"}, r"unknown judge of plans 'oracle'"),
+    ):
+        with pytest.raises((RigError, UnknownNameError), match=message):
+            evaluate_embodied(evaluation(made, **changes), tmp_path / "out")
+    with pytest.raises(RigError, match="plans"):
+        evaluation(made, plans=0)
+    blind = Format(dream=False)
+    for planner in (BestOf(dreams=1), Basic(imagine=True), Lookahead(dreams=2)):
+        with pytest.raises(RigError, match="without dreams"):
+            PolicyConfig(form=blind, planner=planner)
+    with pytest.raises(RigError, match="needs thoughts"):
+        PolicyConfig(form=Format(thought=False), planner=planner_of("stubborn", {}))
+    assert planner_of("lookahead", {"dreams": 3, "stop_entropy": 2}) == Lookahead(dreams=3, stop_entropy=2.0)
+
+
+class Parrot:
+    """An actor from elsewhere, called `parrot:KEY`: it presses that key for ever, and sees nothing but observations."""
+
+    def world(self, name, environment):
+        return environment or "crafter"
+
+    def actor(self, name, spare, how):
+        spare.actions.check(Action.press(name))
+        return Pressing(name, how.temperature)
+
+    def short_name(self, name):
+        return f"parrot of {name}"
+
+
+class Pressing:
+    def __init__(self, key, temperature):
+        self.key, self.temperature, self.asked = key, temperature, []
+
+    def deciding(self, places):
+        return self
+
+    def submit(self, key, observation, seed):
+        assert observation.frame.dtype == np.uint8
+        self.asked.append(key)
+
+    def next(self):
+        return self.asked.pop(0), Decision(action=Action.press(self.key))
+
+
+def test_an_actor_from_elsewhere_is_called_by_its_kind(monkeypatch, tmp_path):
+    monkeypatch.setitem(ACTORS._entries, "parrot", Parrot)
+    config = EmbodiedConfig(agent="parrot:move_left", tasks=("place_table/tool",), episodes=2, most_steps=4)
+    kept = []
+    summary = evaluate_embodied(config, tmp_path / "out", keep=kept)
+    assert summary["episodes"] == 2
+    assert {step.action for trajectory in kept for step in trajectory.steps} == {press("move_left")}
+    assert {trajectory.lineage.actor for trajectory in kept} == {"parrot of move_left"}
+    with pytest.raises(RigError, match=r"agent\.json is missing"):
+        evaluate_embodied(replace(config, agent="raven:move_left"), tmp_path / "none")
+    with pytest.raises(RigError, match="fly"):
+        evaluate_embodied(replace(config, agent="parrot:fly"), tmp_path / "none")
+
+
+def test_only_who_says_so_is_shown_the_worlds():
+    """A teacher's decisions are made from worlds; a policy's have no way to be handed one."""
+    teacher = TeacherActor(TEACHERS.get("crafter")()).deciding(1)
+    assert isinstance(teacher, PrivilegedDeciding)
+    assert not hasattr(PolicyDeciding, "see")
+    assert not isinstance(Pressing("use", 0.0), PrivilegedDeciding)
