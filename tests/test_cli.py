@@ -19,8 +19,8 @@ from rig.cli.demo import _kinds, run_demo
 from rig.cli.main import VERBS, describe, main, overview, read_verb
 from rig.data import Dataset
 from rig.errors import RigError
-from rig.evaluate.beside import play_beside
 from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.parallel import play_in_parallel
 from rig.teachers.crafter import CrafterExpert
 
 ASK_EVERY_VERB_FOR_HELP = """
@@ -425,7 +425,7 @@ def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monk
     config = EmbodiedConfig(agent=str(made.agent), tasks=tasks, episodes=1, most_steps=5, dtype="float32")
     found = {}
     for count in (1, 2):
-        monkeypatch.setattr("rig.evaluate.beside.usable_cores", lambda count=count: count)
+        monkeypatch.setattr("rig.evaluate.parallel.usable_cores", lambda count=count: count)
         found[count] = run_demo(config, 1, tmp_path / f"demo-{count}")
     for name in ("RIG-basic", "RIG-lookahead, n = 1"):
         one, two = (found[count][name] for count in (1, 2))
@@ -441,10 +441,10 @@ def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monk
 
 
 def test_what_ends_a_process_ends_the_demonstration(made, monkeypatch):
-    monkeypatch.setattr("rig.evaluate.beside.usable_cores", lambda: 2)
+    monkeypatch.setattr("rig.evaluate.parallel.usable_cores", lambda: 2)
     config = EmbodiedConfig(agent=str(made.agent), tasks=("place_table",), episodes=0)
     with pytest.raises(RigError, match="0 episodes: at least one"):
-        play_beside({"one": config})
+        play_in_parallel({"one": config})
 
 
 def test_a_dataset_has_a_card_that_hubs_read(capsys, made, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ def test_a_long_instruction_names_its_task_its_length_and_the_room(capsys, tmp_p
     tasks = [replace(task, instruction="place a table " * 60) for task in CrafterWorld.tasks]
     monkeypatch.setattr(CrafterWorld, "tasks", TaskTable(tasks))
     monkeypatch.setattr(CrafterWorld, "step", None)  # nothing is played
-    monkeypatch.setattr("rig.evaluate.beside.usable_cores", lambda: 1)
+    monkeypatch.setattr("rig.evaluate.parallel.usable_cores", lambda: 1)
     words = [verb, "--agent", str(made.agent), "--tasks", "place_table/tool", "--out", str(tmp_path / out)]
     assert main(words) == 2
     said = capsys.readouterr().err

@@ -147,3 +147,52 @@ def test_a_killed_process_leaves_no_engine():
         with pytest.raises(RigError, match="was killed by SIGKILL"):
             list(workers.map(tell_and_wait, range(2)))
     assert wait_for_the_end_of([*pids, *keepers]) == []
+
+
+def count_up(state, piece):
+    """Give so many numbers, one after the other; 13 is none."""
+    state.append(piece)
+    for number in range(piece):
+        if number == 13:
+            raise RigError("13 is no number")
+        yield piece, number, os.getpid(), len(state)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_a_job_gives_one_by_one_is_handed_out_as_it_comes(count):
+    with Workers(a_list, count) as workers:
+        found = list(workers.each(count_up, [5, 0, 3, 4]))
+    assert sorted((piece, number) for piece, number, *_ in found) == [
+        (piece, number) for piece in (3, 4, 5) for number in range(piece)
+    ]
+    for piece in (3, 4, 5):
+        assert [number for held, number, *_ in found if held == piece] == list(range(piece)), "a job's own order stays"
+    assert (os.getpid() in {pid for *_, pid, _ in found}) == (count == 1)
+
+
+def die_at_two(state, piece):
+    for number in range(4):
+        if piece and number == 2:
+            time.sleep(0.2)  # what was given before is under way
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield piece, number
+
+
+def given(job, pieces):
+    """What two processes gave, and the error that ended it."""
+    found = []
+    try:
+        with Workers(a_list, 2) as workers:
+            found.extend(iter(workers.each(job, pieces)))
+    except RigError as error:
+        return found, str(error)
+    raise AssertionError("it was to end with an error")
+
+
+def test_what_was_given_before_a_mistake_or_a_death_is_handed_out():
+    found, told = given(count_up, [20])
+    assert [number for _, number, *_ in found] == list(range(13))
+    assert told == "13 is no number"
+    found, told = given(die_at_two, [1, 0])
+    assert {(1, 0), (1, 1)} <= set(found)
+    assert "the process that had 1 was killed by SIGKILL" in told

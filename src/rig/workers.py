@@ -4,7 +4,8 @@
         for found in workers.map(job, pieces):
             ...
 
-Each process enters `prepare()` once, and does `job(state, piece)` with what that gives it. A process that dies is told
+Each process enters `prepare()` once, and does `job(state, piece)` with what that gives it. `each` is for jobs that give
+one thing after the other, and hands them out as they come. A process that dies is told
 with the piece it had; those of a caller that dies or is interrupted end with it.
 """
 
@@ -19,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -36,6 +38,14 @@ _AHEAD = 4
 
 _END_SECONDS = 15.0
 """How long a process may take to close what it has open."""
+
+
+class _One(Enum):
+    """How what comes of a job is sent, and the end of it where it is sent one by one."""
+
+    AT_ONCE = "at once"
+    BY_ONE = "one by one"
+    NO_MORE = "no more"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +121,50 @@ class Workers(Generic[S]):
             self._end(at_once=True)
             raise
 
+    def each(
+        self, job: Callable[[S, T], Iterable[R]], pieces: Iterable[T], name_of: Callable[[T], str] = str
+    ) -> Iterator[R]:
+        """Yield all that `job(state, piece)` gives for each of `pieces`, as it comes.
+
+        Args:
+            job: what to do; what it returns is iterated where the work is done.
+            pieces: what to do it with.
+            name_of: what a piece is called in an error.
+
+        Raises:
+            RigError: a process died.
+        """
+        if self._here is not None:
+            for piece in pieces:
+                yield from job(self._state, piece)
+            return
+        try:
+            yield from self._as_it_comes(job, pieces, name_of)
+        except BaseException:
+            self._end(at_once=True)
+            raise
+
+    def _as_it_comes(
+        self, job: Callable[[S, T], Iterable[R]], pieces: Iterable[T], name_of: Callable[[T], str]
+    ) -> Iterator[R]:
+        left, free = iter(pieces), list(self._workers)
+        busy: dict[Connection, tuple[_Worker, T]] = {}
+        while True:
+            for piece in islice(left, len(free)):
+                worker = free.pop()
+                busy[worker.link] = worker, piece
+                _ask(worker, _One.BY_ONE, job, piece, name_of)
+            if not busy:
+                return
+            for link in wait(list(busy)):
+                assert isinstance(link, Connection)
+                worker, piece = busy[link]
+                value = _answer(worker, piece, name_of)
+                if value is _One.NO_MORE:
+                    free.append(busy.pop(link)[0])
+                else:
+                    yield value
+
     def _shared_out(self, job: Callable[[S, T], R], pieces: Iterable[T], name_of: Callable[[T], str]) -> Iterator[R]:
         left = enumerate(pieces)
         free = list(self._workers)
@@ -122,7 +176,7 @@ class Workers(Generic[S]):
             for number, piece in islice(left, max(0, room)):
                 worker = free.pop()
                 busy[worker.link] = worker, number, piece
-                _ask(worker, job, piece, name_of)
+                _ask(worker, _One.AT_ONCE, job, piece, name_of)
             if first in done:
                 yield done.pop(first)
                 first += 1
@@ -154,9 +208,9 @@ class Workers(Generic[S]):
                 worker.process.join()
 
 
-def _ask(worker: _Worker, job: Callable[..., Any], piece: T, name_of: Callable[[T], str]) -> None:
+def _ask(worker: _Worker, how: _One, job: Callable[..., Any], piece: T, name_of: Callable[[T], str]) -> None:
     try:
-        worker.link.send((job, piece))
+        worker.link.send((how, job, piece))
     except OSError as error:
         raise _died(worker, name_of(piece)) from error
 
@@ -187,17 +241,27 @@ def _serve(link: Connection, prepare: Callable[[], AbstractContextManager[Any]])
     with prepare() as state:
         while True:
             try:
-                job, piece = link.recv()
+                how, job, piece = link.recv()
             except (EOFError, OSError):
                 return
             try:
-                answer = True, job(state, piece)
-            except Exception as error:
-                answer = False, _sendable(error)
-            try:
-                link.send(answer)
+                for answer in _answers(how, job, state, piece):
+                    link.send(answer)
             except OSError:
                 return
+
+
+def _answers(how: _One, job: Callable[..., Any], state: Any, piece: Any) -> Iterator[tuple[bool, Any]]:
+    """Yield what is to be sent of a job: what comes of it, or the error that ended it."""
+    try:
+        if how is _One.AT_ONCE:
+            yield True, job(state, piece)
+        else:
+            for item in job(state, piece):
+                yield True, item
+            yield True, _One.NO_MORE
+    except Exception as error:
+        yield False, _sendable(error)
 
 
 @contextmanager

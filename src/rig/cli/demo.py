@@ -15,9 +15,9 @@ from rig.cli.tables import table
 from rig.envs import TOOL, make_world
 from rig.envs.rollout import Played
 from rig.errors import RigError
-from rig.evaluate.beside import play_beside
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
 from rig.evaluate.embodied import by_cell, environment_of, summarise, summary_row
+from rig.evaluate.parallel import play_in_parallel
 from rig.storage import refuse_as_page, refuse_existing, write_json
 from rig.viewer import render_trace
 
@@ -50,7 +50,7 @@ def run_demo(
     if not overwrite:
         refuse_existing(out, "replace the demonstration there with --overwrite, or choose another folder with --out")
     kinds = _kinds(config, dreams, teacher)
-    played = play_beside(kinds)
+    played = play_in_parallel(kinds)
     rows = {name: [_scored(episode) for episode in episodes] for name, episodes in played.items()}
     world = next(iter(kinds.values())).environment
     page = _show(played, rows, out / PAGE, title=f"RIG plays {world.capitalize()}", agent=config.agent)

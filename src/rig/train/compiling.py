@@ -46,14 +46,22 @@ def reason(error: BaseException) -> str:
 
 
 def _try(device: torch.device) -> None:
-    """Compile a function, forward and backward, that no cache has: a number of its own is in it."""
+    """Compile a function, forward and backward, that no cache has: a number of its own is in it.
+
+    It sums along rows, as a network does: where torch was told of fewer instructions than the processor has, only that
+    finds out that compiler and headers disagree.
+    """
     number = random.SystemRandom().random()
 
     def tiny(x: Tensor) -> Tensor:
-        return x.sin() * number
+        return (x * number).softmax(-1)
 
-    x = torch.ones(8, device=device, requires_grad=True)
-    torch.compile(tiny, dynamic=False)(x).sum().backward()
+    x = torch.ones(16, 64, device=device, requires_grad=True)
+    torch.compile(tiny, dynamic=False)(x).square().sum().backward()
+
+
+def _instructions() -> str:
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _note(device: torch.device) -> Path:
@@ -61,6 +69,6 @@ def _note(device: torch.device) -> Path:
     compiler = shutil.which(os.environ.get("CXX") or "g++") or ""
     changed = os.stat(compiler).st_mtime_ns if compiler else 0
     caches = os.environ.get("TORCHINDUCTOR_CACHE_DIR", tempfile.gettempdir())
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _instructions()
     parts = (torch.__version__, torch.__file__, platform.node(), name, os.environ.get("CXX"), compiler, changed, caches)
     return cache_root() / "compile" / hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

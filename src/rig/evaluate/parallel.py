@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context
-from queue import Empty, Queue
+from functools import partial
 
 from tqdm import tqdm
 
@@ -15,11 +14,15 @@ from rig.envs.rollout import Played
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import environment_of, play_config
 from rig.machine import usable_cores
+from rig.workers import Workers
 
 _MOST_WORKERS = 4
 
+Work = Mapping[str, EmbodiedConfig]
+"""Ways to play the same tasks, by name."""
 
-def play_beside(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Played]]:
+
+def play_in_parallel(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Played]]:
     """Play the episodes of each of `kinds`, tasks and settings shared out over processes, and show a bar.
 
     Each process plays its tasks and settings of the first kind, then of the next. In float32 the episodes are the same
@@ -35,8 +38,9 @@ def play_beside(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Played]]:
     works = [{name: replace(config, tasks=share) for name, config in kinds.items()} for share in shares]
     played: dict[str, list[Played]] = {name: [] for name in kinds}
     count = sum(map(len, shares)) * sum(config.episodes for config in kinds.values())
-    with tqdm(total=count, desc="play", unit="episode") as bar:
-        for name, episode in _all(works):
+    threads = max(1, usable_cores() // len(works)) if len(works) > 1 else None
+    with tqdm(total=count, desc="play", unit="episode") as bar, Workers(partial(_threads, threads), len(works)) as crew:
+        for name, episode in crew.each(_play, works, _name_of):
             played[name].append(episode)
             bar.update()
     return played
@@ -53,40 +57,21 @@ def _shares(config: EmbodiedConfig) -> list[tuple[str, ...]]:
     return [tuple(names[first::workers]) for first in range(workers)]
 
 
-def _all(works: Sequence[Mapping[str, EmbodiedConfig]]) -> Iterator[tuple[str, Played]]:
-    if len(works) == 1:
-        yield from _one_by_one(works[0])
-        return
-    context = get_context("spawn")  # forking a process whose torch has threads can hang
-    with context.Manager() as manager, ProcessPoolExecutor(len(works), context) as pool:
-        ended: Queue[tuple[str, Played]] = manager.Queue()
-        threads = max(1, usable_cores() // len(works))
-        futures = [pool.submit(_work, work, ended, threads) for work in works]
-        yield from _as_they_end(futures, ended)
-
-
-def _as_they_end(futures: list[Future[None]], ended: Queue[tuple[str, Played]]) -> Iterator[tuple[str, Played]]:
-    while True:
-        over = all(future.done() for future in futures)  # before the last look: what a process put is then there
-        try:
-            yield ended.get(timeout=0.5)
-        except Empty:
-            for future in futures:
-                if future.done():
-                    future.result()  # raises what the process died of
-            if over:
-                return
-
-
-def _work(work: Mapping[str, EmbodiedConfig], ended: Queue[tuple[str, Played]], threads: int) -> None:
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Let a process have so many threads; None: as many as it has."""
     import torch
 
-    torch.set_num_threads(threads)
-    for pair in _one_by_one(work):
-        ended.put(pair)
+    if count is not None:
+        torch.set_num_threads(count)
+    yield
 
 
-def _one_by_one(work: Mapping[str, EmbodiedConfig]) -> Iterator[tuple[str, Played]]:
+def _play(state: None, work: Work) -> Iterator[tuple[str, Played]]:
     for name, config in work.items():
         for played in play_config(config):
             yield name, played
+
+
+def _name_of(work: Work) -> str:
+    return f"the episodes of {', '.join(next(iter(work.values())).tasks)}"
