@@ -29,6 +29,7 @@ from rig.errors import DatasetError, EngineError, RigError
 from rig.records import NOISE, POLICY, TEACHER, Decision, Dream, Observation, fake_trajectory
 from rig.stages import (
     AlignConfig,
+    BranchConfig,
     CollectConfig,
     LookaheadConfig,
     Opening,
@@ -36,6 +37,7 @@ from rig.stages import (
     RehearseConfig,
     RewriteConfig,
     align,
+    branch,
     collect,
     reason,
     rehearse,
@@ -51,11 +53,12 @@ from rig.teachers import TEACHERS
 from rig.train import Tokenizers
 from rig.train.tokenizers import encode_frames
 
-STAGES = ("collect", "reason", "review", "align", "rehearse", "rewrite")
-SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1, "rehearse": 8, "rewrite": 4}
+STAGES = ("collect", "reason", "review", "align", "rehearse", "rewrite", "branch")
+SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1, "rehearse": 8, "rewrite": 4, "branch": 8}
 PIECES = {"collect": "s1_collect.teach", "reason": "s2_reason.annotate"}
 PIECES |= {"review": "s3_review.review_episode", "align": "s4_align.align_episode"}
 PIECES |= {"rehearse": "s4_rehearse.rehearse_episode", "rewrite": "rewriting.rewrite_episode"}
+PIECES |= {"branch": "branching.branch_episode"}
 HORIZON = 2
 REHEARSAL = RehearseConfig(states=4, slips=2, horizons=(0, 1))
 LIVELY = partial(PolicyConfig, thought_tokens=4, text=Sampler(temperature=1.0))
@@ -65,6 +68,7 @@ LIVELY = partial(PolicyConfig, thought_tokens=4, text=Sampler(temperature=1.0))
 def prepare(patch, stage, writer=DatasetWriter):
     """Make the agent lively and the stage's shards small."""
     patch.setattr("rig.stages.lookahead.PolicyConfig", LIVELY)
+    patch.setattr("rig.stages.branching.PolicyConfig", partial(PolicyConfig, thought_tokens=4))
     patch.setattr("rig.stages.base.DatasetWriter", partial(writer, shard_steps=SHARD_STEPS[stage]))
 
 
@@ -82,6 +86,22 @@ def lookahead(root, kind=LookaheadConfig, **changes):
     return replace(config, **changes)
 
 
+def branching(root):
+    return BranchConfig(
+        agent=str(root / "basic" / "agent"),
+        players=("agent", "noise"),
+        tasks=("place_table/tool",),
+        episodes=2,
+        skip=4,
+        states=3,
+        plans=3,
+        dreams=2,
+        temperature=1.0,
+        most_steps=6,
+        dtype="float32",
+    )
+
+
 def run(stage, root, out, *, resume=False, **changes):
     """Run a stage on what lies in `root`, with `changes` of this file's configuration."""
     opening = Opening(resume=resume)
@@ -96,6 +116,8 @@ def run(stage, root, out, *, resume=False, **changes):
     if stage == "rewrite":
         reviewed = rehearse(root / "s2", REHEARSAL, root / "s4-taught", Opening(resume=True))
         return rewrite(reviewed.path, replace(RewriteConfig(), **changes), out, opening)
+    if stage == "branch":
+        return branch(replace(branching(root), **changes), out, opening)
     return align(lookahead(root, AlignConfig, **{"episodes": 2, "states": 3, **changes}), out, opening)
 
 
@@ -601,7 +623,7 @@ def stamps(path):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_path, monkeypatch, stage):
     out, wanted = tmp_path / "cut", whole[stage]
-    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1, "rehearse": 3, "rewrite": 2}[stage]
+    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1, "rehearse": 3, "rewrite": 2, "branch": 2}[stage]
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), stage, str(made.root), str(out), str(kept)]
     killed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

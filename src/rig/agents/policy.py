@@ -16,12 +16,12 @@ from functools import partial
 from operator import itemgetter
 
 from rig.actions import ActionSpace
-from rig.agents.planners import Basic, Planner
+from rig.agents.planners import Basic, Planner, merged
 from rig.agents.state import DecisionState, OracleDynamics, Speaker
 from rig.dialogue import Format, SegmentEncoder, prompt
 from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
 from rig.errors import RigError
-from rig.records import Cost, Decision, Dream, Observation, Step
+from rig.records import Cost, Decision, Dream, Observation, Plan, Step
 
 _INSTRUCTION_TOKENS = 64
 _MARKS = 4
@@ -168,6 +168,47 @@ class Policy:
         stream: Stream[list[Dream]] = self.engine.stream(max(1, len(observations)))
         for observation, seed, count in zip(observations, seeds, steps, strict=True):
             stream.submit(seed, partial(dream, observation=observation, count=count))
+        return stream.finish()
+
+    def propose(
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        *,
+        plans: int,
+        dreams: int,
+        others: Sequence[Sequence[Plan]] | None = None,
+    ) -> list[list[Plan]]:
+        """Return the distinct plans that the agent has for each observation, and others, each dreamed some steps ahead.
+
+        Args:
+            observations: what is seen.
+            seeds: one per observation.
+            plans: proposals for each; equal ones are one plan, with so many votes.
+            dreams: steps dreamed ahead of each plan, the agent itself going on behind the first.
+            others: for each observation, plans of others, to be dreamed as well; one whose action the agent proposes
+                too is left out. A plan without a thought is told with the agent's first one.
+        """
+        speaker = self._speaker_for(len(observations))
+
+        def ahead(state: DecisionState, plan: Plan) -> Conversation[Plan]:
+            yield from state.retell(plan)
+            dreamed = yield from state.look_ahead(dreams)
+            return replace(plan, dreams=dreamed)
+
+        def converse(slot: Slot, seen: Observation, more: Sequence[Plan]) -> Conversation[list[Plan]]:
+            state = DecisionState(speaker, seen, slot)
+            yield from state.observe()
+            own = merged((yield from state.fork([DecisionState.answer] * plans)))
+            named = [plan if plan.thought is not None else replace(plan, thought=own[0].thought) for plan in more]
+            known = {plan.action for plan in own}
+            strange = [replace(plan, votes=0) for plan in merged(named) if plan.action not in known]
+            return (yield from state.fork([partial(ahead, plan=plan) for plan in [*own, *strange]]))
+
+        stream: Stream[list[Plan]] = self.engine.stream(max(1, len(observations)))
+        for number, (seen, seed) in enumerate(zip(observations, seeds, strict=True)):
+            more = others[number] if others is not None else ()
+            stream.submit(seed, partial(converse, seen=seen, more=more))
         return stream.finish()
 
     def review(self, steps: Sequence[Step], seeds: Sequence[int]) -> list[Decision]:

@@ -29,6 +29,7 @@ from rig.dialogue import (
     asked_to_review,
     prompt,
     reread,
+    told,
 )
 from rig.engine import (
     ONE_BY_ONE,
@@ -190,9 +191,15 @@ class DecisionState:
         return tuple(self.dreams)
 
     def retell(self, plan: Plan) -> Conversation[None]:
-        """Put a plan of this agent's where the model would write it: it stands as if it had just been written."""
-        assert plan.tokens is not None
+        """Put a plan where the model would write it: it stands as if it had just been written.
+
+        One of the agent's own is put token for token as it was written; one from elsewhere as the dialogue says it,
+        with a thought where the form has thoughts.
+        """
         self.thought, self.action = plan.thought, plan.action
+        if plan.tokens is None:
+            yield self._read(told(plan.thought, self.speaker.space.format(plan.action), self.speaker.form))
+            return
         ids, start = plan.tokens.ids, self.slot.next_position
         tokens = TokenSequence(
             ids=ids,

@@ -8,6 +8,7 @@ from typing import Any
 from rig.cli.flags import Flags
 from rig.stages.config import (
     AlignConfig,
+    BranchConfig,
     CollectConfig,
     LookaheadConfig,
     Opening,
@@ -142,6 +143,29 @@ class Align(Flags, AlignConfig, Opening):
 
         align(self.part(AlignConfig), self.out, self.part(Opening))
         return described(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchVerb(Flags, BranchConfig, Opening):
+    """Counterfactual sets: from one state several plans, each dreamed by the agent, tried in the engine, and valued.
+
+    Example: rig branch --agent runs/basic/agent --skip 100 --episodes 12 --out runs/branches
+
+    Attributes:
+        out: folder of the new dataset.
+    """
+
+    out: str
+
+    def run(self) -> dict[str, Any]:
+        """Branch, and say how well the simplest judges find the best of the agent's own proposals."""
+        from rig.cli.tables import sets_text
+        from rig.evaluate.branches import score_sets, sets_of
+        from rig.stages import branch
+
+        made = branch(self.part(BranchConfig), self.out, self.part(Opening))
+        found, scores = described(self.out), score_sets(sets_of(made))
+        return {**found, "text": f"{found['text']}\n\n{sets_text(scores)}", "sets": scores}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,10 @@ VERBS = {
     "reason": ("rig.cli.data:Reason", "S2: add thoughts to a dataset"),
     "review": ("rig.cli.data:ReviewVerb", "S3: play an agent beside the teacher, and review its mistakes"),
     "align": ("rig.cli.data:Align", "S4: replay an agent's dreams in the engine"),
+    "branch": (
+        "rig.cli.data:BranchVerb",
+        "counterfactual sets: several plans from one state, dreamed and tried",
+    ),
     "rehearse": ("rig.cli.data:Rehearse", "S4 without an agent: review what a teacher did"),
     "rewrite": ("rig.cli.data:Rewrite", "S3 or S4 once more: another Reviewer over the same steps"),
     "train-tokenizer": ("rig.cli.training:TrainTokenizer", "train the frame and text tokenizers on a dataset"),

@@ -114,3 +114,16 @@ def episode_text(trajectory: Trajectory, *, steps: bool = True) -> str:
             proposed = ", ".join(sorted(step.proposal.keys)) or "noop"
             lines.append(f"       (proposed {proposed}; changed after {len(step.dreams)} dreams)")
     return "\n".join(lines)
+
+
+def sets_text(scores: Mapping[str, Any]) -> str:
+    """Return how well the agent's own proposals in counterfactual sets are judged."""
+    counts = f"{scores['sets']} sets of {scores['branches']} own proposals, {scores['with_a_choice']} with a choice"
+    if not scores["with_a_choice"]:
+        return f"{counts}: all proposals of a state are worth the same"
+    rows: list[list[str]] = [["at random", "", "", interval(scores["at_random"]["lost"])]]
+    rows += [
+        [name, *(interval(found[measure]) for measure in ("pairs", "best", "lost"))]
+        for name, found in scores["scorers"].items()
+    ]
+    return f"{table(['judge', 'pairs ranked rightly', 'best found', 'lost by the choice'], rows)}\n\n{counts}"

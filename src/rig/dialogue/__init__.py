@@ -14,6 +14,7 @@ from rig.dialogue.prompt import (
     is_speakable,
     lookahead_conversation,
     reread,
+    told,
 )
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.dialogue.tokenizer import TextTokenizer, train_bpe
@@ -46,5 +47,6 @@ __all__ = [
     "parse_conversation",
     "refuse_unspeakable",
     "reread",
+    "told",
     "train_bpe",
 ]

@@ -161,19 +161,28 @@ def answer(
     Raises:
         DialogueError: a field that the form needs is missing, or the thought holds one of the fixed phrases.
     """
-    segments = answer_prefix(form, review=review)
-    if form.thought:
-        if thought is None:
-            raise DialogueError("this step has no thought, yet the form reasons; run `rig reason` on the dataset first")
-        _reject_phrases("thought", thought)
-        segments.append(Text(text=thought, role=Role.THOUGHT, target=target_text))
-        segments.append(Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, target=target_text))
-    segments += act(action, form, target=target_text)
+    segments = [*answer_prefix(form, review=review), *told(thought, action, form, target=target_text)]
     if not form.dream:
         return segments
     if codes is None:
         raise DialogueError("this step has no codes of the next frame, yet the form dreams; tokenize the frames first")
     return [*segments, WriteImage(codes=codes, target=target_image), End()]
+
+
+def told(thought: str | None, action: str, form: Format, *, target: bool = False) -> list[Segment]:
+    """Return the thought and the action of the model's turn, behind the phrases that open it.
+
+    Raises:
+        DialogueError: the form reasons and there is no thought, or the thought holds one of the fixed phrases.
+    """
+    if not form.thought:
+        return act(action, form, target=target)
+    if thought is None:
+        raise DialogueError("this step has no thought, yet the form reasons; run `rig reason` on the dataset first")
+    _reject_phrases("thought", thought)
+    said = Text(text=thought, role=Role.THOUGHT, target=target)
+    ending = Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, target=target)
+    return [said, ending, *act(action, form, target=target)]
 
 
 def act(action: str, form: Format, *, target: bool = False) -> list[Segment]:

@@ -2,7 +2,8 @@
 
 S0 imports other people's data (`rig.data.importers`); S1 collects from a teacher; S2 adds thoughts; S3 reviews an
 agent's mistakes; S4 aligns its dreams with the engine, or rehearses what a teacher did. Reviews can be
-written anew without any of them. What a stage needs is imported on first use.
+written anew without any of them. Branches are what different actions from the same states lead to. What a stage needs
+is imported on first use.
 """
 
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rig.stages.config import (
     AlignConfig,
+    BranchConfig,
     CollectConfig,
     LookaheadConfig,
     Opening,
@@ -19,6 +21,7 @@ from rig.stages.config import (
 )
 
 if TYPE_CHECKING:
+    from rig.stages.branching import branch
     from rig.stages.rewriting import rewrite
     from rig.stages.s0_import import import_dataset
     from rig.stages.s1_collect import collect
@@ -34,11 +37,13 @@ _LATE = {
     "review": "s3_review",
     "align": "s4_align",
     "rehearse": "s4_rehearse",
+    "branch": "branching",
     "rewrite": "rewriting",
 }
 
 __all__ = [
     "AlignConfig",
+    "BranchConfig",
     "CollectConfig",
     "LookaheadConfig",
     "Opening",
@@ -46,6 +51,7 @@ __all__ = [
     "RehearseConfig",
     "RewriteConfig",
     "align",
+    "branch",
     "collect",
     "import_dataset",
     "reason",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rig.bundle import Dtype
 from rig.errors import RigError, at_least_one
@@ -171,3 +172,66 @@ class AlignConfig(LookaheadConfig):
         super().__post_init__()
         if self.dreams < 0:
             raise RigError(f"dreams={self.dreams}: at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchConfig:
+    """Where to branch, and into what.
+
+    Attributes:
+        agent: folder of a trained agent that dreams.
+        teacher: whose steps to success say what a branch is worth, and who is one of the players and of the plans;
+            where empty, the task's samples say it, and only the agent plays and plans.
+        players: whose episodes give the states: "agent", "teacher", and "noise", the teacher with slips.
+        tasks: "task" or "task/setting"; all where none is given.
+        episodes: episodes per task, setting and player.
+        skip: episodes per task and setting to leave out first.
+        split: "train"; or "validation", for sets on which judges are chosen.
+        states: the most states taken from one episode.
+        plans: the agent's own proposals in each state; equal ones are one branch.
+        random: random plans besides.
+        dreams: n, how deep branches are dreamed and tried.
+        temperature: of thoughts and actions.
+        patience: steps after which the teacher has not finished in time.
+        noise: chance of a slip at each step of the player "noise".
+        batch_size: conversations side by side, and worlds; None: 64, or a world for each core where it is an engine
+            of its own.
+        most_steps: cut episodes after so many decisions; None leaves them to the task's own limit.
+        seed: of the choice of states, random plans and slips.
+        dtype: as in `LookaheadConfig`.
+    """
+
+    agent: str
+    teacher: str = "crafter"
+    players: tuple[Literal["agent", "teacher", "noise"], ...] = ("agent",)
+    tasks: tuple[str, ...] = ()
+    episodes: int = 12
+    skip: int = 0
+    split: Literal["train", "validation"] = "train"
+    states: int = 8
+    plans: int = 4
+    random: int = 1
+    dreams: int = 1
+    temperature: float = 0.5
+    patience: int = 80
+    noise: float = 0.15
+    batch_size: int | None = None
+    most_steps: int | None = None
+    seed: int = 0
+    dtype: Dtype = "auto"
+
+    def __post_init__(self) -> None:
+        at_least_one(
+            states=self.states,
+            plans=self.plans,
+            dreams=self.dreams,
+            patience=self.patience,
+            batch_size=self.batch_size,
+            most_steps=self.most_steps,
+        )
+        if not 0 <= self.noise <= 1 or self.random < 0:
+            raise RigError(f"noise={self.noise} and random={self.random}: a chance, 0 to 1, and at least 0")
+        if len(set(self.players)) != len(self.players) or not self.players:
+            raise RigError(f"players {self.players}: one or more, each once")
+        if not self.teacher and set(self.players) != {"agent"}:
+            raise RigError(f"players {self.players}: without a teacher only the agent plays")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -17,30 +17,16 @@ from rig.bundle import Bundle
 from rig.data import DatasetInfo
 from rig.dialogue import is_speakable
 from rig.envs import World, make_world
-from rig.envs.rollout import Episode, play
+from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
-from rig.records import POLICY, Dream, Frame, Lineage, Review, Step, Trajectory
+from rig.records import POLICY, Dream, Frame, Lineage, Review, Step
 from rig.stages.advantage import Judge
 from rig.stages.base import episodes_in_turn
 from rig.stages.config import LookaheadConfig, ReviewingConfig
+from rig.stages.visiting import Visited, visit
 from rig.teachers import TEACHERS
 
 C = TypeVar("C", bound=ReviewingConfig)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Visited:
-    """An episode of the agent.
-
-    Attributes:
-        episode: what was played.
-        trajectory: what happened.
-        states: the world's state before each step.
-    """
-
-    episode: Episode
-    trajectory: Trajectory
-    states: Sequence[bytes]
 
 
 class Bench(Generic[C]):
@@ -138,13 +124,6 @@ class Workshop(Bench[LookaheadConfig]):
 
     def visit(self, episodes: Sequence[Episode], dreams: int = 0) -> Iterator[Visited]:
         """Play `episodes`, dreaming `dreams` steps ahead, and yield each with its states."""
-        kept: dict[str, list[bytes]] = {}
-
-        def keep(episode: Episode, world: World, index: int) -> None:
-            if index == 0:  # also where the engine failed and the episode begins anew
-                kept[episode.id] = []
-            kept[episode.id].append(world.save())
-
         policy = self.policy
         if dreams:
             planner = Lookahead(dreams=dreams)
@@ -152,17 +131,14 @@ class Workshop(Bench[LookaheadConfig]):
         actor = PolicyActor(policy)
         environment = self.bundle.environment
         lineage = Lineage(stage="live", actor=agent_name(self.config.agent))
-        for played in play(
+        return visit(
             lambda: make_world(environment),
             actor,
             episodes,
             batch_size=self.config.batch_size,
             most_steps=self.config.most_steps,
             lineage=lineage,
-            before=keep,
-        ):
-            states = kept.pop(played.episode.id)
-            yield Visited(episode=played.episode, trajectory=played.trajectory, states=states)
+        )
 
     def lineage(self, stage: str, parent: str) -> Lineage:
         """Return the lineage of what a stage makes of the episode `parent`."""

@@ -25,7 +25,8 @@ from rig.model.fit import unfit_frame
 from rig.records import Dream, Observation, Step, Trajectory
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import AlignConfig
-from rig.stages.lookahead import Visited, Workshop
+from rig.stages.lookahead import Workshop
+from rig.stages.visiting import Visited
 
 
 def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
