@@ -267,9 +267,21 @@ def vocabulary_of(name: str) -> Vocabulary:
 
 
 def checker_of(environment: str) -> ClaimChecker | None:
-    """Return the checker of claims about `environment`, or None where there is none."""
+    """Return the checker of claims about `environment`, or None where there is none.
+
+    Raises:
+        RigError: what is registered there makes none.
+    """
     make = CHECKERS.find(environment)
-    return make() if make else None
+    if make is None:
+        return None
+    checker = make()
+    if not isinstance(checker, ClaimChecker):
+        raise RigError(
+            f"the claim checker of {environment!r} is {shown(checker)}; have its class inherit from "
+            "rig.annotators.ClaimChecker"
+        )
+    return checker
 
 
 def judge_of(checker: ClaimChecker | None) -> Judge | None:
