@@ -43,12 +43,15 @@ from rig.annotators import (
     seen_in,
     vocabulary_of,
 )
+from rig.bundle import Bundle
 from rig.cli.flags import read_settings
 from rig.cli.main import main
 from rig.data import Dataset
 from rig.dialogue import prompt
 from rig.engine import Sampler
 from rig.errors import AnnotationError, DatasetError, RigError
+from rig.evaluate.chains import real_chains
+from rig.evaluate.config import ImaginationConfig
 from rig.policy import PolicyConfig
 from rig.records import fake_step, fake_trajectory
 from rig.stages import (
@@ -427,6 +430,19 @@ def test_plans_are_changed_where_the_reviewer_can_tell_and_nowhere_else(made, tm
     assert all(crc32(one.frame.tobytes()) % 3 > 0 for t in some for one in t.steps if one.review.helped)
 
 
+def test_chains_to_dream_about_have_the_thoughts_of_a_configured_reasoner(made):
+    given = {"model": "tiny", "at_once": 4, "together": 2}
+    config = ImaginationConfig(
+        agent=str(made.agent), tasks=TASKS[:1], chains=3, depth=2, reasoner="slow", reasoner_config=given
+    )
+    chains = list(real_chains(Bundle.load(made.agent), config))
+    alone = build_reasoner("slow", {"model": "tiny"}, CRAFTER)
+    assert [[step.thought for step in chain.steps] for chain in chains] == [
+        alone.reason(chain.steps) for chain in chains
+    ]
+    assert (len(chains), Slow.calls["most together"], Slow.calls["closed"]) == (3, 2, 1)
+
+
 # What has no answer
 
 
@@ -512,6 +528,7 @@ def test_what_was_read_before_a_fault_in_the_data_is_still_answered():
     [
         ([None], r"no answer for step 0: it gave None, which is no text"),
         ([f"1. I go.{prompt.NEXT_ACTION}"], r"no answer for step 0: its text .* holds the fixed phrase"),
+        (["1. I go to \ud800."], r"no answer for step 0: its text .* holds half a character"),
         ([], r"odd-1 gave 0 answers to 1 questions; mend the annotator"),
         (["1. Yes.", "2. No."], r"odd-1 gave 2 answers to 1 questions"),
     ],

@@ -107,6 +107,8 @@ class _Writer(Annotator[Q, str]):
         """Return a text, or why it cannot stand in a conversation."""
         if not isinstance(answer, str):
             return Failure(f"it gave {shown(answer)}, which is no text")
+        if not _is_storable(answer):
+            return Failure(f"its text {shown(answer)} holds half a character, which no file can")
         held = held_phrase(answer)
         return answer if held is None else Failure(f"its text {shown(answer)} holds the fixed phrase {held!r}")
 
@@ -132,7 +134,8 @@ class Reviewer(_Writer[Q]):
     def can_tell(self, batch: Sequence[Q]) -> Sequence[bool]:
         """Return for each item whether what it is handed shows that `better` is better than the proposal.
 
-        A teacher knows more than frames show. Where they do not show it, the plan is not changed.
+        A teacher knows more than frames show. Where they do not show it, the plan is not changed. The stage waits for
+        this, an episode at a time.
         """
         return [True] * len(batch)
 
@@ -251,6 +254,15 @@ def _built(kind: type[K], wanted: type[Any], owner: str, given: Any, space: Acti
         if not sound(value):
             raise RigError(f"{owner} has {name} {shown(value)}: a text, or a count of 1 or more")
     return made
+
+
+def _is_storable(text: str) -> bool:
+    """Return whether a text is Unicode; JSON can hold halves of characters that are none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_text(value: Any) -> bool:
