@@ -171,6 +171,8 @@ def can_tell(reviewer: Reviewer[Any], cases: Sequence[ReviewCase]) -> list[bool]
     Raises:
         AnnotationError: it says something of more or of fewer.
     """
+    if not cases:
+        return []
     told = list(map(bool, reviewer.can_tell([handed(reviewer, seen_of(case)) for case in cases])))
     if len(told) != len(cases):
         raise AnnotationError(f"{reviewer.name} can tell {len(told)} things of {len(cases)} cases; mend the Reviewer")

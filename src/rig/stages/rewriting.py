@@ -26,7 +26,7 @@ def rewrite(source: Path | str, config: RewriteConfig, out: Path | str, opening:
     Raises:
         UnknownNameError: no such Reviewer.
         DatasetError: `source` cannot be read or holds a step without a review; or `out` may not be touched.
-        AnnotationError: the Reviewer had no answer for some steps; the episodes without them are kept.
+        AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
         RigError: the Reviewer's configuration is not one of its.
     """
     dataset = Dataset(source)

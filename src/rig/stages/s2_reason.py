@@ -28,7 +28,7 @@ def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: O
     Raises:
         UnknownNameError: no such Reasoner.
         DatasetError: `source` cannot be read, or `out` may not be touched.
-        AnnotationError: the Reasoner had no answer for some steps; the episodes without them are kept.
+        AnnotationError: the Reasoner had no answer for some steps; all other episodes are kept.
         RigError: the Reasoner's configuration is not one of its.
     """
     dataset = Dataset(source)

@@ -33,7 +33,7 @@ def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = N
     Raises:
         CheckpointError: the agent cannot be loaded.
         DatasetError: `out` may not be touched.
-        AnnotationError: the Reviewer had no answer for some steps; the episodes without them are kept.
+        AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
         RigError: the Reviewer's configuration is not one of its.
     """
     shop = Workshop(config)

@@ -37,7 +37,7 @@ def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) 
     Raises:
         CheckpointError: the agent cannot be loaded.
         DatasetError: `out` may not be touched.
-        AnnotationError: an annotator had no answer for some steps; the episodes without them are kept.
+        AnnotationError: an annotator had no answer for some steps; all other episodes are kept.
         RigError: an annotator's configuration is not one of its.
     """
     shop = Workshop(config)

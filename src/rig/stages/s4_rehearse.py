@@ -36,7 +36,7 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
 
     Raises:
         DatasetError: `source` cannot be read, has no thoughts, or does not replay; or `out` may not be touched.
-        AnnotationError: the Reviewer had no answer for some steps; the episodes without them are kept.
+        AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
         RigError: the Reviewer's configuration is not one of its.
     """
     dataset = Dataset(source)
