@@ -91,7 +91,7 @@ def test_what_knows_recipes_only_says_so_and_what_sees_tells_what_it_sees():
     )
     case = ReviewCase(step=dreamt, better=Action.press("move_left"))
     assert REVIEWERS.get("crafter")().review([case])[0]
-    assert can_tell(REVIEWERS.get("crafter")(), case)
+    assert can_tell(REVIEWERS.get("crafter")(), [case]) == [True]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from test_data_roundtrip import assert_same, write
 
 from rig.actions import CRAFTER, NOOP, Action
 from rig.agents import PolicyConfig
-from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase
+from rig.annotators import CHECKERS, REASONERS, REVIEWERS, ReviewCase, RuleReasoner, RuleReviewer
 from rig.data import CodesCache, Dataset, DatasetWriter
 from rig.dialogue import prompt
 from rig.engine import Sampler
@@ -47,7 +47,7 @@ from rig.stages import (
 from rig.stages.lookahead import Bench, Workshop
 from rig.stages.s2_reason import annotate, diverse_successes
 from rig.stages.s3_review import review_episode
-from rig.stages.s4_align import align_episode, dream_beside
+from rig.stages.s4_align import aligned, dream_beside
 from rig.stages.s4_rehearse import rehearse_episode
 from rig.teachers import TEACHERS
 from rig.train import Tokenizers
@@ -282,14 +282,19 @@ def test_thoughts_are_all_that_reasoning_adds_and_the_same_each_time(made, tmp_p
         assert_same(replace(bare, lineage=taught[trajectory.id].lineage), taught[trajectory.id])
 
 
+class Liar(RuleReasoner):
+    name = "liar"
+
+    def answer(self, known):
+        return "1. I look up at diamond. 2. I rest."
+
+
 def test_a_false_thought_is_left_out_where_a_checker_looks(made):
-    liar = SimpleNamespace(
-        name="liar", prompt="", reason=lambda steps: ["1. I look up at diamond. 2. I rest."] * len(steps)
-    )
-    trajectory = Dataset(made.root / "s1")[0]
-    checked = annotate(trajectory, liar, CHECKERS.get("crafter")())
+    trajectory, liar = Dataset(made.root / "s1")[0], Liar()
+    lies = liar.reason(trajectory.steps)
+    checked = annotate(trajectory, lies, liar, CHECKERS.get("crafter")())
     assert {step.thought for step in checked.steps} == {None}
-    assert None not in {step.thought for step in annotate(trajectory, liar, None).steps}
+    assert None not in {step.thought for step in annotate(trajectory, lies, liar, None).steps}
 
 
 def test_of_the_same_actions_only_some_are_kept(tmp_path):
@@ -376,12 +381,12 @@ def test_no_more_states_than_asked_and_none_whose_thoughts_cannot_be_said(shop, 
 
 
 def test_what_frames_do_not_show_changes_no_plan(shop, wanderings, monkeypatch):
-    monkeypatch.setattr(shop.reviewer.__class__, "can_tell", lambda reviewer, case: False)
+    monkeypatch.setattr(shop.reviewer.__class__, "tells", lambda reviewer, known: False)
     wait = [Dream(thought="1. I wait here.", action=NOOP)]
     assert not any(review_episode(shop, visit) for visit in wanderings)
     for visit in wanderings:
-        aligned = align_episode(shop, REASONERS.get("crafter")(), visit, dict.fromkeys(range(len(visit.states)), wait))
-        assert {(step.action, step.review.helped) for step in aligned.steps} == {(NOOP, False)}
+        (found,) = aligned(shop, REASONERS.get("crafter")(), [(visit, dict.fromkeys(range(len(visit.states)), wait))])
+        assert {(step.action, step.review.helped) for step in found.steps} == {(NOOP, False)}
 
 
 # S4
@@ -433,8 +438,8 @@ def test_states_can_be_those_that_reviews_lead_to(shop):
         patch.setattr(shop, "config", config)
         for visit in shop.visit(shop.episodes()[:2], dreams=1):
             assert all(step.review and len(step.dreams) == 1 for step in visit.trajectory.steps)
-            aligned = align_episode(shop, reasoner, visit, dream_beside(shop, [visit])[0])
-            for step in aligned.steps:
+            (found,) = aligned(shop, reasoner, zip([visit], dream_beside(shop, [visit]), strict=True))
+            for step in found.steps:
                 played = visit.trajectory.steps[step.index]
                 assert np.array_equal(step.frame, played.frame)
                 assert step.proposal == played.proposal
@@ -446,9 +451,10 @@ def test_a_dream_ends_with_its_episode(shop, wanderings, monkeypatch):
     dream = Dream(thought="1. I put down table now.", action=Action.press("place_table"))
     monkeypatch.setattr(shop.policy, "dream_ahead", lambda observations, seeds, counts: [[dream] * n for n in counts])
     lengths = []
-    for visit, dreamed in zip(wanderings, dream_beside(shop, wanderings), strict=True):
+    dreamed = zip(wanderings, dream_beside(shop, wanderings), strict=True)
+    for visit, found in zip(wanderings, aligned(shop, REASONERS.get("crafter")(), dreamed), strict=True):
         world, moments = relive(visit.trajectory)
-        for step in align_episode(shop, REASONERS.get("crafter")(), visit, dreamed).steps:
+        for step in found.steps:
             world.load(moments[step.index].state)
             ends = [world.act(dream.action)[2] for _ in step.dreams]
             assert ends == [*[False] * (len(ends) - 1), len(ends) < HORIZON]
@@ -538,11 +544,11 @@ def test_what_cannot_be_rehearsed_is_said(whole, made, tmp_path):
 # Reviews written anew
 
 
-class Curt:
+class Curt(RuleReviewer):
     name, prompt = "curt-1", "none"
 
-    def review(self, cases):
-        return [f"1. {'I stay' if case.better == case.step.proposal else 'I change'}." for case in cases]
+    def answer(self, known):
+        return f"1. {'I stay' if known.evidence.better == known.evidence.proposal else 'I change'}."
 
 
 def test_reviews_are_written_anew_and_nothing_else(whole, made, tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ import pytest
 
 from rig.actions import Action
 from rig.agents import Lookahead, PolicyConfig, build_policy
-from rig.annotators import CHECKERS, REVIEWERS, ReviewCase, judge_of
+from rig.annotators import CHECKERS, REVIEWERS, ClaimChecker, ReviewCase, judge_of
+from rig.annotators.crafter_check import CrafterChecker
 from rig.bundle import Bundle
 from rig.engine import Sampler
 from rig.envs import Split, make_world
@@ -173,7 +174,12 @@ def test_the_steps_that_are_shown_hold_the_verdicts(made, monkeypatch):
 def test_binding_is_refused_where_nothing_is_reviewed_or_nobody_can_judge(made, tmp_path, monkeypatch):
     with pytest.raises(RigError, match=r"--bind-verdicts .* --dreams 1"):
         evaluate_embodied(replace(settings(made), bind_verdicts=True, dreams=0), tmp_path / "out")
-    monkeypatch.delattr("rig.annotators.crafter_check.CrafterChecker.judgement")
+
+    class Mute(ClaimChecker):
+        def check(self, thought, facts, action):
+            return CrafterChecker().check(thought, facts, action)
+
+    monkeypatch.setitem(CHECKERS._entries, "crafter", Mute)
     with pytest.raises(RigError, match=r"--bind-verdicts: nobody .*'crafter'"):
         evaluate_embodied(settings(made, bind_verdicts=True), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -29,6 +29,10 @@ class MissingDependencyError(RigError):
     """An optional dependency that is not installed; the message holds the command that installs it."""
 
 
+class AnnotationError(RigError):
+    """Questions to an annotator that were not answered, or answers that are none."""
+
+
 class EngineError(RigError):
     """A world's engine that did not start, ended, or stood still."""
 

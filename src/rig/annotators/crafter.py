@@ -6,15 +6,16 @@ The wording varies with the frame, and the same frame is always worded the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import ReviewCase, Vocabulary
+from rig.annotators.base import Vocabulary
 from rig.annotators.claims import Claim
 from rig.annotators.crafter_words import CRAFTER, items_of, place_of
+from rig.annotators.evidence import Evidence, Informed, ReviewEvidence
+from rig.annotators.rules import RuleReasoner, RuleReviewer
 from rig.envs.crafter.facts import DIRECTIONS, WAYS, Offset, View, distance, is_closer, offsets
-from rig.records import Step
 from rig.teachers.crafter_needs import RECIPES, Need, next_need
 
 FOES = ("zombie", "skeleton")
@@ -22,7 +23,7 @@ _REASONS, _REVIEWS = "3", "6"
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
 
 
-class CrafterReasoner:
+class CrafterReasoner(RuleReasoner):
     """Writes three to six clauses: what is faced and held, what is missing, what is in view, what follows.
 
     What is faced and held comes first, whatever is done next. It cannot be guessed from what was done last, so who
@@ -32,12 +33,12 @@ class CrafterReasoner:
     name = f"crafter-rules-{_REASONS}"
     prompt = CRAFTER.rules(_REASONS)
 
-    def reason(self, steps: Sequence[Step]) -> list[str]:
-        """Return a thought for each step; its `privileged` facts and its action are read."""
-        return [CRAFTER.say_of(step.frame, explain(step.privileged, step.action)) for step in steps]
+    def answer(self, known: Informed[Evidence]) -> str:
+        """Return a thought about a step; its facts and its action are read."""
+        return CRAFTER.say_of(known.evidence.frame, explain(known.facts, known.evidence.action))
 
 
-class CrafterReviewer:
+class CrafterReviewer(RuleReviewer):
     """Writes what was planned, what the dream led to, whether the plan stays, and everything that a thought would say.
 
     The plan is said again, so that it can be held against what came of it: in the conversation it lies two images
@@ -48,24 +49,25 @@ class CrafterReviewer:
     name = f"crafter-rules-{_REVIEWS}"
     prompt = CRAFTER.rules(_REVIEWS)
 
-    def review(self, cases: Sequence[ReviewCase]) -> list[str]:
-        """Return a review for each case; the facts of the step and of its dreams are read."""
-        return [CRAFTER.say_of(case.step.frame, self._claims(case)) for case in cases]
+    def answer(self, known: Informed[ReviewEvidence]) -> str:
+        """Return a review; the facts of the step and of its dreams are read."""
+        return CRAFTER.say_of(known.evidence.frame, self._claims(known))
 
-    def can_tell(self, case: ReviewCase) -> bool:
+    def tells(self, known: Informed[ReviewEvidence]) -> bool:
         """Return whether the frames show that `better` is better than the proposal.
 
         They do where nothing comes of the proposal, where a foe is at hand, and where what is needed is in view or can
         be made or placed. They do not show where a search should lead, nor where a wall should stand.
         """
-        facts = case.step.privileged
-        view, key = View(facts), next(iter(case.better.keys), "")
-        dreamed, need = case.step.dreams[0].privileged, need_of(facts)
+        facts = known.facts
+        view, key = View(facts), next(iter(known.evidence.better.keys), "")
+        dreamed, need = known.dream_facts[0], need_of(facts)
         if (dreamed and is_still(facts, dreamed)) or _foe_at_hand(view, key) is not None:
             return True
         return bool(view.find(need.thing)) if need.is_out_there else need.verb in ("make", "place")
 
-    def vocabulary(self) -> Vocabulary:
+    @classmethod
+    def vocabulary(cls) -> Vocabulary:
         """Return every wording with some values filled in, and every place in view.
 
         A place of seven tokens takes a small network very long to learn: it must look for the thing anew at each.
@@ -74,13 +76,13 @@ class CrafterReviewer:
         values |= {"item": "wood", "items": "1 wood", "n": "1", "m": "4", "deed": "use"}
         return Vocabulary(sentences=CRAFTER.filled(values), terms=[f" {place_of(offset)}" for offset in offsets()])
 
-    def _claims(self, case: ReviewCase) -> list[Claim]:
-        facts, proposal = case.step.privileged, case.step.proposal
+    def _claims(self, known: Informed[ReviewEvidence]) -> list[Claim]:
+        facts, proposal, better = known.facts, known.evidence.proposal, known.evidence.better
         plan = Claim.of("plan", deed=_deed(proposal))
-        judgement = Claim.of("keep" if case.better == proposal else "change")
-        dreamed = [dream.privileged for dream in case.step.dreams if dream.privileged]
+        judgement = Claim.of("keep" if better == proposal else "change")
+        dreamed = [came for came in known.dream_facts if came]
         outcome = [describe_dream(facts, dreamed[-1])] if dreamed else []
-        return [plan, *outcome, judgement, *explain(facts, case.better)]
+        return [plan, *outcome, judgement, *explain(facts, better)]
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import Judgement, Verdict
+from rig.annotators.base import Judgement, JudgingChecker, Verdict
 from rig.annotators.claims import Claim
 from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
 from rig.envs.crafter.facts import DIRECTIONS, View
@@ -24,7 +24,7 @@ _KEYS = {
 }
 
 
-class CrafterChecker:
+class CrafterChecker(JudgingChecker):
     """Verdicts on claims: about the view and the inventory, and whether the conclusion is what was then done."""
 
     def check(self, thought: str, facts: Mapping[str, Any], action: Action) -> list[Verdict]:

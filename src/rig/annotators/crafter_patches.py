@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from rig.annotators.evidence import Evidence, Informed
+from rig.annotators.rules import RuleLabeller
 from rig.envs.crafter.engine import VIEW, constants
 from rig.envs.crafter.facts import NEAREST_FIRST, OWN, ROWS, WAYS, View, cells
-from rig.records import Step
 
 KINDS = (
     *("tree", "stone", "coal", "iron", "diamond", "table", "furnace", "water", "lava", "sand", "path", "tunnels"),
@@ -19,7 +20,7 @@ FARTHEST = 4
 """The rank that stands for itself and all beyond."""
 
 
-class CrafterLabeller:
+class CrafterLabeller(RuleLabeller):
     """Labels of 9 × 9 patches: things with their rank by nearness, the player, items with their count.
 
     "tree 0" is the nearest tree, "tree 1" the next one; "me left" the player facing left; "wood 3" an item held.
@@ -27,10 +28,10 @@ class CrafterLabeller:
 
     name = "crafter-patches-1"
 
-    def label(self, steps: Sequence[Step]) -> list[list[str]]:
-        """Return the labels of each step's frame, row by row; its `privileged` facts are read."""
-        views = (View(step.privileged) for step in steps)
-        return [[*_map_labels(view), *_item_labels(view)] for view in views]
+    def answer(self, known: Informed[Evidence]) -> list[str]:
+        """Return the labels of a frame, row by row; its facts are read."""
+        view = View(known.facts)
+        return [*_map_labels(view), *_item_labels(view)]
 
 
 def _map_labels(view: View) -> Iterator[str]:

@@ -6,29 +6,30 @@ learn where things are from the one place that a thought names, which takes it v
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rig.annotators.base import prompt_hash
 from rig.annotators.claims import Claim
 from rig.annotators.crafter import front_of, hands_of
 from rig.annotators.crafter_patches import KINDS
 from rig.annotators.crafter_words import CRAFTER, WORDINGS, place_of
+from rig.annotators.evidence import Evidence, Informed
+from rig.annotators.rules import RuleReasoner
 from rig.envs.crafter.facts import DIRECTIONS, View, is_closer
-from rig.records import Step
 
 NEAREST = 4
 """The most places that are told of one kind."""
 
 
-class CrafterDescriber:
+class CrafterDescriber(RuleReasoner):
     """A Reasoner that ignores the action: where things are and which ways lead there, what is faced, open and held."""
 
     name = "crafter-views-4"
     prompt = prompt_hash(repr((KINDS, sorted(WORDINGS.items()))))
 
-    def reason(self, steps: Sequence[Step]) -> list[str]:
-        """Return a description of each step's frame, always in the same words; its `privileged` facts are read."""
-        return [self._describe(View(step.privileged)) for step in steps]
+    def answer(self, known: Informed[Evidence]) -> str:
+        """Return a description of a frame, always in the same words; its facts are read."""
+        return self._describe(View(known.facts))
 
     def _describe(self, view: View) -> str:
         claims = list(claims_of(view))

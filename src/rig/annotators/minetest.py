@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import ReviewCase, Vocabulary
+from rig.annotators.base import Vocabulary
 from rig.annotators.claims import Claim
+from rig.annotators.evidence import Evidence, Informed, ReviewEvidence
 from rig.annotators.minetest_words import MINETEST, deed_of, terms, tilt_of, where_of
+from rig.annotators.rules import RuleReasoner, RuleReviewer
 from rig.envs.minetest.seen import DIRT, THINGS, TRUNK, TUFT, Seen, Sighting
-from rig.records import Step
 
 _REASONS, _REVIEWS = "1", "2"
 TARGETS = {"chop_a_tree": TRUNK, "break_grass": TUFT, "collect_dirt": DIRT}
@@ -37,18 +38,18 @@ _STILL = 0.05
 """Nodes that one moves without going anywhere."""
 
 
-class MinetestReasoner:
+class MinetestReasoner(RuleReasoner):
     """Writes two to four clauses: what is aimed at, what is sought and where, how the way goes, what to do."""
 
     name = f"minetest-rules-{_REASONS}"
     prompt = MINETEST.rules(_REASONS)
 
-    def reason(self, steps: Sequence[Step]) -> list[str]:
-        """Return a thought for each step; its `privileged` facts and its action are read."""
-        return [MINETEST.say_of(step.frame, explain(step.privileged, step.action)) for step in steps]
+    def answer(self, known: Informed[Evidence]) -> str:
+        """Return a thought about a step; its facts and its action are read."""
+        return MINETEST.say_of(known.evidence.frame, explain(known.facts, known.evidence.action))
 
 
-class MinetestReviewer:
+class MinetestReviewer(RuleReviewer):
     """Writes what was planned, what the dream led to, and whether the plan stays; where it does not, a new thought.
 
     A plan that stays is said once more, and nothing else: a review that looks at everything again before it repeats the
@@ -58,38 +59,38 @@ class MinetestReviewer:
     name = f"minetest-rules-{_REVIEWS}"
     prompt = MINETEST.rules(_REVIEWS)
 
-    def review(self, cases: Sequence[ReviewCase]) -> list[str]:
-        """Return a review for each case; the facts of the step and of its dreams are read."""
-        return [MINETEST.say_of(case.step.frame, self._claims(case)) for case in cases]
+    def answer(self, known: Informed[ReviewEvidence]) -> str:
+        """Return a review; the facts of the step and of its dreams are read."""
+        return MINETEST.say_of(known.evidence.frame, self._claims(known))
 
-    def can_tell(self, case: ReviewCase) -> bool:
+    def tells(self, known: Informed[ReviewEvidence]) -> bool:
         """Return whether the frames show that `better` is better than the proposal.
 
         They do where nothing comes of the proposal, where the task is done on the spot, and where what is sought is in
         view or the better action looks for it. They do not show where an unseen way leads.
         """
-        facts = case.step.privileged
+        facts, dreamed = known.facts, known.dream_facts[0]
         target = TARGETS.get(facts["task"], "")
-        dreamed = case.step.dreams[0].privileged
         if facts["task"] in BY_HAND or (dreamed and is_still(facts, dreamed)):
             return True
         seen = Seen(facts)
-        return seen.crosshair == target or bool(seen.find(target)) or _is_search(case.better)
+        return seen.crosshair == target or bool(seen.find(target)) or _is_search(known.evidence.better)
 
-    def vocabulary(self) -> Vocabulary:
+    @classmethod
+    def vocabulary(cls) -> Vocabulary:
         """Return every wording with each thing in it, the deeds, and the words for turns."""
         values = {"where": "left 10 and up 5", "tilt": "down 85", "n": "4", "deed": "run ahead and turn right 10"}
         sentences = [line for thing in THINGS for line in MINETEST.filled({**values, "thing": thing, "item": thing})]
         return Vocabulary(sentences=sentences, terms=terms())
 
-    def _claims(self, case: ReviewCase) -> list[Claim]:
-        facts, proposal = case.step.privileged, case.step.proposal
+    def _claims(self, known: Informed[ReviewEvidence]) -> list[Claim]:
+        facts, proposal, better = known.facts, known.evidence.proposal, known.evidence.better
         deed = deed_of(proposal, in_menu=facts["menu_open"])
-        dreams = [dream for dream in case.step.dreams if dream.privileged]
-        outcome = [describe_dream(facts, dreams[-1].privileged, dreams[-1].action)] if dreams else []
-        if case.better == proposal:
+        dreams = [pair for pair in zip(known.dream_facts, known.evidence.dreams, strict=True) if pair[0]]
+        outcome = [describe_dream(facts, dreams[-1][0], dreams[-1][1].action)] if dreams else []
+        if better == proposal:
             return [Claim.of("plan", deed=deed), *outcome, Claim.of("keep"), Claim.of("do", deed=deed)]
-        return [Claim.of("plan", deed=deed), *outcome, Claim.of("change"), *explain(facts, case.better)]
+        return [Claim.of("plan", deed=deed), *outcome, Claim.of("change"), *explain(facts, better)]
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import Judgement, Verdict
+from rig.annotators.base import Judgement, JudgingChecker, Verdict
 from rig.annotators.claims import Claim
 from rig.annotators.minetest import aim_of, hand_of, tilt_claim, way_of
 from rig.annotators.minetest_words import MINETEST, deed_of, turn_in
@@ -16,7 +16,7 @@ ANGLE, SHARE = 5, 0.25
 """Degrees, and share of the distance or one node, by which a sighting may be off and still be right."""
 
 
-class MinetestChecker:
+class MinetestChecker(JudgingChecker):
     """Verdicts on claims: about what is seen, aimed at and held, and whether the conclusion is what was then done."""
 
     def check(self, thought: str, facts: Mapping[str, Any], action: Action) -> list[Verdict]:

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 
 from rig.annotators.base import prompt_hash
 from rig.annotators.claims import Claim
+from rig.annotators.evidence import Evidence, Informed
 from rig.annotators.minetest import aim_of, hand_of, tilt_claim, way_of
 from rig.annotators.minetest_words import MINETEST, WORDINGS, where_of
+from rig.annotators.rules import RuleLabeller, RuleReasoner
 from rig.envs.minetest.seen import (
     BLOCK,
     DIRT,
@@ -28,7 +30,6 @@ from rig.envs.minetest.seen import (
     Sighting,
     item_of,
 )
-from rig.records import Step
 
 RARE_FIRST = (TRUNK, TUFT, PLANT, BLOCK, WATER, SNOW, GRAVEL, STONE, SAND, DIRT, LEAVES, SKY)
 """Which of the things in a patch it is named after."""
@@ -46,15 +47,15 @@ _HAND = ((6, 6), (7, 6))
 """Patches that the hotbar and the hand cover, in a frame of 8 by 8."""
 
 
-class MinetestDescriber:
+class MinetestDescriber(RuleReasoner):
     """A Reasoner that ignores the action: what is aimed at and held, how the head is, where things are."""
 
     name = "minetest-views-1"
     prompt = prompt_hash(repr((RARE_FIRST, sorted(WORDINGS.items()))))
 
-    def reason(self, steps: Sequence[Step]) -> list[str]:
-        """Return a description of each step's frame, always in the same words; its `privileged` facts are read."""
-        return [self._describe(Seen(step.privileged)) for step in steps]
+    def answer(self, known: Informed[Evidence]) -> str:
+        """Return a description of a frame, always in the same words; its facts are read."""
+        return self._describe(Seen(known.facts))
 
     def _describe(self, seen: Seen) -> str:
         if seen.facts["menu_open"]:
@@ -64,14 +65,14 @@ class MinetestDescriber:
         return " ".join([MINETEST.say(claims, [0] * len(claims)), *places_in(seen)])
 
 
-class MinetestLabeller:
+class MinetestLabeller(RuleLabeller):
     """Labels of 8 × 8 patches: what the rarest thing in each is and how far, or what of the display covers it."""
 
     name = "minetest-patches-1"
 
-    def label(self, steps: Sequence[Step]) -> list[list[str]]:
-        """Return the labels of each step's frame, row by row; its `privileged` facts are read."""
-        return [list(_labels(Seen(step.privileged))) for step in steps]
+    def answer(self, known: Informed[Evidence]) -> list[str]:
+        """Return the labels of a frame, row by row; its facts are read."""
+        return list(_labels(Seen(known.facts)))
 
 
 def places_in(seen: Seen) -> Iterator[str]:

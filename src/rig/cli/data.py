@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from rig.cli.flags import Flags
+from rig.cli.flags import Flags, Settings
 from rig.stages.config import (
     AlignConfig,
     BranchConfig,
@@ -92,10 +92,12 @@ class Reason(Flags, ReasonConfig, Opening):
     Attributes:
         source: folder of the dataset to annotate.
         out: folder of the new dataset.
+        reasoner_config: the Reasoner's own configuration: a JSON file, or its fields as name=value, or both.
     """
 
     source: str
     out: str
+    reasoner_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Annotate."""
@@ -113,9 +115,11 @@ class ReviewVerb(Flags, LookaheadConfig, Opening):
 
     Attributes:
         out: folder of the new dataset.
+        reviewer_config: the Reviewer's own configuration: a JSON file, or its fields as name=value, or both.
     """
 
     out: str
+    reviewer_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Review."""
@@ -133,9 +137,13 @@ class Align(Flags, AlignConfig, Opening):
 
     Attributes:
         out: folder of the new dataset.
+        reasoner_config: the Reasoner's own configuration: a JSON file, or its fields as name=value, or both.
+        reviewer_config: the Reviewer's, alike.
     """
 
     out: str
+    reasoner_config: Settings = field(default_factory=dict)
+    reviewer_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Align."""
@@ -177,10 +185,12 @@ class Rehearse(Flags, RehearseConfig, Opening):
     Attributes:
         source: folder of the dataset with the teacher's steps and their thoughts.
         out: folder of the new dataset.
+        reviewer_config: the Reviewer's own configuration: a JSON file, or its fields as name=value, or both.
     """
 
     source: str
     out: str
+    reviewer_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Rehearse."""
@@ -199,10 +209,12 @@ class Rewrite(Flags, RewriteConfig, Opening):
     Attributes:
         source: folder of the dataset with the reviews.
         out: folder of the new dataset.
+        reviewer_config: the Reviewer's own configuration: a JSON file, or its fields as name=value, or both.
     """
 
     source: str
     out: str
+    reviewer_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Rewrite."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
-from rig.cli.flags import Flags
+from rig.cli.flags import Flags, Settings
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig, ReviewsConfig
 
@@ -154,9 +154,11 @@ class Imagine(Flags, ImaginationConfig):
 
     Attributes:
         out: folder of the results.
+        reasoner_config: the Reasoner's own configuration: a JSON file, or its fields as name=value, or both.
     """
 
     out: str
+    reasoner_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Dream and score."""

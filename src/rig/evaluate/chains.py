@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from rig.actions import Action
 from rig.agents import PolicyActor, PolicyConfig, build_policy, world_of
-from rig.annotators import REASONERS
+from rig.annotators import Asked, Reasoner, answered, build_reasoner, seen_in
 from rig.bundle import Bundle
 from rig.envs import Split, Task, World, make_world
 from rig.envs.rollout import MOST_WORLDS, Episode, play
@@ -50,21 +52,44 @@ def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
     One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
 
     Raises:
-        RigError: the tasks' episodes are too short for that.
+        RigError: the tasks' episodes are too short for that, or the Reasoner's configuration is not one of its.
+        AnnotationError: the Reasoner had no answer for some steps.
     """
-    world, is_taught = world_of(bundle, config.agent), config.actions == "teacher"
+    world = world_of(bundle, config.agent)
     cells = world.tasks.cells(config.tasks)
-    reasoner = REASONERS.get(config.reasoner)() if is_taught else None
-    episodes = _taught(world, cells, config) if is_taught else _played(world, cells, bundle, config)
+    if config.actions == "agent":
+        yield from _chains(_played(world, cells, bundle, config), len(cells), config)
+        return
+    with closing(build_reasoner(config.reasoner, config.reasoner_config, world.actions)) as reasoner:
+        yield from _thought(reasoner, _chains(_taught(world, cells, config), len(cells), config))
+
+
+def _thought(reasoner: Reasoner[Any], chains: Iterable[Chain]) -> Iterator[Chain]:
+    """Yield the chains with the Reasoner's thoughts."""
+    asked = (
+        Asked(
+            piece=chain,
+            name=f"episode {chain.episode.id}",
+            questions=[seen_in(step) for step in chain.steps],
+            places=[f"step {step.index}" for step in chain.steps],
+        )
+        for chain in chains
+    )
+    for chain, thoughts in answered(reasoner, asked):
+        steps = [replace(step, thought=thought) for step, thought in zip(chain.steps, thoughts, strict=True)]
+        yield replace(chain, steps=steps)
+
+
+def _chains(
+    episodes: Iterable[tuple[Episode, Sequence[Step]]], cells: int, config: ImaginationConfig
+) -> Iterator[Chain]:
+    """Yield a chain of each episode that is long enough, until there are as many as are wanted."""
     made = 0
     for index, (episode, steps) in enumerate(episodes):
         if len(steps) <= config.depth:
             continue
-        start = int(np.random.default_rng([episode.seed, index // len(cells)]).integers(len(steps) - config.depth))
+        start = int(np.random.default_rng([episode.seed, index // cells]).integers(len(steps) - config.depth))
         some = steps[start : start + config.depth + 1]
-        if reasoner is not None:
-            thoughts = reasoner.reason(some)
-            some = [replace(step, thought=thought) for step, thought in zip(some, thoughts, strict=True)]
         yield Chain(steps=some, episode=episode, before=tuple(step.action for step in steps[:start]))
         made += 1
         if made == config.chains:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from rig.bundle import Dtype
 from rig.errors import RigError, at_least_one
@@ -133,6 +134,7 @@ class ImaginationConfig:
         split: "evaluation" for numbers; "validation" for tuning.
         teacher: who plays, if it is a teacher.
         reasoner: who writes the thoughts that are given beside the teacher's actions.
+        reasoner_config: what its own `Config` is made of.
         batch_size: chains, or worlds of the agent, side by side; None: 64, or fewer worlds, as in `EmbodiedConfig`.
         most_steps: of the agent's episodes; as in `EmbodiedConfig`.
         dtype: as in `EmbodiedConfig`.
@@ -150,6 +152,7 @@ class ImaginationConfig:
     split: Literal["evaluation", "validation"] = "evaluation"
     teacher: str = "crafter"
     reasoner: str = "crafter"
+    reasoner_config: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int | None = None
     most_steps: int | None = None
     dtype: Dtype = "auto"

@@ -129,13 +129,14 @@ class Ladder:
         for stage, verb, states in (("s3", "review", config.review_states), ("s4", "align", config.align_states)):
             name = f"{stage}-{number}"
             ahead = ("--dreams", str(config.dreams[0])) if stage == "s4" and number > 1 and config.dreams else ()
+            thinks = ("--reasoner", config.reasoner) if stage == "s4" else ()
             yield Job(
                 name=name,
                 arguments=(
                     *(verb, "--agent", self.agent(player), "--out", self.path(name)),
                     *("--episodes", str(config.review_episodes), "--states", str(states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
-                    *("--teacher", config.teacher, "--reasoner", config.reasoner, "--reviewer", config.reviewer),
+                    *("--teacher", config.teacher, *thinks, "--reviewer", config.reviewer),
                     *("--seed", str(number), "--resume", *ahead, *self._patience(), *self._worlds()),
                     *(*self._cut(), *self._tasks()),
                 ),

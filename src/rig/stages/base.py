@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from rig.annotators import Reasoner, Reviewer
+from rig.annotators import Annotator
 from rig.data import Dataset, DatasetInfo, DatasetWriter
 from rig.envs import Look, Task, World
 from rig.envs.rollout import Episode
@@ -53,26 +53,26 @@ def run_stage(
     return Dataset(out)
 
 
-def derived_info(source: Dataset, stage: str, config: Any, out: Path | str) -> DatasetInfo:
-    """Return what the dataset `out` says of itself, which `stage` makes of `source` by the dataclass `config`."""
+def derived_info(source: Dataset, stage: str, config: Mapping[str, Any], out: Path | str) -> DatasetInfo:
+    """Return what the dataset `out` says of itself, which `stage` makes of `source` by `config`."""
     return DatasetInfo(
         name=Path(out).name,
         stage=stage,
         environment=source.info.environment,
         action_space=source.info.action_space,
         frame_size=source.info.frame_size,
-        config=asdict(config),
+        config=config,
         parent=source.as_parent(),
     )
 
 
-def annotated_lineage(trajectory: Trajectory, stage: str, annotator: Reasoner | Reviewer) -> Lineage:
+def annotated_lineage(trajectory: Trajectory, stage: str, annotator: Annotator[Any, Any]) -> Lineage:
     """Return the lineage of what `stage` makes of `trajectory`, whoever acted, with texts by `annotator`."""
     return replace(
         trajectory.lineage,
         stage=stage,
         annotator=annotator.name,
-        prompt=annotator.prompt,
+        prompt=annotator.fingerprint,
         parent=trajectory.id,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from rig.bundle import Dtype
 from rig.errors import RigError, at_least_one
@@ -58,11 +59,13 @@ class ReasonConfig:
 
     Attributes:
         reasoner: who writes the thoughts.
+        reasoner_config: what its own `Config` is made of.
         same_actions: how many episodes with the very same actions are kept per task and setting.
         validate: check every claim against the engine's facts.
     """
 
     reasoner: str = "crafter"
+    reasoner_config: Mapping[str, Any] = field(default_factory=dict)
     same_actions: int = 20
     validate: bool = True
 
@@ -76,9 +79,11 @@ class RewriteConfig:
 
     Attributes:
         reviewer: who writes them.
+        reviewer_config: what its own `Config` is made of.
     """
 
     reviewer: str = "crafter"
+    reviewer_config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,7 @@ class ReviewingConfig:
     Attributes:
         teacher: who says what would have been better.
         reviewer: who writes the reviews.
+        reviewer_config: what its own `Config` is made of.
         states: the most states taken from one episode.
         horizons: how often n = 1, 2, 3 … dreams are made, relative to each other.
         patience: steps after which the teacher has not finished in time, and nothing is to be gained or lost.
@@ -97,6 +103,7 @@ class ReviewingConfig:
 
     teacher: str = "crafter"
     reviewer: str = "crafter"
+    reviewer_config: Mapping[str, Any] = field(default_factory=dict)
     states: int = 8
     horizons: tuple[float, ...] = (4, 3, 2, 1, 1)
     patience: int = 80
@@ -133,7 +140,6 @@ class LookaheadConfig(ReviewingConfig):
 
     Attributes:
         agent: folder of the trained agent (RIG-basic).
-        reasoner: who writes the thoughts anew in S4.
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first: the agent learned from them.
@@ -144,7 +150,6 @@ class LookaheadConfig(ReviewingConfig):
     """
 
     agent: str
-    reasoner: str = "crafter"
     tasks: tuple[str, ...] = ()
     episodes: int = 12
     skip: int = 0
@@ -162,10 +167,14 @@ class AlignConfig(LookaheadConfig):
     """What S4 has besides.
 
     Attributes:
+        reasoner: who writes thoughts anew, about what really came of dreams.
+        reasoner_config: what its own `Config` is made of.
         dreams: how many steps the agent dreams ahead while it plays. Reviews lead it to states that RIG-basic never
             visits, and whoever is to play with reviews must learn from those.
     """
 
+    reasoner: str = "crafter"
+    reasoner_config: Mapping[str, Any] = field(default_factory=dict)
     dreams: int = 0
 
     def __post_init__(self) -> None:

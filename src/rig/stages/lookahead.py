@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from rig.actions import Action
 from rig.agents import Lookahead, Policy, PolicyActor, PolicyConfig, agent_name, build_policy, refuse_other_world
-from rig.annotators import REVIEWERS, ReviewCase, Reviewer, can_tell
+from rig.annotators import Annotator, ReviewCase, Reviewer, build_reviewer
 from rig.bundle import Bundle
 from rig.data import DatasetInfo
 from rig.dialogue import is_speakable
@@ -21,6 +21,7 @@ from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
 from rig.records import POLICY, Dream, Frame, Lineage, Review, Step
 from rig.stages.advantage import Judge
+from rig.stages.annotating import saved_config
 from rig.stages.base import episodes_in_turn
 from rig.stages.config import LookaheadConfig, ReviewingConfig
 from rig.stages.visiting import Visited, visit
@@ -41,7 +42,7 @@ class Bench(Generic[C]):
         self.config = config
         self.world: World = make_world(environment)
         self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)(), patience=config.patience)
-        self.reviewer: Reviewer = REVIEWERS.get(config.reviewer)()
+        self.reviewer: Reviewer[Any] = build_reviewer(config.reviewer, config.reviewer_config, self.world.actions)
 
     def horizon(self, random: np.random.Generator) -> int:
         """Return a number of dreams, drawn by the configured weights."""
@@ -53,21 +54,20 @@ class Bench(Generic[C]):
         self.world.load(state)
         return self.world.act(action)[0]
 
-    def should_change(self, case: ReviewCase, state: bytes) -> bool:
-        """Return whether the review is to change the proposal made in `state`: that gains, and the frames show it."""
+    def gains(self, case: ReviewCase, state: bytes) -> bool:
+        """Return whether it gains enough to take what is better in `state`, and not what was proposed."""
         proposal = case.step.proposal
-        if case.better == proposal or self.judge.advantage(state, proposal) < self.config.margin:
-            return False
-        return can_tell(self.reviewer, case)
+        return case.better != proposal and self.judge.advantage(state, proposal) >= self.config.margin
 
-    def reviewed(self, case: ReviewCase, after: Frame | None) -> Step:
-        """Return the case's step as a lookahead that ends with what is better there, and leads to the frame `after`."""
-        step, better = case.step, case.better
-        thought = self.reviewer.review([case])[0]
-        review = Review(thought=thought, action=better, helped=better != step.proposal)
-        return replace(
-            step, action=better, thought=thought, review=review, next_frame=after, next_codes=None, actor=POLICY
-        )
+
+def decided(case: ReviewCase, after: Frame | None) -> Step:
+    """Return the case's step as a lookahead that ends with what is better there, and leads to the frame `after`.
+
+    The words of its review are still to be written.
+    """
+    step, better = case.step, case.better
+    review = Review(thought=None, action=better, helped=better != step.proposal)
+    return replace(step, action=better, thought=None, review=review, next_frame=after, next_codes=None, actor=POLICY)
 
 
 def as_dreamed(steps: Sequence[Step], start: int, horizon: int) -> tuple[Dream, ...]:
@@ -106,15 +106,19 @@ class Workshop(Bench[LookaheadConfig]):
             self.bundle, PolicyConfig(form=self.bundle.form), dreams_ahead=len(config.horizons)
         )
 
-    def info(self, stage: str, out: Path | str) -> DatasetInfo:
-        """Return what the stage's dataset says of itself; its agent is named with its weights' hash."""
+    def info(self, stage: str, out: Path | str, **others: Annotator[Any, Any]) -> DatasetInfo:
+        """Return what the stage's dataset says of itself; its agent is named with its weights' hash.
+
+        `others` are annotators beside the Reviewer, as in `saved_config`.
+        """
         return DatasetInfo(
             name=Path(out).name,
             stage=stage,
             environment=self.bundle.environment,
             action_space=self.bundle.space,
             frame_size=self.world.observation_space.shape[:2],  # type: ignore[index, arg-type]
-            config=asdict(self.config) | {"agent": agent_name(self.config.agent)},
+            config=saved_config(self.config, reviewer=self.reviewer, **others)
+            | {"agent": agent_name(self.config.agent)},
         )
 
     def episodes(self) -> list[Episode]:
@@ -146,6 +150,6 @@ class Workshop(Bench[LookaheadConfig]):
             stage=stage,
             actor=f"{agent_name(self.config.agent)} beside {self.judge.teacher.name}",
             annotator=self.reviewer.name,
-            prompt=self.reviewer.prompt,
+            prompt=self.reviewer.fingerprint,
             parent=parent,
         )

@@ -6,13 +6,16 @@ Which states were kept, what was dreamed in them and what is better there stays 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from rig.annotators import REVIEWERS, ReviewCase, Reviewer
+from rig.annotators import Reviewer, build_reviewer
 from rig.data import Dataset
 from rig.errors import DatasetError
-from rig.records import Step, Trajectory
+from rig.records import Trajectory
+from rig.stages.annotating import reviewed, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import RewriteConfig
 
@@ -23,20 +26,22 @@ def rewrite(source: Path | str, config: RewriteConfig, out: Path | str, opening:
     Raises:
         UnknownNameError: no such Reviewer.
         DatasetError: `source` cannot be read or holds a step without a review; or `out` may not be touched.
+        AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
+        RigError: the Reviewer's configuration is not one of its.
     """
     dataset = Dataset(source)
-    reviewer = REVIEWERS.get(config.reviewer)()
-    info = derived_info(dataset, dataset.info.stage, config, out)
+    reviewer = build_reviewer(config.reviewer, config.reviewer_config, dataset.info.action_space)
+    info = derived_info(dataset, dataset.info.stage, saved_config(config, reviewer=reviewer), out)
 
-    def make(pieces: Sequence[str]) -> Iterator[Trajectory]:
-        for piece in pieces:
-            yield rewrite_episode(reviewer, dataset[piece], info.stage)
+    def make(pieces: Sequence[str]) -> Iterator[Trajectory | None]:
+        return reviewed(reviewer, (rewrite_episode(reviewer, dataset[piece], info.stage) for piece in pieces))
 
-    return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
+    with closing(reviewer):
+        return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
 
 
-def rewrite_episode(reviewer: Reviewer, trajectory: Trajectory, stage: str) -> Trajectory:
-    """Return an episode with new reviews of the same decisions.
+def rewrite_episode(reviewer: Reviewer[Any], trajectory: Trajectory, stage: str) -> Trajectory:
+    """Return an episode as the one whose reviews are to be by `reviewer`.
 
     Raises:
         DatasetError: a step has no review.
@@ -47,11 +52,4 @@ def rewrite_episode(reviewer: Reviewer, trajectory: Trajectory, stage: str) -> T
                 f"episode {trajectory.id} has no review at step {step.index}; give a dataset of `rig review`, `rig "
                 "align` or `rig rehearse`"
             )
-    reviews = reviewer.review([ReviewCase(step=step, better=step.action) for step in trajectory.steps])
-    steps = tuple(_with_review(step, thought) for step, thought in zip(trajectory.steps, reviews, strict=True))
-    return replace(trajectory, steps=steps, lineage=annotated_lineage(trajectory, stage, reviewer))
-
-
-def _with_review(step: Step, thought: str) -> Step:
-    assert step.review is not None
-    return replace(step, thought=thought, review=replace(step.review, thought=thought))
+    return replace(trajectory, lineage=annotated_lineage(trajectory, stage, reviewer))

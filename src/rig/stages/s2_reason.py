@@ -8,13 +8,16 @@ world exists; a thought with a false claim is left out, and its step with it whe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from rig.annotators import REASONERS, ClaimChecker, Reasoner, checker_of
+from rig.annotators import Asked, ClaimChecker, Reasoner, answered, build_reasoner, checker_of, seen_in
 from rig.data import Dataset
 from rig.records import Step, Trajectory
+from rig.stages.annotating import episode_name, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import ReasonConfig
 
@@ -25,27 +28,41 @@ def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: O
     Raises:
         UnknownNameError: no such Reasoner.
         DatasetError: `source` cannot be read, or `out` may not be touched.
+        AnnotationError: the Reasoner had no answer for some steps; all other episodes are kept.
+        RigError: the Reasoner's configuration is not one of its.
     """
     dataset = Dataset(source)
-    reasoner = REASONERS.get(config.reasoner)()
+    reasoner = build_reasoner(config.reasoner, config.reasoner_config, dataset.info.action_space)
     checker = checker_of(dataset.info.environment) if config.validate else None
-    info = derived_info(dataset, "s2", config, out)
+    info = derived_info(dataset, "s2", saved_config(config, reasoner=reasoner), out)
     kept = set(diverse_successes(dataset, config.same_actions))
 
     def make(pieces: Iterable[str]) -> Iterator[Trajectory]:
-        for piece in pieces:
-            yield annotate(dataset[piece], reasoner, checker)
+        for trajectory, thoughts in answered(reasoner, (_asked(dataset[piece]) for piece in pieces)):
+            yield annotate(trajectory, thoughts, reasoner, checker)
 
     work = [name for name in dataset.ids if name in kept]
-    return run_stage(out, info, work, lambda name: name, make, opening or Opening())
+    with closing(reasoner):
+        return run_stage(out, info, work, lambda name: name, make, opening or Opening())
 
 
-def annotate(trajectory: Trajectory, reasoner: Reasoner, checker: ClaimChecker | None) -> Trajectory:
-    """Return `trajectory` with a thought for each step.
+def _asked(trajectory: Trajectory) -> Asked[Trajectory]:
+    """Return an episode, of each step of which a thought is wanted.
 
-    Noise gets one too: in training it is context for the dream of what the action leads to, and is never learned.
+    Of noise too: in training it is context for the dream of what the action leads to, and is never learned.
     """
-    thoughts = reasoner.reason(trajectory.steps)
+    return Asked(
+        piece=trajectory,
+        name=episode_name(trajectory),
+        questions=[seen_in(step) for step in trajectory.steps],
+        places=[f"step {step.index}" for step in trajectory.steps],
+    )
+
+
+def annotate(
+    trajectory: Trajectory, thoughts: Sequence[str], reasoner: Reasoner[Any], checker: ClaimChecker | None
+) -> Trajectory:
+    """Return `trajectory` with the Reasoner's `thoughts`, but for those with a claim that is false."""
     steps = tuple(
         replace(step, thought=thought if _is_valid(thought, step, checker) else None)
         for step, thought in zip(trajectory.steps, thoughts, strict=True)

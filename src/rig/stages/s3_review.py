@@ -9,19 +9,22 @@ What the agent does later in its dream is seen, and not judged: a review revises
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
-from rig.annotators import ReviewCase
+from rig.annotators import ReviewCase, can_tell
 from rig.data import Dataset
 from rig.envs.rollout import Episode
-from rig.records import Step, Trajectory
+from rig.records import Frame, Step, Trajectory
+from rig.stages.annotating import reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import LookaheadConfig
-from rig.stages.lookahead import Visited, Workshop, as_dreamed
+from rig.stages.lookahead import Visited, Workshop, as_dreamed, decided
 
 
 def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
@@ -30,39 +33,44 @@ def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = N
     Raises:
         CheckpointError: the agent cannot be loaded.
         DatasetError: `out` may not be touched.
+        AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
+        RigError: the Reviewer's configuration is not one of its.
     """
     shop = Workshop(config)
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
-        for visited in shop.visit(pieces):
-            yield review_episode(shop, visited)
+        return reviewed(shop.reviewer, (review_episode(shop, visited) for visited in shop.visit(pieces)))
 
-    info = shop.info("s3", out)
-    return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
+    with closing(shop.reviewer):
+        info = shop.info("s3", out)
+        return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
 
 
 def review_episode(shop: Workshop, visited: Visited) -> Trajectory | None:
-    """Return the steps of an episode at which the teacher does better, or None where there is none."""
-    random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
-    last = len(visited.states) - 1
+    """Return the steps of an episode at which the teacher does better, or None where there is none.
+
+    The words of their reviews are still to be written.
+    """
+    found = _gaining(shop, visited)
     kept: list[Step] = []
-    for index in random.permutation(last):
-        if len(kept) == shop.config.states:
-            break
-        step = _reviewed_step(shop, visited, int(index), min(shop.horizon(random), last - int(index)))
-        if step is not None:
-            kept.append(step)
+    while cases := list(islice(found, shop.config.states - len(kept))):
+        told = can_tell(shop.reviewer, [case for case, _ in cases])
+        kept += [decided(case, after) for (case, after), shows in zip(cases, told, strict=True) if shows]
     if not kept:
         return None
     steps = tuple(sorted(kept, key=lambda step: step.index))
     return replace(visited.trajectory, steps=steps, lineage=shop.lineage("s3", visited.trajectory.id))
 
 
-def _reviewed_step(shop: Workshop, visited: Visited, index: int, horizon: int) -> Step | None:
-    """Return the review of step `index` after `horizon` more steps, or None where the teacher does no better."""
-    steps, state = visited.trajectory.steps, visited.states[index]
-    dreams = as_dreamed(steps, index, horizon)
-    if len(dreams) < horizon:
-        return None
-    case = ReviewCase(step=replace(steps[index], dreams=dreams), better=shop.judge.action_at(state))
-    return shop.reviewed(case, shop.frame_after(state, case.better)) if shop.should_change(case, state) else None
+def _gaining(shop: Workshop, visited: Visited) -> Iterator[tuple[ReviewCase, Frame]]:
+    """Yield the steps at which the teacher does better, in random order, each with the frame that this leads to."""
+    random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
+    steps, last = visited.trajectory.steps, len(visited.states) - 1
+    for index in map(int, random.permutation(last)):
+        horizon = min(shop.horizon(random), last - index)
+        state, dreams = visited.states[index], as_dreamed(steps, index, horizon)
+        if len(dreams) < horizon:
+            continue
+        case = ReviewCase(step=replace(steps[index], dreams=dreams), better=shop.judge.action_at(state))
+        if shop.gains(case, state):
+            yield case, shop.frame_after(state, case.better)

@@ -9,23 +9,26 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 
-from rig.annotators import REASONERS, Reasoner, ReviewCase
+from rig.annotators import Asked, Reasoner, ReviewCase, answered, build_reasoner, can_tell, seen_in
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import MOST_WORLDS, Episode
 from rig.model.fit import unfit_frame
-from rig.records import Dream, Observation, Step, Trajectory
+from rig.records import Dream, Frame, Observation, Step, Trajectory
+from rig.stages.annotating import episode_name, reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import AlignConfig
-from rig.stages.lookahead import Workshop
+from rig.stages.lookahead import Workshop, decided
 from rig.stages.visiting import Visited
 
 
@@ -35,18 +38,25 @@ def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) 
     Raises:
         CheckpointError: the agent cannot be loaded.
         DatasetError: `out` may not be touched.
+        AnnotationError: an annotator had no answer for some steps; all other episodes are kept.
+        RigError: an annotator's configuration is not one of its.
     """
     shop = Workshop(config)
-    reasoner = REASONERS.get(config.reasoner)()
+    reasoner = build_reasoner(config.reasoner, config.reasoner_config, shop.world.actions)
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
-        visits = shop.visit(pieces, config.dreams)
-        while together := list(islice(visits, max(1, (config.batch_size or MOST_WORLDS) // config.states))):
-            for visited, dreams in zip(together, dream_beside(shop, together), strict=True):
-                yield align_episode(shop, reasoner, visited, dreams)
+        return aligned(shop, reasoner, _dreamed(shop, shop.visit(pieces, config.dreams)))
 
-    info = shop.info("s4", out)
-    return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
+    with closing(shop.reviewer), closing(reasoner):
+        info = shop.info("s4", out, reasoner=reasoner)
+        return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
+
+
+def _dreamed(shop: Workshop, visits: Iterator[Visited]) -> Iterator[tuple[Visited, dict[int, list[Dream]]]]:
+    """Yield each episode with its dreams; those of as many episodes as a batch holds are dreamed side by side."""
+    most = max(1, (shop.config.batch_size or MOST_WORLDS) // shop.config.states)
+    while together := list(islice(visits, most)):
+        yield from zip(together, dream_beside(shop, together), strict=True)
 
 
 def dream_beside(shop: Workshop, visits: Sequence[Visited]) -> list[dict[int, list[Dream]]]:
@@ -72,44 +82,105 @@ def _choices(shop: Workshop, visited: Visited) -> dict[int, int]:
     return {index: shop.horizon(random) for index in chosen}
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Replayed:
+    """A step whose dreams were replayed.
+
+    Attributes:
+        case: the step with its dreams, and what is better there.
+        after: the frame that this leads to.
+        gains: whether it gains enough to take it, and not what was proposed.
+        seen: for each dream but the first that holds a thought, its number and what was really seen before it.
+    """
+
+    case: ReviewCase
+    after: Frame
+    gains: bool
+    seen: Mapping[int, Step]
+
+
+def aligned(
+    shop: Workshop, reasoner: Reasoner[Any], dreamed: Iterable[tuple[Visited, Mapping[int, Sequence[Dream]]]]
+) -> Iterator[Trajectory | None]:
+    """Yield each episode's dreams beside what really came, or None where every one of them ended at once.
+
+    Raises:
+        AnnotationError: an annotator had no answer for some steps; raised when all other episodes have been yielded.
+    """
+    asked = (_asked(visited, _replayed_steps(shop, visited, dreams)) for visited, dreams in dreamed)
+    thought = answered(reasoner, asked)
+    return reviewed(shop.reviewer, (align_episode(shop, *piece, thoughts) for piece, thoughts in thought))
+
+
+def _asked(visited: Visited, steps: Sequence[_Replayed]) -> Asked[tuple[Visited, Sequence[_Replayed]]]:
+    """Return an episode's replayed steps, of each dreamed frame of which a thought is wanted."""
+    wanted = [(step.case.step.index, number, seen) for step in steps for number, seen in step.seen.items()]
+    return Asked(
+        piece=(visited, steps),
+        name=episode_name(visited.trajectory),
+        questions=[seen_in(seen) for _, _, seen in wanted],
+        places=[f"step {index}, dream {number + 1}" for index, number, _ in wanted],
+    )
+
+
 def align_episode(
-    shop: Workshop, reasoner: Reasoner, visited: Visited, dreamed: Mapping[int, Sequence[Dream]]
+    shop: Workshop, visited: Visited, steps: Sequence[_Replayed], thoughts: Sequence[str]
 ) -> Trajectory | None:
-    """Return an episode's dreams beside what really came, or None where every one of them ended at once."""
-    aligned = [_aligned_step(shop, reasoner, visited, index, dreams) for index, dreams in dreamed.items()]
-    steps = tuple(step for step in aligned if step is not None)
-    lineage = shop.lineage("s4", visited.trajectory.id)
-    return replace(visited.trajectory, steps=steps, lineage=lineage) if steps else None
+    """Return an episode's replayed steps with `thoughts` in their dreams, or None where there are no steps.
 
-
-def _aligned_step(
-    shop: Workshop, reasoner: Reasoner, visited: Visited, index: int, dreams: Sequence[Dream]
-) -> Step | None:
-    step, state = visited.trajectory.steps[index], visited.states[index]
-    if not is_speakable(dreams[0].thought):
+    The words of their reviews are still to be written.
+    """
+    if not steps:
         return None
-    dreamed = replace(step, dreams=tuple(_replay(shop, reasoner, step, state, dreams)))
-    case = ReviewCase(step=dreamed, better=shop.judge.action_at(state))
-    if not shop.should_change(case, state):
-        case = replace(case, better=dreamed.proposal)
-    return shop.reviewed(case, shop.frame_after(state, case.better))
+    left = iter(thoughts)
+    cases = [_with_thoughts(step.case, {number: next(left) for number in step.seen}) for step in steps]
+    changing = [case for case, step in zip(cases, steps, strict=True) if step.gains]
+    told = iter(can_tell(shop.reviewer, changing))
+    made = [
+        _decided(case, step.after, change=step.gains and next(told)) for case, step in zip(cases, steps, strict=True)
+    ]
+    return replace(visited.trajectory, steps=tuple(made), lineage=shop.lineage("s4", visited.trajectory.id))
 
 
-def _replay(shop: Workshop, reasoner: Reasoner, step: Step, state: bytes, dreams: Sequence[Dream]) -> list[Dream]:
-    """Return `dreams` with what really came of them, up to the end of the episode."""
+def _with_thoughts(case: ReviewCase, thoughts: Mapping[int, str]) -> ReviewCase:
+    """Return the case with `thoughts`, by the number of the dream, in the place of the agent's own."""
+    dreams = tuple(
+        replace(dream, thought=thoughts.get(number, dream.thought)) for number, dream in enumerate(case.step.dreams)
+    )
+    return replace(case, step=replace(case.step, dreams=dreams))
+
+
+def _decided(case: ReviewCase, after: Frame, *, change: bool) -> Step:
+    """Return the step with a review that changes what was proposed, or keeps it."""
+    if change or case.better == case.step.proposal:
+        return decided(case, after)
+    return decided(replace(case, better=case.step.proposal), case.step.dreams[0].real_frame)
+
+
+def _replayed_steps(shop: Workshop, visited: Visited, dreamed: Mapping[int, Sequence[Dream]]) -> list[_Replayed]:
+    """Return the steps that dreams began at, replayed; not those whose first thought no conversation can hold."""
+    return [
+        _replayed(shop, visited.trajectory.steps[index], visited.states[index], dreams)
+        for index, dreams in dreamed.items()
+        if is_speakable(dreams[0].thought)
+    ]
+
+
+def _replayed(shop: Workshop, step: Step, state: bytes, dreams: Sequence[Dream]) -> _Replayed:
+    """Return a step with what really came of its dreams, up to the end of the episode."""
     world = shop.world
     frame = world.load(state)
     facts = step.privileged
-    aligned: list[Dream] = []
-    for dream in dreams:
-        thought = dream.thought
-        if aligned and thought is not None:
-            shown = replace(step, frame=frame, action=dream.action, privileged=facts)
-            thought = reasoner.reason([shown])[0]
+    made: list[Dream] = []
+    seen: dict[int, Step] = {}
+    for number, dream in enumerate(dreams):
+        if number and dream.thought is not None:
+            seen[number] = replace(step, frame=frame, action=dream.action, privileged=facts)
         frame, _, terminated, _, info = world.act(dream.action)
         facts = info["privileged"]
-        dreamed = None if dream.frame is None else unfit_frame(dream.frame, *frame.shape[:2])
-        aligned.append(replace(dream, thought=thought, codes=None, frame=dreamed, real_frame=frame, privileged=facts))
+        shown = None if dream.frame is None else unfit_frame(dream.frame, *frame.shape[:2])
+        made.append(replace(dream, codes=None, frame=shown, real_frame=frame, privileged=facts))
         if terminated:
             break
-    return aligned
+    case = ReviewCase(step=replace(step, dreams=tuple(made)), better=shop.judge.action_at(state))
+    return _Replayed(case=case, after=shop.frame_after(state, case.better), gains=shop.gains(case, state), seen=seen)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -18,15 +19,16 @@ from zlib import crc32
 import numpy as np
 
 from rig.actions import Action
-from rig.annotators import ReviewCase
+from rig.annotators import ReviewCase, can_tell
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
 from rig.errors import DatasetError
-from rig.records import NOISE, TEACHER, Step, Trajectory
+from rig.records import NOISE, TEACHER, Frame, Step, Trajectory
+from rig.stages.annotating import reviewed, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import RehearseConfig
-from rig.stages.lookahead import Bench, as_dreamed
+from rig.stages.lookahead import Bench, as_dreamed, decided
 
 
 def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
@@ -34,6 +36,8 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
 
     Raises:
         DatasetError: `source` cannot be read, has no thoughts, or does not replay; or `out` may not be touched.
+        AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
+        RigError: the Reviewer's configuration is not one of its.
     """
     dataset = Dataset(source)
     thoughts = dataset.table(["thought"]).column("thought")
@@ -42,35 +46,50 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
     bench = Bench(config, dataset.info.environment)
 
     def make(pieces: Sequence[str]) -> Iterator[Trajectory | None]:
-        for piece in pieces:
-            yield rehearse_episode(bench, dataset[piece])
+        return reviewed(bench.reviewer, (rehearse_episode(bench, dataset[piece]) for piece in pieces))
 
-    info = derived_info(dataset, "s4", config, out)
-    return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
+    info = derived_info(dataset, "s4", saved_config(config, reviewer=bench.reviewer), out)
+    with closing(bench.reviewer):
+        return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
 
 
 def rehearse_episode(bench: Bench[RehearseConfig], trajectory: Trajectory) -> Trajectory | None:
-    """Return steps of an episode with reviews, or None where there is none."""
+    """Return steps of an episode with reviews, their words still to be written, or None where there is none."""
+    made = [decided(case, after) for case, after in _worth(bench, _cases(bench, trajectory))]
+    if not made:
+        return None
+    return replace(trajectory, steps=tuple(made), lineage=annotated_lineage(trajectory, "s4", bench.reviewer))
+
+
+def _worth(
+    bench: Bench[RehearseConfig], cases: Sequence[tuple[ReviewCase, Frame | None]]
+) -> list[tuple[ReviewCase, Frame | None]]:
+    """Return the cases that keep a plan, and of those that change one where the frames show why."""
+    changing = [case for case, _ in cases if case.better != case.step.proposal]
+    told = iter(can_tell(bench.reviewer, changing))
+    return [(case, after) for case, after in cases if case.better == case.step.proposal or next(told)]
+
+
+def _cases(bench: Bench[RehearseConfig], trajectory: Trajectory) -> list[tuple[ReviewCase, Frame | None]]:
+    """Return what the teacher did, and how to correct its noise where that gains, with the frames this leads to."""
     config = bench.config
     random = np.random.default_rng([config.seed, crc32(trajectory.id.encode())])
     usable = [step for step in trajectory.steps[:-1] if step.thought is not None and is_speakable(step.thought)]
     taught = _rare_first([step for step in usable if step.actor == TEACHER], config.states, random)
     slips = _rare_first([step for step in usable if step.actor == NOISE], config.slips, random)
     states = _states(bench, trajectory, [step.index for step in slips])
-    made = []
+    cases: list[tuple[ReviewCase, Frame | None]] = []
     for step in sorted([*taught, *slips], key=lambda step: step.index):
         ahead = as_dreamed(trajectory.steps, step.index, bench.horizon(random))
         dreamed = replace(step, dreams=tuple(takewhile(lambda dream: dream.thought is not None, ahead)))
         if step.actor == TEACHER:
-            made.append(bench.reviewed(ReviewCase(step=dreamed, better=step.action), step.next_frame))
+            cases.append((ReviewCase(step=dreamed, better=step.action), step.next_frame))
             continue
         state = states[step.index]
         case = ReviewCase(step=dreamed, better=bench.judge.action_at(state))
-        if bench.should_change(case, state):
-            made.append(bench.reviewed(case, bench.frame_after(state, case.better)))
-    if not made:
-        return None
-    return replace(trajectory, steps=tuple(made), lineage=annotated_lineage(trajectory, "s4", bench.reviewer))
+        if bench.gains(case, state):
+            cases.append((case, bench.frame_after(state, case.better)))
+    return cases
 
 
 def _rare_first(steps: Sequence[Step], count: int, random: np.random.Generator) -> list[Step]:

@@ -1,0 +1,56 @@
+"""What stages that ask annotators share: what is saved of an annotator, and reviews written to what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+from rig.annotators import Annotator, Asked, ReviewCase, Reviewer, answered, seen_of
+from rig.records import Step, Trajectory
+
+
+def saved_config(config: Any, **annotators: Annotator[Any, Any]) -> dict[str, Any]:
+    """Return what a dataset keeps of a stage's configuration.
+
+    Args:
+        config: the dataclass.
+        annotators: by the field that names each; beside it is kept what decides its answers, defaults and all, and
+            nothing where that is nothing.
+    """
+    found = asdict(config)
+    for field, annotator in annotators.items():
+        del found[f"{field}_config"]
+        found |= {f"{field}_config": annotator.settings} if annotator.settings else {}
+    return found
+
+
+def episode_name(trajectory: Trajectory) -> str:
+    """Return what an episode is called in an error."""
+    return f"episode {trajectory.id}"
+
+
+def reviewed(reviewer: Reviewer[Any], episodes: Iterable[Trajectory | None]) -> Iterator[Trajectory | None]:
+    """Yield each episode with a review, in words, of every step's decision; None stays None.
+
+    Raises:
+        AnnotationError: the Reviewer had no answer for some steps; raised when all other episodes have been yielded.
+    """
+    for episode, texts in answered(reviewer, map(_asked, episodes)):
+        yield episode and episode.with_steps(tuple(map(_with_review, episode.steps, texts)))
+
+
+def _asked(episode: Trajectory | None) -> Asked[Trajectory | None]:
+    if episode is None:
+        return Asked(piece=None)
+    return Asked(
+        piece=episode,
+        name=episode_name(episode),
+        questions=[seen_of(ReviewCase(step=step, better=step.action)) for step in episode.steps],
+        places=[f"step {step.index}" for step in episode.steps],
+    )
+
+
+def _with_review(step: Step, text: str) -> Step:
+    assert step.review is not None
+    return replace(step, thought=text, review=replace(step.review, thought=text))
