@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from rig.actions import CRAFTER, MINERL, Action
 from rig.dialogue import (
+    End,
     Format,
     Kind,
     Layout,
@@ -204,6 +205,28 @@ def test_noise_is_dreamed_about_and_never_imitated():
     assert not targets_of(tokens, Role.THOUGHT)
     assert not targets_of(tokens, Role.ACTION)
     assert tokens.targets[tokens.kinds == Kind.CODE].all()
+
+
+def test_a_segment_weighs_each_of_its_tokens_and_comes_back_with_its_weight():
+    encoder = SegmentEncoder(ATOMIC, LAYOUT)
+    said = [
+        Text(text="Look."),
+        Text(text="1. A cow.", role=Role.THOUGHT, weight=-0.5),
+        Text(text="use", role=Role.ACTION, literal=True, weight=0.25),
+        WriteImage(codes=np.arange(LAYOUT.write_tokens).astype(np.uint16), weight=2.0),
+        End(weight=3.0),
+    ]
+    tokens = encoder.encode(said)
+    assert tokens.weights.dtype == np.float32
+    for weight, role in ((-0.5, Role.THOUGHT), (0.25, Role.ACTION)):
+        of_role = (tokens.roles == role) & (tokens.ids != ATOMIC.eos)
+        assert of_role.any()
+        assert (tokens.weights[of_role] == weight).all()
+    assert (tokens.weights[tokens.kinds == Kind.CODE] == 2).all()
+    marks = (tokens.roles == Role.PROMPT) | ((tokens.roles == Role.IMAGE) & (tokens.kinds == Kind.TEXT))
+    assert not tokens.weights[marks].any()
+    assert np.array_equal(tokens.targets, tokens.weights != 0)
+    assert [segment.weight for segment in encoder.decode(tokens)] == [segment.weight for segment in said]
 
 
 def test_aligned_images_stand_at_a_constant_distance():

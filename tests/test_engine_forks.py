@@ -32,7 +32,7 @@ PAGES = {"single tokens, as on a CPU": 1, "pages, as on a GPU": 16, "whole rows"
 
 def joined(*sequences):
     """One sequence of several."""
-    names = ("ids", "kinds", "roles", "targets", "positions")
+    names = ("ids", "kinds", "roles", "weights", "positions")
     fields = {name: np.concatenate([getattr(sequence, name) for sequence in sequences]) for name in names}
     return TokenSequence(**fields, frames=tuple(frame for sequence in sequences for frame in sequence.frames))
 
@@ -40,7 +40,7 @@ def joined(*sequences):
 def uncached(tokens, kind):
     """The logits of a token of some kind behind `tokens`, by one whole pass over them."""
     following = sequence_of([0], kind, tokens.next_position)
-    following.targets[:] = True
+    following.weights[:] = 1
     whole = joined(tokens, following)
     whole.roles[:] = 0  # where a story cuts images, marks of two may meet, which would be read as a stride
     with torch.inference_mode():

@@ -34,7 +34,7 @@ def opened(seed):
 def joined(*parts):
     fields = {
         name: np.concatenate([getattr(one, name) for one in parts])
-        for name in ("ids", "kinds", "roles", "targets", "positions")
+        for name in ("ids", "kinds", "roles", "weights", "positions")
     }
     return TokenSequence(**fields, frames=tuple(frame for one in parts for frame in one.frames))
 
@@ -46,11 +46,11 @@ def with_codes(tokens, codes):
         ids=codes.astype(tokens.ids.dtype),
         kinds=np.full(len(codes), Kind.CODE, tokens.kinds.dtype),
         roles=np.full(len(codes), Role.IMAGE, tokens.roles.dtype),
-        targets=np.ones(len(codes), tokens.targets.dtype),
+        weights=np.ones(len(codes), np.float32),
         positions=positions.astype(tokens.positions.dtype),
         frames=(),
     )
-    return joined(replace(tokens, targets=np.zeros_like(tokens.targets)), image)
+    return joined(replace(tokens, weights=np.zeros_like(tokens.weights)), image)
 
 
 def predicted(engine, tokens, codes):

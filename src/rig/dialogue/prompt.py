@@ -144,8 +144,8 @@ def answer(
     form: Format,
     *,
     review: bool = False,
-    target_text: bool = True,
-    target_image: bool = True,
+    text_weight: float = 1.0,
+    image_weight: float = 1.0,
 ) -> list[Segment]:
     """Return the model's turn: reasoning, action and next frame, as far as `form` has them.
 
@@ -155,8 +155,8 @@ def answer(
         codes: P as VQ codes, needed where the form dreams.
         form: the fields the model speaks.
         review: True for the turn that begins with "Wait! Let's re-observe...".
-        target_text: whether training predicts the thought and the action.
-        target_image: whether training predicts the image.
+        text_weight: of the thought and the action in training; 0 makes context of them.
+        image_weight: of the image in training.
 
     Raises:
         DialogueError: a field that the form needs is missing, or the thought holds one of the fixed phrases.
@@ -166,22 +166,22 @@ def answer(
         if thought is None:
             raise DialogueError("this step has no thought, yet the form reasons; run `rig reason` on the dataset first")
         _reject_phrases("thought", thought)
-        segments.append(Text(text=thought, role=Role.THOUGHT, target=target_text))
-        segments.append(Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, target=target_text))
-    segments += act(action, form, target=target_text)
+        segments.append(Text(text=thought, role=Role.THOUGHT, weight=text_weight))
+        segments.append(Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, weight=text_weight))
+    segments += act(action, form, weight=text_weight)
     if not form.dream:
         return segments
     if codes is None:
         raise DialogueError("this step has no codes of the next frame, yet the form dreams; tokenize the frames first")
-    return [*segments, WriteImage(codes=codes, target=target_image), End()]
+    return [*segments, WriteImage(codes=codes, weight=image_weight), End()]
 
 
-def act(action: str, form: Format, *, target: bool = False) -> list[Segment]:
-    """Return the action of the model's turn, as text, and what ends it; `target`: whether training predicts both."""
-    said = Text(text=action, role=Role.ACTION, literal=True, target=target)
+def act(action: str, form: Format, *, weight: float = 0.0) -> list[Segment]:
+    """Return the action of the model's turn, as text, and what ends it; `weight`: of both in training."""
+    said = Text(text=action, role=Role.ACTION, literal=True, weight=weight)
     if not form.dream:
-        return [said, End(target=target)]
-    return [said, Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, target=target)]
+        return [said, End(weight=weight)]
+    return [said, Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, weight=weight)]
 
 
 def basic_conversation(step: Step, space: ActionSpace, form: Format, *, imitate: bool = True) -> list[Segment]:
@@ -191,7 +191,7 @@ def basic_conversation(step: Step, space: ActionSpace, form: Format, *, imitate:
     """
     return [
         *ask(step.frame, step.instruction, space.format(step.previous_action), form),
-        *answer(step.thought, space.format(step.action), step.next_codes, form, target_text=imitate),
+        *answer(step.thought, space.format(step.action), step.next_codes, form, text_weight=float(imitate)),
     ]
 
 
@@ -213,8 +213,8 @@ def description_conversation(step: Step) -> list[Segment]:
         _phrase(DESCRIBE),
         _phrase(RIG),
         _phrase(SHOWN, aligned=True),
-        Text(text=step.thought, role=Role.THOUGHT, target=True),
-        End(target=True),
+        Text(text=step.thought, role=Role.THOUGHT, weight=1.0),
+        End(weight=1.0),
     ]
 
 
@@ -296,7 +296,8 @@ def _aligned(dream: Dream) -> Dream:
 def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format, *, learned: bool) -> Iterator[Segment]:
     codes = dream.real_codes if dream.real_codes is not None else dream.codes
     known = dream.real_codes is not None
-    yield from answer(dream.thought, space.format(dream.action), codes, form, target_text=learned, target_image=known)
+    said = space.format(dream.action)
+    yield from answer(dream.thought, said, codes, form, text_weight=float(learned), image_weight=float(known))
 
 
 def _image(frame: Frame | None) -> list[Segment]:

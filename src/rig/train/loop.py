@@ -40,7 +40,7 @@ class _StepPacks:
 
     Attributes:
         batches: the packs, on the device.
-        weight: of the tokens that they predict.
+        weight: of the tokens that they predict: what their loss is divided by.
         flops: what learning from them takes.
         drawn: conversations drawn up to them, of each of the process's lanes.
     """
@@ -198,7 +198,7 @@ class Trainer:
         dtype = compute_dtype(self._device)
         with torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32):
             loss, sums = self._objective(batch)
-        (loss / weight).backward()
+        (loss / weight if weight else loss).backward()
         self._totals += sums
 
     def _log(self, norm: float, rate: float) -> dict[str, str]:
