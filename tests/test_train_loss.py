@@ -29,7 +29,8 @@ def problem(bias=True, rows=ROWS):
     random = torch.Generator().manual_seed(0)
     head = nn.Linear(WIDTH, VOCABULARY, bias=bias)
     with torch.no_grad():
-        head.weight.normal_(generator=random)
+        for value in head.parameters():
+            value.normal_(generator=random)
     hidden = torch.randn(rows, WIDTH, generator=random).mul_(2).requires_grad_()
     targets = torch.randint(VOCABULARY, (rows,), generator=random)
     targets[::3] = head(hidden.detach()).argmax(-1)[::3]
@@ -64,7 +65,7 @@ def test_under_autocast_it_rounds_as_the_plain_one_does():
     assert not torch.equal(found[1], exact[1]), "bfloat16 is to be used"
     for one, other, true in zip(found[3], wanted[3], exact[3], strict=True):
         assert one.dtype == torch.float32
-        assert (one - true).norm() <= 1.1 * (other - true).norm()
+        assert (one - true).norm() <= 1.2 * (other - true).norm()
 
 
 def test_no_rows_and_frozen_heads_are_fine():
