@@ -31,7 +31,7 @@ from rig.train.conversations import Conversations, Source, without_repeats
 from rig.train.loop import Trainer
 from rig.train.loss import ROLES, means, token_losses, weight_of
 from rig.train.optimise import OptimiserConfig, learning_rate
-from rig.train.packs import Packer, lanes_of_a_step, pack_length
+from rig.train.packs import ConversationPacks, Packer, lanes_of_a_step, pack_length
 from rig.train.runs import Run
 from rig.train.state import State
 from rig.train.tokenizer import distinct_pictures, spherical_kmeans
@@ -136,8 +136,9 @@ def test_a_step_of_several_packs_is_a_step_of_one_large_pack(agent, steps, tmp_p
         fed = iter([pack(part) for part in parts])
         config = TrainingConfig(steps=1, pack_tokens=2048, step_tokens=2048 * len(parts), weights=weights, log_every=1)
         with Run(tmp_path / str(len(parts)), config) as run:
-            trainer = Trainer(model, drawn, replace(config, compile=False, save_every=1), run)
-            for packer in trainer.packers:
+            packs = ConversationPacks(drawn, config)
+            trainer = Trainer(model, packs, replace(config, compile=False, save_every=1), run)
+            for packer in packs.packers:
                 packer.next_pack = lambda fed=fed: (next(fed), 1)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("rig.train.loop.take_step", lambda *_: torch.tensor(1.0))

@@ -31,6 +31,7 @@ from rig.train.conversations import Conversations, Source, told_left_out, withou
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
 from rig.train.network import build_network
+from rig.train.packs import ConversationPacks
 from rig.train.parallel import begins_whole
 from rig.train.previews import DreamPreview
 from rig.train.runs import Run, check_run
@@ -72,7 +73,8 @@ def train_agent(
     conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
     with Run(folder, config, resume=resume) as run:
         preview = _Watch(run.folder, held_out, encoder, info.action_space, config)
-        trainer = Trainer(model, conversations, config.training, run, preview, execution)
+        packs = ConversationPacks(conversations, config.training)
+        trainer = Trainer(model, packs, config.training, run, preview, execution)
         _record(run.folder, conversations)
         totals, whole = trainer.fit(), trainer.whole()
         if whole is None:
