@@ -6,10 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from engine_makers import CONFIG, conversation
+from engine_makers import CONFIG, WARM, conversation, part, text_sequence, thought
 from makers import interrupted_at_a_save
+from test_engine_guessing import joined
 from test_train import state_of
 
+from rig.dialogue import Role
+from rig.engine import Engine
 from rig.errors import RigError
 from rig.model import RIG, pack
 from rig.train import TrainingConfig
@@ -106,6 +109,50 @@ def test_fresh_packs_that_depend_on_what_is_learned_go_on_bit_by_bit(tmp_path):
     assert {name: value for name, value in found.items() if name != "seconds"} == {
         name: value for name, value in totals.items() if name != "seconds"
     }
+
+
+class Player:
+    """What the network itself says, learned as it is said: one engine plays what the trainer trains."""
+
+    steps, ahead = None, False
+
+    def __init__(self, model):
+        self._engine, self._taken = Engine(model, capacity=480), 0
+        self.said, self.anew = [], []
+
+    def progress(self):
+        return Progress(conversations=self._taken, tokens=LENGTH * self._taken, state={})
+
+    def next_packs(self):
+        self._engine.refresh()
+        opening = part(DOCUMENTS[0], 0, 60)
+        for engine, said in ((self._engine, self.said), (Engine(self._engine.model, capacity=480), self.anew)):
+            session = engine.session([self._taken])
+            session.append([0], [opening])
+            said += session.write_text([0], [thought(12)], WARM)
+        text = text_sequence(self.said[-1], int(opening.positions[-1]) + 1)
+        learned = replace(
+            text, roles=np.full(len(text), Role.THOUGHT, np.uint8), weights=np.ones(len(text), np.float32)
+        )
+        self._taken += 1
+        plain = replace(opening, weights=np.zeros_like(opening.weights))
+        return StepPacks(packs=[(pack([joined(plain, learned)], length=LENGTH), 1)], progress=self.progress())
+
+    def go_on(self, step, state):
+        self._taken = step
+
+
+def test_one_engine_plays_what_is_being_trained(tmp_path):
+    """Every step's words are those of a new engine over the weights of that step, and they are learned."""
+    model = RIG(CONFIG, seed=0)
+    packs = Player(model)
+    with Run(tmp_path / "run", TRAINING) as run:
+        Trainer(model, packs, TRAINING, run).fit()
+    assert packs.said == packs.anew
+    stale = Engine(RIG(CONFIG, seed=0), capacity=480).session([TRAINING.steps - 1])
+    stale.append([0], [part(DOCUMENTS[0], 0, 60)])
+    assert stale.write_text([0], [thought(12)], WARM)[0] != packs.said[-1], "learning changed what is said"
+    assert lines_of(tmp_path / "run")[-1]["tokens"] == TRAINING.steps * LENGTH
 
 
 class Given:
