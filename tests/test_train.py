@@ -27,9 +27,10 @@ from rig.records import NOISE
 from rig.stages import ReasonConfig, reason
 from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, VisionTraining, train_agent, train_vision
 from rig.train.collages import Collages
-from rig.train.conversations import Conversations, Source, without_repeats
+from rig.train.conversations import Conversations, Source
 from rig.train.loop import Trainer
 from rig.train.loss import ROLES, means, token_losses, weight_of
+from rig.train.mixture import without_repeats
 from rig.train.optimise import OptimiserConfig, learning_rate
 from rig.train.packs import ConversationPacks, Packer, lanes_of_a_step, pack_length
 from rig.train.runs import Run

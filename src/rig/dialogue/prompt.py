@@ -12,11 +12,11 @@ frame from before all dreams, stands once more in the human turn that it answers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from rig.actions import ActionSpace
+from rig.dialogue.learned import IMITATED, USUAL, Learned, Style, TurnWeights
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
 from rig.records import Codes, Dream, Frame, Observation, Step
@@ -144,8 +144,7 @@ def answer(
     form: Format,
     *,
     review: bool = False,
-    text_weight: float = 1.0,
-    image_weight: float = 1.0,
+    weights: TurnWeights = IMITATED,
 ) -> list[Segment]:
     """Return the model's turn: reasoning, action and next frame, as far as `form` has them.
 
@@ -155,8 +154,7 @@ def answer(
         codes: P as VQ codes, needed where the form dreams.
         form: the fields the model speaks.
         review: True for the turn that begins with "Wait! Let's re-observe...".
-        text_weight: of the thought and the action in training; 0 makes context of them.
-        image_weight: of the image in training.
+        weights: what the turn weighs in training.
 
     Raises:
         DialogueError: a field that the form needs is missing, or the thought holds one of the fixed phrases.
@@ -166,14 +164,14 @@ def answer(
         if thought is None:
             raise DialogueError("this step has no thought, yet the form reasons; run `rig reason` on the dataset first")
         _reject_phrases("thought", thought)
-        segments.append(Text(text=thought, role=Role.THOUGHT, weight=text_weight))
-        segments.append(Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, weight=text_weight))
-    segments += act(action, form, weight=text_weight)
+        segments.append(Text(text=thought, role=Role.THOUGHT, weight=weights.text))
+        segments.append(Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, weight=weights.text))
+    segments += act(action, form, weight=weights.text)
     if not form.dream:
         return segments
     if codes is None:
         raise DialogueError("this step has no codes of the next frame, yet the form dreams; tokenize the frames first")
-    return [*segments, WriteImage(codes=codes, weight=image_weight), End()]
+    return [*segments, WriteImage(codes=codes, weight=weights.image), End()]
 
 
 def act(action: str, form: Format, *, weight: float = 0.0) -> list[Segment]:
@@ -184,18 +182,31 @@ def act(action: str, form: Format, *, weight: float = 0.0) -> list[Segment]:
     return [said, Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, weight=weight)]
 
 
-def basic_conversation(step: Step, space: ActionSpace, form: Format, *, imitate: bool = True) -> list[Segment]:
-    """Return the conversation of one step without lookahead.
+def conversation_of(
+    step: Step, style: Style, space: ActionSpace, form: Format, learned: Learned = USUAL
+) -> list[Segment]:
+    """Return the conversation in which training shows `step` as `style`; its segments weigh what `learned` says.
 
-    With `imitate` false (an action that noise chose) only the dream is learned, not the thought or the action.
+    Raises:
+        DialogueError: the step lacks what the style needs.
     """
+    if style == "lookahead":
+        return lookahead_conversation(step, space, form, learned)
+    if style == "describe":
+        return description_conversation(step, learned)
+    return basic_conversation(step, space, form, learned)
+
+
+def basic_conversation(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
+    """Return the conversation of one step without lookahead."""
+    (weights,) = learned.turns(step, "basic")
     return [
         *ask(step.frame, step.instruction, space.format(step.previous_action), form),
-        *answer(step.thought, space.format(step.action), step.next_codes, form, text_weight=float(imitate)),
+        *answer(step.thought, space.format(step.action), step.next_codes, form, weights=weights),
     ]
 
 
-def description_conversation(step: Step) -> list[Segment]:
+def description_conversation(step: Step, learned: Learned = USUAL) -> list[Segment]:
     """Return a conversation in which the model says what one frame shows: no task, no action, no dream.
 
     It is how a small model gets what Janus brings along, eyes that know words; the description is the step's thought.
@@ -206,6 +217,7 @@ def description_conversation(step: Step) -> list[Segment]:
     if step.thought is None:
         raise DialogueError(f"step {step.index} has no description; run `rig reason` with a describing Reasoner first")
     _reject_phrases("description", step.thought)
+    (weights,) = learned.turns(step, "describe")
     return [
         _phrase(SYSTEM),
         _phrase(HUMAN),
@@ -213,48 +225,49 @@ def description_conversation(step: Step) -> list[Segment]:
         _phrase(DESCRIBE),
         _phrase(RIG),
         _phrase(SHOWN, aligned=True),
-        Text(text=step.thought, role=Role.THOUGHT, weight=1.0),
-        End(weight=1.0),
+        Text(text=step.thought, role=Role.THOUGHT, weight=weights.text),
+        End(weight=weights.text),
     ]
 
 
-def lookahead_conversation(step: Step, space: ActionSpace, form: Format, *, learn_kept: bool = False) -> list[Segment]:
+def lookahead_conversation(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
     """Return the conversation of one step with its dreams and its review.
 
-    The proposals (Y⁻, A⁻) are context only; with `learn_kept` a first one that the review keeps is learned like the
-    answer of a single turn, which it is. Where the engine's real frame is known, it stands for the dream: the dream
-    is learned against it, and the review, which is learned too, looks at it. A review that is shown what a worse
-    dreamer saw learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is
-    reviewed as it stands.
+    The proposals (Y⁻, A⁻) are context, but for a first one that the review keeps: it is learned like the answer of a
+    single turn, which it is. Where the engine's real frame is known, it stands for the dream: the dream is learned
+    against it, and the review, which is learned too, looks at it. A review that is shown what a worse dreamer saw
+    learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is reviewed as
+    it stands.
 
     Raises:
         DialogueError: the step has no dreams or no review.
     """
     if not step.dreams or step.review is None:
         raise DialogueError(f"step {step.index} has no dreams or no review; it is not a lookahead step")
-    review = step.review
+    review, weights = step.review, learned.turns(step, "lookahead")[-1]
     return [
-        *asked_to_review(step, space, form, learn_first=learn_kept and not review.helped),
-        *answer(review.thought, space.format(review.action), step.next_codes, form, review=True),
+        *asked_to_review(step, space, form, learned),
+        *answer(review.thought, space.format(review.action), step.next_codes, form, review=True, weights=weights),
     ]
 
 
-def asked_to_review(step: Step, space: ActionSpace, form: Format, *, learn_first: bool = False) -> list[Segment]:
+def asked_to_review(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
     """Return a lookahead up to its review: what is observed, what was proposed, its dreams, and the last question.
 
     Args:
         step: the step with its dreams, as in `lookahead_conversation`.
         space: the world's action space.
         form: the fields the model speaks.
-        learn_first: whether training predicts the first proposal.
+        learned: what of the proposals and dreams is learned.
 
     Raises:
         DialogueError: the form reads pixels and a dream has none, or it dreams and one has no codes.
     """
     segments = ask(step.frame, step.instruction, space.format(step.previous_action), form)
     dreams = step.dreams if form.dream else step.dreams[:1]
+    weights = learned.turns(step, "lookahead")
     for number, dream in enumerate(dreams, 1):
-        segments += _dreamed_turn(dream, space, form, learned=learn_first and number == 1)
+        segments += _dreamed_turn(dream, space, form, weights[number - 1])
         segments += reread(_aligned(dream), step, space, form, review=number == len(dreams))
     return segments
 
@@ -293,11 +306,9 @@ def _aligned(dream: Dream) -> Dream:
     return dream if dream.real_frame is None else replace(dream, frame=dream.real_frame)
 
 
-def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format, *, learned: bool) -> Iterator[Segment]:
+def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format, weights: TurnWeights) -> list[Segment]:
     codes = dream.real_codes if dream.real_codes is not None else dream.codes
-    known = dream.real_codes is not None
-    said = space.format(dream.action)
-    yield from answer(dream.thought, said, codes, form, text_weight=float(learned), image_weight=float(known))
+    return answer(dream.thought, space.format(dream.action), codes, form, weights=weights)
 
 
 def _image(frame: Frame | None) -> list[Segment]:

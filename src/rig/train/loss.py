@@ -19,9 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rig.dialogue import Role
+from rig.dialogue import Role, RoleWeights
 from rig.model import RIG, PackedBatch
-from rig.train.config import RoleWeights
 from rig.train.entropy import cross_entropy
 
 ROLES = {"image": Role.IMAGE, "thought": Role.THOUGHT, "action": Role.ACTION}
