@@ -38,7 +38,7 @@ IMITATED = TurnWeights()
 class Learned:
     """What of a step is learned, with which weight: 1 plainly, 0 not at all, below 0 it is led away from.
 
-    As it stands it is what `rig train` learns; the paper keeps no proposals (`kept=0`).
+    As it stands it is what `rig train` learns; the paper learns no proposal (`kept=0`).
 
     Attributes:
         answer: thought and action of a turn that is imitated: a single one, a review, a description.
