@@ -23,9 +23,10 @@ from rig.dialogue import Format, Role, SegmentEncoder
 from rig.envs.crafter.cells import CrafterCells
 from rig.errors import CheckpointError, RigError
 from rig.model import PRESETS, RIG, pack
-from rig.records import NOISE
+from rig.records import NOISE, TEACHER
 from rig.stages import ReasonConfig, reason
 from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, VisionTraining, train_agent, train_vision
+from rig.train.agent import _Watch
 from rig.train.collages import Collages
 from rig.train.conversations import Conversations, Source
 from rig.train.loop import Trainer
@@ -189,6 +190,16 @@ def test_noise_is_left_out_where_nothing_is_dreamed(agent, steps):
     with pytest.raises(RigError, match="nothing to train on"):
         conversations(agent, noisy, form=Format(dream=False))
     assert len(conversations(agent, noisy)) == len([step for step in noisy if step.thought is not None])
+
+
+def test_held_out_noise_is_no_hindrance_where_nothing_is_dreamed(made, agent, steps, tmp_path):
+    """A training whose held-out steps are all of noise used to end before it began."""
+    config = agent_training(made.data, made.tokenizers, form=Format(dream=False))
+    noisy = [replace(step, actor=NOISE) for step in steps[:3]]
+    taught = next(step for step in steps if step.actor == TEACHER and step.thought)
+    for kept, watched in ((noisy, False), ([*noisy, taught], True)):
+        watch = _Watch(tmp_path, {"basic": kept}, agent.encoder, agent.space, config)
+        assert ("held_out/action_loss" in watch(agent.model, 1)) == watched
 
 
 def state_of(folder):
