@@ -195,8 +195,8 @@ def test_noise_is_left_out_where_nothing_is_dreamed(agent, steps):
 def test_held_out_noise_is_no_hindrance_where_nothing_is_dreamed(made, agent, steps, tmp_path):
     """A training whose held-out steps are all of noise used to end before it began."""
     config = agent_training(made.data, made.tokenizers, form=Format(dream=False))
-    noisy = [replace(step, actor=NOISE) for step in steps[:3]]
     taught = next(step for step in steps if step.actor == TEACHER and step.thought)
+    noisy = [replace(taught, actor=NOISE)] * 3
     for kept, watched in ((noisy, False), ([*noisy, taught], True)):
         watch = _Watch(tmp_path, {"basic": kept}, agent.encoder, agent.space, config)
         assert ("held_out/action_loss" in watch(agent.model, 1)) == watched
