@@ -67,7 +67,7 @@ def part(tokens, start, stop):
     """The tokens of a sequence from `start` to `stop`, with the frames whose images lie there."""
     opens = np.flatnonzero(tokens.kinds == Kind.READ)[:: CONFIG.vision.num_tokens]
     frames = [frame for at, frame in zip(opens, tokens.frames, strict=True) if start <= at < stop]
-    fields = {name: getattr(tokens, name)[start:stop] for name in ("ids", "kinds", "roles", "targets", "positions")}
+    fields = {name: getattr(tokens, name)[start:stop] for name in ("ids", "kinds", "roles", "weights", "positions")}
     return TokenSequence(**fields, frames=tuple(frames))
 
 
@@ -99,7 +99,7 @@ def sequence_of(ids, kind, start):
         ids=np.asarray(ids, np.int32),
         kinds=np.full(length, kind, np.uint8),
         roles=np.zeros(length, np.uint8),
-        targets=np.zeros(length, bool),
+        weights=np.zeros(length, np.float32),
         positions=np.arange(start, start + length, dtype=np.int32),
         frames=(),
     )
@@ -107,7 +107,7 @@ def sequence_of(ids, kind, start):
 
 def joined(*sequences):
     """One sequence of several."""
-    names = ("ids", "kinds", "roles", "targets", "positions")
+    names = ("ids", "kinds", "roles", "weights", "positions")
     fields = {name: np.concatenate([getattr(sequence, name) for sequence in sequences]) for name in names}
     return TokenSequence(**fields, frames=tuple(frame for sequence in sequences for frame in sequence.frames))
 

@@ -11,22 +11,26 @@ from tokenizers import Tokenizer
 
 from rig.actions import CRAFTER, MINERL, Action
 from rig.dialogue import (
+    End,
     Format,
     Kind,
     Layout,
+    Learned,
     ReadImage,
     Role,
     SegmentEncoder,
     Text,
     WriteImage,
     basic_conversation,
+    conversation_of,
+    flaw,
     lookahead_conversation,
     parse_conversation,
     prompt,
     train_bpe,
 )
 from rig.errors import CheckpointError, DialogueError, RigError
-from rig.records import fake_step
+from rig.records import NOISE, Review, fake_step
 
 CORPUS = ["1. The tree is near. 2. No wood yet. 3. Go left."] * 3
 ATOMS = [*prompt.LITERALS, *CRAFTER.keys, "noop"]
@@ -172,8 +176,8 @@ def test_a_proposal_that_is_kept_can_be_learned_like_a_single_turn(form, kept):
     step = coded_step(3, "1. A cow.", 2, CRAFTER)
     step = replace(step, review=replace(step.review, helped=not kept))
     encoder = SegmentEncoder(ATOMIC, LAYOUT)
-    plain = encoder.encode(lookahead_conversation(step, CRAFTER, form))
-    tokens = encoder.encode(lookahead_conversation(step, CRAFTER, form, learn_kept=True))
+    plain = encoder.encode(lookahead_conversation(step, CRAFTER, form, Learned(kept=0)))
+    tokens = encoder.encode(lookahead_conversation(step, CRAFTER, form))
     assert np.array_equal(tokens.ids, plain.ids)
     first = replace(step, thought=step.dreams[0].thought, action=step.dreams[0].action)
     alone = encoder.encode(basic_conversation(first, CRAFTER, Format(dream=False)))
@@ -198,12 +202,81 @@ def test_the_review_looks_at_what_really_came_where_that_is_known():
 
 
 def test_noise_is_dreamed_about_and_never_imitated():
-    step = coded_step(3, "1. A cow.", 0, CRAFTER)
+    step = replace(coded_step(3, "1. A cow.", 0, CRAFTER), actor=NOISE)
     encoder = SegmentEncoder(ATOMIC, LAYOUT)
-    tokens = encoder.encode(basic_conversation(step, CRAFTER, Format(), imitate=False))
+    tokens = encoder.encode(basic_conversation(step, CRAFTER, Format()))
     assert not targets_of(tokens, Role.THOUGHT)
     assert not targets_of(tokens, Role.ACTION)
     assert tokens.targets[tokens.kinds == Kind.CODE].all()
+
+
+def test_a_segment_weighs_each_of_its_tokens_and_comes_back_with_its_weight():
+    encoder = SegmentEncoder(ATOMIC, LAYOUT)
+    said = [
+        Text(text="Look."),
+        Text(text="1. A cow.", role=Role.THOUGHT, weight=-0.5),
+        Text(text="use", role=Role.ACTION, literal=True, weight=0.25),
+        WriteImage(codes=np.arange(LAYOUT.write_tokens).astype(np.uint16), weight=2.0),
+        End(weight=3.0),
+    ]
+    tokens = encoder.encode(said)
+    assert tokens.weights.dtype == np.float32
+    for weight, role in ((-0.5, Role.THOUGHT), (0.25, Role.ACTION)):
+        of_role = (tokens.roles == role) & (tokens.ids != ATOMIC.eos)
+        assert of_role.any()
+        assert (tokens.weights[of_role] == weight).all()
+    assert (tokens.weights[tokens.kinds == Kind.CODE] == 2).all()
+    marks = (tokens.roles == Role.PROMPT) | ((tokens.roles == Role.IMAGE) & (tokens.kinds == Kind.TEXT))
+    assert not tokens.weights[marks].any()
+    assert np.array_equal(tokens.targets, tokens.weights != 0)
+    assert [segment.weight for segment in encoder.decode(tokens)] == [segment.weight for segment in said]
+
+
+def weights_of_turns(step, style, form, learned):
+    """The weight of the text and that of the image of each turn, each of which has to have one."""
+    tokens = SegmentEncoder(ATOMIC, LAYOUT).encode(conversation_of(step, style, CRAFTER, form, learned))
+    found = []
+    for turn in np.split(np.arange(len(tokens)), np.flatnonzero(tokens.ids == ATOMIC.eos) + 1)[:-1]:
+        said = turn[np.isin(tokens.roles[turn], [Role.THOUGHT, Role.ACTION])]
+        said = said[tokens.ids[said] != ATOMIC.eos]
+        drawn = turn[tokens.kinds[turn] == Kind.CODE]
+        (text,), image = {*tokens.weights[said].tolist()}, {*tokens.weights[drawn].tolist()}
+        found.append((text, *image))
+    return found
+
+
+EACH = Learned(answer=0.5, noise=0.25, kept=2.0, proposal=-1.0, frame=3.0)
+
+
+@pytest.mark.parametrize("form", [Format(), Format(dream=False)])
+def test_each_turn_weighs_what_is_said_to_be_learned(form):
+    """The rows of docs/architecture.md, "Masks", each with a weight of its own."""
+    single, ahead = coded_step(3, "1. A cow.", 0, CRAFTER), coded_step(3, "1. A cow.", 2, CRAFTER)
+    known, unknown = ([(3.0,), (0.0,)]) if form.dream else ((), ())
+    noise = replace(single, actor=NOISE)
+    assert weights_of_turns(single, "basic", form, EACH) == [(0.5, *known)]
+    assert weights_of_turns(noise, "basic", form, EACH) == [(0.25, *known)]
+    assert weights_of_turns(single, "describe", form, EACH) == [(0.5,)]
+    dreams = (replace(ahead.dreams[0], real_codes=ahead.dreams[0].codes), ahead.dreams[1])
+    for helped, first in ((True, -1.0), (False, 2.0)):
+        review = Review(thought="2. It is near.", action=ahead.action, helped=helped)
+        step = replace(ahead, dreams=dreams, review=review)
+        turns = [(first, *known), (-1.0, *unknown), (0.5, *known)]
+        assert weights_of_turns(step, "lookahead", form, EACH) == (turns if form.dream else [turns[0], turns[2]])
+    assert weights_of_turns(noise, "basic", form, Learned()) == [(0.0, *(1.0 for _ in known))]
+
+
+def test_a_step_of_which_nothing_is_learned_is_told():
+    step = coded_step(3, "1. A cow.", 0, CRAFTER)
+    noise, dreamless = replace(step, actor=NOISE), Format(dream=False)
+    assert flaw(noise, "basic", Format()) is None
+    assert flaw(noise, "basic", dreamless) == "of noise, where nothing is dreamed"
+    assert flaw(noise, "describe", dreamless) is None
+    assert flaw(noise, "basic", dreamless, Learned(noise=-0.1)) is None
+    assert flaw(step, "basic", dreamless, Learned(answer=0)) == "of which nothing is learned"
+    assert flaw(step, "basic", Format(), Learned(answer=0)) is None
+    with pytest.raises(RigError, match=r"proposal of what is learned.*nan"):
+        Learned(proposal=float("nan"))
 
 
 def test_aligned_images_stand_at_a_constant_distance():

@@ -197,7 +197,7 @@ def test_a_random_network_at_full_temperature_writes_legal_turns(name):
         ids=ids,
         kinds=np.full(length, Kind.TEXT, np.uint8),
         roles=np.zeros(length, np.uint8),
-        targets=np.zeros(length, bool),
+        weights=np.zeros(length, np.float32),
         positions=np.arange(length, dtype=np.int32),
         frames=(),
     )

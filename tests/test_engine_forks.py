@@ -34,7 +34,7 @@ PAGES = {"single tokens, as on a CPU": 1, "pages, as on a GPU": 16, "whole rows"
 def uncached(tokens, kind):
     """The logits of a token of some kind behind `tokens`, by one whole pass over them."""
     following = sequence_of([0], kind, tokens.next_position)
-    following.targets[:] = True
+    following.weights[:] = 1
     whole = joined(tokens, following)
     whole.roles[:] = 0  # where a story cuts images, marks of two may meet, which would be read as a stride
     with torch.inference_mode():

@@ -33,11 +33,11 @@ def with_codes(tokens, codes):
         ids=codes.astype(tokens.ids.dtype),
         kinds=np.full(len(codes), Kind.CODE, tokens.kinds.dtype),
         roles=np.full(len(codes), Role.IMAGE, tokens.roles.dtype),
-        targets=np.ones(len(codes), tokens.targets.dtype),
+        weights=np.ones(len(codes), np.float32),
         positions=positions.astype(tokens.positions.dtype),
         frames=(),
     )
-    return joined(replace(tokens, targets=np.zeros_like(tokens.targets)), image)
+    return joined(replace(tokens, weights=np.zeros_like(tokens.weights)), image)
 
 
 def predicted(engine, tokens, codes):

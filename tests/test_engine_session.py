@@ -44,7 +44,7 @@ def engine():
 
 def uncached(engine, tokens):
     """The logits of every row that predicts text, and of every row that predicts a code, by one whole pass."""
-    everything = replace(tokens, targets=np.arange(len(tokens)) > 0)
+    everything = replace(tokens, weights=(np.arange(len(tokens)) > 0).astype(np.float32))
     with torch.inference_mode():
         batch = pack([everything])
         out = engine.model(batch)
@@ -338,7 +338,7 @@ def test_with_a_stride_each_code_comes_from_so_many_tokens_before(engine, stride
     session.append([0], [start])
     session.append([0], [encoder.open_image(session.next_position(0))])
     codes = session.write_image([0], GREEDY).codes[0]
-    whole = encoder.encode([Text(text="Look.", role=Role.THOUGHT), WriteImage(codes=codes, target=True)])
+    whole = encoder.encode([Text(text="Look.", role=Role.THOUGHT), WriteImage(codes=codes, weight=1.0)])
     first = int(np.flatnonzero(whole.kinds == Kind.CODE)[0])
     assert whole.positions[first] % CONFIG.image_alignment == 0
     assert (whole.ids[first - stride : first] == TOKENIZER.begin_image).all()

@@ -158,7 +158,11 @@ def test_mistakes_are_named(model):
     with pytest.raises(RigError, match="do not fit a pack of 100"):
         pack(DOCUMENTS, length=100)
     with pytest.raises(RigError, match="document 1 asks to predict its first"):
-        pack([DOCUMENTS[0], replace(DOCUMENTS[1], targets=np.ones(len(DOCUMENTS[1]), bool))])
+        pack([DOCUMENTS[0], replace(DOCUMENTS[1], weights=np.ones(len(DOCUMENTS[1]), np.float32))])
+    for spoilt in (np.nan, np.inf):
+        weights = np.where(np.arange(len(DOCUMENTS[1])) == 7, spoilt, DOCUMENTS[1].weights).astype(np.float32)
+        with pytest.raises(RigError, match=f"document 1 weighs its token 7 by {spoilt}"):
+            pack([DOCUMENTS[0], replace(DOCUMENTS[1], weights=weights)])
     with pytest.raises(RigError, match="this model's layout"):
         model(pack([replace(DOCUMENTS[0], frames=DOCUMENTS[0].frames * 2)]))
     with pytest.raises(RigError, match="resize them"):
@@ -184,7 +188,7 @@ def test_a_pack_may_hold_text_alone(model):
         ids=np.arange(length, dtype=np.int32),
         kinds=np.zeros(length, np.uint8),
         roles=np.full(length, Role.THOUGHT, np.uint8),
-        targets=np.arange(length) > 2,
+        weights=(np.arange(length) > 2).astype(np.float32),
         positions=np.arange(length, dtype=np.int32),
         frames=(),
     )

@@ -99,7 +99,7 @@ def sequence(ids, kinds, positions=None, images=()):
         ids=np.asarray(ids, np.int32),
         kinds=np.asarray(kinds, np.uint8),
         roles=np.zeros(length, np.uint8),
-        targets=np.arange(length) > 0,
+        weights=(np.arange(length) > 0).astype(np.float32),
         positions=np.arange(length, dtype=np.int32) if positions is None else np.asarray(positions, np.int32),
         frames=tuple(images),
     )

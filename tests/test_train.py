@@ -23,15 +23,17 @@ from rig.dialogue import Format, Role, SegmentEncoder
 from rig.envs.crafter.cells import CrafterCells
 from rig.errors import CheckpointError, RigError
 from rig.model import PRESETS, RIG, pack
-from rig.records import NOISE
+from rig.records import NOISE, TEACHER
 from rig.stages import ReasonConfig, reason
 from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, VisionTraining, train_agent, train_vision
+from rig.train.agent import _Watch
 from rig.train.collages import Collages
-from rig.train.conversations import Conversations, Source, without_repeats
+from rig.train.conversations import Conversations, Source
 from rig.train.loop import Trainer
 from rig.train.loss import ROLES, means, token_losses, weight_of
+from rig.train.mixture import without_repeats
 from rig.train.optimise import OptimiserConfig, learning_rate
-from rig.train.packs import Packer, lanes_of_a_step, pack_length
+from rig.train.packs import ConversationPacks, Packer, lanes_of_a_step, pack_length
 from rig.train.runs import Run
 from rig.train.state import State
 from rig.train.tokenizer import distinct_pictures, spherical_kmeans
@@ -136,8 +138,9 @@ def test_a_step_of_several_packs_is_a_step_of_one_large_pack(agent, steps, tmp_p
         fed = iter([pack(part) for part in parts])
         config = TrainingConfig(steps=1, pack_tokens=2048, step_tokens=2048 * len(parts), weights=weights, log_every=1)
         with Run(tmp_path / str(len(parts)), config) as run:
-            trainer = Trainer(model, drawn, replace(config, compile=False, save_every=1), run)
-            for packer in trainer.packers:
+            packs = ConversationPacks(drawn, config)
+            trainer = Trainer(model, packs, replace(config, compile=False, save_every=1), run)
+            for packer in packs.packers:
                 packer.next_pack = lambda fed=fed: (next(fed), 1)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("rig.train.loop.take_step", lambda *_: torch.tensor(1.0))
@@ -187,6 +190,16 @@ def test_noise_is_left_out_where_nothing_is_dreamed(agent, steps):
     with pytest.raises(RigError, match="nothing to train on"):
         conversations(agent, noisy, form=Format(dream=False))
     assert len(conversations(agent, noisy)) == len([step for step in noisy if step.thought is not None])
+
+
+def test_held_out_noise_is_no_hindrance_where_nothing_is_dreamed(made, agent, steps, tmp_path):
+    """A training whose held-out steps are all of noise used to end before it began."""
+    config = agent_training(made.data, made.tokenizers, form=Format(dream=False))
+    taught = next(step for step in steps if step.actor == TEACHER and step.thought)
+    noisy = [replace(taught, actor=NOISE)] * 3
+    for kept, watched in ((noisy, False), ([*noisy, taught], True)):
+        watch = _Watch(tmp_path, {"basic": kept}, agent.encoder, agent.space, config)
+        assert ("held_out/action_loss" in watch(agent.model, 1)) == watched
 
 
 def state_of(folder):

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from test_model_pack import CONFIG, DOCUMENTS
 from torch import nn
 from torch.nn import functional as F
 
-from rig.dialogue import Role
+from rig.dialogue import Kind, Role
 from rig.model import RIG, pack
 from rig.train import RoleWeights
 from rig.train.entropy import cross_entropy
@@ -28,7 +29,8 @@ def problem(bias=True, rows=ROWS):
     random = torch.Generator().manual_seed(0)
     head = nn.Linear(WIDTH, VOCABULARY, bias=bias)
     with torch.no_grad():
-        head.weight.normal_(generator=random)
+        for value in head.parameters():
+            value.normal_(generator=random)
     hidden = torch.randn(rows, WIDTH, generator=random).mul_(2).requires_grad_()
     targets = torch.randint(VOCABULARY, (rows,), generator=random)
     targets[::3] = head(hidden.detach()).argmax(-1)[::3]
@@ -63,7 +65,7 @@ def test_under_autocast_it_rounds_as_the_plain_one_does():
     assert not torch.equal(found[1], exact[1]), "bfloat16 is to be used"
     for one, other, true in zip(found[3], wanted[3], exact[3], strict=True):
         assert one.dtype == torch.float32
-        assert (one - true).norm() <= 1.1 * (other - true).norm()
+        assert (one - true).norm() <= 1.2 * (other - true).norm()
 
 
 def test_no_rows_and_frozen_heads_are_fine():
@@ -110,6 +112,56 @@ def test_the_networks_loss_is_that_of_its_logits():
     for name, parameter in theirs.trainable_parameters().items():
         found = ours.trainable_parameters()[name].grad
         torch.testing.assert_close(found, parameter.grad, rtol=1e-4, atol=1e-4, msg=name)
+
+
+def weighed(seed=3):
+    """The documents with a weight of its own for every predicted token: fractions, negative ones, ones and zeros."""
+    random = np.random.default_rng(seed)
+    choices = [random.choice([-1.5, -0.25, 0.0, 0.5, 1.0], len(document)).astype(np.float32) for document in DOCUMENTS]
+    return [replace(one, weights=one.weights * own) for one, own in zip(DOCUMENTS, choices, strict=True)]
+
+
+def test_a_tokens_own_weight_stands_above_the_line_alone():
+    """The loss is the sum of role weight × own weight × cross-entropy, divided by the sum of role weights."""
+    roles = RoleWeights(thought=0.5, action=2.0, image=1.5)
+    documents = weighed()
+    batch = pack(documents, length=900)
+    ours, theirs = RIG(CONFIG, seed=0).train(), RIG(CONFIG, seed=0).train()
+    losses, out = token_losses(ours, batch, roles), theirs(batch)
+    wanted, below = torch.zeros(()), 0.0
+    own = np.concatenate([document.weights for document in documents])
+    kinds = np.concatenate([document.kinds for document in documents])
+    groups = ((out.text_logits, batch.text_targets, Kind.TEXT), (out.code_logits, batch.code_targets, Kind.CODE))
+    for logits, targets, kind in groups:
+        of_kind = torch.from_numpy(own[(own != 0) & (kinds == kind)])
+        assert {float(value) for value in of_kind} == {-1.5, -0.25, 0.5, 1.0}
+        role = torch.full_like(targets, Role.IMAGE) if kind == Kind.CODE else batch.text_roles.long()
+        by_role = torch.tensor([0.0, roles.thought, roles.action, roles.image])[role]
+        wanted = wanted + (by_role * of_kind * F.cross_entropy(logits, targets, reduction="none")).sum()
+        below += float(by_role.sum())
+    torch.testing.assert_close(losses.loss, wanted)
+    assert weight_of(batch, roles) == below > 0
+    assert losses.sums[:, 1].sum() == (own != 0).sum(), "every predicted token is reported once"
+    losses.loss.backward()
+    wanted.backward()
+    for name, parameter in theirs.trainable_parameters().items():
+        found = ours.trainable_parameters()[name].grad
+        torch.testing.assert_close(found, parameter.grad, rtol=1e-4, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.5, 2.0])
+def test_all_weights_times_a_number_are_the_gradient_times_that(factor):
+    """Powers of two, so to the last bit; a half learns half as fast, a negative weight leads away."""
+    gradients = []
+    for times in (1.0, factor):
+        model = RIG(CONFIG, seed=0).train()
+        scaled = [replace(one, weights=one.weights * np.float32(times)) for one in DOCUMENTS]
+        batch = pack(scaled, length=900)
+        (token_losses(model, batch, RoleWeights()).loss / weight_of(batch, RoleWeights())).backward()
+        gradients.append({name: value.grad for name, value in model.trainable_parameters().items()})
+    assert any(value.abs().max() > 1e-4 for value in gradients[0].values())
+    for name, value in gradients[0].items():
+        assert torch.equal(value * factor, gradients[1][name]), name
 
 
 def test_a_prompt_weighs_nothing():

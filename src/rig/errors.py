@@ -1,5 +1,7 @@
 """The errors a user can cause: each names the value, the place and the fix."""
 
+import math
+
 
 class RigError(ValueError):
     """A mistake in input, configuration or data that the user can mend."""
@@ -46,3 +48,17 @@ def at_least_one(**given: int | None) -> None:
     low = [f"{name}={value}" for name, value in given.items() if value is not None and value < 1]
     if low:
         raise RigError(f"{', '.join(low)}: at least 1")
+
+
+def within(least: float, most: float = math.inf, *, above: bool = False, **given: float) -> None:
+    """Refuse numbers outside `least` to `most`, by their names, and what is not finite; `above`: `least` itself too.
+
+    Raises:
+        RigError: one of them is.
+    """
+    for name, value in given.items():
+        if not math.isfinite(value) or not least <= value <= most or (above and value == least):
+            bounds = f"{'above' if above else 'at least'} {least:g}" + (
+                f", at most {most:g}" if most < math.inf else ""
+            )
+            raise RigError(f"{name}={value}: a finite number, {bounds}")

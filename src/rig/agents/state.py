@@ -205,7 +205,7 @@ class DecisionState:
             ids=ids,
             kinds=np.full(len(ids), Kind.TEXT, np.uint8),
             roles=np.full(len(ids), Role.ACTION, np.uint8),
-            targets=np.zeros(len(ids), bool),
+            weights=np.zeros(len(ids), np.float32),
             positions=np.arange(start, start + len(ids), dtype=np.int32),
             frames=(),
         )

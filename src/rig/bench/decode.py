@@ -198,7 +198,7 @@ class OurSide:
             ids=np.concatenate([np.zeros(seen), ids]).astype(np.int32),
             kinds=np.repeat([Kind.READ, Kind.TEXT], [seen, len(ids)]).astype(np.uint8),
             roles=np.full(length, Role.PROMPT, np.uint8),
-            targets=np.zeros(length, bool),
+            weights=np.zeros(length, np.float32),
             positions=np.arange(slot.next_position, slot.next_position + length, dtype=np.int32),
             frames=(frame,),
         )

@@ -130,7 +130,7 @@ def draw_sample(config: TrainBench, random: np.random.Generator) -> TokenSequenc
         ids=np.concatenate(parts).astype(np.int32),
         kinds=kinds,
         roles=roles,
-        targets=np.arange(len(kinds)) >= before + layout.read_tokens,
+        weights=(np.arange(len(kinds)) >= before + layout.read_tokens).astype(np.float32),
         positions=np.arange(len(kinds), dtype=np.int32),
         frames=(random.integers(0, 256, (size, size, 3), dtype=np.uint8),),
     )

@@ -14,7 +14,6 @@ from rig.train.config import (
     FrameTraining,
     OptimiserConfig,
     RoleWeights,
-    Style,
     TokenizerTraining,
     TrainingConfig,
     VisionTraining,
@@ -222,9 +221,6 @@ class Train:
         from rig.train import train_agent
         from rig.train.ranks import is_first, together
 
-        for name, share in (("describe_share", self.describe_share), ("lookahead_share", self.lookahead_share)):
-            if not 0 <= share <= 1:
-                raise RigError(f"{name}={share}: a share, 0 to 1")
         if not (self.tokenizers or self.start):
             raise RigError("give --tokenizers (`rig train-tokenizer` makes them) or --start, which brings its own")
         config = AgentTraining(
@@ -260,31 +256,17 @@ class Train:
         return _told(agent)
 
     def _parts(self) -> tuple[DataPart, ...]:
-        """Return the parts, each style's share spread over its datasets by their steps."""
-        from rig.data import Manifest
+        from rig.train.mixture import parts_of
 
-        ahead = self.lookahead_share if self.lookahead else 0.0
-        described = self.describe_share if self.data or self.lookahead else 1.0
-        styles: tuple[tuple[Style, tuple[str, ...], float], ...] = (
-            ("basic", self.data, (1 - described) * (1 - ahead)),
-            ("describe", self.describe, described),
-            ("lookahead", self.lookahead, (1 - described) * ahead),
+        return parts_of(
+            self.data,
+            self.describe,
+            self.lookahead,
+            describe_share=self.describe_share,
+            lookahead_share=self.lookahead_share,
+            fraction=self.fraction,
+            repeats=self.repeats,
         )
-        parts: list[DataPart] = []
-        for style, folders, share in styles:
-            sizes = [Manifest.load(Path(folder)).counts["steps"] for folder in folders]
-            each = share / max(1, sum(sizes))
-            parts += [
-                DataPart(
-                    data=folder,
-                    style=style,
-                    share=each * size,
-                    fraction=self.fraction,
-                    repeats=self.repeats if style == "basic" else 1.0,
-                )
-                for folder, size in zip(folders, sizes, strict=True)
-            ]
-        return tuple(parts)
 
 
 def _told(agent: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A `Step` to a list of text and image segments, and segments to token ids: the one place where the prompt lives."""
 
 from rig.dialogue.encoding import Kind, Layout, SegmentEncoder, TokenSequence
+from rig.dialogue.learned import USUAL, Learned, RoleWeights, Style, TurnWeights
 from rig.dialogue.parse import parse_answer, parse_conversation
 from rig.dialogue.prompt import (
     Format,
@@ -10,6 +11,7 @@ from rig.dialogue.prompt import (
     ask,
     asked_to_review,
     basic_conversation,
+    conversation_of,
     description_conversation,
     is_speakable,
     lookahead_conversation,
@@ -25,13 +27,18 @@ __all__ = [
     "Format",
     "Kind",
     "Layout",
+    "Learned",
     "ReadImage",
     "Role",
+    "RoleWeights",
     "Segment",
     "SegmentEncoder",
+    "Style",
     "Text",
     "TextTokenizer",
     "TokenSequence",
+    "TurnWeights",
+    "USUAL",
     "WriteImage",
     "act",
     "answer",
@@ -39,6 +46,7 @@ __all__ = [
     "ask",
     "asked_to_review",
     "basic_conversation",
+    "conversation_of",
     "description_conversation",
     "flaw",
     "is_speakable",

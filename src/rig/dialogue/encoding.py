@@ -57,7 +57,9 @@ class TokenSequence:
         ids: int32 [T]: a text id, a VQ code, or (for read images) the placeholder's id.
         kinds: uint8 [T], values of `Kind`.
         roles: uint8 [T], values of `Role`.
-        targets: bool [T]: True where training predicts this token from the ones before it.
+        weights: float32 [T]: what the loss of predicting each token from the ones before it is multiplied by. 1 is
+            plain imitation, a fraction learns less of it, a negative one leads away from it; 0 is context, which
+            nothing predicts.
         positions: int32 [T], strictly increasing.
         frames: the read images in order, each uint8 [H, W, 3].
     """
@@ -65,12 +67,17 @@ class TokenSequence:
     ids: NDArray[np.int32]
     kinds: NDArray[np.uint8]
     roles: NDArray[np.uint8]
-    targets: NDArray[np.bool_]
+    weights: NDArray[np.float32]
     positions: NDArray[np.int32]
     frames: tuple[Frame, ...]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def targets(self) -> NDArray[np.bool_]:
+        """Which tokens training predicts, bool [T]: those that weigh something."""
+        return self.weights != 0
 
     @property
     def next_position(self) -> int:
@@ -80,15 +87,15 @@ class TokenSequence:
 
 class _Builder:
     def __init__(self, position: int, alignment: int) -> None:
-        self.rows: list[tuple[NDArray, int, int, bool, NDArray]] = []
+        self.rows: list[tuple[NDArray, int, int, float, NDArray]] = []
         self.frames: list[Frame] = []
         self.position = position
         self.alignment = alignment
 
-    def add(self, ids: Sequence[int] | NDArray, kind: Kind, role: Role, target: bool) -> None:
+    def add(self, ids: Sequence[int] | NDArray, kind: Kind, role: Role, weight: float = 0.0) -> None:
         values = np.asarray(ids, np.int32)
         positions = np.arange(self.position, self.position + len(values), dtype=np.int32)
-        self.rows.append((values, kind, role, target, positions))
+        self.rows.append((values, kind, role, weight, positions))
         self.position += len(values)
 
     def align(self, marks: int = 1) -> None:
@@ -111,7 +118,7 @@ class _Builder:
             ids=np.concatenate([empty, *(row[0] for row in self.rows)]),
             kinds=spread(1, np.uint8),
             roles=spread(2, np.uint8),
-            targets=spread(3, np.bool_),
+            weights=spread(3, np.float32),
             positions=np.concatenate([empty, *(row[4] for row in self.rows)]),
             frames=tuple(self.frames),
         )
@@ -145,7 +152,7 @@ class SegmentEncoder:
         """
         builder = _Builder(start, self.layout.image_alignment)
         if begin:
-            builder.add([self.tokenizer.bos], Kind.TEXT, Role.PROMPT, False)
+            builder.add([self.tokenizer.bos], Kind.TEXT, Role.PROMPT)
         for segment in segments:
             self._add(builder, segment)
         return builder.build()
@@ -167,14 +174,14 @@ class SegmentEncoder:
     def close_image(self, start: int) -> TokenSequence:
         """Return the tokens that follow a written image: its end mark and the end of the turn."""
         builder = _Builder(start, self.layout.image_alignment)
-        builder.add([self.tokenizer.end_image], Kind.TEXT, Role.IMAGE, False)
+        builder.add([self.tokenizer.end_image], Kind.TEXT, Role.IMAGE)
         self._add(builder, End())
         return builder.build()
 
     def decode(self, tokens: TokenSequence) -> list[Segment]:
         """Return the segments of `tokens`, adjacent text of one role joined; the inverse of `encode`.
 
-        Frames are those that the model reads.
+        Frames are those that the model reads; a segment weighs what its first token does.
 
         Raises:
             DialogueError: an image block is broken.
@@ -188,19 +195,19 @@ class SegmentEncoder:
         for (kind, role, is_end), run in runs:
             where = list(run)
             ids = tokens.ids[where]
-            target = bool(tokens.targets[where].any())
+            weight = float(tokens.weights[where[0]])
             if kind == Kind.READ:
                 count = self._count(len(ids), self.layout.read_tokens, "read")
                 segments.extend(ReadImage(frame=next(frames)) for _ in range(count))
             elif kind == Kind.CODE:
                 self._count(len(ids), self.layout.write_tokens, "written")
-                segments.append(WriteImage(codes=ids.astype(np.uint16), target=target))
+                segments.append(WriteImage(codes=ids.astype(np.uint16), weight=weight))
             elif is_end:
-                segments.append(End(target=target))
+                segments.append(End(weight=weight))
             else:
                 text = self.tokenizer.decode([int(index) for index in ids if int(index) not in marks])
                 if text:
-                    segments.append(Text(text=text, role=Role(role), target=target))
+                    segments.append(Text(text=text, role=Role(role), weight=weight))
         return segments
 
     def _is_end(self, tokens: TokenSequence, index: int) -> bool:
@@ -216,20 +223,20 @@ class SegmentEncoder:
             if segment.aligned:
                 builder.align_text()
             ids = self.tokenizer.encode(segment.text, literal=segment.literal)
-            builder.add(ids, Kind.TEXT, segment.role, segment.target)
+            builder.add(ids, Kind.TEXT, segment.role, segment.weight)
         elif isinstance(segment, End):
-            builder.add([self.tokenizer.eos], Kind.TEXT, Role.ACTION, segment.target)
+            builder.add([self.tokenizer.eos], Kind.TEXT, Role.ACTION, segment.weight)
         elif isinstance(segment, ReadImage):
             builder.align()
-            builder.add([self.tokenizer.begin_image], Kind.TEXT, Role.PROMPT, False)
-            builder.add([self.tokenizer.image] * self.layout.read_tokens, Kind.READ, Role.PROMPT, False)
-            builder.add([self.tokenizer.end_image], Kind.TEXT, Role.PROMPT, False)
+            builder.add([self.tokenizer.begin_image], Kind.TEXT, Role.PROMPT)
+            builder.add([self.tokenizer.image] * self.layout.read_tokens, Kind.READ, Role.PROMPT)
+            builder.add([self.tokenizer.end_image], Kind.TEXT, Role.PROMPT)
             builder.frames.append(self._fit(segment.frame) if self._fit else segment.frame)
         else:
             self._check_codes(segment)
             self._begin_written(builder)
-            builder.add(segment.codes, Kind.CODE, Role.IMAGE, segment.target)
-            builder.add([self.tokenizer.end_image], Kind.TEXT, Role.IMAGE, False)
+            builder.add(segment.codes, Kind.CODE, Role.IMAGE, segment.weight)
+            builder.add([self.tokenizer.end_image], Kind.TEXT, Role.IMAGE)
 
     def _length(self, segment: Segment) -> int:
         if isinstance(segment, Text):
@@ -255,4 +262,4 @@ class SegmentEncoder:
     def _begin_written(self, builder: _Builder) -> None:
         marks = self.layout.write_stride
         builder.align(marks)
-        builder.add([self.tokenizer.begin_image] * marks, Kind.TEXT, Role.IMAGE, False)
+        builder.add([self.tokenizer.begin_image] * marks, Kind.TEXT, Role.IMAGE)

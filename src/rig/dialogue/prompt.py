@@ -12,11 +12,11 @@ frame from before all dreams, stands once more in the human turn that it answers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from rig.actions import ActionSpace
+from rig.dialogue.learned import IMITATED, USUAL, Learned, Style, TurnWeights
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
 from rig.records import Codes, Dream, Frame, Observation, Step
@@ -144,8 +144,7 @@ def answer(
     form: Format,
     *,
     review: bool = False,
-    target_text: bool = True,
-    target_image: bool = True,
+    weights: TurnWeights = IMITATED,
 ) -> list[Segment]:
     """Return the model's turn: reasoning, action and next frame, as far as `form` has them.
 
@@ -155,56 +154,68 @@ def answer(
         codes: P as VQ codes, needed where the form dreams.
         form: the fields the model speaks.
         review: True for the turn that begins with "Wait! Let's re-observe...".
-        target_text: whether training predicts the thought and the action.
-        target_image: whether training predicts the image.
+        weights: what the turn weighs in training.
 
     Raises:
         DialogueError: a field that the form needs is missing, or the thought holds one of the fixed phrases.
     """
-    segments = [*answer_prefix(form, review=review), *told(thought, action, form, target=target_text)]
+    segments = [*answer_prefix(form, review=review), *told(thought, action, form, weight=weights.text)]
     if not form.dream:
         return segments
     if codes is None:
         raise DialogueError("this step has no codes of the next frame, yet the form dreams; tokenize the frames first")
-    return [*segments, WriteImage(codes=codes, target=target_image), End()]
+    return [*segments, WriteImage(codes=codes, weight=weights.image), End()]
 
 
-def told(thought: str | None, action: str, form: Format, *, target: bool = False) -> list[Segment]:
+def told(thought: str | None, action: str, form: Format, *, weight: float = 0.0) -> list[Segment]:
     """Return the thought and the action of the model's turn, behind the phrases that open it.
 
     Raises:
         DialogueError: the form reasons and there is no thought, or the thought holds one of the fixed phrases.
     """
     if not form.thought:
-        return act(action, form, target=target)
+        return act(action, form, weight=weight)
     if thought is None:
         raise DialogueError("this step has no thought, yet the form reasons; run `rig reason` on the dataset first")
     _reject_phrases("thought", thought)
-    said = Text(text=thought, role=Role.THOUGHT, target=target)
-    ending = Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, target=target)
-    return [said, ending, *act(action, form, target=target)]
+    said = Text(text=thought, role=Role.THOUGHT, weight=weight)
+    ending = Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, weight=weight)
+    return [said, ending, *act(action, form, weight=weight)]
 
 
-def act(action: str, form: Format, *, target: bool = False) -> list[Segment]:
-    """Return the action of the model's turn, as text, and what ends it; `target`: whether training predicts both."""
-    said = Text(text=action, role=Role.ACTION, literal=True, target=target)
+def act(action: str, form: Format, *, weight: float = 0.0) -> list[Segment]:
+    """Return the action of the model's turn, as text, and what ends it; `weight`: of both in training."""
+    said = Text(text=action, role=Role.ACTION, literal=True, weight=weight)
     if not form.dream:
-        return [said, End(target=target)]
-    return [said, Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, target=target)]
+        return [said, End(weight=weight)]
+    return [said, Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, weight=weight)]
 
 
-def basic_conversation(step: Step, space: ActionSpace, form: Format, *, imitate: bool = True) -> list[Segment]:
-    """Return the conversation of one step without lookahead.
+def conversation_of(
+    step: Step, style: Style, space: ActionSpace, form: Format, learned: Learned = USUAL
+) -> list[Segment]:
+    """Return the conversation in which training shows `step` as `style`; its segments weigh what `learned` says.
 
-    With `imitate` false (an action that noise chose) only the dream is learned, not the thought or the action.
+    Raises:
+        DialogueError: the step lacks what the style needs.
     """
+    if style == "lookahead":
+        return lookahead_conversation(step, space, form, learned)
+    if style == "describe":
+        return description_conversation(step, learned)
+    return basic_conversation(step, space, form, learned)
+
+
+def basic_conversation(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
+    """Return the conversation of one step without lookahead."""
+    (weights,) = learned.turns(step, "basic")
     return [
         *ask(step.frame, step.instruction, space.format(step.previous_action), form),
-        *answer(step.thought, space.format(step.action), step.next_codes, form, target_text=imitate),
+        *answer(step.thought, space.format(step.action), step.next_codes, form, weights=weights),
     ]
 
 
-def description_conversation(step: Step) -> list[Segment]:
+def description_conversation(step: Step, learned: Learned = USUAL) -> list[Segment]:
     """Return a conversation in which the model says what one frame shows: no task, no action, no dream.
 
     It is how a small model gets what Janus brings along, eyes that know words; the description is the step's thought.
@@ -215,6 +226,7 @@ def description_conversation(step: Step) -> list[Segment]:
     if step.thought is None:
         raise DialogueError(f"step {step.index} has no description; run `rig reason` with a describing Reasoner first")
     _reject_phrases("description", step.thought)
+    (weights,) = learned.turns(step, "describe")
     return [
         _phrase(SYSTEM),
         _phrase(HUMAN),
@@ -222,48 +234,49 @@ def description_conversation(step: Step) -> list[Segment]:
         _phrase(DESCRIBE),
         _phrase(RIG),
         _phrase(SHOWN, aligned=True),
-        Text(text=step.thought, role=Role.THOUGHT, target=True),
-        End(target=True),
+        Text(text=step.thought, role=Role.THOUGHT, weight=weights.text),
+        End(weight=weights.text),
     ]
 
 
-def lookahead_conversation(step: Step, space: ActionSpace, form: Format, *, learn_kept: bool = False) -> list[Segment]:
+def lookahead_conversation(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
     """Return the conversation of one step with its dreams and its review.
 
-    The proposals (Y⁻, A⁻) are context only; with `learn_kept` a first one that the review keeps is learned like the
-    answer of a single turn, which it is. Where the engine's real frame is known, it stands for the dream: the dream
-    is learned against it, and the review, which is learned too, looks at it. A review that is shown what a worse
-    dreamer saw learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is
-    reviewed as it stands.
+    The proposals (Y⁻, A⁻) are context, but for a first one that the review keeps: it is learned like the answer of a
+    single turn, which it is. Where the engine's real frame is known, it stands for the dream: the dream is learned
+    against it, and the review, which is learned too, looks at it. A review that is shown what a worse dreamer saw
+    learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is reviewed as
+    it stands.
 
     Raises:
         DialogueError: the step has no dreams or no review.
     """
     if not step.dreams or step.review is None:
         raise DialogueError(f"step {step.index} has no dreams or no review; it is not a lookahead step")
-    review = step.review
+    review, weights = step.review, learned.turns(step, "lookahead")[-1]
     return [
-        *asked_to_review(step, space, form, learn_first=learn_kept and not review.helped),
-        *answer(review.thought, space.format(review.action), step.next_codes, form, review=True),
+        *asked_to_review(step, space, form, learned),
+        *answer(review.thought, space.format(review.action), step.next_codes, form, review=True, weights=weights),
     ]
 
 
-def asked_to_review(step: Step, space: ActionSpace, form: Format, *, learn_first: bool = False) -> list[Segment]:
+def asked_to_review(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
     """Return a lookahead up to its review: what is observed, what was proposed, its dreams, and the last question.
 
     Args:
         step: the step with its dreams, as in `lookahead_conversation`.
         space: the world's action space.
         form: the fields the model speaks.
-        learn_first: whether training predicts the first proposal.
+        learned: what of the proposals and dreams is learned.
 
     Raises:
         DialogueError: the form reads pixels and a dream has none, or it dreams and one has no codes.
     """
     segments = ask(step.frame, step.instruction, space.format(step.previous_action), form)
     dreams = step.dreams if form.dream else step.dreams[:1]
+    weights = learned.turns(step, "lookahead")
     for number, dream in enumerate(dreams, 1):
-        segments += _dreamed_turn(dream, space, form, learned=learn_first and number == 1)
+        segments += _dreamed_turn(dream, space, form, weights[number - 1])
         segments += reread(_aligned(dream), step, space, form, review=number == len(dreams))
     return segments
 
@@ -302,10 +315,9 @@ def _aligned(dream: Dream) -> Dream:
     return dream if dream.real_frame is None else replace(dream, frame=dream.real_frame)
 
 
-def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format, *, learned: bool) -> Iterator[Segment]:
+def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format, weights: TurnWeights) -> list[Segment]:
     codes = dream.real_codes if dream.real_codes is not None else dream.codes
-    known = dream.real_codes is not None
-    yield from answer(dream.thought, space.format(dream.action), codes, form, target_text=learned, target_image=known)
+    return answer(dream.thought, space.format(dream.action), codes, form, weights=weights)
 
 
 def _image(frame: Frame | None) -> list[Segment]:

@@ -25,7 +25,7 @@ class Text:
         text: the characters.
         role: what the run stands for.
         literal: True for fixed phrases and action texts, which a small tokenizer writes as single tokens.
-        target: True where training predicts the run.
+        weight: of each of its tokens in training; 0 where the run is context.
         aligned: True where the run begins at an aligned position, so that it lies at a fixed distance from the image
             before it, however long the prompt between them is.
     """
@@ -33,7 +33,7 @@ class Text:
     text: str
     role: Role = Role.PROMPT
     literal: bool = False
-    target: bool = False
+    weight: float = 0.0
     aligned: bool = field(default=False, compare=False)
 
 
@@ -50,18 +50,18 @@ class WriteImage:
 
     Attributes:
         codes: the codes in raster order.
-        target: True where training predicts them.
+        weight: of each of them in training; 0 where they are context.
     """
 
     codes: Codes
-    target: bool = False
+    weight: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """The end of one of the model's turns."""
+    """The end of one of the model's turns, and what it weighs in training."""
 
-    target: bool = False
+    weight: float = 0.0
 
 
 Segment = Text | ReadImage | WriteImage | End

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rig.dialogue.learned import USUAL, Learned, Style
 from rig.dialogue.prompt import Format, held_phrase
 from rig.errors import DialogueError
-from rig.records import Step
+from rig.records import NOISE, Step
 
 HELD_PHRASE = "with a fixed phrase of the prompt in a text"
 EMPTY = "with an empty thought"
@@ -17,16 +18,21 @@ NO_THOUGHT = "without a thought"
 NO_NEXT_FRAME = "without a next frame"
 NO_REVIEW = "without dreams and a review"
 NO_DREAMED_FRAME = "with a dream that has no frame"
+OF_NOISE = "of noise, where nothing is dreamed"
+UNLEARNED = "of which nothing is learned"
 
 
-def flaw(step: Step, style: str, form: Format) -> str | None:
-    """Return why `step` cannot be rendered as `style` under `form`, as in "3 steps without a thought"; None if it can.
+def flaw(step: Step, style: Style, form: Format, learned: Learned = USUAL) -> str | None:
+    """Return why `step` cannot be learned as `style` under `form`, as in "3 steps without a thought"; None if it can.
 
     Args:
         step: the step, with its codes where the form dreams.
-        style: "basic", "lookahead" or "describe".
+        style: as what.
         form: the fields that the model speaks.
+        learned: what of it is learned.
     """
+    if not learned.anything(step, style, dreams=form.dream):
+        return OF_NOISE if step.actor == NOISE else UNLEARNED
     if style == "describe":
         return _flaw_of_thought(step.thought)
     if style == "lookahead":

@@ -46,6 +46,15 @@ class Engine:
         self.capacity = capacity
         self._decoder = PackedDecoder(model.model.language_model)
 
+    def refresh(self) -> None:
+        """Take over the network's weights as they are now: a network that is learning goes on to generate.
+
+        The network is put into evaluation mode. Whatever is begun from here on decides as with a new engine; recorded
+        passes stay valid. Rows that have read something keep what the weights of then made of it, so begin new ones.
+        """
+        self.model.eval()
+        self._decoder.refresh()
+
     @torch.inference_mode()
     def stream(self, places: int) -> Stream[Any]:
         """Return a stream that serves up to `places` conversations at once, and any number one after the other."""

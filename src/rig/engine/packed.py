@@ -1,8 +1,9 @@
 """The decoder's weights as generation wants them: fewer and larger products, the numbers of the network.
 
-A copy, made when an engine is: the projections of queries, keys and values are one matrix, as are those of the MLP's
-gate and value, and the two halves that rotary positions turn lie beside each other, so that turning is one complex
-product. Each layer takes half the operations of the network's own, which is what one token's time goes into.
+A copy, made when an engine is and brought up to date by `Engine.refresh`: the projections of queries, keys and values
+are one matrix, as are those of the MLP's gate and value, and the two halves that rotary positions turn lie beside each
+other, so that turning is one complex product. Each layer takes half the operations of the network's own, which is what
+one token's time goes into.
 
 T: tokens, D: width, H: query heads, K: key and value heads, d: head width.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rig.model.decoder import Decoder, DecoderLayer
+from rig.model.parts import merged_weight
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,15 +42,24 @@ class PackedLayer:
 
 
 class PackedDecoder:
-    """The decoder of a network as it is now; later changes to the network do not reach it."""
+    """The decoder of a network as it is now; later changes to the network reach it by `refresh`."""
 
     def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
         self.config = config = decoder.config
         self.layers = [_packed(layer, config.head_dim) for layer in decoder.blocks]
         self._norm_out = decoder.norm.weight.detach().clone()
         self._rates = config.rope_theta ** -(
             torch.arange(0, config.head_dim, 2, device=self._norm_out.device, dtype=torch.float32) / config.head_dim
         )
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the network's weights as they are now, into the memory that recorded passes read."""
+        for layer, block in zip(self.layers, self._decoder.blocks, strict=True):
+            for name, weight in vars(_packed(block, self.config.head_dim)).items():
+                getattr(layer, name).copy_(weight)
+        self._norm_out.copy_(self._decoder.norm.weight)
 
     @property
     def num_weights(self) -> int:
@@ -86,15 +97,15 @@ class PackedDecoder:
 
 def _packed(layer: DecoderLayer, head_dim: int) -> PackedLayer:
     attention, mlp = layer.self_attn, layer.mlp
-    turned = [_halves_beside(linear.weight, head_dim) for linear in (attention.q_proj, attention.k_proj)]
-    with torch.no_grad():
+    with torch.no_grad():  # what is learned by LoRA counts, too
+        turned = [_halves_beside(merged_weight(linear), head_dim) for linear in (attention.q_proj, attention.k_proj)]
         return PackedLayer(
             norm_in=layer.input_layernorm.weight.detach().clone(),
-            project=_laid(torch.cat([*turned, attention.v_proj.weight])),
-            out=_laid(attention.o_proj.weight),
+            project=_laid(torch.cat([*turned, merged_weight(attention.v_proj)])),
+            out=_laid(merged_weight(attention.o_proj)),
             norm_mlp=layer.post_attention_layernorm.weight.detach().clone(),
-            gate_up=_laid(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])),
-            down=_laid(mlp.down_proj.weight),
+            gate_up=_laid(torch.cat([merged_weight(mlp.gate_proj), merged_weight(mlp.up_proj)])),
+            down=_laid(merged_weight(mlp.down_proj)),
         )
 
 

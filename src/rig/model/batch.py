@@ -33,9 +33,11 @@ class PackedBatch:
         text_rows: int64 [n]: rows whose hidden state predicts a text token (row t - 1 predicts token t).
         text_targets: int64 [n]: those tokens' ids.
         text_roles: uint8 [n]: those tokens' `rig.dialogue.Role`.
+        text_weights: float32 [n]: what their losses are multiplied by, none of them 0.
         code_rows: int64 [m]: rows whose hidden state predicts a VQ code; they stand as many tokens before it as the
             image has begin marks.
         code_targets: int64 [m]: those codes.
+        code_weights: float32 [m]: what their losses are multiplied by, none of them 0.
     """
 
     ids: Tensor
@@ -46,8 +48,10 @@ class PackedBatch:
     text_rows: Tensor
     text_targets: Tensor
     text_roles: Tensor
+    text_weights: Tensor
     code_rows: Tensor
     code_targets: Tensor
+    code_weights: Tensor
 
     def __len__(self) -> int:
         return self.cu_seqlens[-1]
@@ -70,21 +74,21 @@ def pack(sequences: Sequence[TokenSequence], *, length: int | None = None) -> Pa
         length: T; what the documents leave of it becomes one padding document that predicts nothing.
 
     Raises:
-        RigError: the documents are longer than `length`, or one asks to predict its first token.
+        RigError: the documents are longer than `length`, or one asks to predict its first token, or has a weight that
+            is no finite number.
     """
     lengths = [len(sequence) for sequence in sequences]
     padding = 0 if length is None else length - sum(lengths)
     if padding < 0:
         raise RigError(f"{len(lengths)} documents of {sum(lengths)} tokens do not fit a pack of {length}")
     for number, sequence in enumerate(sequences):
-        if len(sequence) and sequence.targets[0]:
-            raise RigError(f"document {number} asks to predict its first token, before which there is nothing")
+        _check_weights(number, sequence)
     ids = _join([sequence.ids for sequence in sequences], np.full(padding, PADDING_ID))
     kinds = _join([sequence.kinds for sequence in sequences], np.full(padding, Kind.TEXT)).astype(np.uint8)
     roles = _join([sequence.roles for sequence in sequences], np.zeros(padding)).astype(np.uint8)
-    targets = _join([sequence.targets for sequence in sequences], np.zeros(padding)).astype(bool)
-    text = np.flatnonzero(targets & (kinds == Kind.TEXT))
-    codes = np.flatnonzero(targets & (kinds == Kind.CODE))
+    weights = _join([sequence.weights for sequence in sequences], np.zeros(padding)).astype(np.float32)
+    text = np.flatnonzero((weights != 0) & (kinds == Kind.TEXT))
+    codes = np.flatnonzero((weights != 0) & (kinds == Kind.CODE))
     frames = [frame for sequence in sequences for frame in sequence.frames]
     return PackedBatch(
         ids=_int64(ids),
@@ -95,9 +99,22 @@ def pack(sequences: Sequence[TokenSequence], *, length: int | None = None) -> Pa
         text_rows=_int64(text - 1),
         text_targets=_int64(ids[text]),
         text_roles=torch.from_numpy(roles[text]),
+        text_weights=torch.from_numpy(weights[text]),
         code_rows=_int64(codes - _strides(kinds, roles)[codes]),
         code_targets=_int64(ids[codes]),
+        code_weights=torch.from_numpy(weights[codes]),
     )
+
+
+def _check_weights(number: int, sequence: TokenSequence) -> None:
+    if len(sequence) and sequence.weights[0]:
+        raise RigError(f"document {number} asks to predict its first token, before which there is nothing")
+    spoilt = np.flatnonzero(~np.isfinite(sequence.weights))
+    if len(spoilt):
+        raise RigError(
+            f"document {number} weighs its token {spoilt[0]} by {sequence.weights[spoilt[0]]}: a finite number, or 0 "
+            "for context"
+        )
 
 
 def _moved(value: Tensor, device: torch.device) -> Tensor:

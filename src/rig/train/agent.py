@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,20 @@ from tqdm import tqdm
 
 from rig.bundle import Bundle, encoder_of
 from rig.data import CodesCache, Dataset, load_frames
-from rig.dialogue import SegmentEncoder, flaw
+from rig.dialogue import SegmentEncoder, Style, flaw
 from rig.errors import RigError
 from rig.model import RIG, best_device, pack
 from rig.provenance import provenance
 from rig.records import TEACHER, Step
 from rig.storage import write_json
 from rig.train import ranks
-from rig.train.config import AgentTraining, DataPart, Execution, Style
-from rig.train.conversations import Conversations, Source, told_left_out, without_repeats
+from rig.train.config import AgentTraining, DataPart, Execution
+from rig.train.conversations import Conversations, Source, told_left_out
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
+from rig.train.mixture import sources_of
 from rig.train.network import build_network
+from rig.train.packs import ConversationPacks
 from rig.train.parallel import begins_whole
 from rig.train.previews import DreamPreview
 from rig.train.runs import Run, check_run
@@ -67,12 +68,13 @@ def train_agent(
     styles: tuple[Style, ...] = ("basic", "describe")
     held_out = {style: steps for style in styles if (steps := _of_style(style, config.parts, kept))}
     sources = [
-        source for part, steps in zip(config.parts, chosen, strict=True) for source in _sources(part, steps, config)
+        source for part, steps in zip(config.parts, chosen, strict=True) for source in sources_of(part, steps, config)
     ]
     conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
     with Run(folder, config, resume=resume) as run:
         preview = _Watch(run.folder, held_out, encoder, info.action_space, config)
-        trainer = Trainer(model, conversations, config.training, run, preview, execution)
+        packs = ConversationPacks(conversations, config.training)
+        trainer = Trainer(model, packs, config.training, run, preview, execution)
         _record(run.folder, conversations)
         totals, whole = trainer.fit(), trainer.whole()
         if whole is None:
@@ -166,18 +168,6 @@ def _with_codes(dataset: Dataset, tokenizers: Tokenizers) -> Dataset:
 
 def _of_style(style: Style, parts: Sequence[DataPart], steps: Sequence[list[Step]]) -> list[Step]:
     return [step for part, some in zip(parts, steps, strict=True) if part.style == style for step in some]
-
-
-def _sources(part: DataPart, steps: list[Step], config: AgentTraining) -> list[Source]:
-    if part.style != "lookahead" or not config.form.dream:
-        forms = [config.form]
-    else:
-        forms = [replace(config.form, read_back=way) for way in config.read_backs]
-    share = part.share / len(forms)
-    steps = without_repeats(steps, part.repeats, config.training.seed)
-    return [
-        Source(steps=steps, style=part.style, form=form, share=share, learn_kept=config.learn_kept) for form in forms
-    ]
 
 
 def _shown(held_out: list[Step]) -> list[Step]:

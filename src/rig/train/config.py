@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rig.dialogue import Format
-from rig.errors import RigError, at_least_one
+from rig.dialogue import Format, Learned, RoleWeights, Style
+from rig.errors import RigError, at_least_one, within
 from rig.model.config import VisionConfig, VQConfig
-
-Style = Literal["basic", "lookahead", "describe"]
-
-
-def _within(least: float, most: float = math.inf, *, above: bool = False, **given: float) -> None:
-    """Refuse numbers outside `least` to `most`, by their names, and what is not finite; `above`: `least` itself too.
-
-    Raises:
-        RigError: one of them is.
-    """
-    for name, value in given.items():
-        if not math.isfinite(value) or not least <= value <= most or (above and value == least):
-            bounds = f"{'above' if above else 'at least'} {least:g}" + (
-                f", at most {most:g}" if most < math.inf else ""
-            )
-            raise RigError(f"{name}={value}: a finite number, {bounds}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,25 +31,11 @@ class OptimiserConfig:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        _within(0, above=True, learning_rate=self.learning_rate, clip=self.clip)
-        _within(0, 1, final_fraction=self.final_fraction)
-        _within(0, warmup=self.warmup, weight_decay=self.weight_decay)
+        within(0, above=True, learning_rate=self.learning_rate, clip=self.clip)
+        within(0, 1, final_fraction=self.final_fraction)
+        within(0, warmup=self.warmup, weight_decay=self.weight_decay)
         if not all(0 <= beta < 1 for beta in self.betas):
             raise RigError(f"betas={self.betas}: at least 0, below 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoleWeights:
-    """Weight of each predicted token by what it stands for."""
-
-    thought: float = 1.0
-    action: float = 1.0
-    image: float = 1.0
-
-    def __post_init__(self) -> None:
-        _within(0, thought_weight=self.thought, action_weight=self.action, image_weight=self.image)
-        if not self.thought + self.action + self.image:
-            raise RigError("thought_weight=0, action_weight=0, image_weight=0: nothing learns; raise one of them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +70,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         at_least_one(steps=self.steps, batch_size=self.batch_size, log_every=self.log_every, save_every=self.save_every)
-        _within(0, seed=self.seed, preview_every=self.preview_every)
+        within(0, seed=self.seed, preview_every=self.preview_every)
         if self.save_every % self.log_every:
             raise RigError(f"save_every={self.save_every}: a multiple of log_every={self.log_every}")
         if self.pack_tokens < 0 or self.step_tokens < 0:
@@ -145,7 +114,7 @@ class FrameTraining:
 
     def __post_init__(self) -> None:
         at_least_one(steps=self.steps, batch_size=self.batch_size, log_every=self.log_every, save_every=self.save_every)
-        _within(0, seed=self.seed)
+        within(0, seed=self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,9 +150,9 @@ class TokenizerTraining(FrameTraining):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _within(0, edge_weight=self.edge_weight, hard_weight=self.hard_weight, revive_every=self.revive_every)
-        _within(0, 1, above=True, hard_share=self.hard_share)
-        _within(0, 1, continuous=self.continuous, collages=self.collages)
+        within(0, edge_weight=self.edge_weight, hard_weight=self.hard_weight, revive_every=self.revive_every)
+        within(0, 1, above=True, hard_share=self.hard_share)
+        within(0, 1, continuous=self.continuous, collages=self.collages)
         at_least_one(held_out=self.held_out)
 
 
@@ -221,9 +190,9 @@ class DataPart:
     repeats: float = 1.0
 
     def __post_init__(self) -> None:
-        _within(0, share=self.share)
-        _within(0, 1, above=True, fraction=self.fraction)
-        _within(0, 1, repeats=self.repeats)
+        within(0, share=self.share)
+        within(0, 1, above=True, fraction=self.fraction)
+        within(0, 1, repeats=self.repeats)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,4 +233,9 @@ class AgentTraining:
     model_seed: int = 0
 
     def __post_init__(self) -> None:
-        _within(0, image_stride=self.image_stride, seed=self.model_seed)
+        within(0, image_stride=self.image_stride, seed=self.model_seed)
+
+    @property
+    def learned(self) -> Learned:
+        """What of the parts' steps is learned."""
+        return Learned(kept=float(self.learn_kept))

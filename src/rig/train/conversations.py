@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from rig.actions import ActionSpace
 from rig.dialogue import (
+    USUAL,
     Format,
+    Learned,
     Segment,
     SegmentEncoder,
+    Style,
     TokenSequence,
-    basic_conversation,
-    description_conversation,
+    conversation_of,
     flaw,
-    lookahead_conversation,
 )
 from rig.errors import RigError
-from rig.records import NOISE, Step
-from rig.train.config import Style
+from rig.records import Step
 from rig.train.order import shuffled
 
 _PATTERN = 100
@@ -41,14 +41,14 @@ class Source:
         style: "basic" conversations, "lookahead" ones with dreams and a review, or "describe" ones of a frame alone.
         form: the fields to render.
         share: this source's share of the drawn conversations, relative to the other sources'.
-        learn_kept: whether lookaheads learn proposals that their review keeps.
+        learned: what of the steps is learned.
     """
 
     steps: Sequence[Step]
     style: Style = "basic"
     form: Format
     share: float = 1.0
-    learn_kept: bool = False
+    learned: Learned = USUAL
 
 
 class Conversations:
@@ -110,9 +110,7 @@ class Conversations:
         self._pattern = _pattern([source.share for source in kept])
 
     def _flaw(self, source: Source, step: Step) -> str | None:
-        if source.style == "basic" and step.actor == NOISE and not source.form.dream:
-            return "of noise, where nothing is dreamed"
-        return flaw(step, source.style, source.form)
+        return flaw(step, source.style, source.form, source.learned)
 
     def _flaw_of_length(self, tokens: int, source: Source, step: Step) -> str | None:
         length = self.encoder.length(self._segments(source, step))
@@ -122,11 +120,7 @@ class Conversations:
         return None
 
     def _segments(self, source: Source, step: Step) -> list[Segment]:
-        if source.style == "lookahead":
-            return lookahead_conversation(step, self.space, source.form, learn_kept=source.learn_kept)
-        if source.style == "describe":
-            return description_conversation(step)
-        return basic_conversation(step, self.space, source.form, imitate=step.actor != NOISE)
+        return conversation_of(step, source.style, self.space, source.form, source.learned)
 
     def draw(self, number: int) -> TokenSequence:
         """Return the conversation number `number` of this seed's endless sequence."""
@@ -142,12 +136,6 @@ class Conversations:
         source = self.sources[which]
         epoch, position = divmod(nth, len(source.steps))
         return source, int(shuffled(len(source.steps), (self.seed, which, epoch))[position])
-
-
-def without_repeats(steps: Sequence[Step], share: float, seed: int) -> list[Step]:
-    """Return `steps` with only a share of those whose action is the one before, chosen by the seed."""
-    chosen = np.random.default_rng(seed).random(len(steps)) < share
-    return [step for step, kept in zip(steps, chosen, strict=True) if kept or step.action != step.previous_action]
 
 
 def _pattern(shares: Sequence[float]) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ def cross_entropy(
         hidden: [n, D], what the head reads.
         head: to the logits over V.
         targets: int64 [n].
-        weights: float32 [n]: of each row in the sum.
+        weights: float32 [n]: of each row in the sum, of any sign.
         largest: logits that may exist at a time; one row's always may.
 
     Returns:

@@ -1,16 +1,16 @@
-"""Trains the network on packed conversations.
+"""Trains the network on packs.
 
 A step learns from one or several packs, shared out over the processes that train together; its loss is the mean over
-all tokens predicted in them. A run is its configuration and a step number: order, packs and schedule follow from them,
-so a resumed run repeats bit by bit what an uninterrupted one does on the same machine, and one on more or fewer
-processes learns the same.
+all tokens predicted in them. `rig.train.batches` says where packs come from. A run on datasets is its configuration and
+a step number: order, packs and schedule follow from them, so a resumed run repeats bit by bit what an uninterrupted one
+does on the same machine, and one on more or fewer processes learns the same.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -23,72 +23,66 @@ from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory
 from rig.model.flops import Cost, Work, peak_flops
 from rig.train import ranks
 from rig.train.ahead import drawn_ahead
+from rig.train.batches import Batches, Progress, check_batches
 from rig.train.compiling import reason, why_not_compile
 from rig.train.config import Execution, TrainingConfig
-from rig.train.conversations import Conversations
 from rig.train.loss import ROLES, Objective, means, weight_of
 from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, leg_of, take_step
-from rig.train.packs import Packer, lanes_of_a_step, pack_length
 from rig.train.parallel import exchanging, gathered, spread
 from rig.train.previews import Preview, previewed
 from rig.train.runs import Run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _StepPacks:
-    """A process's packs of one step.
+class _Drawn:
+    """A process's packs of one step, ready to be learned from.
 
     Attributes:
         batches: the packs, on the device.
-        weight: of the tokens that they predict.
+        weight: of the tokens that they predict: what their loss is divided by.
         flops: what learning from them takes.
-        drawn: conversations drawn up to them, of each of the process's lanes.
+        progress: behind them.
     """
 
     batches: list[PackedBatch]
     weight: float
     flops: float
-    drawn: dict[int, int]
+    progress: Progress
 
 
 class Trainer:
-    """Trains `model` on `conversations` inside `run`.
+    """Trains `model` on `batches` inside `run`.
 
     Args:
         model: the network; it is brought to where it is trained.
-        conversations: what to learn.
+        batches: what to learn from.
         config: how.
         run: where; a state in it is gone on from.
         preview: called every `preview_every` steps, in the first process.
         execution: how it uses the machines.
 
     Raises:
-        RigError: conversations do not fit a pack, or the processes cannot share a step's packs evenly.
+        RigError: `batches` cannot be learned from for so many steps.
         CheckpointError: the run's state cannot be read.
     """
 
     def __init__(
         self,
         model: RIG,
-        conversations: Conversations,
+        batches: Batches,
         config: TrainingConfig,
         run: Run,
         preview: Preview | None = None,
         execution: Execution | None = None,
     ) -> None:
-        self.model, self.config, self.run, self.preview = model, config, run, preview
-        length = pack_length(conversations, config)
-        self.lanes = lanes_of_a_step(length, config)
-        self.packers = [
-            Packer(conversations, length, lane=lane, lanes=self.lanes)
-            for lane in range(ranks.number(), self.lanes, ranks.count())
-        ]
+        check_batches(batches, config.steps)
+        self.model, self.batches, self.config, self.run, self.preview = model, batches, config, run, preview
         self._objective = spread(Objective(model, config.weights), execution or Execution())
         self.parameters = model.trainable_parameters()
         self.optimiser = build_optimiser(self.parameters, config.optimiser)
         self.step = 0
         self.seconds = 0.0
-        self._used = {packer.lane: 0 for packer in self.packers}
+        self._progress = batches.progress()
         self._device = model.device
         self._totals = torch.zeros(len(ROLES), 3, device=self._device)
         self._cost, self._peak = Cost(model), _peak_named(self._device)
@@ -98,11 +92,6 @@ class Trainer:
             self._restore(state)
         self._untried = config.compile and self._try_to_compile()
 
-    @property
-    def tokens(self) -> int:
-        """Tokens of all packs so far, padding included."""
-        return self.step * self.lanes * self.packers[0].length
-
     def fit(self) -> dict[str, float]:
         """Train to the last step; return the totals: steps, conversations, tokens, seconds."""
         config = self.config
@@ -110,7 +99,7 @@ class Trainer:
         self.model.train()
         hidden = None if ranks.is_first() else True
         bar = tqdm(total=config.steps, initial=self.step, desc="train", unit="step", dynamic_ncols=True, disable=hidden)
-        with bar, closing(drawn_ahead(self._draw, config.steps - self.step)) as packs:
+        with bar, closing(self._coming()) as packs:
             while self.step < config.steps:
                 started = time.perf_counter()
                 norm, rate = self._take_step(next(packs))
@@ -121,12 +110,8 @@ class Trainer:
                     bar.set_postfix(self._log(norm, rate))
                 self._keep()
         self.run.finish_saving()
-        return {
-            "steps": float(self.step),
-            "conversations": float(self._drawn().sum()),
-            "tokens": float(self.tokens),
-            "seconds": self.seconds,
-        }
+        totals = {name: float(count) for name, count in self._counts().items()}
+        return {"steps": float(self.step), **totals, "seconds": self.seconds}
 
     def whole(self) -> RIG | None:
         """Return the network as it is now, whole, in the first process and None in the others; all have to ask."""
@@ -146,19 +131,32 @@ class Trainer:
         if ranks.is_first():
             tqdm.write(f"training goes on without compiling, which does not work here: {why}", sys.stderr)
 
-    def _draw(self) -> _StepPacks:
-        """Return this process's packs of the next step, on their way to the device; called ahead, by a thread."""
-        drawn = [packer.next_pack() for packer in self.packers]
-        return _StepPacks(
-            batches=[batch.to(self._device) for batch, _ in drawn],
-            weight=sum(weight_of(batch, self.config.weights) for batch, _ in drawn),
-            flops=sum(self._cost(Work.of(batch, documents)) for batch, documents in drawn),
-            drawn={packer.lane: packer.drawn for packer in self.packers},
+    def _coming(self) -> Generator[_Drawn, None, None]:
+        """Yield the packs of every step that is left."""
+        left = self.config.steps - self.step
+        if self.batches.ahead:
+            yield from drawn_ahead(self._draw, left)
+            return
+        for _ in range(left):
+            drawn = self._draw()
+            self.model.train()  # an engine that wrote them has put it into evaluation mode
+            yield drawn
+
+    def _draw(self) -> _Drawn:
+        """Return this process's packs of the next step, on their way to the device; where ahead, a thread calls it."""
+        drawn = self.batches.next_packs()
+        if not drawn.packs:
+            raise RigError(f"{type(self.batches).__name__} gave a step without a pack; give one, if of padding alone")
+        return _Drawn(
+            batches=[batch.to(self._device) for batch, _ in drawn.packs],
+            weight=sum(weight_of(batch, self.config.weights) for batch, _ in drawn.packs),
+            flops=sum(self._cost(Work.of(batch, documents)) for batch, documents in drawn.packs),
+            progress=drawn.progress,
         )
 
-    def _take_step(self, packs: _StepPacks) -> tuple[float, float]:
+    def _take_step(self, packs: _Drawn) -> tuple[float, float]:
         """Learn from this process's packs of a step; return the gradient's norm and the learning rate."""
-        self._used = packs.drawn
+        self._progress = packs.progress
         self._flops += packs.flops
         weight = float(ranks.add_up(torch.tensor(packs.weight, dtype=torch.float64)))
         # The processes' gradients are averaged, where the sum over all tokens is wanted.
@@ -198,15 +196,16 @@ class Trainer:
         dtype = compute_dtype(self._device)
         with torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32):
             loss, sums = self._objective(batch)
-        (loss / weight).backward()
+        (loss / weight if weight else loss).backward()
         self._totals += sums
 
     def _log(self, norm: float, rate: float) -> dict[str, str]:
         values = means(ranks.add_up(self._totals))
         self._totals.zero_()
         values |= self._utilisation()
-        speed = self.tokens / max(self.seconds, 1e-9)
-        progress = {"tokens": self.tokens, "conversations": int(self._drawn().sum()), "tokens_per_second": speed}
+        counts = self._counts()
+        speed = counts["tokens"] / max(self.seconds, 1e-9)
+        progress = {**counts, "tokens_per_second": speed}
         self.run.log(self.step, {**values, "norm": norm, "rate": rate, **progress})
         shown: dict[str, str] = {name: f"{value:.3f}" for name, value in values.items() if name.endswith("_loss")}
         return shown | {"tok/s": f"{speed:.0f}"}
@@ -230,30 +229,28 @@ class Trainer:
             if self.step % config.save_every == 0 or last:
                 self.run.save_state(self._state())  # last, so that whatever a saved step logs is logged by then
 
-    def _drawn(self) -> Tensor:
-        """Return the conversations learned from in every lane, int64 [lanes]; every process has to ask.
+    def _counts(self) -> dict[str, int]:
+        """Return the tokens and conversations learned from, in all processes; every one has to ask.
 
         What is drawn ahead does not count: a run that goes on draws it again.
         """
-        drawn = torch.zeros(self.lanes, dtype=torch.int64)
-        for lane, count in self._used.items():
-            drawn[lane] = count
-        return ranks.add_up(drawn)
+        mine = torch.tensor([self._progress.tokens, self._progress.conversations])
+        tokens, conversations = ranks.add_up(mine).tolist()
+        return {"tokens": tokens, "conversations": conversations}
 
     def _state(self) -> dict[str, Tensor]:
         return {
             "step": torch.tensor(self.step),
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
-            "drawn": self._drawn(),
+            **{name: ranks.add_up(value).clone() for name, value in self._progress.state.items()},
             **learned_tensors(self.parameters, self.optimiser),
         }
 
     def _restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what is not among the tensors that were filled in place."""
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        for packer in self.packers:
-            self._used[packer.lane] = int(state["drawn"][packer.lane])
-            packer.skip_to(self._used[packer.lane])
+        self.batches.go_on(self.step, {name: state[name] for name in self._progress.state})
+        self._progress = self.batches.progress()
 
 
 def _peak_named(device: torch.device) -> float | None:

@@ -1,7 +1,14 @@
 """One loss: next-token cross-entropy over text and image tokens alike, reported per role.
 
-The mean runs over all predicted tokens of a step, whatever packs and processes they are in. `RoleWeights` can weigh
-roles against each other; at 1 each this is the paper's loss.
+The loss of a step is a mean over its predicted tokens, whatever packs and processes they are in. Predicted are those
+whose own weight (`TokenSequence.weights`) is not 0:
+
+    sum of role weight × own weight × cross-entropy  /  sum of role weight
+
+`RoleWeights` stand above and below: they weigh roles against each other in the mean. A token's own weight stands above
+alone: at 1/2 it is learned half as fast, below 0 the step leads away from it, and doubling all of them doubles the
+gradient, so the size of an advantage counts. At 1 each this is the paper's loss. A step that predicts nothing has a
+loss of 0.
 """
 
 from __future__ import annotations
@@ -12,9 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rig.dialogue import Role
+from rig.dialogue import Role, RoleWeights
 from rig.model import RIG, PackedBatch
-from rig.train.config import RoleWeights
 from rig.train.entropy import cross_entropy
 
 ROLES = {"image": Role.IMAGE, "thought": Role.THOUGHT, "action": Role.ACTION}
@@ -27,7 +33,8 @@ class Losses:
 
     Attributes:
         loss: the weighted sum over predicted tokens; divide by `weight_of` for the mean.
-        sums: float32 [roles, 3], a row for each of `ROLES`: sum of cross-entropies, tokens, tokens predicted right.
+        sums: float32 [roles, 3], a row for each of `ROLES`: sum of cross-entropies, tokens, tokens predicted right;
+            each predicted token counts once, whatever it weighs.
     """
 
     loss: Tensor
@@ -58,13 +65,16 @@ def token_losses(model: RIG, batch: PackedBatch, weights: RoleWeights) -> Losses
     head = model.model.generation_head
     by_role = _by_role(weights, batch.text_roles.device)
     text_loss, text, text_right = cross_entropy(
-        hidden[batch.text_rows], model.lm_head, batch.text_targets, by_role[batch.text_roles.long()]
+        hidden[batch.text_rows],
+        model.lm_head,
+        batch.text_targets,
+        by_role[batch.text_roles.long()] * batch.text_weights,
     )
     code_loss, codes, codes_right = cross_entropy(
         F.gelu(head.proj_out(hidden[batch.code_rows])),
         head.vision_head,
         batch.code_targets,
-        by_role[Role.IMAGE].expand(len(batch.code_targets)),
+        by_role[Role.IMAGE] * batch.code_weights,
     )
     roles = torch.cat([torch.full_like(batch.code_targets, Role.IMAGE), batch.text_roles.long()])
     sums = _sums(torch.cat([codes, text]), torch.cat([codes_right, text_right]), roles)
@@ -72,7 +82,7 @@ def token_losses(model: RIG, batch: PackedBatch, weights: RoleWeights) -> Losses
 
 
 def weight_of(batch: PackedBatch, weights: RoleWeights) -> float:
-    """Return the sum of the weights of a batch's predicted tokens."""
+    """Return what a batch's loss is divided by for the mean: the sum of the role weights of its predicted tokens."""
     counts = torch.bincount(batch.text_roles.long(), minlength=len(Role)).tolist()
     counts[Role.IMAGE] = len(batch.code_targets)
     return sum(getattr(weights, name) * counts[role] for name, role in ROLES.items())

@@ -6,10 +6,16 @@ step's packs are the same however many processes share them, and a process draws
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
 from rig.dialogue import TokenSequence
 from rig.errors import RigError
 from rig.model import PackedBatch, pack
 from rig.train import ranks
+from rig.train.batches import Progress, StepPacks
 from rig.train.config import TrainingConfig
 from rig.train.conversations import Conversations
 
@@ -97,3 +103,47 @@ class Packer:
                 return pack(chosen, length=self.length), len(chosen)
             chosen.append(sequence)
             room -= len(sequence)
+
+
+class ConversationPacks:
+    """A process's packs of conversations of datasets: `rig.train.batches.Batches` without an end.
+
+    Args:
+        conversations: what to draw; those that do not fit a pack are left out.
+        config: how long packs are, and how many make a step.
+
+    Raises:
+        RigError: no conversation fits a pack, or the processes cannot share a step's packs evenly.
+    """
+
+    steps = None
+    ahead = True
+
+    def __init__(self, conversations: Conversations, config: TrainingConfig) -> None:
+        length = pack_length(conversations, config)
+        self.lanes = lanes_of_a_step(length, config)
+        self.packers = [
+            Packer(conversations, length, lane=lane, lanes=self.lanes)
+            for lane in range(ranks.number(), self.lanes, ranks.count())
+        ]
+        self._taken = 0
+
+    def progress(self) -> Progress:
+        """Return how far this has come; the state is how many conversations each lane has drawn."""
+        drawn = torch.zeros(self.lanes, dtype=torch.int64)
+        for packer in self.packers:
+            drawn[packer.lane] = packer.drawn
+        tokens = self._taken * sum(packer.length for packer in self.packers)
+        return Progress(conversations=int(drawn.sum()), tokens=tokens, state={"drawn": drawn})
+
+    def next_packs(self) -> StepPacks:
+        """Return the packs of the next step, one of each of the process's lanes."""
+        packs = [packer.next_pack() for packer in self.packers]
+        self._taken += 1
+        return StepPacks(packs=packs, progress=self.progress())
+
+    def go_on(self, step: int, state: Mapping[str, Tensor]) -> None:
+        """Go on behind `step` steps; how many processes there were then makes no difference."""
+        self._taken = step
+        for packer in self.packers:
+            packer.skip_to(int(state["drawn"][packer.lane]))
