@@ -37,7 +37,7 @@ def opening(trajectories: Sequence[Trajectory]) -> tuple[int, int] | None:
     """Return (episode, position) of the step that shows most at a glance, both from 0; None where nothing was dreamed.
 
     A dream that foresaw a change comes first, then a review that changed a plan which would have brought no sample, and
-    says so, then success.
+    says so, then one that says nothing false, then success.
     """
     found = max(_candidates(trajectories), default=None)
     return None if found is None else (-found[1][0], -found[1][1])
@@ -51,10 +51,12 @@ def _candidates(trajectories: Sequence[Trajectory]) -> Iterator[tuple[tuple[floa
                 yield (*_worth(step), trajectory.success, foresight(step)), (-number, -position)
 
 
-def _worth(step: Step) -> tuple[bool, bool, bool]:
+def _worth(step: Step) -> tuple[bool, ...]:
     changed = step.review is not None and step.action != step.proposal and not _would_gain(step)
     keeps_its_word = step.privileged.get("verdict", {}).get("consistent") is not False
-    return foresight(step) > 0, changed, keeps_its_word
+    claims = step.privileged.get("claims", ())
+    says_nothing_false = not any(False in (claim["verdict"], claim.get("dreamed")) for claim in claims)
+    return foresight(step) > 0, changed, keeps_its_word, says_nothing_false
 
 
 def _would_gain(step: Step) -> bool:
