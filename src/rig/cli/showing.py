@@ -39,8 +39,8 @@ def shown_together(played: Mapping[str, Sequence[Played]]) -> list[tuple[str, Tr
 def opening(trajectories: Sequence[Trajectory]) -> tuple[int, int] | None:
     """Return (episode, position) of the step that shows most at a glance, both from 0; None where nothing was dreamed.
 
-    A dream that plainly foresaw a change comes first, then a review that changed a plan which would have brought no sample, and
-    says so, then one that says nothing false, then success.
+    A dream that plainly foresaw a change comes first, then a review that changed a plan which would have brought no
+    sample, and says so, then one that says nothing false, then success.
     """
     found = max(_candidates(trajectories), default=None)
     return None if found is None else (-found[1][0], -found[1][1])
