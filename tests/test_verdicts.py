@@ -1,6 +1,7 @@
 """What reviews say of their plans: read off their words, held against what was done, counted, and binding."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from rig.actions import Action
 from rig.actors import build_policy
 from rig.annotators import CHECKERS, REVIEWERS, ReviewCase, judge_of
 from rig.bundle import Bundle
+from rig.cli.tables import scores_text
 from rig.engine import Sampler
 from rig.envs import Split, make_world
 from rig.envs.rollout import Episode
@@ -245,6 +247,17 @@ def test_what_reviews_say_of_dreams_is_shown_and_counted(forest):
     old = {"reviews": 1, "changed": 0}
     assert summarise_reviews([old, row, row])["claims"]["dream"] == {"checked": 6, "came": 2}
     assert count_review_claims(trajectory, None) == {}
+
+
+def test_people_are_told_how_much_of_what_reviews_say_is_so():
+    claims = {"plan": {"checked": 9, "true": 8}, "dream": {"checked": 7, "came": 6}}
+    claims["still"] = {"told": 5, "dreamed": 4, "checked": 3, "came": 2}
+    summary = {"cells": {}, "cost_per_decision": {}, "thoughts": {}, "episodes": 1}
+    summary["success"] = {"value": 1.0, "low": 0.5, "high": 1.0, "n": 1}
+    reviews = {"reviews": 9, "changed": 0.5}
+    told = scores_text({**summary, "reviews": {**reviews, "claims": claims}})
+    assert re.findall(r"[0-9]+", told.splitlines()[-1]) == ["9", "8", "7", "6", "5", "4"]
+    assert "named their plan" not in scores_text({**summary, "reviews": reviews}), "nobody could check it"
 
 
 @pytest.fixture(scope="module")
