@@ -79,6 +79,8 @@ def facts_of(rows, **others):
 
 LEFT = facts_of([". . .", "trunk . .", ". . ."])
 NOTHING = facts_of([". . .", "dirt . .", ". . ."])
+AIMED = {**LEFT, "pointed": {"node": "default:tree", "under": [0, 0, 1]}}
+FAR = {**LEFT, "position": [9, 0, 0], "view": {**LEFT["view"], "distances": [9] * 9}}
 
 
 def step_of(facts, action, dreams=()):
@@ -153,7 +155,32 @@ def test_a_review_says_what_the_dream_led_to(before, after, action, kind):
     kept = reviewer.review([replace(case, better=action)])[0]
     plan, _, *rest = [MINETEST.read(clause) for clause in split_clauses(kept)]
     assert rest == [Claim.of("keep"), Claim.of("do", deed=plan.get("deed"))]
-    assert all(verdict.holds is not False for verdict in CHECKERS.get("minetest")().check(kept, before, action))
+    checker = CHECKERS.get("minetest")()
+    assert all(verdict.holds is not False for verdict in checker.check(kept, before, action))
+    step = replace(case.step, thought=kept)
+    assert [verdict.holds for verdict in checker.check_review(step)] == [True] * 4
+    unknown = replace(step, dreams=(replace(dream, privileged={}),))
+    assert [verdict.holds for verdict in checker.check_review(unknown)] == [True, None, True, True]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "thought", "holds"),
+    [
+        (AIMED, LEFT, "1. The dream loses its aim at trunk. 2. The dream comes to aim at trunk.", [True, False]),
+        (LEFT, AIMED, "1. The dream loses its aim at trunk. 2. The dream comes to aim at trunk.", [False, True]),
+        (LEFT, AIMED, "1. The dream digs on. 2. The dream only turns.", [True, True]),
+        (LEFT, LEFT, "1. The dream digs on. 2. The dream stands still.", [False, True]),
+        (LEFT, NOTHING, "1. The dream finds trunk. 2. The dream loses trunk.", [False, True]),
+        (LEFT, {**LEFT, "samples": 1}, "1. The dream gains trunk. 2. The dream gains dirt.", [True, False]),
+        (FAR, LEFT, "1. The dream gets closer to trunk. 2. In the dream trunk comes no closer.", [True, False]),
+        (LEFT, FAR, "1. The dream gets closer to trunk. 2. In the dream trunk comes no closer.", [False, True]),
+        (LEFT, LEFT, "1. I plan to walk ahead. 2. The plan: dig. 3. So change the plan.", [False, True, False]),
+    ],
+)
+def test_what_is_said_of_a_dream_is_held_against_what_came(before, after, thought, holds):
+    dream = Dream(thought="", action=Action.press("attack"), privileged=after)
+    step = replace(step_of(before, dream.action, [dream]), thought=thought)
+    assert [verdict.holds for verdict in CHECKERS.get("minetest")().check_review(step)] == holds
 
 
 def test_a_plan_is_not_changed_for_reasons_that_no_frame_shows():

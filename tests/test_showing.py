@@ -27,7 +27,11 @@ STILL = step(SEEN, SEEN)
 WRONG = step(SEEN, CAME)
 RIGHT = step(ALMOST, CAME)
 CHANGED = step(ALMOST, CAME, action=OTHER, consistent=True)
+HARDLY = replace(CHANGED, frame=CAME - 6)
 GAINING = replace(CHANGED, dreams=(replace(CHANGED.dreams[0], privileged={"samples": 1}),))
+LYING = replace(
+    CHANGED, privileged={**CHANGED.privileged, "claims": [{"text": "It moves.", "verdict": None, "dreamed": False}]}
+)
 AGAINST = step(ALMOST, CAME, action=OTHER, consistent=False)
 
 
@@ -46,6 +50,9 @@ def episode(*steps, success=False):
         ([episode(RIGHT, success=True), episode(STILL, AGAINST), episode(CHANGED)], (2, 0)),
         ([episode(step(SEEN, CAME, action=OTHER)), episode(RIGHT)], (1, 0)),
         ([episode(GAINING), episode(RIGHT), episode(CHANGED)], (2, 0)),
+        ([episode(LYING, success=True), episode(AGAINST), episode(CHANGED)], (2, 0)),
+        ([episode(AGAINST, success=True), episode(LYING)], (1, 0)),
+        ([episode(HARDLY, success=True), episode(RIGHT)], (1, 0)),
         ([episode(BARE)], None),
         ([episode(step(None, CAME))], None),
     ],

@@ -1,8 +1,10 @@
 """What reviews say of their plans: read off their words, held against what was done, counted, and binding."""
 
 import json
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rig.actions import Action
@@ -10,13 +12,21 @@ from rig.agents import Lookahead, PolicyConfig, build_policy
 from rig.annotators import CHECKERS, REVIEWERS, ClaimChecker, ReviewCase, judge_of
 from rig.annotators.crafter_check import CrafterChecker
 from rig.bundle import Bundle
+from rig.cli.tables import scores_text
 from rig.engine import Sampler
 from rig.envs import Split, make_world
 from rig.envs.rollout import Episode
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import CONFIG, evaluate_embodied, play_config
-from rig.evaluate.verdicts import count_verdicts, summarise_reviews, verdict_of, with_verdicts
+from rig.evaluate.stillness import stands_still
+from rig.evaluate.verdicts import (
+    count_review_claims,
+    count_verdicts,
+    summarise_reviews,
+    verdict_of,
+    with_verdicts,
+)
 from rig.records import Dream, Observation, Review, fake_step, fake_trajectory
 
 WORLDS = ("crafter", "minetest")
@@ -109,6 +119,145 @@ def test_verdicts_are_counted_over_episodes():
     old = [{name: row[name] for name in ("reviews", "changed")} for row in rows]
     assert summarise_reviews(old) == {"reviews": 7, "changed": pytest.approx(3 / 7)}, "results from before"
     assert summarise_reviews(rows[2:]) == {}
+
+
+def moved(facts):
+    return {**facts, "position": [facts["position"][0] + 1, *facts["position"][1:]]}
+
+
+@pytest.fixture(scope="module")
+def forest():
+    """A frame of Crafter and its facts, and what came of going left, which only turned."""
+    world = make_world("crafter")
+    seed = world.episode_seeds(world.tasks["collect_wood"], "tool", Split.TRAIN, 1)[0]
+    frame, info = Episode(task="collect_wood", setting="tool", seed=seed).begin(world)
+    after, _, _, _, later = world.act(LEFT)
+    return frame, info["privileged"], after, later["privileged"]
+
+
+def after_the_dream(forest, thought, came, *, action=USE, dreamed=None):
+    """A step that planned to go left, reviewed with `thought`, of whose plan the facts `came` would have come."""
+    frame, facts, _, _ = forest
+    step = reviewed(thought, action)
+    dream = replace(step.dreams[0], frame=frame if dreamed is None else dreamed, real_frame=None, privileged=came)
+    return replace(step, frame=frame, privileged=facts, dreams=(dream,))
+
+
+REVIEW = "1. I plan to move left. 2. The dream stands still. 3. Another way is better."
+
+
+def test_a_review_is_held_against_its_plan_its_dream_and_what_would_have_come(forest):
+    _, facts, _, _ = forest
+    checker = CHECKERS.get("crafter")()
+
+    def verdicts(came, thought=REVIEW, **options):
+        return [one.holds for one in checker.check_review(after_the_dream(forest, thought, came, **options))]
+
+    assert verdicts(facts) == [True, True, True]
+    assert verdicts(moved(facts)) == [True, False, True]
+    assert verdicts(moved(facts), action=LEFT) == [True, False, False], "it keeps the plan that it says to change"
+    assert verdicts({}) == [True, None, True], "nobody knows what would have come"
+    assert verdicts(facts, "1. The plan: use. 2. The plan holds. 3. Cheese.") == [False, False, None]
+    richer = {**facts, "inventory": {**facts["inventory"], "wood": 9}}
+    worse = {**facts, "inventory": {**facts["inventory"], "health": 1}}
+    said = "1. The dream gains wood. 2. In the dream I am hurt. 3. The dream only walks. 4. The dream gains stone."
+    assert verdicts(richer, said) == [True, False, False, False]
+    assert verdicts(worse, said) == [False, True, False, False]
+    assert verdicts(moved(facts), said) == [False, False, True, False]
+
+
+def test_what_a_dream_gets_closer_to_is_seen_in_what_came(forest):
+    _, facts, _, _ = forest
+    meadow = ["." * 9 for _ in range(7)]
+    rows = {far: [*meadow[:3], "." * (4 - far) + "T" + "." * (4 + far), *meadow[4:]] for far in (1, 3)}
+    near, far = ({**facts, "creatures": [], "view": rows[distance]} for distance in (1, 3))
+    nowhere = {**near, "view": meadow}
+
+    def verdicts(before, came):
+        thought = "1. The dream gets closer to tree. 2. In the dream tree comes no closer."
+        step = replace(after_the_dream(forest, thought, came), privileged=before)
+        return [one.holds for one in CHECKERS.get("crafter")().check_review(step)]
+
+    assert verdicts(far, near) == [True, False]
+    assert verdicts(near, far) == verdicts(near, near) == verdicts(near, nowhere) == [False, True]
+
+
+def test_what_the_reviewer_writes_of_dreams_is_true(forest):
+    _, facts, _, turned = forest
+    checker = CHECKERS.get("crafter")()
+    for came in (facts, turned, moved(facts)):
+        for better in (USE, LEFT):
+            step = after_the_dream(forest, None, came, action=better)
+            (review,) = REVIEWERS.get("crafter")().review([ReviewCase(step=step, better=better)])
+            assert all(one.holds is not False for one in checker.check_review(replace(step, thought=review))[:3]), (
+                review
+            )
+
+
+def test_a_dream_stands_still_where_its_frame_shows_the_same(forest):
+    frame, _, turned, _ = forest
+    random = np.random.default_rng(0)
+
+    def still(dreamed, real=None, observed=frame):
+        return stands_still(observed, Dream(thought=None, action=LEFT, frame=dreamed, real_frame=real))
+
+    assert (turned != frame).any()
+    assert still(frame) is True
+    assert still(np.clip(frame.astype(int) + random.integers(-2, 3, frame.shape), 0, 255).astype(np.uint8)) is True
+    assert still(turned) is False, "nothing but the player's face changed"
+    assert still(None) is None
+    assert still(frame[:8]) is None
+
+    def blurred(image):
+        return np.clip(image.astype(int) + random.integers(-40, 41, image.shape), 0, 255).astype(np.uint8)
+
+    away = np.roll(frame, 16, axis=1)
+    assert still(blurred(frame), away) is True
+    assert still(blurred(away), away) is False
+    assert still(blurred(frame)) is None, "a blurred dream is like nothing"
+    assert still(blurred(frame), frame) is None, "the world stood still too"
+    assert still(blurred(frame // 2 + away // 2), away) is None, "half way"
+
+
+def test_what_reviews_say_of_dreams_is_shown_and_counted(forest):
+    _, facts, turned, _ = forest
+    checker = CHECKERS.get("crafter")()
+    steps = (
+        after_the_dream(forest, REVIEW, facts),
+        after_the_dream(forest, REVIEW, moved(facts), dreamed=turned),
+        after_the_dream(forest, "1. I plan to use. 2. The dream gains wood. 3. The plan holds.", facts, action=LEFT),
+        after_the_dream(forest, REVIEW, {}),
+    )
+    trajectory = fake_trajectory().with_steps(steps)
+    claims = [step.privileged["claims"][1] for step in with_verdicts(trajectory, checker).steps]
+    still = {"text": "The dream stands still.", "of": "dream"}
+    assert claims == [
+        {**still, "verdict": True, "dreamed": True},
+        {**still, "verdict": False, "dreamed": False},
+        {"text": "The dream gains wood.", "of": "dream", "verdict": False, "dreamed": None},
+        {**still, "verdict": None, "dreamed": True},
+    ]
+    counts = count_review_claims(trajectory, checker)
+    assert counts == {
+        "plan": {"checked": 4, "true": 3},
+        "dream": {"checked": 3, "came": 1},
+        "still": {"told": 3, "dreamed": 2, "checked": 2, "came": 1},
+    }
+    row = {"reviews": 4, "changed": 3, "review_claims": counts}
+    old = {"reviews": 1, "changed": 0}
+    assert summarise_reviews([old, row, row])["claims"]["dream"] == {"checked": 6, "came": 2}
+    assert count_review_claims(trajectory, None) == {}
+
+
+def test_people_are_told_how_much_of_what_reviews_say_is_so():
+    claims = {"plan": {"checked": 9, "true": 8}, "dream": {"checked": 7, "came": 6}}
+    claims["still"] = {"told": 5, "dreamed": 4, "checked": 3, "came": 2}
+    summary = {"cells": {}, "cost_per_decision": {}, "thoughts": {}, "episodes": 1}
+    summary["success"] = {"value": 1.0, "low": 0.5, "high": 1.0, "n": 1}
+    reviews = {"reviews": 9, "changed": 0.5}
+    told = scores_text({**summary, "reviews": {**reviews, "claims": claims}})
+    assert re.findall(r"[0-9]+", told.splitlines()[-1]) == ["9", "8", "7", "6", "5", "4"]
+    assert "named their plan" not in scores_text({**summary, "reviews": reviews}), "nobody could check it"
 
 
 @pytest.fixture(scope="module")

@@ -251,6 +251,18 @@ def test_claims_keep_their_verdicts():
         one_step(replace(fake_step(), privileged={"claims": [{"text": "near", "verdict": "yes"}]}))
 
 
+def test_claims_of_a_dream_also_keep_whether_its_frame_shows_them():
+    claims = [
+        {"text": "It moves.", "verdict": False, "of": "dream", "dreamed": np.True_},
+        {"text": "Grass.", "verdict": True},
+    ]
+    still, grass = one_step(replace(fake_step(), privileged={"claims": claims}))["claims"]["list"]
+    assert (still["verdict"], still["dreamed"]) == (False, True)
+    assert "dreamed" not in grass
+    with pytest.raises(RigError, match=r"claim \{.*'dreamed': 'a lot'\} is not"):
+        one_step(replace(fake_step(), privileged={"claims": [{**claims[0], "dreamed": "a lot"}]}))
+
+
 def test_max_steps_spreads_evenly_and_keeps_the_ends():
     episode = payload_of(fake_trajectory(length=50), max_steps=8)["episodes"][0]
     positions = [step["position"] for step in episode["steps"]]

@@ -369,7 +369,8 @@ def ways(tmp_path_factory, lookahead):
     """A page of three ways of playing: two of the same task and seed, the lookahead's first plan turned."""
     told = {"says": "keep", "did": "change", "consistent": False}
     steps = [replace(step, dreams=step.dreams[:1]) for step in lookahead.steps[:12]]
-    steps[1] = replace(steps[1], privileged={**steps[1].privileged, "verdict": told})
+    claims = [*steps[1].privileged["claims"], {"text": "Go on", "verdict": False, "of": "dream", "dreamed": True}]
+    steps[1] = replace(steps[1], privileged={**steps[1].privileged, "verdict": told, "claims": claims})
     ahead = lookahead.with_steps(tuple(steps))
     plain = tuple(replace(step, dreams=(), review=None) for step in ahead.steps[:5])
     episodes = [
@@ -409,9 +410,40 @@ def test_it_opens_on_a_dream_beside_what_would_have_come(driver, ways):
     assert driver.execute_script(shown) == ["Observed", "Dreamed", "Would have come", "What came instead"]
     assert "says keep, yet changed its plan" in page.text("#review")
     page.press("\ue014", "\ue014")
-    assert driver.execute_script(shown) == ["Observed", "Dreamed", "Really came", "What came next"]
+    assert driver.execute_script(shown) == ["Observed", "Dreamed", "What came next"], "each frame once"
     assert "its plan" not in page.text("#review")
     assert page.console() == []
+
+
+def test_claims_of_dreams_are_held_against_the_dream_and_what_came(driver, ways):
+    page = Page(driver, ways)
+    assert "Go on✓ so dreamed✗ not what comes" in page.text("#review .thought").replace("\n", "")
+    assert "Energy is low? unchecked" in page.text("#review .thought").replace("\n", "")
+    assert page.count("#review .claim.bad") == 1
+    assert page.console() == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (500, 844), (390, 844)])
+@pytest.mark.parametrize("is_reviewed", [True, False])
+def test_what_came_of_a_plan_that_was_kept_is_shown_once(driver, lookahead, tmp_path, width, height, is_reviewed):
+    kept = lookahead.steps[3]
+    step = replace(kept, dreams=kept.dreams[:1], review=kept.review if is_reviewed else None)
+    other = replace(step, next_frame=kept.dreams[1].real_frame)
+    path = render_trace([lookahead.with_steps((step, other))], tmp_path / "kept.html")
+    with screen(driver, width, height):
+        page = Page(driver, path)
+        assert page.count("#moment img") == 3
+        boxes = driver.execute_script(
+            "return [...document.querySelector('#moment').children].map((node) => node.getBoundingClientRect())"
+        )
+        assert max(box["bottom"] for box in boxes) <= height
+        for number, one in enumerate(boxes):
+            for two in boxes[:number]:
+                beside = one["left"] >= two["right"] or two["left"] >= one["right"]
+                assert beside or one["top"] >= two["bottom"] or two["top"] >= one["bottom"]
+        page.press("\ue014")
+        assert page.count("#moment img") == 4, "another frame is shown as well"
+        assert page.console() == []
 
 
 def test_the_ways_of_one_start_stand_beside_each_other_and_switch_at_the_same_step(driver, ways):
@@ -434,7 +466,7 @@ def test_the_ways_of_one_start_stand_beside_each_other_and_switch_at_the_same_st
     assert page.console() == []
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (500, 844), (390, 844)])
 def test_the_first_screen_shows_results_frame_dream_what_would_have_come_and_review(driver, ways, width, height):
     with screen(driver, width, height):
         Page(driver, ways)

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 from zlib import crc32
 
 from rig.annotators.base import Judgement, Verdict, prompt_hash
-from rig.records import Frame
+from rig.records import Frame, Step
 
-_OF_THE_PLAN = ("plan", "keep", "change")
+PLAN, DREAM = "plan", "dream_"
+"""The kind of a claim that names the plan, and how kinds begin that say what its dream shows."""
+
+_JUDGEMENTS = ("keep", "change")
 
 _CLAUSE = re.compile(r"(?:^|(?<=\. ))\d+\. ")
 
@@ -39,6 +43,19 @@ class Claim:
         return dict(self.values)[slot].replace(" ", "_")
 
 
+@runtime_checkable
+class ReviewChecker(Protocol):
+    """A claim checker that also knows what only a review says: of its plan, of its dream, and what becomes of both."""
+
+    def check_review(self, step: Step) -> list[Verdict]:
+        """Return a verdict for every clause of the thought of a step that was reviewed.
+
+        The plan is the step's proposal. A claim about the dream, of a kind that begins with `DREAM`, holds where it is
+        true of what really came, or would have come, of what was dreamed; None where no facts tell that.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Language:
     """What can be claimed, and how.
@@ -56,7 +73,7 @@ class Language:
     @property
     def reviewed(self) -> frozenset[str]:
         """Kinds that only a review says: about the proposal and its dreams, not about the frame."""
-        return frozenset(kind for kind in self.wordings if kind in _OF_THE_PLAN or kind.startswith("dream_"))
+        return frozenset(kind for kind in self.wordings if kind in (PLAN, *_JUDGEMENTS) or kind.startswith(DREAM))
 
     def rules(self, version: str) -> str:
         """Return the hash of an annotator's rules that go by this language; `version` is of what it says when."""
@@ -88,6 +105,31 @@ class Language:
     def verdicts(self, thought: str, holds: Callable[[Claim], bool | None]) -> list[Verdict]:
         """Return a verdict for every clause of `thought`; `holds` says of a claim whether it is true."""
         return [self._verdict(clause, holds) for clause in split_clauses(thought)]
+
+    def review_verdicts(
+        self, step: Step, checked: Sequence[Verdict], *, plan: Claim, came: Callable[[Claim], bool]
+    ) -> list[Verdict]:
+        """Return `checked`, the verdicts on the thought of a step that was reviewed, with those that a review adds.
+
+        Args:
+            step: with its dreams and its review.
+            checked: what `verdicts` says of its thought.
+            plan: the claim that names what was planned.
+            came: whether a claim about the dream is true of what came of the last one, whose facts are known.
+        """
+        known = bool(step.dreams and step.dreams[-1].privileged)
+
+        def holds(verdict: Verdict) -> bool | None:
+            claim = self.read(verdict.text)
+            if claim is None or claim.kind not in self.reviewed:
+                return verdict.holds
+            if claim.kind == PLAN:
+                return claim == plan
+            if claim.kind in _JUDGEMENTS:
+                return (claim.kind == "keep") == (step.action == step.proposal)
+            return came(claim) if known else None
+
+        return [replace(verdict, holds=holds(verdict)) for verdict in checked]
 
     def judgement(self, thought: str) -> Judgement | None:
         """Return what a review says of its plan, that it stays or not; None where it says neither, or both."""

@@ -8,8 +8,10 @@ from typing import Any
 from rig.actions import Action
 from rig.annotators.base import Judgement, JudgingChecker, Verdict
 from rig.annotators.claims import Claim
+from rig.annotators.crafter import is_still
 from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
-from rig.envs.crafter.facts import DIRECTIONS, View
+from rig.envs.crafter.facts import DIRECTIONS, View, distance
+from rig.records import Step
 
 _KEYS = {
     "go": "move_{way}",
@@ -31,6 +33,14 @@ class CrafterChecker(JudgingChecker):
         """Return a verdict for every clause, None where only a review says it: of the plan, its dream, its fate."""
         view = View(facts)
         return CRAFTER.verdicts(thought, lambda claim: _holds(claim, view, action))
+
+    def check_review(self, step: Step) -> list[Verdict]:
+        """Return a verdict for every clause of a review: of its dream by what came of it, where facts tell that."""
+        checked = self.check(step.thought or "", step.privileged, step.action)
+        plan = Claim.of("plan", deed=next(iter(step.proposal.keys), "wait"))
+        return CRAFTER.review_verdicts(
+            step, checked, plan=plan, came=lambda claim: _came(claim, step.privileged, step.dreams[-1].privileged)
+        )
 
     def judgement(self, thought: str) -> Judgement | None:
         """Return what a review says of its plan; None where it says neither, or both."""
@@ -71,3 +81,24 @@ def _concludes(claim: Claim, view: View, action: Action) -> bool:
     pressed = next(iter(action.keys), "noop")
     ahead = claim.kind not in ("collect", "dig", "attack") or view.thing(view.facing) == claim.get("thing")
     return pressed == key and ahead
+
+
+def _came(claim: Claim, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether what a claim says of a dream is true of what came of it, the facts of which are `after`."""
+    then, now, kind = View(before), View(after), claim.kind
+    if kind == "dream_still":
+        return is_still(before, after)
+    if kind == "dream_hurt":
+        return now.count("health") < then.count("health")
+    if kind == "dream_gain":
+        return now.count(claim.get("item")) > then.count(claim.get("item"))
+    if kind == "dream_walks":
+        gains = any(count > then.count(item) for item, count in now.belongings.items())
+        return not (gains or now.count("health") < then.count("health") or is_still(before, after))
+    assert kind in ("dream_closer", "dream_no_closer"), kind
+    return _is_closer(claim.get("thing"), then, now) == (kind == "dream_closer")
+
+
+def _is_closer(thing: str, then: View, now: View) -> bool:
+    old, new = then.find(thing), now.find(thing)
+    return bool(new) and (not old or distance(new[0]) < distance(old[0]))

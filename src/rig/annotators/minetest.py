@@ -139,19 +139,24 @@ def describe_dream(before: Mapping[str, Any], after: Mapping[str, Any], action: 
     if after["health"] < before["health"]:
         return Claim.of("dream_hurt")
     if after["samples"] > before["samples"]:
-        return Claim.of("dream_gain", thing=target or _GAINS[before["task"]])
+        return Claim.of("dream_gain", thing=gain_of(before["task"]))
     if is_still(before, after):
         return Claim.of("dream_digs" if "attack" in action.keys and after["pointed"] else "dream_still")
     return _change_of_target(Seen(before), Seen(after), target) or Claim.of(
-        "dream_walks" if _has_moved(before, after) else "dream_turns"
+        "dream_walks" if has_moved(before, after) else "dream_turns"
     )
+
+
+def gain_of(task: str) -> str:
+    """Return what a sample of a task is called; "sample" of one that is not of this package."""
+    return TARGETS.get(task) or _GAINS.get(task, "sample")
 
 
 def is_still(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Return whether the player stands, looks, aims and holds as before."""
     alike = all(before[name] == after[name] for name in ("yaw", "pitch", "hotbar", "inventory", "menu_open"))
     aims_alike = before["pointed"].get("under") == after["pointed"].get("under")
-    return alike and aims_alike and not _has_moved(before, after)
+    return alike and aims_alike and not has_moved(before, after)
 
 
 def _change_of_target(then: Seen, now: Seen, target: str) -> Claim | None:
@@ -162,12 +167,13 @@ def _change_of_target(then: Seen, now: Seen, target: str) -> Claim | None:
     old, new = then.find(target), now.find(target)
     if bool(old) != bool(new):
         return Claim.of("dream_found" if new else "dream_lost", thing=target)
-    if not old or not _has_moved(then.facts, now.facts):
+    if not old or not has_moved(then.facts, now.facts):
         return None
     return Claim.of("dream_closer" if new[0].distance < old[0].distance else "dream_no_closer", thing=target)
 
 
-def _has_moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+def has_moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether the player stands elsewhere."""
     pairs = zip(before["position"], after["position"], strict=True)
     return max(abs(now - then) for then, now in pairs) > _STILL
 

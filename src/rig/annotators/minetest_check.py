@@ -8,9 +8,10 @@ from typing import Any
 from rig.actions import Action
 from rig.annotators.base import Judgement, JudgingChecker, Verdict
 from rig.annotators.claims import Claim
-from rig.annotators.minetest import aim_of, hand_of, tilt_claim, way_of
+from rig.annotators.minetest import aim_of, gain_of, hand_of, has_moved, is_still, tilt_claim, way_of
 from rig.annotators.minetest_words import MINETEST, deed_of, turn_in
 from rig.envs.minetest.seen import Seen
+from rig.records import Dream, Step
 
 ANGLE, SHARE = 5, 0.25
 """Degrees, and share of the distance or one node, by which a sighting may be off and still be right."""
@@ -23,6 +24,14 @@ class MinetestChecker(JudgingChecker):
         """Return a verdict for every clause, None where only a review says it: of the plan, its dream, its fate."""
         seen = Seen(facts)
         return MINETEST.verdicts(thought, lambda claim: _holds(claim, seen, action))
+
+    def check_review(self, step: Step) -> list[Verdict]:
+        """Return a verdict for every clause of a review: of its dream by what came of it, where facts tell that."""
+        checked = self.check(step.thought or "", step.privileged, step.action)
+        plan = Claim.of("plan", deed=deed_of(step.proposal, in_menu=step.privileged["menu_open"]))
+        return MINETEST.review_verdicts(
+            step, checked, plan=plan, came=lambda claim: _came(claim, step.privileged, step.dreams[-1])
+        )
 
     def judgement(self, thought: str) -> Judgement | None:
         """Return what a review says of its plan; None where it says neither, or both."""
@@ -60,3 +69,35 @@ def _is_seen(claim: Claim, seen: Seen) -> bool:
         and abs(one.distance - far) <= max(1, SHARE * one.distance)
         for one in seen.find(claim.get("thing"))
     )
+
+
+def _came(claim: Claim, before: Mapping[str, Any], dream: Dream) -> bool:
+    """Return whether what a claim says of a dream is true of what came of it."""
+    after, kind = dream.privileged, claim.kind
+    is_hurt, gains = after["health"] < before["health"], after["samples"] > before["samples"]
+    if kind == "dream_still":
+        return is_still(before, after)
+    if kind == "dream_hurt":
+        return is_hurt
+    if kind == "dream_gain":
+        return gains and claim.get("thing") == gain_of(before["task"])
+    if kind == "dream_digs":
+        return "attack" in dream.action.keys and bool(after["pointed"])
+    if kind == "dream_walks":
+        return has_moved(before, after) and not is_hurt and not gains
+    if kind == "dream_turns":
+        return not (has_moved(before, after) or is_still(before, after) or is_hurt or gains)
+    return _came_of(claim.get("thing"), kind, Seen(before), Seen(after))
+
+
+def _came_of(thing: str, kind: str, then: Seen, now: Seen) -> bool:
+    """Return whether a thing came to be aimed at, came into view or came closer, as a claim of `kind` says."""
+    if kind in ("dream_on", "dream_off"):
+        aims = (then.crosshair == thing, now.crosshair == thing)
+        return aims == (kind == "dream_off", kind == "dream_on")
+    old, new = then.find(thing), now.find(thing)
+    if kind in ("dream_found", "dream_lost"):
+        return (bool(old), bool(new)) == (kind == "dream_lost", kind == "dream_found")
+    assert kind in ("dream_closer", "dream_no_closer"), kind
+    is_closer = bool(new) and (not old or new[0].distance < old[0].distance)
+    return is_closer == (kind == "dream_closer")

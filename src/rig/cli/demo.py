@@ -62,7 +62,13 @@ def run_demo(
     }
     write_json(out / "summary.json", summary)
     reviews = {name: summary[name]["reviews"] for name in rows if summary[name]["reviews"]}
-    text = [_table(rows), *([_reviews_table(reviews)] if reviews else []), f"the page:\n{page.absolute()}"]
+    claims = {name: found["claims"] for name, found in reviews.items() if "claims" in found}
+    tables = [
+        _table(rows),
+        *([_reviews_table(reviews)] if reviews else []),
+        *([_claims_table(claims)] if claims else []),
+    ]
+    text = [*tables, f"the page:\n{page.absolute()}"]
     return {"text": "\n\n".join(text), **summary}
 
 
@@ -141,6 +147,14 @@ def _reviews_table(reviews: Mapping[str, Mapping[str, Any]]) -> str:
     are_judged = all("says" in found for found in reviews.values())
     header = ["reviews of", "number", "changed the plan", *(_SAID if are_judged else ())]
     return table(header, [[name, *_counts(found)] for name, found in reviews.items()])
+
+
+def _claims_table(claims: Mapping[str, Mapping[str, Mapping[str, int]]]) -> str:
+    """Return what reviews said of their plans and of their dreams, and how much of it was so."""
+    header = ["reviews of", "named the plan", "rightly", "said of the dream", "it came", "dream stands still", "it did"]
+    parts = (("plan", "checked"), ("plan", "true"), ("dream", "checked"), ("dream", "came"))
+    wanted = (*parts, ("still", "told"), ("still", "dreamed"))
+    return table(header, [[name, *(found[part][count] for part, count in wanted)] for name, found in claims.items()])
 
 
 _SAID = ("said keep", "and changed it", "said change", "and kept it")

@@ -13,6 +13,9 @@ from rig.records import Frame, Step, Trajectory
 _CLEAREST = 60.0
 """dB above which frames are the same to the eye."""
 
+_PLAINLY = 3.0
+"""dB of foresight from which it is seen at a glance; below, it may be a digit of the display."""
+
 
 def shown_together(played: Mapping[str, Sequence[Played]]) -> list[tuple[str, Trajectory]]:
     """Return (way of playing, episode) in the order of the page: one episode of each task, as every way played it.
@@ -36,8 +39,8 @@ def shown_together(played: Mapping[str, Sequence[Played]]) -> list[tuple[str, Tr
 def opening(trajectories: Sequence[Trajectory]) -> tuple[int, int] | None:
     """Return (episode, position) of the step that shows most at a glance, both from 0; None where nothing was dreamed.
 
-    A dream that foresaw a change comes first, then a review that changed a plan which would have brought no sample, and
-    says so, then success.
+    A dream that plainly foresaw a change comes first, then a review that changed a plan which would have brought no
+    sample, and says so, then one that says nothing false, then success.
     """
     found = max(_candidates(trajectories), default=None)
     return None if found is None else (-found[1][0], -found[1][1])
@@ -51,10 +54,13 @@ def _candidates(trajectories: Sequence[Trajectory]) -> Iterator[tuple[tuple[floa
                 yield (*_worth(step), trajectory.success, foresight(step)), (-number, -position)
 
 
-def _worth(step: Step) -> tuple[bool, bool, bool]:
+def _worth(step: Step) -> tuple[bool, ...]:
     changed = step.review is not None and step.action != step.proposal and not _would_gain(step)
     keeps_its_word = step.privileged.get("verdict", {}).get("consistent") is not False
-    return foresight(step) > 0, changed, keeps_its_word
+    claims = step.privileged.get("claims", ())
+    says_nothing_false = not any(False in (claim["verdict"], claim.get("dreamed")) for claim in claims)
+    foreseen = foresight(step)
+    return foreseen > _PLAINLY, foreseen > 0, changed, keeps_its_word, says_nothing_false
 
 
 def _would_gain(step: Step) -> bool:

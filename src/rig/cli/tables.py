@@ -35,11 +35,13 @@ def scores_text(summary: Mapping[str, Any]) -> str:
             f"per decision: {cost['read_tokens']:.0f} tokens read, {cost['text_tokens']:.0f} written, "
             f"{cost['image_tokens']:.0f} of images, {cost['seconds'] * 1000:.0f} ms"
         )
-    claims = summary["thoughts"]
-    if claims.get("true"):
-        lines.append(f"claims that hold {interval(claims['true'])}; conclusions followed {claims['followed']:.2f}")
+    thoughts = summary["thoughts"]
+    if thoughts.get("true"):
+        lines.append(f"claims that hold {interval(thoughts['true'])}; conclusions followed {thoughts['followed']:.2f}")
     if summary["reviews"]:
         lines.append(f"reviews that changed the action {summary['reviews']['changed']:.2f}{_said(summary['reviews'])}")
+    if claims := summary["reviews"].get("claims"):
+        lines.append(_claimed(claims))
     return "\n".join(lines)
 
 
@@ -51,6 +53,16 @@ def _said(reviews: Mapping[str, Any]) -> str:
     return (
         f"; of {reviews['reviews']}, {says['keep']} said to keep the plan ({against['keep']} did otherwise), "
         f"{says['change']} to change it ({against['change']} did otherwise), {says['nothing']} neither"
+    )
+
+
+def _claimed(claims: Mapping[str, Mapping[str, int]]) -> str:
+    """Return how much of what reviews said of their plans and dreams was so."""
+    plan, dream, still = (claims[name] for name in ("plan", "dream", "still"))
+    return (
+        f"reviews that named their plan {plan['checked']}, rightly {plan['true']}; claims about dreams of which it is "
+        f"known what came {dream['checked']}, that came {dream['came']}; dreams said to stand still of which the frame "
+        f"tells {still['told']}, that did {still['dreamed']}"
     )
 
 

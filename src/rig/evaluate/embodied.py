@@ -37,7 +37,13 @@ from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
-from rig.evaluate.verdicts import count_claims, count_verdicts, summarise_reviews, with_verdicts
+from rig.evaluate.verdicts import (
+    count_claims,
+    count_review_claims,
+    count_verdicts,
+    summarise_reviews,
+    with_verdicts,
+)
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
 from rig.storage import (
@@ -236,6 +242,7 @@ def summary_row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:
         "reviews": sum(step.review is not None for step in trajectory.steps),
         "changed": sum(step.review is not None and step.review.helped for step in trajectory.steps),
         "verdicts": count_verdicts(trajectory, judge_of(checker)),
+        "review_claims": count_review_claims(trajectory, checker),
     }
 
 

@@ -1,9 +1,18 @@
 /* One step: what was seen, thought, dreamed, revised and done. */
 const VERDICTS = new Map([
   [true, ["good", "✓ true"]], [false, ["bad", "✗ false"]], [null, ["warn", "? unchecked"]]]);
+/* What a review says of its dream is held against two things: what the dream shows, and what really comes of it. */
+const OF_DREAMS = { dreamed: ["✓ so dreamed", "✗ not so dreamed"], verdict: ["✓ so it comes", "✗ not what comes"] };
+const verdictsOn = (claim) => {
+  const found = claim.dreamed === undefined ? []
+    : Object.entries(OF_DREAMS).filter(([name]) => claim[name] !== null)
+      .map(([name, [yes, no]]) => (claim[name] ? ["good", yes] : ["bad", no]));
+  return found.length ? found : [VERDICTS.get(claim.verdict)];
+};
 const judged = (claim) => {
-  const [kind, word] = VERDICTS.get(claim.verdict);
-  return [span("claim " + kind, claim.text), span("verdict " + kind, word)];
+  const verdicts = verdictsOn(claim);
+  const kind = (verdicts.find(([each]) => each === "bad") ?? verdicts[0])[0];
+  return [span("claim " + kind, claim.text), ...verdicts.map(([each, word]) => span("verdict " + each, word))];
 };
 const marked = (text, claims) => {
   const nodes = [];
@@ -50,8 +59,7 @@ const minding = (step) => {
 const state = { episode: 0, step: 0, timer: 0, difference: false };
 const difference = (dream) => make("figure", { className: "difference" }, make("figcaption", {}, "Difference ×3"),
   box("overlay", image(dream.real, "What really came"), image(dream.frame, "minus what was dreamed")));
-const dreamed = (dream) => {
-  const caption = dream.played ? "Really came" : "Would have come";
+const dreamed = (dream, caption = dream.played ? "Really came" : "Would have come") => {
   const beside = state.difference && comparable(dream)
     ? difference(dream) : picture(dream.real, caption, "not known: never played in the world");
   return box("pair", picture(dream.frame, "Dreamed", "nothing was dreamed"), beside);
@@ -62,9 +70,9 @@ const differenceButton = () => {
   button.setAttribute("aria-pressed", String(state.difference));
   return button;
 };
-const firstDream = (dream) => {
+const firstDream = (dream, caption) => {
   const foot = box("foot", span("match", dream.match), ...(comparable(dream) ? [differenceButton()] : []));
-  const article = make("article", { className: "dream" }, dreamed(dream), foot);
+  const article = make("article", { className: "dream" }, dreamed(dream, caption), foot);
   article.setAttribute("aria-label", "Dream 1");
   return article;
 };
@@ -93,15 +101,18 @@ const reviewed = (step) => {
 
 const drawMoment = (step) => {
   const changed = Boolean(step.review && step.review.changed);
-  const came = picture(step.next, changed ? "What came instead" : "What came next",
-    "the next frame is not known");
-  const seen = picture(step.frame, "Observed", "");
-  came.classList.add("came");
-  seen.classList.add("seen");
+  const caption = changed ? "What came instead" : "What came next";
   const [dream, ...further] = step.dreams;
-  at("moment").className = "card film" + (dream ? " dreamed" : "") + (step.review ? " reviewed" : "");
-  at("moment").replaceChildren(seen, ...(dream ? [firstDream(dream)] : []), minding(step),
-    ...(step.review ? [reviewed(step)] : []), came);
+  /* What was dreamed was done: what came of it is what came next, and is shown once. */
+  const once = Boolean(dream && dream.played && dream.real !== null && dream.real === step.next);
+  const came = once ? [] : [picture(step.next, caption, "the next frame is not known")];
+  const seen = picture(step.frame, "Observed", "");
+  for (const node of came) node.classList.add("came");
+  seen.classList.add("seen");
+  const kinds = { dreamed: dream, reviewed: step.review, once };
+  at("moment").className = ["card film", ...Object.keys(kinds).filter((kind) => kinds[kind])].join(" ");
+  at("moment").replaceChildren(seen, ...(dream ? [firstDream(dream, once ? caption : undefined)] : []), minding(step),
+    ...(step.review ? [reviewed(step)] : []), ...came);
   at("lookahead").hidden = !further.length;
   filled(at("dreams"), further.slice(0, ITEMS.first).map(furtherDream));
   at("dreams").append(...absent(Math.max(0, further.length - ITEMS.first), "dreams"));

@@ -15,6 +15,8 @@ const row = (tag, ...values) => make("tr", {}, ...values.map((value, index) => {
   if (!index || tag === "th") node.scope = index || tag === "th" ? "col" : "row";
   return node;
 }));
+/* A name breaks behind its underscores rather than within a word. */
+const breakable = (name) => span("", ...name.split(/(?<=[_/])/).flatMap((part) => [part, make("wbr")]));
 const drawResults = ({ ways, cells, ways_left, cells_left }) => {
   const steps = make("span", { title: "in the mean, of the episodes on this page" }, "Steps");
   filled(at("scores"), [
@@ -27,7 +29,7 @@ const drawResults = ({ ways, cells, ways_left, cells_left }) => {
   at("by-task").hidden = cells.length < 2;
   filled(at("cells"), [
     make("thead", {}, row("th", "Task", ...ways.map((way) => way.name))),
-    filled(make("tbody"), cells.map((each) => row("td", each.name, ...each.scores.map(share)))),
+    filled(make("tbody"), cells.map((each) => row("td", breakable(each.name), ...each.scores.map(share)))),
   ]);
   at("by-task").append(...absent(cells_left, "tasks"));
 };

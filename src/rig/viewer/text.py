@@ -84,7 +84,8 @@ def claims(found: object, parts: Sequence[str], place: str) -> dict[str, Any]:
     """Return a thought's claims with their verdicts and the number of the clause that makes each, None for no clause.
 
     Args:
-        found: the step's fact "claims": `{"text": str, "verdict": true, false or null}` each.
+        found: the step's fact "claims": `{"text": str, "verdict": true, false or null}` each; `"of": "dream"` where it
+            is about the dream, with the verdict on what came and, in "dreamed", that on the dream's own frame.
         parts: the thought's clauses.
         place: where they stand, for the message.
 
@@ -110,8 +111,11 @@ def _place_claims(shown: Sequence[dict[str, Any]], number: int, part: str) -> No
 
 
 def _claim(claim: object, place: str) -> dict[str, Any]:
-    text, verdict = (claim.get("text"), claim.get("verdict")) if isinstance(claim, Mapping) else (None, None)
-    if not isinstance(text, str) or not (verdict is None or isinstance(verdict, bool | np.bool_)):
-        wanted = "{'text': str, 'verdict': true, false or null}"
+    fields = claim if isinstance(claim, Mapping) else {}
+    text, verdicts = fields.get("text"), [fields.get("verdict"), fields.get("dreamed")]
+    if not isinstance(text, str) or not all(one is None or isinstance(one, bool | np.bool_) for one in verdicts):
+        wanted = "{'text': str, 'verdict': true, false or null} (with 'of' and 'dreamed', of a dream)"
         raise RigError(f"{place}: claim {label(repr(claim))} is not {wanted}; mend or remove it")
-    return {"text": text, "verdict": None if verdict is None else bool(verdict), "clause": None}
+    verdict, dreamed = (None if one is None else bool(one) for one in verdicts)
+    of_dream = {"dreamed": dreamed} if fields.get("of") == "dream" else {}
+    return {"text": text, "verdict": verdict, "clause": None, **of_dream}
