@@ -24,8 +24,8 @@ from rig.dialogue import Format, SegmentEncoder, TextTokenizer
 from rig.errors import CheckpointError
 from rig.model.checkpoint import CONFIG_FILE
 from rig.registry import unknown_name
-from rig.storage import write_json
-from rig.validation import Meta, load_json, validated
+from rig.storage import read_json, write_json
+from rig.validation import Meta, validated
 
 if TYPE_CHECKING:
     import torch
@@ -218,4 +218,4 @@ def about_agent(folder: Path | str) -> About:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; an agent's folder is what `rig train` writes as <run>/agent")
     fix = "restore it from a copy"
-    return validated(load_json(path, fix, CheckpointError), About, path, fix, CheckpointError)
+    return validated(read_json(path, fix, CheckpointError), About, path, fix, CheckpointError)

@@ -102,7 +102,9 @@ def _unfinished(folder: Path) -> dict[str, Any]:
 
 
 def _ladder(folder: Path) -> dict[str, Any]:
-    jobs = sorted({line["job"] for line in read_json_lines(folder / "logs" / "times.jsonl")})
+    from rig.recipes.jobs import read_times
+
+    jobs = sorted({line["job"] for line in read_times(folder / "logs")})
     text = f"{folder}: a ladder of `rig reproduce`; jobs that ran: {', '.join(jobs)}"
     return {"text": text, "kind": "ladder", "jobs": jobs}
 
