@@ -22,6 +22,7 @@ from rig.data import Dataset
 from rig.engine import Engine, Sampler
 from rig.errors import RigError
 from rig.evaluate.config import ReviewsConfig
+from rig.evaluate.saved import REVIEWS
 from rig.evaluate.stats import bootstrap_mean
 from rig.evaluate.verdicts import count_claims, verdict_of
 from rig.policy import PolicyConfig
@@ -59,7 +60,7 @@ def evaluate_reviews(config: ReviewsConfig, out: Path | str) -> dict[str, Any]:
         CheckpointError: the agent cannot be loaded.
     """
     out = Path(out)
-    refuse_existing(out / "reviews.json", "choose another folder with --out")
+    refuse_existing(out / REVIEWS, "choose another folder with --out")
     bundle = Bundle.load(config.agent).for_running(config.dtype)
     lookaheads = list(recorded(bundle, config))
     kinds = config.shown if bundle.form.dream else (NOTHING,)
@@ -69,7 +70,7 @@ def evaluate_reviews(config: ReviewsConfig, out: Path | str) -> dict[str, Any]:
         "provenance": provenance(),
         "runs_in": bundle.model.runs_in,
     }
-    write_json(out / "reviews.json", scores)
+    write_json(out / REVIEWS, scores)
     return scores
 
 
