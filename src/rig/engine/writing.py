@@ -20,6 +20,7 @@ from rig.engine.guessing import ONE_BY_ONE, Grid, Guessing
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler, draw, entropy
 from rig.errors import RigError
+from rig.model.runtime import refuse_not_numbers
 from rig.records import Codes
 
 
@@ -188,6 +189,8 @@ def step(rows: Rows, writings: Sequence[Writing]) -> None:
     reaches = [writing.reach if isinstance(writing, ImageWriting) else 1 for writing in ordered]
     runs = [(row, count) for writing, count in zip(ordered, reaches, strict=True) for row in writing.rows]
     hidden = rows.run([row for row, _ in runs], [count for _, count in runs])
+    # Their norm makes nothing of what overflows: a logarithm tells that nothing from a number, and costs as little.
+    refuse_not_numbers(hidden.abs().sum(-1).log(), "hidden states")
     texts: dict[Sampler, list[tuple[TextWriting, int]]] = {}
     images: dict[Sampler, list[tuple[ImageWriting, int]]] = {}
     at = 0

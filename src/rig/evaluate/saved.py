@@ -189,7 +189,10 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     Raises:
         RigError: a line is spoilt.
     """
-    return read_json_lines(folder / EPISODES, Row)
+    rows = read_json_lines(folder / EPISODES, Row)
+    for number, row in enumerate(rows, start=1):
+        _refuse_half(row.get("verdicts", {}), f"{folder / EPISODES}, line {number}: verdicts")
+    return rows
 
 
 def read_scores(path: Path) -> dict[str, Any]:
@@ -217,5 +220,9 @@ def check_scores(found: Mapping[str, Any], path: Path) -> None:
     ):
         if part:
             validated(part, kind, f"{path}: {name}", _FIX)
-    if len({"says", "against"} & found["reviews"].keys()) == 1:
-        raise RigError(f"{path}: reviews has one of 'says' and 'against' without the other; {_FIX}")
+    _refuse_half(found["reviews"], f"{path}: reviews")
+
+
+def _refuse_half(verdicts: Mapping[str, Any], place: str) -> None:
+    if ("says" in verdicts) != ("against" in verdicts):
+        raise RigError(f"{place} have one of 'says' and 'against' without the other; {_FIX}")
