@@ -189,8 +189,8 @@ def step(rows: Rows, writings: Sequence[Writing]) -> None:
     reaches = [writing.reach if isinstance(writing, ImageWriting) else 1 for writing in ordered]
     runs = [(row, count) for writing, count in zip(ordered, reaches, strict=True) for row in writing.rows]
     hidden = rows.run([row for row, _ in runs], [count for _, count in runs])
-    # Their norm makes nothing of what overflows: a logarithm tells that nothing from a number, and costs as little.
-    refuse_not_numbers(hidden.abs().sum(-1).log(), "hidden states")
+    # The last norm makes all zeros of a state that overflows: the logarithm of its length tells that as well.
+    refuse_not_numbers(torch.linalg.vector_norm(hidden, dim=-1).log(), "hidden states")
     texts: dict[Sampler, list[tuple[TextWriting, int]]] = {}
     images: dict[Sampler, list[tuple[ImageWriting, int]]] = {}
     at = 0
