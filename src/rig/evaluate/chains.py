@@ -15,7 +15,7 @@ from rig.envs import Split, Task, World, make_world
 from rig.envs.rollout import MOST_WORLDS, Episode, play
 from rig.errors import RigError
 from rig.evaluate.config import ImaginationConfig
-from rig.policy import PolicyConfig
+from rig.policy import Policy, PolicyConfig
 from rig.records import Lineage, Step
 from rig.stages.base import episodes_in_turn
 from rig.stages.config import CollectConfig
@@ -51,12 +51,15 @@ def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
     One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
 
     Raises:
-        RigError: the tasks' episodes are too short for that.
+        RigError: the tasks' episodes are too short for that, or the agent has no room for what a task asks for.
     """
     world, is_taught = world_of(bundle, config.agent), config.actions == "teacher"
     cells = world.tasks.cells(config.tasks)
+    policy = build_policy(bundle, PolicyConfig(form=bundle.form))
+    for task, _ in cells:
+        policy.check_instruction(task.name, task.instruction)
     reasoner = REASONERS.get(config.reasoner)() if is_taught else None
-    episodes = _taught(world, cells, config) if is_taught else _played(world, cells, bundle, config)
+    episodes = _taught(world, cells, config) if is_taught else _played(world, cells, policy, config)
     made = 0
     for index, (episode, steps) in enumerate(episodes):
         if len(steps) <= config.depth:
@@ -83,16 +86,16 @@ def _taught(world: World, cells: Cells, config: ImaginationConfig) -> Iterator[t
 
 
 def _played(
-    world: World, cells: Cells, bundle: Bundle, config: ImaginationConfig
+    world: World, cells: Cells, policy: Policy, config: ImaginationConfig
 ) -> Iterator[tuple[Episode, Sequence[Step]]]:
     """Yield episodes of the agent; as many are played side by side as a batch holds."""
-    actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form)))
+    actor = PolicyActor(policy)
     lineage, batch = Lineage(stage="live", actor=config.agent), config.batch_size
     rounds = max(1, min(batch or MOST_WORLDS, config.chains) // len(cells))
     for first in range(0, config.chains, rounds):
         together = episodes_in_turn(world, cells, Split[config.split.upper()], episodes=rounds, skip=first)
         played = play(
-            lambda: make_world(bundle.environment),
+            lambda: make_world(world.name),
             actor,
             together,
             batch_size=batch,

@@ -112,6 +112,8 @@ def review_all(bundle: Bundle, lookaheads: Sequence[Lookahead], kind: str, confi
     sampler = Sampler(temperature=config.temperature)
     settings = PolicyConfig(form=form, dreams=1, thought_tokens=config.thought_tokens, text=sampler)
     policy = build_policy(bundle, settings, dreams_ahead=config.depth)
+    for task, instruction in sorted({(one.trajectory.task, one.step.instruction) for one in lookaheads}):
+        policy.check_instruction(task, instruction)
     made: list[Decision] = []
     for start in tqdm(range(0, len(lookaheads), config.batch_size), desc=kind, unit="batch", disable=None):
         steps = [one.step for one in lookaheads[start : start + config.batch_size]]
