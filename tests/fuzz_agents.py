@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from data_mutations import ROOM, TookTooLong, ending_within, spoil_bytes, spoil_json
 from engine_makers import CONFIG, TOKENIZER
+from safetensors.numpy import load, save
 
 from rig.actions import CRAFTER, NOOP
 from rig.agents import Basic, Lookahead, PolicyConfig, build_policy
@@ -71,13 +72,18 @@ def spoilt(name: str, data: bytes, rng: random.Random) -> bytes:
 
 
 def _spoilt_weights(data: bytes, rng: random.Random) -> bytes:
-    """Return weights whose header is another, or whose file is cut; values of weights are not looked at."""
+    """Return weights whose header is another, whose file is cut, or of which some are enormous, if finite."""
     (length,) = struct.unpack("<Q", data[:8])
-    kind = rng.randrange(4)
+    kind = rng.randrange(5)
     if kind == 0:
         return struct.pack("<Q", rng.choice((0, 1, length - 1, length + 1, 2**31, 2**63, 2**64 - 1))) + data[8:]
     if kind == 1:
         return data[: rng.randrange(len(data))]
+    if kind == 4:
+        tensors = load(data)
+        for key in rng.sample(sorted(tensors), rng.choice((1, 5, len(tensors)))):
+            tensors[key] = np.clip(tensors[key] * np.float32(10.0 ** rng.randrange(10, 39)), -3e38, 3e38)
+        return save(tensors)
     header = data[8 : 8 + length]
     header = spoil_bytes(header, rng) if kind == 2 else spoil_json(json.loads(header), rng).encode()
     return struct.pack("<Q", len(header)) + header + data[8 + length :]

@@ -6,7 +6,7 @@ import torch
 
 from rig.engine import GREEDY, Sampler
 from rig.engine.sampling import draw, entropy
-from rig.errors import RigError
+from rig.errors import CheckpointError, RigError
 
 LOGITS = torch.tensor([0.0, 2.0, -torch.inf, 1.0, 2.0, -1.0])
 
@@ -38,6 +38,19 @@ def test_what_is_ruled_out_is_never_drawn():
     for value in (0.0, 1e-300, 0.5, 1 - 2**-53):
         assert draw(logits, Sampler(), np.array([value])).item() in (17, 4000)
     assert draw(logits, GREEDY, np.zeros(1)).item() == 4000
+
+
+@pytest.mark.parametrize("sampler", [GREEDY, Sampler(), Sampler(temperature=0.1, top_k=2), Sampler(top_p=0.5)])
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_what_is_no_number_is_not_drawn_from(sampler, wrong, place):
+    logits = LOGITS.repeat(3, 1)
+    draw(logits, sampler, np.array([0.1, 0.5, 0.9]))
+    logits[1, place] = wrong
+    with pytest.raises(CheckpointError, match="this agent's logits are not numbers: its weights"):
+        draw(logits, sampler, np.array([0.1, 0.5, 0.9]))
+    with pytest.raises(CheckpointError, match="this agent's logits are not numbers"):
+        draw(torch.full((1, 4), -torch.inf), sampler, np.array([0.5]))
 
 
 def test_entropy_in_nats():

@@ -1,5 +1,8 @@
 """MineRL's keys and camera become the engine's by stated rules, and nothing is dropped in silence."""
 
+import json
+import zlib
+
 import numpy as np
 import pytest
 
@@ -200,7 +203,30 @@ def test_a_save_point_holds_the_way_and_knows_its_world():
     assert [Request.unpack(packed) for packed in read.way] == requests
     with pytest.raises(RigError, match="world with width=64"):
         read_save(data, MinetestConfig(height=64))
-    with pytest.raises(RigError, match="no save point"):
-        read_save(b"{}", config)
-    with pytest.raises(RigError, match="no save point"):
-        read_save(data[:-1], config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("world", []),
+        ("seed", "9"),
+        ("seed", -1),
+        ("seed", 1e400),
+        ("spawn", [1.0, 2.0]),
+        ("spawn", {"x": 1}),
+        ("spawn", [1.0, float("nan"), 2.0]),
+        ("facts", None),
+    ],
+)
+def test_a_spoilt_save_point_is_refused_by_name(name, value):
+    config = MinetestConfig(width=64, height=64)
+    request = Request(commands=({"name": "look", "yaw": 1.5, "pitch": 0},)).pack()
+    data = write_save(config, SavePoint(9, (1.0, 2.5, -3.0), [request], "of its facts"))
+    header, _, way = data.partition(b"\n")
+    spoilt = json.dumps(json.loads(header) | {name: value}).encode() + b"\n" + way
+    deep = b"[" * 100_000 + b"\n" + way
+    other = request[: -len(b'"}]')] + b"]]]"
+    commands = header + b"\n" + zlib.compress(other)
+    for saved in (spoilt, deep, commands, b"{}", b"[]\n" + way, data[:-1], header):
+        with pytest.raises(RigError, match=r"the save point of a Minetest world.*give what `save` returned"):
+            read_save(saved, config)

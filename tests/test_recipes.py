@@ -24,6 +24,7 @@ from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import EPISODES, SUMMARY, summarise, summary_row
 from rig.machine import usable_cores
+from rig.provenance import provenance
 from rig.recipes import jobs as jobs_module
 from rig.recipes.config import LADDERS
 from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, run_plan
@@ -548,9 +549,10 @@ def dream_scores(*, cells):
     if cells:
         entry |= {"cells_right": {**share, "value": 0.875}, "changed_cells_right": None, "stills_right": share}
     entries = [{"steps": steps, **entry} for steps in (1, 2)]
-    made = {"commit": {"hash": "0" * 40}, "command": "rig imagine"}
+    made = {**provenance(), "command": "rig imagine"}
+    config = {"agent": "runs/basic/agent", "split": "evaluation"}
     counts = {"chains": 8, "noise_actions": 0.1, "passes": 3.0}
-    return {"dream": entries, "tokenizer": entries, "copy": entries, "provenance": made, **counts}
+    return {"dream": entries, "tokenizer": entries, "copy": entries, "provenance": made, "config": config, **counts}
 
 
 @pytest.mark.parametrize("cells", [True, False])

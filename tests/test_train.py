@@ -436,7 +436,7 @@ def test_a_tower_whose_training_was_cut_is_the_same_in_the_end(made, tmp_path):
 
 
 def test_a_tower_that_does_not_fit_is_named(made, tmp_path):
-    with pytest.raises(CheckpointError, match="nowhere does not hold a whole vision tower"):
+    with pytest.raises(CheckpointError, match=r"nowhere.* make a whole vision tower"):
         train_agent(agent_training(made.data, made.tokenizers, vision=str(tmp_path / "nowhere")), tmp_path / "a")
     train_eyes(made, tmp_path / "vision")
     with pytest.raises(CheckpointError, match=r"holds a tower of .*hidden_size=32.* where this preset has"):

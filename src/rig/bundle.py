@@ -17,15 +17,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from rig.actions import ActionSpace
 from rig.dialogue import Format, SegmentEncoder, TextTokenizer
 from rig.errors import CheckpointError
 from rig.model.checkpoint import CONFIG_FILE
+from rig.provenance import Made
 from rig.registry import unknown_name
-from rig.storage import write_json
-from rig.validation import Meta, load_json, validated
+from rig.storage import read_json, write_json
+from rig.validation import Meta, validated
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 AGENT_FILE = "agent.json"
 BASE_FILE = "base.json"
+
+Amount = Annotated[float, Meta(ge=0, le=1e18)]
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 """What a network is to compute in; see `Bundle.for_running`."""
@@ -183,6 +186,58 @@ def has_learned_reviews(folder: Path | str) -> bool:
     return any(part.get("stage") in ("s3", "s4") for part in data)
 
 
+class Totals(TypedDict):
+    """What a training took."""
+
+    steps: Amount
+    conversations: Amount
+    tokens: Amount
+    seconds: Amount
+
+
+class Learned(TypedDict):
+    """A dataset that an agent learned from."""
+
+    name: str
+    stage: str
+    content_hash: str
+    trajectories: Annotated[int, Meta(ge=0)]
+    steps: Annotated[int, Meta(ge=0)]
+
+
+class _Order(TypedDict):
+    seed: int
+
+
+class Configured(TypedDict):
+    """What cards say of an agent's configuration."""
+
+    model_seed: int
+    start: str
+    training: _Order
+
+
+class Origin(TypedDict):
+    """How `rig train` made an agent; an agent that somebody else made need not say it."""
+
+    training: Configured
+    data: list[Learned]
+    tokenizers: dict[str, Any]
+    totals: Totals
+    provenance: Made
+
+
+def origin_of(folder: Path | str) -> Origin:
+    """Return how the agent in `folder` was made, for cards and reports.
+
+    Raises:
+        CheckpointError: as for `about_agent`; or its `agent.json` does not say it, or not in whole.
+    """
+    fix = "restore it from a copy, or train the agent again"
+    place = f"{Path(folder) / AGENT_FILE}: origin, which is how the agent was made"
+    return validated(about_agent(folder).origin, Origin, place, fix, CheckpointError)
+
+
 def read_agent(folder: Path | str) -> dict[str, Any]:
     """Return what `about_agent` does as plain JSON.
 
@@ -218,4 +273,4 @@ def about_agent(folder: Path | str) -> About:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; an agent's folder is what `rig train` writes as <run>/agent")
     fix = "restore it from a copy"
-    return validated(load_json(path, fix, CheckpointError), About, path, fix, CheckpointError)
+    return validated(read_json(path, fix, CheckpointError), About, path, fix, CheckpointError)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from rig import __version__
 from rig.machine import usable_cores, usable_memory
@@ -22,6 +22,30 @@ UNKNOWN = "unknown"
 _PACKAGE = Path(__file__).resolve().parent
 _CPU_FILE = Path("/proc/cpuinfo")
 _GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
+
+
+class Commit(TypedDict):
+    """See `commit`."""
+
+    hash: str
+    dirty: bool | None
+
+
+class Hardware(TypedDict):
+    """What cards say of `hardware`."""
+
+    cpu: str
+    cores: int
+    gpu: str
+
+
+class Made(TypedDict):
+    """What cards and reports say of the `provenance` that was saved with an artefact."""
+
+    date: str
+    commit: Commit
+    hardware: Hardware
+    command: str
 
 
 def provenance() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from rig.errors import RigError
 from rig.machine import refusals_named
+from rig.validation import load_json, refuse_deep, validated
 
 try:
     import fcntl
@@ -84,16 +85,13 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in `path`.
+def read_json(path: Path, fix: str = "restore it, or make it anew", error: type[RigError] = RigError) -> dict[str, Any]:
+    """Return the object in the JSON file `path` that `write_json` wrote: names that no locale can read are among it.
 
     Raises:
-        RigError: it is not whole.
+        RigError: of the kind `error`: it cannot be read, is not whole, or is no object.
     """
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise RigError(f"{path} is not whole JSON ({error}); restore it, or make it anew") from error
+    return load_json(path, fix, error, half_pairs=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -116,19 +114,27 @@ def append_json_line(path: Path, value: Any) -> None:
         file.write(line.encode())
 
 
-def read_json_lines(path: Path) -> list[Any]:
+def read_json_lines(path: Path, kind: Any = None) -> list[Any]:
     """Return what the whole lines of `path` hold, first to last; nothing where there is no such file.
 
+    Args:
+        path: the file.
+        kind: what each line has to hold, as for `rig.validation.validated`. Where None, anything; and a number may be
+            NaN, for measurements can be.
+
     Raises:
-        RigError: a line is not JSON.
+        RigError: a line is not JSON, or not of that kind.
     """
-    found = []
+    found, fix = [], "restore the file, or remove it"
     whole, _, _ = path.read_bytes().rpartition(b"\n") if path.is_file() else (b"", b"", b"")
     for number, line in enumerate(whole.splitlines(), start=1):
+        place = f"{path}, line {number}"
         try:
-            found.append(json.loads(line))
-        except ValueError as error:
-            raise RigError(f"{path}, line {number}, is not JSON ({error}); restore the file, or remove it") from error
+            value = json.loads(line.decode())
+        except (ValueError, RecursionError) as error:
+            raise RigError(f"{place}, is not JSON ({error}); {fix}") from error
+        refuse_deep(value, place, fix)
+        found.append(value if kind is None else validated(value, kind, place, fix))
     return found
 
 

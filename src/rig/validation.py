@@ -8,6 +8,7 @@ fix.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ __all__ = [
     "fitting",
     "load_json",
     "parse_json",
+    "refuse_deep",
     "refuse_not_finite",
     "refuse_unknown",
     "shown",
@@ -35,6 +37,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_DEEPEST = 150
+_NESTED = (Mapping, list, tuple)
 
 
 class _Short(reprlib.Repr):
@@ -55,7 +60,9 @@ class _Short(reprlib.Repr):
 _SHORT = _Short()
 
 
-def parse_json(data: bytes | str, place: object, fix: str, error: type[RigError] = RigError) -> Any:
+def parse_json(
+    data: bytes | str, place: object, fix: str, error: type[RigError] = RigError, *, half_pairs: bool = False
+) -> Any:
     """Return the value of strict JSON: no NaN, no infinity, no number that a float cannot hold, no bottomless nesting.
 
     Args:
@@ -63,29 +70,52 @@ def parse_json(data: bytes | str, place: object, fix: str, error: type[RigError]
         place: what it was read from, for the message.
         fix: what to do about it, for the message.
         error: what to raise.
+        half_pairs: texts may hold half a surrogate pair, as stands for a byte of a file's name that the locale cannot
+            read. Other texts may not: they could be neither encoded nor stored.
 
     Raises:
         RigError: of the kind `error`: it is not strict JSON.
     """
     try:
-        return msgspec.json.decode(data)
+        return _with_half_pairs(data) if half_pairs else msgspec.json.decode(data)
     except (ValueError, RecursionError) as cause:  # msgspec's errors and UnicodeError are ValueErrors
         raise error(f"{place} is not JSON ({cause}); {fix}") from cause
 
 
-def load_json(path: Path, fix: str, error: type[RigError] = RigError) -> dict[str, Any]:
-    """Return the object in the JSON file `path`; see `parse_json`.
+def _with_half_pairs(data: bytes | str) -> Any:
+    """Return the value of strict JSON in which texts may hold half a surrogate pair.
 
     Raises:
-        RigError: of the kind `error`: it cannot be read, is not strict JSON, or is no object.
+        ValueError: it is not strict JSON.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except ValueError:
+        text = data if isinstance(data, str) else data.decode()
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is no number that a float can hold")
+    return value
+
+
+def load_json(path: Path, fix: str, error: type[RigError] = RigError, *, half_pairs: bool = False) -> dict[str, Any]:
+    """Return the object in the JSON file `path`; see `parse_json`. `rig.storage.read_json` reads what we wrote.
+
+    Raises:
+        RigError: of the kind `error`: it cannot be read, is not strict JSON, is no object, or is nested too deep.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as cause:
         raise error(f"{path} cannot be read ({cause.strerror}); {fix}") from cause
-    value = parse_json(data, path, fix, error)
+    value = parse_json(data, path, fix, error, half_pairs=half_pairs)
     if not isinstance(value, dict):
         raise error(f"{path} holds a {type(value).__name__}, not an object; {fix}")
+    refuse_deep(value, path, fix, error)
     return value
 
 
@@ -159,6 +189,21 @@ def refuse_unknown(found: Iterable[str], known: Iterable[str], place: object, er
             raise error(
                 f"{place} has an unknown field {shown(name)}.{suggestion(str(name), names)} Known: {', '.join(names)}."
             )
+
+
+def refuse_deep(value: Any, place: object, fix: str, error: type[RigError] = RigError) -> None:
+    """Raise where `value` is nested deeper than anything that is saved: what shows or copies it would overflow.
+
+    Raises:
+        RigError: of the kind `error`.
+    """
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [item.values() if isinstance(item, Mapping) else item for item in level if isinstance(item, _NESTED)]
+        level = [part for parts in inner for part in parts]
+        if not level:
+            return
+    raise error(f"{place} is nested more than {_DEEPEST} deep; {fix}")
 
 
 def refuse_not_finite(value: Any, place: object, fix: str, error: type[RigError] = RigError) -> None:

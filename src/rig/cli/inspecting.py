@@ -69,18 +69,22 @@ def _json(path: Path) -> dict[str, Any]:
 def _told(path: Path, found: Mapping[str, Any]) -> str:
     """Return the table of scores, where `found` are some, or all of it."""
     from rig.cli import tables
+    from rig.evaluate.saved import check_scores
 
     whole: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
         "summary.json": ("cost_per_decision", tables.scores_text),
         "imagination.json": ("dream", tables.imagination_text),
         "reviews.json": ("shown", tables.reviews_text),
     }
-    needed, show = whole.get(path.name, ("", lambda value: json.dumps(value, indent=2)))
-    head = f"{path}: {RESULTS.get(path.name, 'a result')}"
+    head, plain = f"{path}: {RESULTS.get(path.name, 'a result')}", json.dumps(found, indent=2)
+    needed, show = whole.get(path.name, ("", None))
+    if show is None or needed not in found:
+        return f"{head}\n{plain}"
     try:
-        return f"{head}\n{show(found) if needed in found else json.dumps(found, indent=2)}"
-    except (KeyError, TypeError, IndexError, AttributeError):  # of an earlier version
-        return f"{head}\n{json.dumps(found, indent=2)}"
+        check_scores(found, path)
+    except RigError as error:  # of an earlier version, or spoilt
+        return f"{head}, of which no table can be made ({error})\n{plain}"
+    return f"{head}\n{show(found)}"
 
 
 def _page(path: Path) -> dict[str, Any]:
@@ -96,13 +100,17 @@ def _page(path: Path) -> dict[str, Any]:
 
 
 def _unfinished(folder: Path) -> dict[str, Any]:
-    count = len(read_json_lines(folder / "episodes.jsonl"))
+    from rig.evaluate.saved import read_rows
+
+    count = len(read_rows(folder))
     text = f"{folder}: an evaluation that is not finished, {count} episodes; go on with it by `rig eval --resume`"
     return {"text": text, "kind": "unfinished scores", "episodes": count}
 
 
 def _ladder(folder: Path) -> dict[str, Any]:
-    jobs = sorted({line["job"] for line in read_json_lines(folder / "logs" / "times.jsonl")})
+    from rig.recipes.jobs import read_times
+
+    jobs = sorted({line["job"] for line in read_times(folder / "logs")})
     text = f"{folder}: a ladder of `rig reproduce`; jobs that ran: {', '.join(jobs)}"
     return {"text": text, "kind": "ladder", "jobs": jobs}
 

@@ -271,9 +271,9 @@ class Train:
 
 def _told(agent: Path) -> dict[str, Any]:
     """Return what to say of a trained agent."""
-    from rig.bundle import read_agent
+    from rig.bundle import origin_of
 
-    origin = read_agent(agent)["origin"]
+    origin = origin_of(agent)
     totals = origin["totals"]
     text = (
         f"{agent}: {totals['steps']:.0f} steps, {totals['conversations']:.0f} conversations, "

@@ -18,8 +18,8 @@ from rig.actions import ActionSpace
 from rig.data.decoding import MAX_SIDE, decoding
 from rig.data.problems import Skipped, missing
 from rig.errors import DatasetError
-from rig.storage import write_json
-from rig.validation import Meta, load_json, refuse_not_finite, refuse_unknown, validated
+from rig.storage import read_json, write_json
+from rig.validation import Meta, refuse_not_finite, refuse_unknown, validated
 
 FILE_NAME = "manifest.json"
 SHARD_FOLDER = "shards"
@@ -261,7 +261,7 @@ def differences(found: Any, wanted: Any, place: str = "") -> list[str]:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DatasetError(f"{path} is missing; {path.parent} is not a dataset, or its writer never started")
-    return load_json(path, _FIX, DatasetError)
+    return read_json(path, _FIX, DatasetError)
 
 
 def _info_from_json(value: dict[str, Any], place: object, fix: str) -> DatasetInfo:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rig.errors import RigError
+from rig.model.runtime import refuse_not_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,15 @@ def draw(logits: Tensor, sampler: Sampler, numbers: NDArray[np.float64]) -> Tens
     """Return one token per row, int64 [R], of logits [R, V], at the uniform numbers [R] of `Sampler.numbers`.
 
     A token whose logit is -inf is never drawn; each row has at least one other.
+
+    Raises:
+        CheckpointError: a row has none, or its logits are no numbers.
     """
     if sampler.temperature == 0:
-        return logits.argmax(-1)
+        tokens = logits.argmax(-1)
+        # One number a row tells: what is no number is taken for the greatest.
+        refuse_not_numbers(logits.gather(-1, tokens[:, None]), "logits")
+        return tokens
     return _invert(_kept(logits.float() / sampler.temperature, sampler), numbers)
 
 
@@ -85,6 +92,8 @@ def _invert(logits: Tensor, numbers: NDArray[np.float64]) -> Tensor:
     Scaled to end at exactly 1, it only ever exceeds a number below 1 where it jumps: at a token of some probability.
     """
     cumulative = logits.softmax(-1).double().cumsum(-1)
-    cumulative /= cumulative[:, -1:].clone()
+    total = cumulative[:, -1:].clone()
+    refuse_not_numbers(total, "logits")  # which a single logit that is none makes it, or a row without any
+    cumulative /= total
     levels = torch.from_numpy(numbers).to(cumulative.device)
     return torch.searchsorted(cumulative, levels[:, None], right=True)[:, 0]

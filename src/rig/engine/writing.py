@@ -20,6 +20,7 @@ from rig.engine.guessing import ONE_BY_ONE, Grid, Guessing
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler, draw, entropy, log_probs
 from rig.errors import RigError
+from rig.model.runtime import refuse_not_numbers
 from rig.records import Codes
 
 
@@ -192,6 +193,8 @@ def step(rows: Rows, writings: Sequence[Writing]) -> None:
     reaches = [writing.reach if isinstance(writing, ImageWriting) else 1 for writing in ordered]
     runs = [(row, count) for writing, count in zip(ordered, reaches, strict=True) for row in writing.rows]
     hidden = rows.run([row for row, _ in runs], [count for _, count in runs])
+    # The last norm makes all zeros of a state that overflows: the logarithm of its length tells that as well.
+    refuse_not_numbers(torch.linalg.vector_norm(hidden, dim=-1).log(), "hidden states")
     texts: dict[Sampler, list[tuple[TextWriting, int]]] = {}
     images: dict[Sampler, list[tuple[ImageWriting, int]]] = {}
     at = 0

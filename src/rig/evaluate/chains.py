@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rig.actions import Action
-from rig.agents import PolicyActor, PolicyConfig, build_policy, world_of
+from rig.agents import Policy, PolicyActor, PolicyConfig, build_policy, world_of
 from rig.annotators import Asked, Reasoner, answered, build_reasoner, seen_in
 from rig.bundle import Bundle
 from rig.envs import Split, Task, World, make_world
@@ -52,13 +52,17 @@ def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
     One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
 
     Raises:
-        RigError: the tasks' episodes are too short for that, or the Reasoner's configuration is not one of its.
+        RigError: the tasks' episodes are too short for that, the agent has no room for what a task asks for, or the
+            Reasoner's configuration is not one of its.
         AnnotationError: the Reasoner had no answer for some steps.
     """
     world = world_of(bundle, config.agent)
     cells = world.tasks.cells(config.tasks)
+    policy = build_policy(bundle, PolicyConfig(form=bundle.form))
+    for task, _ in cells:
+        policy.check_instruction(task.name, task.instruction)
     if config.actions == "agent":
-        yield from _chains(_played(world, cells, bundle, config), len(cells), config)
+        yield from _chains(_played(world, cells, policy, config), len(cells), config)
         return
     with closing(build_reasoner(config.reasoner, config.reasoner_config, world.actions)) as reasoner:
         yield from _thought(reasoner, _chains(_taught(world, cells, config), len(cells), config))
@@ -107,16 +111,16 @@ def _taught(world: World, cells: Cells, config: ImaginationConfig) -> Iterator[t
 
 
 def _played(
-    world: World, cells: Cells, bundle: Bundle, config: ImaginationConfig
+    world: World, cells: Cells, policy: Policy, config: ImaginationConfig
 ) -> Iterator[tuple[Episode, Sequence[Step]]]:
     """Yield episodes of the agent; as many are played side by side as a batch holds."""
-    actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form)))
+    actor = PolicyActor(policy)
     lineage, batch = Lineage(stage="live", actor=config.agent), config.batch_size
     rounds = max(1, min(batch or MOST_WORLDS, config.chains) // len(cells))
     for first in range(0, config.chains, rounds):
         together = episodes_in_turn(world, cells, Split[config.split.upper()], episodes=rounds, skip=first)
         played = play(
-            lambda: make_world(bundle.environment),
+            lambda: make_world(world.name),
             actor,
             together,
             batch_size=batch,

@@ -36,6 +36,7 @@ from rig.envs import Split, World, make_world
 from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.saved import EPISODES, SUMMARY, read_rows
 from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
 from rig.evaluate.verdicts import (
     count_claims,
@@ -51,13 +52,12 @@ from rig.storage import (
     Lock,
     append_json_line,
     read_json,
-    read_json_lines,
     refuse_existing,
     refuse_unmakeable,
     write_json,
 )
 
-CONFIG, EPISODES, SUMMARY = "config.json", "episodes.jsonl", "summary.json"
+CONFIG = "config.json"
 
 
 def evaluate_embodied(
@@ -87,7 +87,7 @@ def evaluate_embodied(
                 bar.update()
                 if keep is not None:
                     keep.append(played.trajectory)
-        summary = summarise(read_json_lines(out / EPISODES), config) | {"runs_in": setup.runs_in}
+        summary = summarise(read_rows(out), config) | {"runs_in": setup.runs_in}
         write_json(out / SUMMARY, summary)
     return summary
 
@@ -266,7 +266,7 @@ def _without_flags() -> dict[str, Any]:
 def _open(out: Path, config: EmbodiedConfig) -> set[str]:
     """Return the ids of the episodes that `out` holds already; one whose line a kill cut short is played again."""
     write_json(out / CONFIG, asdict(config))
-    rows = read_json_lines(out / EPISODES)
+    rows = read_rows(out)
     return {Episode(task=row["task"], setting=row["setting"], seed=row["seed"]).id for row in rows}
 
 

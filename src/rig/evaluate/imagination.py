@@ -41,6 +41,7 @@ from rig.evaluate.chains import Chain, real_chains
 from rig.evaluate.config import ImaginationConfig
 from rig.evaluate.images import SSIM_MODULE, frechet_score, pair_scores
 from rig.evaluate.outcomes import Outcomes, action_agreement, outcomes_of
+from rig.evaluate.saved import IMAGINATION
 from rig.evaluate.stats import bootstrap_mean
 from rig.model.fit import unfit_frame
 from rig.provenance import provenance
@@ -64,7 +65,7 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
         MissingDependencyError: what the scores need is not installed.
     """
     out = Path(out)
-    refuse_existing(out / "imagination.json", "choose another folder with --out")
+    refuse_existing(out / IMAGINATION, "choose another folder with --out")
     require(SSIM_MODULE, "eval")  # not after an hour of dreaming
     bundle = Bundle.load(config.agent).for_running(config.dtype)
     if not bundle.form.dream:
@@ -74,7 +75,7 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     outcomes = outcomes_of(make_world(bundle.environment), chains)
     scores = score_chains(bundle, chains, dreams, config, outcomes)
     draw_dreams(out / PICTURE, chains, dreams, bundle.space)
-    write_json(out / "imagination.json", scores)
+    write_json(out / IMAGINATION, scores)
     return scores
 
 

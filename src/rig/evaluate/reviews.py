@@ -22,6 +22,7 @@ from rig.data import Dataset
 from rig.engine import Engine, Sampler
 from rig.errors import RigError
 from rig.evaluate.config import ReviewsConfig
+from rig.evaluate.saved import REVIEWS
 from rig.evaluate.stats import bootstrap_mean
 from rig.evaluate.verdicts import count_claims, verdict_of
 from rig.provenance import provenance
@@ -58,7 +59,7 @@ def evaluate_reviews(config: ReviewsConfig, out: Path | str) -> dict[str, Any]:
         CheckpointError: the agent cannot be loaded.
     """
     out = Path(out)
-    refuse_existing(out / "reviews.json", "choose another folder with --out")
+    refuse_existing(out / REVIEWS, "choose another folder with --out")
     bundle = Bundle.load(config.agent).for_running(config.dtype)
     lookaheads = list(recorded(bundle, config))
     kinds = config.shown if bundle.form.dream else (NOTHING,)
@@ -68,7 +69,7 @@ def evaluate_reviews(config: ReviewsConfig, out: Path | str) -> dict[str, Any]:
         "provenance": provenance(),
         "runs_in": bundle.model.runs_in,
     }
-    write_json(out / "reviews.json", scores)
+    write_json(out / REVIEWS, scores)
     return scores
 
 
@@ -110,6 +111,8 @@ def review_all(bundle: Bundle, lookaheads: Sequence[Lookahead], kind: str, confi
     sampler = Sampler(temperature=config.temperature)
     settings = PolicyConfig(form=form, planner=planners.Lookahead(), thought_tokens=config.thought_tokens, text=sampler)
     policy = build_policy(bundle, settings, dreams_ahead=config.depth)
+    for task, instruction in sorted({(one.trajectory.task, one.step.instruction) for one in lookaheads}):
+        policy.check_instruction(task, instruction)
     made: list[Decision] = []
     for start in tqdm(range(0, len(lookaheads), config.batch_size), desc=kind, unit="batch", disable=None):
         steps = [one.step for one in lookaheads[start : start + config.batch_size]]

@@ -47,7 +47,12 @@ class Estimate:
 
 def interval(estimate: Mapping[str, Any] | None, digits: int = 2) -> str:
     """Return an estimate as it is saved in results as text, for example "0.62 [0.55, 0.69]"; a dash for none."""
-    return Estimate(**estimate).format(digits) if estimate else "–"
+    return estimate_of(estimate).format(digits) if estimate else "–"
+
+
+def estimate_of(saved: Mapping[str, Any]) -> Estimate:
+    """Return an estimate as it is saved in results."""
+    return Estimate(*(saved[name] for name in ("value", "low", "high", "n")))
 
 
 @dataclass(frozen=True)

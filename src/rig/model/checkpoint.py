@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rig.errors import CheckpointError
 from rig.model.config import RIGConfig
-from rig.model.weights import FLOATS, WEIGHTS_FILE, StoredTensor, find_tensors, read_tensor, weights_file
+from rig.model.weights import FLOATS, WEIGHTS_FILE, StoredTensor, find_tensors, read_header, read_tensor, weights_file
 from rig.storage import atomic_file
 from rig.validation import parse_json
 
@@ -116,6 +116,24 @@ def load_vq(folder: Path | str, *, dtype: torch.dtype | None = None) -> VQModel:
     return vq.eval()
 
 
+def load_part(module: nn.Module, path: Path, described: str) -> None:
+    """Give a module that was built on the meta device the weights that `save_weights` wrote, in full precision.
+
+    Args:
+        module: the part of a network.
+        path: the file of weights.
+        described: the file beside it that says what they are of.
+
+    Raises:
+        CheckpointError: the file is missing, cut, holds what are no numbers, or other tensors than the module has.
+    """
+    import torch
+
+    stored = read_header(path)
+    check_tensors(path, _shapes(module), stored, described)
+    _fill(module, stored, "cpu", torch.float32)
+
+
 def expected_shapes(config: RIGConfig) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor of a network of this configuration, by name."""
     from rig.model.rig import RIG
@@ -137,8 +155,13 @@ def check_depth(path: Path, config: RIGConfig, found: Mapping[str, StoredTensor]
         )
 
 
-def check_tensors(path: Path, expected: Mapping[str, tuple[int, ...]], found: Mapping[str, StoredTensor]) -> None:
-    """Compare the tensors that `path` speaks of with those that a network has.
+def check_tensors(
+    path: Path,
+    expected: Mapping[str, tuple[int, ...]],
+    found: Mapping[str, StoredTensor],
+    described: str = CONFIG_FILE,
+) -> None:
+    """Compare the tensors that `path` speaks of with those that a network has, as the file `described` describes it.
 
     Raises:
         CheckpointError: they differ, or hold no floating point numbers; the first names that do are in the message.
@@ -152,10 +175,10 @@ def check_tensors(path: Path, expected: Mapping[str, tuple[int, ...]], found: Ma
         first = other[0]
         reasons.append(
             f"has {len(other)} tensors of another shape, first {first}: {list(found[first].shape)} where "
-            f"{CONFIG_FILE} says {list(expected[first])}"
+            f"{described} says {list(expected[first])}"
         )
     if reasons:
-        raise CheckpointError(f"{path} does not fit the {CONFIG_FILE} beside it: it {'; it '.join(reasons)}")
+        raise CheckpointError(f"{path} does not fit the {described} beside it: it {'; it '.join(reasons)}")
     _check_types(path, found)
 
 

@@ -132,6 +132,10 @@ class Decoder(nn.Module):
             torch.compile(finish, dynamic=False, backend=backend),
         )
 
+    def uncompile_blocks(self) -> None:
+        """Train as if nothing had ever been compiled."""
+        self._training_blocks = (project, finish)
+
     def forward(self, x_TD: Tensor, positions_T: Tensor, attend: Attend) -> Tensor:
         """Return the normed hidden states [T, D] of embedded tokens [T, D]."""
         cos, sin = rotary(positions_T, self.config)

@@ -132,6 +132,11 @@ class RIG(nn.Module):
         if self.device.type != "cpu":
             self.model.vision_model.compile_blocks(backend)
 
+    def uncompile_blocks(self) -> None:
+        """Train as if nothing had ever been compiled."""
+        self.model.language_model.uncompile_blocks()
+        self.model.vision_model.uncompile_blocks()
+
     def recompute_layers(self) -> None:
         """Train with less memory and a third more work: each layer's inside is computed again for its gradients."""
         for module in self.modules():

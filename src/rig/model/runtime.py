@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 
 import torch
+from torch import Tensor
+
+from rig.errors import CheckpointError
 
 
 def best_device() -> torch.device:
@@ -19,6 +23,19 @@ def compute_dtype(device: torch.device | str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     return torch.bfloat16 if has_amx else torch.float32
+
+
+def refuse_not_numbers(values: Tensor, what: str) -> None:
+    """Raise where a network computes what are no numbers, which it would go on with as if they were some.
+
+    Raises:
+        CheckpointError: `values`, which the message calls `what`, hold NaN or infinity.
+    """
+    if not math.isfinite(values.sum().item()):  # a single one shows in the sum, which takes a tenth of a look at each
+        raise CheckpointError(
+            f"this agent's {what} are not numbers: its weights are, but so large that sums overflow; restore it from a "
+            f"copy, or train it again with a lower --learning-rate"
+        )
 
 
 def keep_freed_memory() -> bool:

@@ -110,6 +110,10 @@ class VisionModel(nn.Module):
         """Compile the layers for training: once for all of them, and for any B once it has changed."""
         self._training_block = torch.compile(attend_and_mix, backend=backend)
 
+    def uncompile_blocks(self) -> None:
+        """Train as if nothing had ever been compiled."""
+        self._training_block = attend_and_mix
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Return features [B, N, C] of pixels [B, 3, H, W] in [-1, 1]."""
         x_BNC = self.embeddings(pixels)

@@ -23,6 +23,7 @@ from rig.errors import RigError
 from rig.model.config import VQConfig
 from rig.model.fit import fit_frame
 from rig.model.initial import initialise
+from rig.model.runtime import refuse_not_numbers
 from rig.model.vision import frames_to_pixels
 
 
@@ -267,11 +268,14 @@ class VQModel(nn.Module):
 
         Raises:
             RigError: the images have another size than the configuration's.
+            CheckpointError: what comes of them are no numbers.
         """
         size = self.config.image_size
         if pixels.shape[1:] != (3, size, size):
             raise RigError(f"images of {tuple(pixels.shape[1:])} where the tokenizer takes (3, {size}, {size})")
-        return self.quantize.nearest(self.latents(pixels)).flatten(1)
+        latents = self.latents(pixels)
+        refuse_not_numbers(latents, "codes of frames")
+        return self.quantize.nearest(latents).flatten(1)
 
     def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """Return the codes uint16 [B, N] of frames uint8 [B, H, W, 3], brought to the configuration's size.
@@ -288,11 +292,14 @@ class VQModel(nn.Module):
 
         Raises:
             RigError: an image has another number of codes than the configuration's.
+            CheckpointError: what comes of them are no numbers.
         """
         grid = self.config.grid
         if codes.shape[1] != grid**2:
             raise RigError(f"images of {codes.shape[1]} codes where the tokenizer writes {grid}×{grid} = {grid**2}")
-        return self._render(self.quantize.vectors(codes.long()).unflatten(1, (grid, grid)))
+        pixels = self._render(self.quantize.vectors(codes.long()).unflatten(1, (grid, grid)))
+        refuse_not_numbers(pixels, "images")
+        return pixels
 
     def forward(self, pixels: Tensor, *, quantize: bool = True) -> VQOutput:
         """Return the reconstruction of pixels [B, 3, H, W] and the quantizer's losses.

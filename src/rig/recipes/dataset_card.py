@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from rig.data import Dataset, Entry, summary
-from rig.data.manifest import SHARD_FOLDER
+from rig.data.manifest import FILE_NAME, SHARD_FOLDER
 from rig.envs import WORLDS, split_of
+from rig.errors import DatasetError
 from rig.evaluate.stats import wilson
+from rig.provenance import Hardware, Made
 from rig.recipes.tables import CARD, commit_text, markdown
 from rig.storage import bytes_of, refuse_existing, write_text
+from rig.validation import Meta, validated
 
 _ACTIONS = 12
+
+_Written = Annotated[list[Made], Meta(min_length=1)]
 
 
 def write_dataset_card(folder: Path, title: str) -> Path:
@@ -108,7 +113,9 @@ def _actions(found: dict[str, Any]) -> str:
 
 
 def _made(dataset: Dataset, found: dict[str, Any]) -> str:
-    written = dataset.manifest.provenance
+    place = f"{dataset.path / FILE_NAME}: provenance"
+    fix = "restore it from a copy, or make the dataset again"
+    written = validated(list(dataset.manifest.provenance), _Written, place, fix, DatasetError)
     commands = "\n".join(dict.fromkeys(entry["command"] for entry in written))
     commits = ", ".join(dict.fromkeys(commit_text(entry["commit"]) for entry in written))
     machines = ", ".join(dict.fromkeys(_machine(entry["hardware"]) for entry in written))
@@ -135,5 +142,5 @@ def _makers(dataset: Dataset) -> set[str]:
     return {name for column in columns.columns for name in column.to_pylist() if name}
 
 
-def _machine(hardware: dict[str, Any]) -> str:
+def _machine(hardware: Hardware) -> str:
     return f"{hardware['cores']} × {hardware['cpu']}, GPU: {hardware['gpu']}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from rig.envs import make_world
 from rig.evaluate.imagination import PICTURE
 from rig.evaluate.measures import AGREEMENT, CELLS, CHANGED, FRECHET, PSNR, SSIM, STILLS, shown, taken
-from rig.evaluate.stats import Estimate
+from rig.evaluate.stats import estimate_of
 from rig.recipes.figures import draw_lines
 from rig.recipes.results import Results
 from rig.recipes.tables import NAMES, image, markdown
@@ -32,7 +32,7 @@ def imagination_table(results: Results, figures: Path, page: Path) -> str:
     rows = [[name, entry["steps"], *shown(entry, measures)] for name, entries in kinds for entry in entries]
     drawn, axis = (CELLS, "share of grid cells right") if CELLS in measures else (SSIM, "SSIM")
     curves = {
-        name: [(entry["steps"], Estimate(**entry[drawn])) for entry in entries if entry.get(drawn)]
+        name: [(entry["steps"], estimate_of(entry[drawn])) for entry in entries if entry.get(drawn)]
         for name, entries in kinds
     }
     figure = draw_lines(figures / "dream-depth.svg", curves, x="steps ahead", y=axis)

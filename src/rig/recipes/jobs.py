@@ -6,7 +6,6 @@ on with the jobs that are missing, each of which resumes by itself.
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import signal
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 from tqdm import tqdm
 
@@ -26,7 +26,8 @@ from rig.errors import RigError
 from rig.evaluate.images import SSIM_MODULE
 from rig.machine import usable_cores
 from rig.registry import require, unknown_name
-from rig.storage import LOCK_NAME, Lock, append_json_line, read_json_lines
+from rig.storage import LOCK_NAME, Lock, append_json_line, read_json, read_json_lines
+from rig.validation import Meta
 
 TIMES = "times.jsonl"
 """In the folder of logs: a line per run of a command, how long it took and how many threads it had."""
@@ -59,7 +60,7 @@ class Job:
             return False
         if self.result.name != MANIFEST_FILE:
             return True
-        return bool(json.loads(self.result.read_text(encoding="utf-8")).get("complete"))
+        return read_json(self.result).get("complete") is True
 
     @property
     def command(self) -> str:
@@ -99,10 +100,27 @@ def run_plan(
             _run(left, logs, workers, here, bar)
 
 
+class Time(TypedDict):
+    """How long a command ran, and with how many threads: a line of `times.jsonl`."""
+
+    job: str
+    seconds: Annotated[float, Meta(ge=0, le=1e9)]
+    threads: Annotated[int, Meta(ge=0, le=100_000)]
+
+
+def read_times(logs: Path) -> list[Time]:
+    """Return how long each command ran, first to last.
+
+    Raises:
+        RigError: the file with them is spoilt.
+    """
+    return read_json_lines(logs / TIMES, Time)
+
+
 def core_hours(logs: Path) -> dict[str, float]:
     """Return what every job took so far, by name, in core hours (hours times threads), cut runs included."""
     spent: dict[str, float] = {}
-    for entry in read_json_lines(logs / TIMES):
+    for entry in read_times(logs):
         spent[entry["job"]] = spent.get(entry["job"], 0.0) + entry["seconds"] * entry["threads"] / 3600
     return spent
 

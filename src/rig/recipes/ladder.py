@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rig.envs import make_world
 from rig.evaluate.config import BY_TEACHER
+from rig.evaluate.saved import IMAGINATION, SUMMARY
 from rig.recipes.config import LadderConfig
 from rig.recipes.jobs import Job
 
@@ -255,7 +256,7 @@ class Ladder:
         wanted = tasks or self.config.tasks
         words += ["--tasks", *wanted] if wanted else []
         needs = () if is_teacher else (run,)
-        return Job(name=f"eval-{name}", arguments=tuple(words), result=out / "summary.json", needs=needs)
+        return Job(name=f"eval-{name}", arguments=tuple(words), result=out / SUMMARY, needs=needs)
 
     def _imagine(self, name: str, run: str, *flags: str) -> Job:
         out = self.root / "imagine" / name
@@ -265,7 +266,7 @@ class Ladder:
         return Job(
             name=f"imagine-{name}",
             arguments=(*words, *flags, *self._tasks()),
-            result=out / "imagination.json",
+            result=out / IMAGINATION,
             needs=(run,),
         )
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rig.bundle import Bundle, read_agent
+from rig.bundle import Bundle, Origin, origin_of
 from rig.errors import RigError
 from rig.evaluate.measures import CELLS, PSNR, SSIM, shown, taken
+from rig.evaluate.saved import IMAGINATION, SUMMARY, read_scores
 from rig.evaluate.stats import interval
 from rig.recipes.tables import CARD, commit_text, markdown
-from rig.storage import bytes_of, read_json, refuse_existing, write_text
+from rig.storage import bytes_of, refuse_existing, write_text
 
 
 def publish(
@@ -36,30 +37,31 @@ def publish(
             bfloat16. The VQ tokenizer is kept in float16 where that loses nothing.
 
     Raises:
-        CheckpointError: the agent cannot be loaded.
+        CheckpointError: the agent cannot be loaded, or does not say how it was made.
         RigError: `out` exists, or results are missing or another agent's.
     """
     refuse_existing(out, "choose another folder with --out")
     bundle = Bundle.load(agent)
+    origin = origin_of(agent)
     scores = [_read(folder, agent) for folder in results]
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(agent.iterdir()):
         shutil.copyfile(path, out / path.name)
     if dtype == "bfloat16":
         _write_half(bundle, out)
-    card = [f"# {title}", _about(bundle, out), _made(read_agent(agent)["origin"], made_by)]
+    card = [f"# {title}", _about(bundle, out), _made(origin, made_by)]
     write_text(out / CARD, "\n\n".join([*card, "## Scores", *map(_scores, scores)]) + "\n")
     return out / CARD
 
 
 def _read(folder: Path, agent: Path) -> Mapping[str, Any]:
-    for name in ("summary.json", "imagination.json"):
+    for name in (SUMMARY, IMAGINATION):
         if (folder / name).is_file():
-            found = read_json(folder / name)
+            found = read_scores(folder / name)
             if Path(found["config"]["agent"]).resolve() != agent.resolve():
                 raise RigError(f"{folder} holds results of {found['config']['agent']}, not of {agent}")
             return found
-    raise RigError(f"{folder} holds neither summary.json nor imagination.json; score the agent with `rig eval` first")
+    raise RigError(f"{folder} holds neither {SUMMARY} nor {IMAGINATION}; score the agent with `rig eval` first")
 
 
 def _write_half(bundle: Bundle, folder: Path) -> None:
@@ -88,7 +90,7 @@ def _about(bundle: Bundle, folder: Path) -> str:
     )
 
 
-def _made(origin: Mapping[str, Any], made_by: str) -> str:
+def _made(origin: Origin, made_by: str) -> str:
     training, provenance = origin["training"], origin["provenance"]
     hardware = provenance["hardware"]
     data = markdown(

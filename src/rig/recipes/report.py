@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rig.evaluate.stats import (
     Estimate,
     data_efficiency,
     data_efficiency_interval,
+    estimate_of,
     interval,
 )
 from rig.provenance import provenance
@@ -164,7 +166,7 @@ def _cells_table(results: Results) -> str:
 def _sweep_table(results: Results, figures: Path, page: Path) -> str:
     config, points, rows = results.ladder.config, {}, []
     tasks = config.sweep_tasks
-    names = [name for name in results.embodied if name.startswith(("lookahead-", "sweep-", "codes-"))]
+    names = [name for name in results.embodied if re.fullmatch(r"(lookahead|sweep|codes)-\d+", name)]
     for name in sorted(names, key=lambda name: (name.startswith("codes-"), int(name.rpartition("-")[2]))):
         cells = results.embodied[name]["cells"]
         kept = [cells[task]["success"] for task in tasks if task in cells]
@@ -215,19 +217,18 @@ def _data_table(results: Results, figures: Path, page: Path) -> str:
             if name not in results.embodied:
                 continue
             success = results.embodied[name]["success"]
-            curves.setdefault(row, {})[fraction] = Estimate(**success)
+            curves.setdefault(row, {})[fraction] = estimate_of(success)
             names.setdefault(row, {})[fraction] = name
             run = f"{row}-1" if fraction == 1 else name
-            origin = results.agents.get(run, {})
-            data = (origin.get("data") or [{}])[0]
-            steps = origin.get("totals", {}).get("steps", 0)
+            origin = results.agents.get(run)
+            data = origin["data"][0] if origin and origin["data"] else None
             rows.append(
                 [
                     NAMES[row],
                     f"{fraction:g}",
-                    data.get("trajectories", "–"),
-                    data.get("steps", "–"),
-                    f"{steps:.0f}",
+                    data["trajectories"] if data else "–",
+                    data["steps"] if data else "–",
+                    f"{origin['totals']['steps']:.0f}" if origin else "–",
                     interval(success),
                 ]
             )
@@ -297,14 +298,22 @@ def _costs_table(results: Results) -> str:
                 f"{totals['seconds'] / 60:.0f}",
             ]
         )
-    if not rows:
+    untold = "; ".join(f"{run} ({why})" for run, why in results.unexplained.items())
+    parts = [
+        _tokenizer_line(results),
+        markdown(["run", "data", "steps", "conversations", "M tokens", "minutes"], rows) if rows else "",
+        f"Of these agents it cannot be told how they were made: {untold}." if untold else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _tokenizer_line(results: Results) -> str:
+    """Say how good the tokenizers of the first agent are, where they have scores."""
+    scores = next((origin["tokenizers"] for origin in results.agents.values()), {})
+    psnr, frames, use = (scores.get(name) for name in ("psnr", "frames", "codebook_use"))
+    if not all(isinstance(score, float) for score in (psnr, frames, use)):
         return ""
-    scores = next(iter(results.agents.values()))["tokenizers"]
-    text = (
-        f"Tokenizer: PSNR {scores['psnr']:.1f} dB on {scores['frames']:.0f} held-out frames, "
-        f"{scores['codebook_use']:.0%} of its codes used there.\n\n"
-    )
-    return text + markdown(["run", "data", "steps", "conversations", "M tokens", "minutes"], rows)
+    return f"Tokenizer: PSNR {psnr:.1f} dB on {frames:.0f} held-out frames, {use:.0%} of its codes used there."
 
 
 def _commands(ladder: Ladder) -> str:

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import Any
 
-from rig.evaluate.embodied import EPISODES
+from rig.bundle import Origin, origin_of
+from rig.errors import CheckpointError
+from rig.evaluate.saved import IMAGINATION, SUMMARY, read_rows, read_scores
 from rig.evaluate.stats import Difference, paired_difference
 from rig.recipes.ladder import OWN, Ladder
-from rig.storage import read_json, read_json_lines
 
 
 class Results:
-    """The scores in a ladder's folder, read once."""
+    """The scores in a ladder's folder, read once.
+
+    Args:
+        ladder: whose.
+
+    Attributes:
+        embodied: row -> the scores of its play.
+        imagined: row -> the scores of its dreams of the teacher's actions.
+        own_dreams: row -> those of its dreams of its own.
+        agents: run -> how its agent was made.
+        unexplained: run -> why it cannot be told how its agent was made.
+
+    Raises:
+        RigError: scores are not whole.
+    """
 
     def __init__(self, ladder: Ladder) -> None:
         self.ladder = ladder
         self._rows: dict[str, list[dict[str, Any]]] = {}
-        self.embodied = self._read("eval", "summary.json")
-        imagined = self._read("imagine", "imagination.json")
+        self.embodied = self._read("eval", SUMMARY)
+        imagined = self._read("imagine", IMAGINATION)
         self.imagined = {name: scores for name, scores in imagined.items() if not name.endswith(OWN)}
         self.own_dreams = {name.removesuffix(OWN): scores for name, scores in imagined.items() if name.endswith(OWN)}
-        self.agents = {
-            path.parent.parent.name: read_json(path)["origin"]
-            for path in sorted((ladder.root / "train").glob("*/agent/agent.json"))
-        }
+        self.agents: dict[str, Origin] = {}
+        self.unexplained: dict[str, str] = {}
+        for path in sorted((ladder.root / "train").glob("*/agent/agent.json")):
+            self._add_agent(path.parent.parent.name, path.parent)
 
     def rows(self, name: str, tasks: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Return the episodes of the row `name`, of these "task/setting" alone where any are given."""
         if name not in self._rows:
-            self._rows[name] = read_json_lines(self.ladder.root / "eval" / name / EPISODES)
+            self._rows[name] = read_rows(self.ladder.root / "eval" / name)
         return [row for row in self._rows[name] if not tasks or f"{row['task']}/{row['setting']}" in tasks]
 
     def episodes(self, name: str, tasks: Sequence[str] = ()) -> dict[Hashable, float]:
@@ -46,4 +62,10 @@ class Results:
 
     def _read(self, folder: str, file: str) -> dict[str, dict[str, Any]]:
         found = sorted((self.ladder.root / folder).glob(f"*/{file}"))
-        return {path.parent.name: read_json(path) for path in found}
+        return {path.parent.name: read_scores(path) for path in found}
+
+    def _add_agent(self, name: str, folder: Path) -> None:
+        try:
+            self.agents[name] = origin_of(folder)
+        except CheckpointError as error:
+            self.unexplained[name] = str(error)

@@ -96,6 +96,10 @@ class Workshop(Bench[LookaheadConfig]):
 
     Args:
         config: see `LookaheadConfig`.
+
+    Raises:
+        CheckpointError: the agent cannot be loaded, or plays in another world.
+        RigError: it has no room for what a task asks for.
     """
 
     def __init__(self, config: LookaheadConfig) -> None:
@@ -105,6 +109,8 @@ class Workshop(Bench[LookaheadConfig]):
         self.policy: Policy = build_policy(
             self.bundle, PolicyConfig(form=self.bundle.form), dreams_ahead=len(config.horizons)
         )
+        for task, _ in self.world.tasks.cells(config.tasks):
+            self.policy.check_instruction(task.name, task.instruction)
 
     def info(self, stage: str, out: Path | str, **others: Annotator[Any, Any]) -> DatasetInfo:
         """Return what the stage's dataset says of itself; its agent is named with its weights' hash.

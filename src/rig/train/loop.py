@@ -180,7 +180,7 @@ class Trainer:
             if not self._untried or ranks.are_several():
                 raise
             self._go_on_uncompiled(reason(error))
-            self.model.compile_blocks("eager")
+            self.model.uncompile_blocks()
             self._totals.copy_(before)
             self.optimiser.zero_grad(set_to_none=True)
             self._learn_each(batches, weight)

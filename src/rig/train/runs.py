@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from torch import Tensor
 from tqdm import tqdm
@@ -26,6 +26,7 @@ from rig.provenance import provenance
 from rig.storage import (
     Lock,
     append_json_line,
+    read_json,
     read_json_lines,
     refusals_named,
     refuse_existing,
@@ -36,7 +37,7 @@ from rig.storage import (
 from rig.train import ranks
 from rig.train.config import FrameTraining
 from rig.train.state import State
-from rig.validation import load_json
+from rig.validation import shown
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
@@ -170,8 +171,17 @@ class Run:
                 events.add_scalar(name, value, step)
 
     def metrics(self) -> list[dict[str, float]]:
-        """Return every whole line of the metrics; a full disk or a kill may have cut the last one."""
-        return read_json_lines(self.folder / METRICS_FILE)
+        """Return every whole line of the metrics; a full disk or a kill may have cut the last one.
+
+        Raises:
+            RigError: a line is spoilt.
+        """
+        path = self.folder / METRICS_FILE
+        lines = read_json_lines(path)
+        for number, line in enumerate(lines, start=1):
+            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+                raise RigError(f"{path}, line {number}, says no step: {shown(line)}; restore the file, or remove it")
+        return lines
 
     def close(self) -> None:
         """Finish saving, close the run's files and let another process have it."""
@@ -278,14 +288,18 @@ def _steps(config: Any) -> int | None:
     """Return the steps in a configuration's part "training"; None where it has none."""
     part = config.get("training") if isinstance(config, dict) else None
     steps = part.get("steps") if isinstance(part, dict) else None
-    return steps if isinstance(steps, int) and not isinstance(steps, bool) else None
+    return steps if _is_count(steps) else None
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _record(path: Path) -> dict[str, Any]:
     """Return what a run's `run.json` holds, with its configuration and whole legs."""
-    record = load_json(path, "restore it, or begin the run in another folder", CheckpointError)
+    record = read_json(path, "restore it, or begin the run in another folder", CheckpointError)
     legs = record.get("legs", [])
-    whole = isinstance(legs, list) and all(isinstance(leg, dict) and isinstance(leg.get("steps"), int) for leg in legs)
+    whole = isinstance(legs, list) and all(isinstance(leg, dict) and _is_count(leg.get("steps")) for leg in legs)
     ends = [leg["steps"] for leg in legs] if whole else []
     whole = whole and ends == sorted(set(ends)) and (not ends or ends[-1] == _steps(record.get("config")))
     if "config" not in record or not whole or not isinstance(record.get("uncompiled", []), list):

@@ -12,14 +12,12 @@ folder/
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file
 
 from rig.actions import ActionSpace
 from rig.actions.text import NOOP_TEXT
@@ -28,11 +26,15 @@ from rig.data import Dataset, load_frames
 from rig.dialogue import TextTokenizer, prompt, train_bpe
 from rig.errors import CheckpointError
 from rig.model import VQConfig, VQModel, load_vq, save_weights
-from rig.storage import write_json
+from rig.model.checkpoint import load_part
+from rig.storage import read_json, write_json
 from rig.train.runs import check_run
 from rig.train.tokenizer import TokenizerTraining, train_tokenizer
+from rig.validation import validated
 
 VQ_CONFIG, VQ_WEIGHTS, SCORES = "vq.json", "vq.safetensors", "scores.json"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,16 +69,16 @@ class Tokenizers:
         text = TextTokenizer.load(folder)
         if is_network(folder):
             return cls(text=text, vq=load_vq(folder, dtype=torch.float32), scores={})
-        try:
-            values = json.loads((folder / VQ_CONFIG).read_text(encoding="utf-8"))
-            scores = json.loads((folder / SCORES).read_text(encoding="utf-8"))
-            vq = VQModel(VQConfig(**{**values, "channel_multiplier": tuple(values["channel_multiplier"])}), seed=None)
-            vq.load_state_dict(load_file(folder / VQ_WEIGHTS))
-        except Exception as error:
-            raise CheckpointError(
-                f"{folder} does not hold whole tokenizers ({error}); make them with `rig train-tokenizer`"
-            ) from error
+        config, scores = _read(folder / VQ_CONFIG, VQConfig), _read(folder / SCORES, dict[str, float])
+        with torch.device("meta"):
+            vq = VQModel(config, seed=None)
+        load_part(vq, folder / VQ_WEIGHTS, VQ_CONFIG)
         return cls(text=text, vq=vq.eval(), scores=scores)
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    fix = "restore it from a copy, or make whole tokenizers with `rig train-tokenizer`"
+    return validated(read_json(path, fix, CheckpointError), kind, path, fix, CheckpointError)
 
 
 def vq_hash(vq: VQModel) -> str:

@@ -15,15 +15,13 @@ folder/
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,13 +37,15 @@ from rig.model import (
     initialise,
     save_weights,
 )
+from rig.model.checkpoint import load_part
 from rig.records import Step
-from rig.storage import write_json
+from rig.storage import read_json, write_json
 from rig.train.config import VisionTraining
 from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
 from rig.train.order import nth_batch
 from rig.train.runs import Run, advance, check_run
 from rig.train.split import split
+from rig.validation import validated
 
 VISION_CONFIG, VISION_WEIGHTS, SCORES = "vision.json", "vision.safetensors", "scores.json"
 _CHUNK = 256
@@ -92,17 +92,26 @@ def load_vision(folder: Path | str, config: VisionConfig) -> dict[str, Tensor]:
     Raises:
         CheckpointError: a file is missing or truncated, or the tower has other sizes than `config`.
     """
-    folder = Path(folder)
-    try:
-        found = VisionConfig(**json.loads((folder / VISION_CONFIG).read_text(encoding="utf-8"))["model"])
-        weights = load_file(folder / VISION_WEIGHTS)
-    except Exception as error:
+    path = Path(folder) / VISION_CONFIG
+    fix = "restore it from a copy, or make a whole vision tower with `rig train-vision`"
+    about = validated(read_json(path, fix, CheckpointError), _About, path, fix, CheckpointError)
+    if about.model != config:
         raise CheckpointError(
-            f"{folder} does not hold a whole vision tower ({error}); make one with `rig train-vision`"
-        ) from error
-    if found != config:
-        raise CheckpointError(f"{folder} holds a tower of {found}, where this preset has {config}; train one for it")
-    return weights
+            f"{folder} holds a tower of {about.model}, where this preset has {config}; train one for it"
+        )
+    with torch.device("meta"):
+        tower = VisionModel(config)
+    load_part(tower, Path(folder) / VISION_WEIGHTS, VISION_CONFIG)
+    return {name: value.detach() for name, value in tower.state_dict().items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _About:
+    """What `vision.json` says: the tower, and who taught it which labels."""
+
+    model: VisionConfig
+    labeller: str
+    labels: tuple[str, ...]
 
 
 class _VisionTrainer:

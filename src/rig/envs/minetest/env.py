@@ -21,7 +21,7 @@ from rig.envs.minetest.savepoints import SavePoint, digest_of, read_save, write_
 from rig.envs.seeds import Split
 from rig.errors import RigError
 from rig.records import Frame
-from rig.validation import Meta, fitting, refuse_unknown
+from rig.validation import Meta, fitting, refuse_unknown, shown
 
 Observation = dict[str, Frame]
 _Coordinate = Annotated[float, Meta(ge=-30_900, le=30_900)]
@@ -261,10 +261,10 @@ def _spawn_of(options: Mapping[str, Any]) -> Point | None:
 def _plain(command: Mapping[str, Any]) -> dict[str, Any]:
     """Return a command as the engine and a save point will read it."""
     try:
-        return json.loads(json.dumps(dict(command)))
-    except TypeError as error:
+        return json.loads(json.dumps(dict(command), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
         raise RigError(
-            f"the command {dict(command)} is not JSON ({error}); give plain numbers, texts and lists"
+            f"the command {shown(command)} is not JSON ({error}); give plain numbers, texts and lists"
         ) from error
 
 

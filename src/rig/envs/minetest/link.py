@@ -20,6 +20,7 @@ import numpy as np
 
 from rig.envs.minetest.config import TICK_SECONDS
 from rig.records import Frame
+from rig.validation import parse_json, validated
 
 _REQUEST = struct.Struct("=IiiiiIIIIII")
 _REPLY = struct.Struct("=IIIIII")
@@ -67,7 +68,8 @@ class Request:
         if size != len(packed):
             raise ValueError(f"{len(packed)} bytes, where {size} were expected")
         keys, right, down, shift_right, shift_down, *_ = _REQUEST.unpack_from(packed)
-        commands = tuple(json.loads(packed[_REQUEST.size :])) if size > _REQUEST.size else ()
+        text, place, fix = packed[_REQUEST.size :], "the commands of a request", "give what was packed"
+        commands = validated(parse_json(text, place, fix), tuple[dict[str, Any], ...], place, fix) if text else ()
         return cls(keys=keys, turn=(right, down), shift=(shift_right, shift_down), commands=commands)
 
 

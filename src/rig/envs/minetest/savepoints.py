@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, NamedTuple
 
 from rig.envs.minetest.config import MinetestConfig, Point
-from rig.envs.minetest.link import request_size
+from rig.envs.minetest.link import Request, request_size
 from rig.errors import RigError
+from rig.validation import Meta, parse_json, shown, validated
 
 
 class SavePoint(NamedTuple):
@@ -52,21 +53,36 @@ def read_save(data: bytes, config: MinetestConfig) -> SavePoint:
     Raises:
         RigError: it is none, or one of another kind of world.
     """
+    header, _, packed = data.partition(b"\n")
+    saved = validated(parse_json(header, _PLACE, _FIX), _Header, _PLACE, _FIX)
     try:
-        header, _, packed = data.partition(b"\n")
-        saved = json.loads(header)
-        spawn = None if saved["spawn"] is None else (saved["spawn"][0], saved["spawn"][1], saved["spawn"][2])
-        point = SavePoint(int(saved["seed"]), spawn, _split(zlib.decompress(packed)), saved["facts"])
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
-        raise RigError(f"this is no save point of a Minetest world ({error!r}); give what `save` returned") from error
+        way = _split(zlib.decompress(packed))
+        for request in way:
+            Request.unpack(request)
+    except (ValueError, zlib.error) as error:
+        raise RigError(f"{_PLACE} is no whole one ({error}); {_FIX}") from error
     here = _world(config)
-    other = [name for name, value in saved["world"].items() if value != here.get(name)]
+    other = [name for name, value in saved.world.items() if value != here.get(name)]
     if other:
         raise RigError(
-            f"the save point is of a world with {other[0]}={saved['world'][other[0]]}, and this one has "
+            f"{_PLACE} is of a world with {other[0][:60]}={shown(saved.world[other[0]])}, and this one has "
             f"{here.get(other[0])}; load it into an environment of the same MinetestConfig"
         )
-    return point
+    return SavePoint(saved.seed, saved.spawn, way, saved.facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Header:
+    """What stands before the way; the fields are those of `SavePoint`, and what decides about the world."""
+
+    world: dict[str, Any]
+    seed: Annotated[int, Meta(ge=0)]
+    spawn: Point | None
+    facts: str
+
+
+_PLACE = "the save point of a Minetest world"
+_FIX = "give what `save` returned"
 
 
 def _world(config: MinetestConfig) -> dict[str, object]:

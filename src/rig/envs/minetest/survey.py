@@ -20,8 +20,10 @@ from rig.envs.minetest.env import MinetestEnv
 from rig.envs.minetest.places import FOREST, PLAINS, Place, Spot
 from rig.envs.minetest.prerequisites import VERSION
 from rig.envs.minetest.tasks import DISTANCE, TASKS
+from rig.errors import RigError
 from rig.machine import cache_root
 from rig.storage import atomic_file
+from rig.validation import parse_json, validated
 
 _BIOMES = {FOREST: ("deciduous_forest", "coniferous_forest"), PLAINS: ("grassland",)}
 _SCOUT = {"spacing": 64, "rings": 24, "most": 8}
@@ -49,11 +51,22 @@ def spots_of(seed: int) -> tuple[Spot, ...]:
         MissingDependencyError: something that it needs is not installed.
     """
     file = cache_root() / "minetest" / "spots" / _key() / f"{seed}.json"
-    if not file.exists():
-        found = [asdict(spot) for spot in _search(seed)]
+    found = _kept(file)
+    if found is None:
+        found = tuple(_search(seed))
         with atomic_file(file) as new:
-            new.write_text(json.dumps(found), encoding="utf-8")
-    return tuple(_spot(one) for one in json.loads(file.read_text(encoding="utf-8")))
+            new.write_text(json.dumps([asdict(spot) for spot in found]), encoding="utf-8")
+    return found
+
+
+def _kept(file: Path) -> tuple[Spot, ...] | None:
+    """Return the spots in `file`; None where it is not there, or spoilt: it is only kept to spare a search."""
+    if not file.exists():
+        return None
+    try:
+        return validated(parse_json(file.read_bytes(), file, ""), tuple[Spot, ...], file, "")
+    except RigError:
+        return None
 
 
 @lru_cache(maxsize=1)
