@@ -20,11 +20,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rig.data.bank import FrameBank
 from rig.data.manifest import SHARD_FOLDER, DatasetInfo, Manifest, Parent
 from rig.data.problems import Skipped, altered, damaged, missing
 from rig.data.rows import SCHEMA, frame_numbers, rows_of
-from rig.data.shards import CodeSource, Entry, ShardReader
+from rig.data.shards import CodeSource, Entry, FrameSource, ShardReader
 from rig.errors import DatasetError
 from rig.records import Step, Trajectory
 from rig.registry import suggestion
@@ -62,7 +61,7 @@ class Dataset:
             )
         self._intact: dict[Path, bool] = {}
         self._codes: CodeSource | None = None
-        self._bank: FrameBank | None = None
+        self._bank: FrameSource | None = None
         self._reader = lru_cache(maxsize=_OPEN_SHARDS)(self._open_shard)
         self.entries: tuple[Entry, ...] = tuple(self._index())
         self._by_id = {entry.id: entry for entry in self.entries}
@@ -164,7 +163,7 @@ class Dataset:
         other._codes = codes
         return other
 
-    def with_frames(self, bank: FrameBank) -> Dataset:
+    def with_frames(self, bank: FrameSource) -> Dataset:
         """Return the same part, read with frames that are views into `bank`, which `load_frames` made for it."""
         other = copy.copy(self)
         other._bank = bank

@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from rig.data.bank import FrameBank
 from rig.data.frames import FrameReader
 from rig.data.manifest import SHARD_FOLDER, DatasetInfo, Shard, ShardFile
 from rig.data.problems import RESTORE, altered, damaged, reading
@@ -55,6 +55,19 @@ class CodeSource(Protocol):
 
     def lookup(self, shard: Shard, numbers: Sequence[int]) -> Mapping[int, Codes]:
         """Return the codes of the frames with these numbers, or raise DatasetError where one is not there."""
+
+
+class FrameSource(Protocol):
+    """Where pixels of stored frames come from, other than the frames file: a `FrameBank`.
+
+    Attributes:
+        frames: uint8 [F, H, W, 3].
+    """
+
+    frames: NDArray[np.uint8]
+
+    def rows(self, shard: str, numbers: Sequence[int]) -> NDArray[np.int32]:
+        """Return where the frames with these numbers of the frames file with the hash `shard` stand in `frames`."""
 
 
 class ShardReader:
@@ -129,7 +142,7 @@ class ShardReader:
             fields = {name: column[rows[0]] for name, column in columns.items()}
             yield Entry(shard=self.number, start=rows[0], stop=rows[-1] + 1, **fields)
 
-    def read(self, entry: Entry, bank: FrameBank | None, codes: CodeSource | None) -> Trajectory:
+    def read(self, entry: Entry, bank: FrameSource | None, codes: CodeSource | None) -> Trajectory:
         """Return one trajectory, its frames from `bank` and its codes from `codes` where they are given.
 
         Raises:
@@ -172,7 +185,7 @@ class ShardReader:
         """Return those of some frame numbers that the frames file has."""
         return [number for number in numbers if 0 <= number < self.shard.frames]
 
-    def _pixels(self, numbers: Sequence[int], bank: FrameBank | None) -> dict[int, Frame]:
+    def _pixels(self, numbers: Sequence[int], bank: FrameSource | None) -> dict[int, Frame]:
         if bank is not None:
             rows = bank.rows(self.frames_hash, numbers)
             return {number: bank.frames[row] for number, row in zip(numbers, rows, strict=True)}
