@@ -41,7 +41,7 @@ def long_one(length=LONG):
     return fake_trajectory(0, length=1).with_steps(long_steps(length))
 
 
-class _Peak:
+class Peak:
     """How many bytes of Python and numpy are held at once within the block, beyond those before it."""
 
     def __enter__(self):
@@ -93,7 +93,7 @@ def test_few_frames_of_an_episode_are_alive_at_once_and_each_is_read_once(tmp_pa
 
 
 def test_writing_steps_as_they_come_holds_few_frames_and_ends_at_the_same_bytes(tmp_path, small_groups):
-    with _Peak() as peak, DatasetWriter(tmp_path / "a", info_for(size=SIZE)) as writer:
+    with Peak() as peak, DatasetWriter(tmp_path / "a", info_for(size=SIZE)) as writer:
         writer.append(long_one(length=1), (step for step in long_steps()))
     rows = 4000 * LONG
     assert peak.bytes < rows + 20 * FRAME_BYTES < LONG * FRAME_BYTES * 2

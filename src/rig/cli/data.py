@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from rig.cli.flags import Flags
+from rig.cli.flags import Flags, Settings
 from rig.stages.config import (
     AlignConfig,
     CollectConfig,
@@ -58,6 +58,9 @@ class Import(Flags, Opening):
         source: what the importer reads.
         out: folder of the new dataset.
         importer: name of the importer.
+        importer_config: the importer's own configuration: a JSON file, or its fields as name=value, or both.
+        frame_size: height and width that every frame is brought to, its proportions kept and the rest filled; without
+            it all must have the size of the first.
         skip_bad: leave out the steps and episodes that something is wrong with, and say which and what, instead of
             stopping at the first.
     """
@@ -65,6 +68,8 @@ class Import(Flags, Opening):
     source: str
     out: str
     importer: str = "open-folder"
+    importer_config: Settings = field(default_factory=dict)
+    frame_size: tuple[int, int] | None = None
     skip_bad: bool = False
 
     def run(self) -> dict[str, Any]:
@@ -73,7 +78,15 @@ class Import(Flags, Opening):
         from rig.stages import import_dataset
 
         skipped: list[Skipped] | None = [] if self.skip_bad else None
-        import_dataset(self.source, self.importer, self.out, opening=self.part(Opening), skipped=skipped)
+        import_dataset(
+            self.source,
+            self.importer,
+            self.out,
+            importer_config=self.importer_config,
+            frame_size=self.frame_size,
+            opening=self.part(Opening),
+            skipped=skipped,
+        )
         lines = [
             row.reason if row.reason.startswith(row.place) else f"{row.place}: {row.reason}" for row in skipped or ()
         ]

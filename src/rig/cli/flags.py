@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any, ClassVar, Protocol, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+from rig.errors import RigError
+from rig.validation import load_json, parse_json
 
 
 class _Dataclass(Protocol):
@@ -22,3 +30,42 @@ class Flags:
     def part(self, kind: type[C]) -> C:
         """Return the configuration of type `kind` among the flags."""
         return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
+
+
+def read_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Return the fields that words of a command line give: `FILE` holds them as JSON, `name=value` is one of them.
+
+    A value that reads as JSON is what it reads as, and any other is text; a later word outdoes an earlier one.
+
+    Raises:
+        RigError: a file cannot be read, or holds no JSON object.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        name, given, value = word.partition("=")
+        found |= {name: _value(value)} if given else load_json(Path(word), "give a JSON object, or name=value")
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return parse_json(text, "a value", "")
+    except RigError:
+        return text
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={json.dumps(value)}" for name, value in settings.items()]
+
+
+Settings = Annotated[
+    Mapping[str, Any],
+    PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="[{FILE.json|NAME=VALUE} ...]",
+        instance_from_str=read_settings,
+        is_instance=lambda value: isinstance(value, Mapping),
+        str_from_instance=_words,
+    ),
+]
+"""The type of a flag that gives the configuration of a plug-in, as `read_settings` reads it."""

@@ -19,14 +19,13 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
-from weakref import WeakValueDictionary
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from rig.data.held import HeldFrames
 from rig.data.problems import reading
 from rig.errors import DatasetError
 from rig.records import Frame
@@ -151,7 +150,8 @@ def refuse_other_size(frame: Frame, size: tuple[int, int]) -> None:
     if frame.shape != (*size, 3) or frame.dtype != np.uint8:
         raise DatasetError(
             f"a frame is {frame.dtype} {list(frame.shape)} and the dataset holds uint8 {[*size, 3]}; "
-            f"resize it first, or give the dataset another frame_size"
+            f"resize it first, as `rig import --frame-size {size[0]} {size[1]}` does, or give the dataset another "
+            f"frame_size"
         )
 
 
@@ -173,8 +173,7 @@ class FrameReader:
         rows = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         self._starts = np.cumsum([0, *rows])
         self._blocks: dict[int, NDArray[np.uint8]] = {}
-        self._held: WeakValueDictionary[int, Frame] = WeakValueDictionary()
-        self._lock = Lock()
+        self._held = HeldFrames()
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -198,18 +197,15 @@ class FrameReader:
 
     def frame(self, number: int) -> Frame:
         """Return one frame, read-only and apart from its neighbours; while somebody holds it, it is not read again."""
-        with self._lock:
-            found = self._held.get(number)
-            if found is None:
-                group = int(np.searchsorted(self._starts, number, side="right")) - 1
-                found = self._block(group)[number - self._starts[group]].copy()
-                found.flags.writeable = False
-                self._held[number] = found
-            return found
+        return self._held.get(number, self._read_one)
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    def _read_one(self, number: int) -> Frame:
+        group = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self._block(group)[number - self._starts[group]].copy()
 
     def _block(self, group: int) -> NDArray[np.uint8]:
         """Return the frames of one row group; the last few are kept, for neighbours often share one."""
