@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rig.annotators import REASONERS, ClaimChecker, Reasoner, checker_of
 from rig.data import Dataset
-from rig.records import Step, Trajectory
+from rig.records import Step, Trajectory, lazily
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import ReasonConfig
 
@@ -46,10 +47,7 @@ def annotate(trajectory: Trajectory, reasoner: Reasoner, checker: ClaimChecker |
     Noise gets one too: in training it is context for the dream of what the action leads to, and is never learned.
     """
     thoughts = reasoner.reason(trajectory.steps)
-    steps = tuple(
-        replace(step, thought=thought if _is_valid(thought, step, checker) else None)
-        for step, thought in zip(trajectory.steps, thoughts, strict=True)
-    )
+    steps = lazily(partial(_with_thought, checker), trajectory.steps, thoughts)
     return replace(trajectory, steps=steps, lineage=annotated_lineage(trajectory, "s2", reasoner))
 
 
@@ -70,6 +68,10 @@ def diverse_successes(dataset: Dataset, same_actions: int) -> list[str]:
         if seen[key] <= same_actions:
             kept.append(name)
     return kept
+
+
+def _with_thought(checker: ClaimChecker | None, step: Step, thought: str) -> Step:
+    return replace(step, thought=thought if _is_valid(thought, step, checker) else None)
 
 
 def _is_valid(thought: str, step: Step, checker: ClaimChecker | None) -> bool:
