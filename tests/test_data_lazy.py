@@ -10,10 +10,11 @@ from weakref import ref
 import numpy as np
 import pytest
 from test_data_roundtrip import assert_same, info_for, write
+from test_data_writer import refuse_space
 
 from rig.data import Dataset, DatasetWriter
 from rig.data.frames import FrameReader
-from rig.errors import DatasetError
+from rig.errors import DatasetError, RigError
 from rig.records import Lazy, fake_trajectory, lazily
 from rig.stages.s2_reason import annotate
 
@@ -147,6 +148,25 @@ def test_an_interrupt_within_an_episode_keeps_those_before_it(tmp_path, small_gr
     left.verify()
     assert left.ids == ["fake-1"]
     assert left.manifest.counts["frames"] == 5
+
+
+def test_where_a_failed_episode_cannot_be_taken_back_the_shard_is_given_up(tmp_path, small_groups, monkeypatch):
+    def failing():
+        yield from long_steps(9)
+        monkeypatch.setattr("os.replace", refuse_space)
+        raise DatasetError("bad frame")
+
+    writer = DatasetWriter(tmp_path / "set", info_for(size=SIZE))
+    writer.append(fake_trajectory(1, size=SIZE))
+    writer.flush()
+    writer.append(fake_trajectory(2, size=SIZE))
+    with pytest.raises(RigError, match="no space left"):
+        writer.append(long_one(1), failing())
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match="closed; open it again with resume=True"):
+        writer.append(fake_trajectory(3, size=SIZE))
+    assert Dataset(tmp_path / "set", allow_incomplete=True).ids == ["fake-1"]
+    assert len(list((tmp_path / "set" / "shards").iterdir())) == 2
 
 
 def test_frames_that_their_maker_writes_over_are_stored_as_they_were(tmp_path, small_groups):
