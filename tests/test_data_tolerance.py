@@ -13,8 +13,9 @@ from PIL import Image
 from test_data_importers import LINES, META, episode, read
 
 from rig.cli.main import main
-from rig.data import IMPORTERS, Dataset
-from rig.data.decoding import MAX_SIDE, decoding, read_arrays, read_image
+from rig.data import IMPORTERS, Dataset, Importer
+from rig.data.decoding import MAX_SIDE, decoding, read_image
+from rig.data.packed import read_arrays
 from rig.errors import DatasetError, RigError
 from rig.records import fake_trajectory
 from rig.stages import import_dataset
@@ -117,7 +118,7 @@ def test_the_first_episode_may_be_the_bad_one(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-class Twice:
+class Twice(Importer):
     """An importer of another's, which gives an id twice."""
 
     name = "twice"
@@ -129,7 +130,7 @@ class Twice:
 
 
 def test_an_id_that_comes_twice_is_no_silent_loss(tmp_path, monkeypatch):
-    monkeypatch.setitem(IMPORTERS._entries, "twice", Twice())
+    monkeypatch.setitem(IMPORTERS._entries, "twice", Twice)
     with pytest.raises(DatasetError, match=r"'fake-1' is already in"):
         import_dataset(tmp_path, "twice", tmp_path / "strict")
     skipped = []

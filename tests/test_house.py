@@ -40,6 +40,21 @@ def test_a_room_uses_only_rooms_above_it(room):
     assert not wrong
 
 
+def imported_modules(path):
+    """Return the modules of its own room that a module imports, for its types alone or not."""
+    package = f"rig.{room_of(path)}."
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    return {node.module.removeprefix(package) for node in nodes if (node.module or "").startswith(package)}
+
+
+def test_the_modules_of_data_import_each_other_in_one_direction():
+    left = {path.stem: imported_modules(path) for path in FILES if room_of(path) == "data" and path.stem != "__init__"}
+    while free := [name for name, needed in left.items() if not needed & set(left)]:
+        for name in free:
+            del left[name]
+    assert not left, "these import each other, by whatever way"
+
+
 def test_the_fixed_phrases_are_written_in_the_prompt_alone():
     written = {
         (str(path.relative_to(SOURCE)), node.value)

@@ -59,6 +59,9 @@ class Import(Flags, Opening):
         source: what the importer reads.
         out: folder of the new dataset.
         importer: name of the importer.
+        importer_config: the importer's own configuration: a JSON file, or its fields as name=value, or both.
+        frame_size: height and width that every frame is brought to, its proportions kept and the rest filled; without
+            it all must have the size of the first.
         skip_bad: leave out the steps and episodes that something is wrong with, and say which and what, instead of
             stopping at the first.
     """
@@ -66,6 +69,8 @@ class Import(Flags, Opening):
     source: str
     out: str
     importer: str = "open-folder"
+    importer_config: Settings = field(default_factory=dict)
+    frame_size: tuple[int, int] | None = None
     skip_bad: bool = False
 
     def run(self) -> dict[str, Any]:
@@ -74,7 +79,15 @@ class Import(Flags, Opening):
         from rig.stages import import_dataset
 
         skipped: list[Skipped] | None = [] if self.skip_bad else None
-        import_dataset(self.source, self.importer, self.out, opening=self.part(Opening), skipped=skipped)
+        import_dataset(
+            self.source,
+            self.importer,
+            self.out,
+            importer_config=self.importer_config,
+            frame_size=self.frame_size,
+            opening=self.part(Opening),
+            skipped=skipped,
+        )
         lines = [
             row.reason if row.reason.startswith(row.place) else f"{row.place}: {row.reason}" for row in skipped or ()
         ]

@@ -3,7 +3,7 @@
 from rig.data.bank import FrameBank, load_frames
 from rig.data.codes import CodesCache, Encode
 from rig.data.dataset import Dataset
-from rig.data.importers import IMPORTERS, Importer
+from rig.data.importers import IMPORTERS, Importer, build_importer
 from rig.data.manifest import DatasetInfo, Manifest, Parent
 from rig.data.problems import Skipped
 from rig.data.rows import SCHEMA
@@ -25,6 +25,7 @@ __all__ = [
     "Manifest",
     "Parent",
     "Skipped",
+    "build_importer",
     "load_frames",
     "refuse_unstorable",
     "summary",

@@ -10,21 +10,18 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from rig.data.dataset import Dataset
 from rig.data.decoding import decoding
+from rig.data.frames import FrameReader
 from rig.data.manifest import PIXELS_FOLDER
 from rig.errors import DatasetError
 from rig.machine import usable_memory
 from rig.storage import LOCK_NAME, Lock, atomic_file, remove_unfinished
-
-if TYPE_CHECKING:
-    from rig.data.dataset import Dataset
-    from rig.data.frames import FrameReader
 
 _NAME_LENGTH = 16
 _PIECE = 64

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from rig.data.dataset import Dataset
-from rig.data.decoding import read_arrays
 from rig.data.manifest import CODES_FOLDER, Shard
-from rig.data.rows import coded_numbers, rows_of
+from rig.data.packed import read_arrays
+from rig.data.row_reading import coded_numbers, rows_of
 from rig.data.shards import ShardReader
 from rig.errors import DatasetError
 from rig.records import Codes

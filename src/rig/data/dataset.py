@@ -3,6 +3,9 @@
     dataset = Dataset(Path("runs/s1")).filter(setting="tool").fraction(1 / 4, seed=0)
     for trajectory in dataset: ...
 
+Opening a trajectory reads and checks all of it but its pixels: a step's frames are read when the step is asked for, and
+are gone when nobody holds them.
+
 A `Dataset` may be a part of what is on disk: `filter` and `fraction` return such parts, and everything else (length,
 iteration, columns, frames, codes) then speaks of the part.
 """
@@ -14,19 +17,19 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
 
-from rig.data.bank import FrameBank
 from rig.data.manifest import SHARD_FOLDER, DatasetInfo, Manifest, Parent
 from rig.data.problems import Skipped, altered, damaged, missing
-from rig.data.rows import SCHEMA, frame_numbers, rows_of
-from rig.data.shards import CodeSource, Entry, ShardReader
+from rig.data.row_reading import frame_numbers, rows_of
+from rig.data.rows import SCHEMA
+from rig.data.shards import CodeSource, Entry, FrameSource, ShardReader
 from rig.errors import DatasetError
-from rig.records import Step, Trajectory
+from rig.records import Frame, Step, Trajectory
 from rig.registry import suggestion
 from rig.storage import sha256_file
 
@@ -62,7 +65,7 @@ class Dataset:
             )
         self._intact: dict[Path, bool] = {}
         self._codes: CodeSource | None = None
-        self._bank: FrameBank | None = None
+        self._bank: FrameSource | None = None
         self._reader = lru_cache(maxsize=_OPEN_SHARDS)(self._open_shard)
         self.entries: tuple[Entry, ...] = tuple(self._index())
         self._by_id = {entry.id: entry for entry in self.entries}
@@ -164,7 +167,7 @@ class Dataset:
         other._codes = codes
         return other
 
-    def with_frames(self, bank: FrameBank) -> Dataset:
+    def with_frames(self, bank: FrameSource) -> Dataset:
         """Return the same part, read with frames that are views into `bank`, which `load_frames` made for it."""
         other = copy.copy(self)
         other._bank = bank
@@ -259,7 +262,11 @@ class Dataset:
         return []
 
     def _read(self, entry: Entry) -> Trajectory:
-        return self._reader(entry.shard).read(entry, self._bank, self._codes)
+        return self._reader(entry.shard).read(entry, self._bank, self._codes, partial(self._frame, entry.shard))
+
+    def _frame(self, shard: int, number: int) -> Frame:
+        """Return a frame of a shard, which is opened again where others have been read since: few are open at once."""
+        return self._reader(shard).frame(number)
 
     @contextmanager
     def skipping(self, place: str) -> Iterator[None]:

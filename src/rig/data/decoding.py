@@ -7,16 +7,12 @@ for it: an image of 30,000 x 30,000 pixels, or an array of terabytes, is refused
 
 from __future__ import annotations
 
-import math
 import warnings
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from rig.errors import DatasetError, RigError
@@ -24,9 +20,6 @@ from rig.records import Frame
 
 MAX_SIDE = 8192
 """The largest height and width of a frame, in pixels."""
-
-MAX_ARRAY_BYTES = 8 << 30
-"""The largest array that is read from an `.npz` file: the frames of an episode."""
 
 
 @contextmanager
@@ -68,51 +61,3 @@ def refuse_size(place: object, height: int, width: int) -> None:
     """
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise DatasetError(f"{place} is {height} x {width}; a frame has 1 to {MAX_SIDE} pixels a side: resize it")
-
-
-def read_arrays(path: Path, wanted: Mapping[str, tuple[type, int]], fix: str) -> dict[str, NDArray]:
-    """Return arrays of an `.npz` file, once its headers say that they are what is wanted.
-
-    Args:
-        path: the file.
-        wanted: type and number of dimensions of each array, by its name.
-        fix: what to do where it cannot be read.
-
-    Raises:
-        DatasetError: the file is damaged, or lacks an array, or one is of another type or shape, is larger than
-            `MAX_ARRAY_BYTES`, or than what is stored of it.
-    """
-    with decoding(path, fix):
-        with zipfile.ZipFile(path) as archive:
-            for name, (kind, dimensions) in wanted.items():
-                _check_header(archive, path, name, np.dtype(kind), dimensions)
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in wanted}
-
-
-def _check_header(archive: zipfile.ZipFile, path: Path, name: str, kind: np.dtype, dimensions: int) -> None:
-    entries = {entry.filename: entry for entry in archive.infolist()}
-    if f"{name}.npy" not in entries:
-        raise DatasetError(f"{path} has no array {name!r} (it has {', '.join(sorted(entries)) or 'none'})")
-    entry = entries[f"{name}.npy"]
-    with archive.open(entry) as file:
-        shape, dtype = _read_header(file)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype != kind or len(shape) != dimensions or dtype.hasobject:
-            raise DatasetError(
-                f"{path}: {name} are {dtype} {list(shape)}, and must be {kind} of {dimensions} dimensions"
-            )
-        if size > MAX_ARRAY_BYTES:
-            raise DatasetError(
-                f"{path}: {name} claims {size / 2**30:.0f} GiB, and {MAX_ARRAY_BYTES >> 30} GiB are the most; split it"
-            )
-        if size != entry.file_size - file.tell():
-            raise DatasetError(f"{path}: {name} claims {size} bytes, and holds {entry.file_size - file.tell()}")
-
-
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Return the shape and type that the header of an array says."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return shape, dtype

@@ -14,7 +14,9 @@ not move shows the same frame again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from rig.data.held import HeldFrames
 from rig.data.problems import reading
 from rig.errors import DatasetError
 from rig.records import Frame
@@ -32,10 +35,12 @@ GROUP_BYTES = 4 << 20
 
 _KEY_BYTES = 16
 _CACHED_GROUPS = 4
+_RECENT = 4
+"""How many frames are known by their identity, without a look at their pixels."""
 
 
 class FrameWriter:
-    """Writes one frames file; frames that are already in it are not written again.
+    """Writes one frames file; frames that are already in it are not written again, and none is held for long.
 
     Args:
         path: the file; the caller makes it final.
@@ -43,38 +48,55 @@ class FrameWriter:
     """
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
-        self.size = size
+        self._path, self._size = path, size
         self._schema = _schema(size)
         self._numbers: dict[bytes, int] = {}
         self._pending: list[tuple[bytes, Frame]] = []
+        self._written = 0
+        self._recent: deque[tuple[Frame, int]] = deque(maxlen=_RECENT)
         self._group = max(1, GROUP_BYTES // _frame_bytes(size))
-        self._writer = pq.ParquetWriter(
-            path,
-            self._schema,
-            compression="zstd",
-            compression_level=3,
-            use_dictionary=False,
-            write_statistics=False,
-        )
+        self._writer = self._begun()
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def known(self, key: bytes) -> int | None:
-        """Return the number of the frame with this key, or None where it is new."""
-        return self._numbers.get(key)
+    def number(self, frame: Frame) -> int:
+        """Return the frame's number; a new frame is taken in, and `write` brings it to disk.
 
-    def add(self, frames: Iterable[tuple[bytes, Frame]]) -> None:
-        """Append new frames with their keys, and write out every full row group."""
-        for key, frame in frames:
+        Raises:
+            DatasetError: it is not a uint8 RGB image of the dataset's size.
+        """
+        for held, number in self._recent:
+            if held is frame:
+                return number
+        refuse_other_size(frame, self._size)
+        key = hashlib.blake2b(np.ascontiguousarray(frame).data, digest_size=_KEY_BYTES).digest()
+        if key not in self._numbers:
             self._numbers[key] = len(self._numbers)
             self._pending.append((key, frame.copy()))
+        if not frame.flags.writeable:  # what can be written to may be another frame by now
+            self._recent.append((frame, self._numbers[key]))
+        return self._numbers[key]
+
+    def write(self) -> None:
+        """Write out every full row group."""
         while len(self._pending) >= self._group:
             self._write(self._pending[: self._group])
             del self._pending[: self._group]
 
+    def forget_from(self, count: int) -> None:
+        """Take back every frame but the first `count`: the file will be as if the others had never been there."""
+        self._recent.clear()
+        for key in list(self._numbers)[count:]:
+            del self._numbers[key]
+        if count >= self._written:
+            del self._pending[count - self._written :]
+        else:
+            self._rewrite(count)
+
     def close(self) -> None:
         """Write what is pending, and the file's footer."""
+        self.write()
         if self._pending:
             self._write(self._pending)
             self._pending = []
@@ -86,45 +108,37 @@ class FrameWriter:
         with suppress(OSError, pa.ArrowException):
             self._writer.close()
 
+    def _begun(self) -> pq.ParquetWriter:
+        return pq.ParquetWriter(
+            self._path,
+            self._schema,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=False,
+            write_statistics=False,
+        )
+
+    def _rewrite(self, count: int) -> None:
+        """Write the file anew with its first `count` frames: a Parquet file takes no row back."""
+        self._writer.close()
+        old = self._path.with_name(f"old-{self._path.name}")
+        os.replace(self._path, old)
+        self._writer, self._pending, self._written = self._begun(), [], 0
+        reader, keys = FrameReader(old, self._size), list(self._numbers)
+        for start in range(0, count, self._group):
+            numbers = range(start, min(start + self._group, count))
+            self._pending = [(keys[number], reader.frame(number)) for number in numbers]
+            self.write()
+        reader.close()
+        old.unlink()
+
     def _write(self, pending: Sequence[tuple[bytes, Frame]]) -> None:
         block = np.stack([frame for _, frame in pending])
         kind = self._schema.field("pixels").type
         pixels = pa.FixedSizeBinaryArray.from_buffers(kind, len(block), [None, pa.py_buffer(block)])
         keys = pa.array([key for key, _ in pending], self._schema.field("key").type)
         self._writer.write_table(pa.Table.from_arrays([keys, pixels], schema=self._schema), row_group_size=len(block))
-
-
-class FramePlan:
-    """Numbers the frames of one trajectory as `writer` will, and adds them only once all of it proved good."""
-
-    def __init__(self, writer: FrameWriter) -> None:
-        self._writer = writer
-        self._new: dict[bytes, Frame] = {}
-        self._numbers: dict[bytes, int] = {}
-        self._by_identity: dict[int, int] = {}
-
-    def number(self, frame: Frame) -> int:
-        """Return the frame's number.
-
-        Raises:
-            DatasetError: it is not a uint8 RGB image of the dataset's size.
-        """
-        if id(frame) not in self._by_identity:
-            self._by_identity[id(frame)] = self._number(frame)
-        return self._by_identity[id(frame)]
-
-    def commit(self) -> None:
-        """Add the new frames to the writer."""
-        self._writer.add(self._new.items())
-
-    def _number(self, frame: Frame) -> int:
-        refuse_other_size(frame, self._writer.size)
-        key = hashlib.blake2b(np.ascontiguousarray(frame).data, digest_size=_KEY_BYTES).digest()
-        known = self._writer.known(key)
-        if known is not None:
-            return known
-        self._new.setdefault(key, frame)
-        return self._numbers.setdefault(key, len(self._writer) + len(self._numbers))
+        self._written += len(pending)
 
 
 def refuse_other_size(frame: Frame, size: tuple[int, int]) -> None:
@@ -136,7 +150,8 @@ def refuse_other_size(frame: Frame, size: tuple[int, int]) -> None:
     if frame.shape != (*size, 3) or frame.dtype != np.uint8:
         raise DatasetError(
             f"a frame is {frame.dtype} {list(frame.shape)} and the dataset holds uint8 {[*size, 3]}; "
-            f"resize it first, or give the dataset another frame_size"
+            f"resize it first, as `rig import --frame-size {size[0]} {size[1]}` does, or give the dataset another "
+            f"frame_size"
         )
 
 
@@ -158,6 +173,7 @@ class FrameReader:
         rows = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         self._starts = np.cumsum([0, *rows])
         self._blocks: dict[int, NDArray[np.uint8]] = {}
+        self._held = HeldFrames()
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -178,6 +194,18 @@ class FrameReader:
             places = wanted[chosen] - self._starts[group]
             np.take(self._block(int(group)), places, axis=0, out=frames[chosen[0] : chosen[-1] + 1], mode="clip")
         return frames
+
+    def frame(self, number: int) -> Frame:
+        """Return one frame, read-only and apart from its neighbours; while somebody holds it, it is not read again."""
+        return self._held.get(number, self._read_one)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _read_one(self, number: int) -> Frame:
+        group = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self._block(group)[number - self._starts[group]].copy()
 
     def _block(self, group: int) -> NDArray[np.uint8]:
         """Return the frames of one row group; the last few are kept, for neighbours often share one."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,10 +28,11 @@ from tqdm import tqdm
 from rig.actions import ACTION_SPACES, NOOP, Action, ActionSpace
 from rig.data.cameras import MAX_TURN, CameraRounding
 from rig.data.decoding import decoding
+from rig.data.importers import Importer
 from rig.data.problems import Skipped
-from rig.data.recorded_frames import read_frames
+from rig.data.recorded_frames import open_frames
 from rig.errors import DatasetError, RigError, UnknownNameError
-from rig.records import TEACHER, Frame, Lineage, Step, Trajectory
+from rig.records import TEACHER, Frame, Lazy, Lineage, Step, Trajectory
 from rig.validation import Meta, load_json, parse_json, refuse_unknown, validated
 
 STEPS_NAME = "episode.jsonl"
@@ -102,13 +104,15 @@ class _Rounded:
             )
 
 
-class OpenFolderImporter:
+class OpenFolderImporter(Importer):
     """Imports the layout above; the `Importer` named "open-folder"."""
 
     name = "open-folder"
 
     def trajectories(self, source: Path, *, skipped: list[Skipped] | None = None) -> Iterator[Trajectory]:
         """Yield one trajectory per episode folder, in the order of their names; see `Importer.trajectories`.
+
+        Frames are read when a step is asked for, and images may then prove to be damaged.
 
         A malformed line costs its own step and the one after it, whose previous action nobody then knows; anything
         else that is malformed costs the episode. How much cameras were rounded is told at the end.
@@ -133,8 +137,6 @@ class OpenFolderImporter:
         rounded.tell()
 
 
-OPEN_FOLDER = OpenFolderImporter()
-
 _META = [field.name for field in fields(_Meta)]
 
 
@@ -148,34 +150,37 @@ def _read_episode(
         raise DatasetError(f"{folder / META_NAME}: {error}") from error
     cameras = CameraRounding(space)
     lines = list(_read_lines(folder / STEPS_NAME, space, cameras, skipped))
-    frames = read_frames(folder)
+    frames = open_frames(folder)
     if len(frames) - len(lines) not in (0, 1):
         raise DatasetError(
             f"{folder} has {len(lines)} steps and {len(frames)} frames; there must be a frame per step, and at most "
             f"one more, after the last action"
         )
-    steps = tuple(_steps(lines, frames, meta.instruction))
+    steps = Lazy(partial(_step, lines, frames, meta.instruction), _usable(lines))
     if not steps:
         raise DatasetError(f"{folder / STEPS_NAME} has no step that can be used")
     rounded.add(cameras)
     named = {name: value for name, value in vars(meta).items() if name != "instruction"}
-    return Trajectory(id=folder.name, steps=steps, lineage=Lineage(stage="s0", actor=OPEN_FOLDER.name), **named)
+    lineage = Lineage(stage="s0", actor=OpenFolderImporter.name)
+    return Trajectory(id=folder.name, steps=steps, lineage=lineage, **named)
 
 
-def _steps(lines: Sequence[_Taken | None], frames: Sequence[Frame], instruction: str) -> Iterator[Step]:
-    """Yield the steps whose own line and the line before are good."""
-    for index, line in enumerate(lines):
-        before = lines[index - 1] if index else None
-        if line is None or (index and before is None):
-            continue
-        yield Step(
-            index=index,
-            frame=frames[index],
-            instruction=instruction,
-            previous_action=before.action if before else NOOP,
-            next_frame=frames[index + 1] if index + 1 < len(frames) else None,
-            **vars(line),
-        )
+def _usable(lines: Sequence[_Taken | None]) -> list[int]:
+    """Return the positions whose own line and the line before are good."""
+    return [index for index, line in enumerate(lines) if line and (not index or lines[index - 1])]
+
+
+def _step(lines: Sequence[_Taken | None], frames: Sequence[Frame], instruction: str, index: int) -> Step:
+    line, before = lines[index], lines[index - 1] if index else None
+    assert line is not None
+    return Step(
+        index=index,
+        frame=frames[index],
+        instruction=instruction,
+        previous_action=before.action if before else NOOP,
+        next_frame=frames[index + 1] if index + 1 < len(frames) else None,
+        **vars(line),
+    )
 
 
 def _read_meta(folder: Path, defaults: Mapping[str, Any]) -> _Meta:

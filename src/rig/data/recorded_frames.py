@@ -1,17 +1,19 @@
-"""The frames of a recorded episode: one array, or numbered images in the order of their numbers."""
+"""The frames of a recorded episode: one array, or numbered images in the order of their numbers; read one by one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from rig.data.decoding import read_arrays, read_image, refuse_size
+from rig.data.decoding import read_image, refuse_size
+from rig.data.held import HeldFrames
+from rig.data.packed import PackedArray
 from rig.errors import DatasetError
-from rig.records import Frame
+from rig.records import Frame, Lazy
 
 PACKED = "frames.npz"
 IMAGES = "frames"
@@ -19,17 +21,18 @@ IMAGES = "frames"
 _NUMBERED = re.compile(r"(.*?)([0-9]+)")
 
 
-def read_frames(folder: Path) -> list[Frame]:
-    """Return an episode's frames, all of one size.
+def open_frames(folder: Path) -> Lazy[Frame]:
+    """Return an episode's frames, which are read when asked for: of images, each may be of another size.
 
     Raises:
-        DatasetError: they are missing, damaged, of different sizes, or in no certain order.
+        DatasetError: they are missing, or in no certain order, or an array is damaged. Where an image is, that is
+            raised when it is asked for.
     """
     packed, images = folder / PACKED, numbered_images(folder / IMAGES)
     if packed.exists() == bool(images):
         which = "both" if images else "neither"
         raise DatasetError(f"{folder} has {which} of {PACKED} and {IMAGES}/*.png; give one of them")
-    return _read_images(images) if images else _read_packed(packed)
+    return _held(lambda number: read_image(images[number]), len(images)) if images else _packed(packed)
 
 
 def numbered_images(folder: Path) -> list[Path]:
@@ -66,17 +69,15 @@ def _numbered(path: Path) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _read_images(paths: Sequence[Path]) -> list[Frame]:
-    frames = [read_image(path) for path in paths]
-    for path, frame in zip(paths, frames, strict=True):
-        if frame.shape != frames[0].shape:
-            raise DatasetError(f"{path} is {frame.shape[:2]} and {paths[0]} {frames[0].shape[:2]}; resize one of them")
-    return frames
-
-
-def _read_packed(path: Path) -> list[Frame]:
-    found = read_arrays(path, {"frames": (np.uint8, 4)}, "save it with np.savez(path, frames=frames)")["frames"]
+def _packed(path: Path) -> Lazy[Frame]:
+    found = PackedArray(path, "frames", np.uint8, 4, "save it with np.savez(path, frames=frames)")
     if found.shape[3] != 3:
         raise DatasetError(f"{path}: frames are uint8 {list(found.shape)}, and must be uint8 [T, H, W, 3]")
     refuse_size(path, found.shape[1], found.shape[2])
-    return list(found)
+    return _held(found.row, len(found))
+
+
+def _held(read: Callable[[int], Frame], count: int) -> Lazy[Frame]:
+    """Return `count` frames that are read when asked for, each once while somebody holds it."""
+    held = HeldFrames()
+    return Lazy(lambda number: held.get(number, read), range(count))

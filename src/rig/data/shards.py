@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
@@ -12,15 +12,26 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from rig.data.bank import FrameBank
 from rig.data.frames import FrameReader
 from rig.data.manifest import SHARD_FOLDER, DatasetInfo, Shard, ShardFile
 from rig.data.problems import RESTORE, altered, damaged, reading
-from rig.data.rows import SCHEMA, Images, Row, coded_numbers, decode_rows, frame_numbers, rows_of
+from rig.data.row_reading import (
+    Images,
+    coded_numbers,
+    decode_rows,
+    frame_numbers,
+    pixel_numbers,
+    rows_of,
+    with_pixels,
+)
+from rig.data.rows import SCHEMA, Row
 from rig.errors import DatasetError
-from rig.records import Codes, Frame, Trajectory
+from rig.records import Codes, Frame, Trajectory, lazily
 from rig.storage import sha256_file
+
+_BLANK = np.zeros((1, 1, 3), np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +66,19 @@ class CodeSource(Protocol):
 
     def lookup(self, shard: Shard, numbers: Sequence[int]) -> Mapping[int, Codes]:
         """Return the codes of the frames with these numbers, or raise DatasetError where one is not there."""
+
+
+class FrameSource(Protocol):
+    """Where pixels of stored frames come from, other than the frames file: a `FrameBank`.
+
+    Attributes:
+        frames: uint8 [F, H, W, 3].
+    """
+
+    frames: NDArray[np.uint8]
+
+    def rows(self, shard: str, numbers: Sequence[int]) -> NDArray[np.int32]:
+        """Return where the frames with these numbers of the frames file with the hash `shard` stand in `frames`."""
 
 
 class ShardReader:
@@ -129,8 +153,16 @@ class ShardReader:
             fields = {name: column[rows[0]] for name, column in columns.items()}
             yield Entry(shard=self.number, start=rows[0], stop=rows[-1] + 1, **fields)
 
-    def read(self, entry: Entry, bank: FrameBank | None, codes: CodeSource | None) -> Trajectory:
-        """Return one trajectory, its frames from `bank` and its codes from `codes` where they are given.
+    def read(
+        self, entry: Entry, bank: FrameSource | None, codes: CodeSource | None, pixels: Callable[[int], Frame]
+    ) -> Trajectory:
+        """Return one trajectory; everything in it is read and checked at once, but for the pixels.
+
+        Args:
+            entry: which.
+            bank: what its frames are views into; None: each step asks `pixels` for them, when it is asked for.
+            codes: where its codes come from, or None for those stored.
+            pixels: gives the frame of a number.
 
         Raises:
             DatasetError: a row, a frame or a code is missing or malformed.
@@ -138,12 +170,20 @@ class ShardReader:
         rows = self.rows[entry.start : entry.stop]
         keep = codes is not None and codes.tokenizer_hash == self.info.tokenizer
         coded = self.stored(coded_numbers(rows, keep_dreamed=keep))
+        shown = self.stored(frame_numbers(rows))
         images = Images(
-            frames=self._pixels(self.stored(frame_numbers(rows)), bank),
+            frames=self._blanks(shown) if bank is None else self._banked(shown, bank),
             codes=None if codes is None else codes.lookup(self.shard, coded),
             keep_dreamed=keep,
         )
-        return decode_rows(rows, self.info.action_space, images, file=str(self.steps_path), first_row=entry.start)
+        found = decode_rows(rows, self.info.action_space, images, file=str(self.steps_path), first_row=entry.start)
+        if bank is not None:
+            return found
+        return found.with_steps(lazily(partial(with_pixels, pixels), found.steps, list(map(pixel_numbers, rows))))
+
+    def frame(self, number: int) -> Frame:
+        """Return one frame of the frames file, read-only."""
+        return self._frames.frame(number)
 
     def verify(self) -> list[str]:
         """Return the ids of the shard's trajectories, once both files hold what the manifest and `SCHEMA` say.
@@ -160,9 +200,7 @@ class ShardReader:
                 f"{self.steps_path} holds {len(set(ids))} trajectories in {table.num_rows} rows, and the manifest says "
                 f"{self.shard.trajectories} in {self.shard.steps}; {RESTORE}"
             )
-        frames = self.open_frames()
-        blank = np.zeros((1, 1, 3), np.uint8)
-        images = Images(frames=dict.fromkeys(range(len(frames)), blank))
+        images = Images(frames=self._blanks(range(len(self._frames))))
         for entry in entries:
             rows = self.rows[entry.start : entry.stop]
             decode_rows(rows, self.info.action_space, images, file=str(self.steps_path), first_row=entry.start)
@@ -172,13 +210,14 @@ class ShardReader:
         """Return those of some frame numbers that the frames file has."""
         return [number for number in numbers if 0 <= number < self.shard.frames]
 
-    def _pixels(self, numbers: Sequence[int], bank: FrameBank | None) -> dict[int, Frame]:
-        if bank is not None:
-            rows = bank.rows(self.frames_hash, numbers)
-            return {number: bank.frames[row] for number, row in zip(numbers, rows, strict=True)}
-        block = self._frames.read(numbers)
-        block.flags.writeable = False  # neighbouring steps share frames
-        return dict(zip(numbers, block, strict=True))
+    def _banked(self, numbers: Sequence[int], bank: FrameSource) -> dict[int, Frame]:
+        rows = bank.rows(self.frames_hash, numbers)
+        return {number: bank.frames[row] for number, row in zip(numbers, rows, strict=True)}
+
+    def _blanks(self, numbers: Sequence[int]) -> dict[int, Frame]:
+        """Return something in the place of every frame, once the frames file proved to be whole."""
+        assert len(self._frames) == self.shard.frames
+        return dict.fromkeys(numbers, _BLANK)
 
     @cached_property
     def _frames(self) -> FrameReader:

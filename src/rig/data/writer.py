@@ -13,7 +13,7 @@ leaving it by an exception keeps what was appended and leaves the dataset unfini
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rig.data.dataset import Dataset
-from rig.data.frames import FramePlan, FrameWriter, refuse_other_size
+from rig.data.frames import FrameWriter, refuse_other_size
 from rig.data.manifest import (
     CODES_FOLDER,
     FILE_NAME,
@@ -38,7 +38,7 @@ from rig.data.manifest import (
 from rig.data.rows import encode_rows, table_of
 from rig.errors import DatasetError
 from rig.provenance import provenance
-from rig.records import Frame, Trajectory
+from rig.records import Frame, Step, Trajectory
 from rig.storage import (
     LOCK_NAME,
     TEMPORARY,
@@ -103,18 +103,31 @@ class DatasetWriter:
             self._lock.release()
             raise
 
-    def append(self, trajectory: Trajectory) -> None:
-        """Add a trajectory; where it raises DatasetError, the dataset is as it was before.
+    def append(self, trajectory: Trajectory, steps: Iterable[Step] | None = None) -> None:
+        """Add a trajectory; where its steps cannot be had or written, the dataset is as it was before.
+
+        Each step is looked at once, and written before the next one is: steps that are made or read when asked for
+        are never in memory together.
+
+        Args:
+            trajectory: what to add.
+            steps: its steps as they come, in the place of `trajectory.steps`.
 
         Raises:
             DatasetError: the trajectory does not belong here, is there already, or cannot be given back exactly.
             RigError: the disk is full; the complete shards are intact, and `resume` goes on behind them.
         """
         self._check(trajectory)
-        plan = FramePlan(self._open_frames())
-        rows = encode_rows(trajectory, self.info.action_space, plan.number)
-        with self._abandoning():
-            plan.commit()
+        frames = self._open_frames()
+        before, given = len(frames), trajectory.steps if steps is None else steps
+        try:
+            taken = self._writing(frames, _stepwise(trajectory, given, self.info))
+            rows = encode_rows(trajectory, taken, self.info.action_space, frames.number)
+        except BaseException:
+            if not self._closed:
+                with self._abandoning():
+                    frames.forget_from(before)
+            raise
         self._rows.append(rows)
         self.done.add(trajectory.id)
         if sum(map(len, self._rows)) >= self.shard_steps:
@@ -231,6 +244,13 @@ class DatasetWriter:
                 self._frames = FrameWriter(self._frames_file.temporary, self.info.frame_size)
         return self._frames
 
+    def _writing(self, frames: FrameWriter, steps: Iterable[Step]) -> Iterator[Step]:
+        """Yield the steps, and write the frames of each that fill a row group once it was looked at."""
+        for step in steps:
+            yield step
+            with self._abandoning():
+                frames.write()
+
     def _write_shard(self) -> Shard:
         assert self._frames is not None
         assert self._frames_file is not None
@@ -272,15 +292,18 @@ class DatasetWriter:
         self._lock.release()
 
 
-def refuse_unstorable(trajectory: Trajectory, info: DatasetInfo) -> None:
-    """Raise where `trajectory` cannot be written to a dataset of this `info`; nothing is written.
+def refuse_unstorable(trajectory: Trajectory, info: DatasetInfo, steps: Iterable[Step] | None = None) -> None:
+    """Raise where `trajectory`, with `steps` in the place of its own, cannot be written to a dataset of this `info`.
+
+    Nothing is written.
 
     Raises:
         DatasetError: it does not belong there, or cannot be given back exactly.
     """
     info.to_json()
     _refuse_stranger(trajectory, info)
-    encode_rows(trajectory, info.action_space, partial(_number_none, info.frame_size))
+    given = _stepwise(trajectory, trajectory.steps if steps is None else steps, info)
+    encode_rows(trajectory, given, info.action_space, partial(_number_none, info.frame_size))
 
 
 def _number_none(size: tuple[int, int], frame: Frame) -> int:
@@ -290,27 +313,28 @@ def _number_none(size: tuple[int, int], frame: Frame) -> int:
 
 def _refuse_stranger(trajectory: Trajectory, info: DatasetInfo) -> None:
     here = f"trajectory {trajectory.id!r}"
-    if not trajectory.steps:
-        raise DatasetError(f"{here} has no steps; leave it out")
     for name, found, wanted in (
         ("environment", trajectory.environment, info.environment),
         ("action space", trajectory.action_space, info.action_space.name),
     ):
         if found != wanted:
             raise DatasetError(f"{here} has {name} {found!r}, and the dataset {wanted!r}; write it to another dataset")
-    if not info.tokenizer and _has_codes(trajectory):
-        raise DatasetError(
-            f"{here} holds VQ codes and the dataset's info names no tokenizer; give DatasetInfo(tokenizer=...) its "
-            f"hash, or drop the codes"
-        )
 
 
-def _has_codes(trajectory: Trajectory) -> bool:
-    return any(
-        codes is not None
-        for step in trajectory.steps
-        for codes in (step.next_codes, *(held for dream in step.dreams for held in (dream.codes, dream.real_codes)))
-    )
+def _stepwise(trajectory: Trajectory, steps: Iterable[Step], info: DatasetInfo) -> Iterator[Step]:
+    """Yield the steps, once it is certain that the codes of each have a tokenizer."""
+    for step in steps:
+        if not info.tokenizer and _has_codes(step):
+            raise DatasetError(
+                f"trajectory {trajectory.id!r} holds VQ codes and the dataset's info names no tokenizer; give "
+                f"DatasetInfo(tokenizer=...) its hash, or drop the codes"
+            )
+        yield step
+
+
+def _has_codes(step: Step) -> bool:
+    held = (codes for dream in step.dreams for codes in (dream.codes, dream.real_codes))
+    return any(codes is not None for codes in (step.next_codes, *held))
 
 
 def _described(path: Path) -> ShardFile:

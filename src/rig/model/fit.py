@@ -1,7 +1,7 @@
 """Frames of any size brought to the square that a network reads, as Janus' own image processor does it, and back.
 
 The longest side becomes the square's, by Pillow's bicubic filter; what the shorter one leaves is filled evenly with the
-colour that stands for zero.
+colour that stands for zero. A rectangle is filled alike.
 """
 
 from __future__ import annotations
@@ -25,12 +25,21 @@ def fit_frame(frame: Frame, size: int) -> Frame:
     Raises:
         RigError: it is no frame.
     """
-    if frame.shape == (size, size, 3):
+    return fit_within(frame, size, size)
+
+
+def fit_within(frame: Frame, height: int, width: int) -> Frame:
+    """Return a frame, uint8 [H, W, 3], as uint8 [height, width, 3], its proportions kept: itself where it is so large.
+
+    Raises:
+        RigError: it is no frame.
+    """
+    if frame.shape == (height, width, 3):
         return frame
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
         raise RigError(f"a frame is uint8 [height, width, 3]; this one is {frame.dtype} {list(frame.shape)}")
-    rows, columns = _place(frame.shape[0], frame.shape[1], size)
-    fitted = np.full((size, size, 3), BACKGROUND, np.uint8)
+    rows, columns = _place(frame.shape[0], frame.shape[1], height, width)
+    fitted = np.full((height, width, 3), BACKGROUND, np.uint8)
     fitted[rows, columns] = _resized(frame, rows.stop - rows.start, columns.stop - columns.start)
     return fitted
 
@@ -42,15 +51,19 @@ def unfit_frame(frame: Frame, height: int, width: int) -> Frame:
     """
     if frame.shape == (height, width, 3):
         return frame
-    return _resized(frame[_place(height, width, frame.shape[0])], height, width)
+    return _resized(frame[_place(height, width, frame.shape[0], frame.shape[0])], height, width)
 
 
-def _place(height: int, width: int, size: int) -> tuple[slice, slice]:
-    """Return the rows and columns that a frame of `height` by `width` pixels takes in a square."""
-    scale = size / max(height, width)
-    sides = [max(round(side * scale), min(SHORTEST, size)) for side in (height, width)]
-    rows, columns = (slice((size - side) // 2, (size - side) // 2 + side) for side in sides)
-    return rows, columns
+def _place(height: int, width: int, rows: int, columns: int) -> tuple[slice, slice]:
+    """Return which of `rows` and `columns` a frame of `height` by `width` pixels takes."""
+    scale = min(rows / height, columns / width)
+    return _middle(height * scale, rows), _middle(width * scale, columns)
+
+
+def _middle(side: float, whole: int) -> slice:
+    """Return the middle of `whole` pixels that a side takes which is to be `side` long."""
+    taken = max(round(side), min(SHORTEST, whole))
+    return slice((whole - taken) // 2, (whole - taken) // 2 + taken)
 
 
 def _resized(frame: Frame, height: int, width: int) -> Frame:

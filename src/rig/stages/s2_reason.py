@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rig.annotators import Asked, ClaimChecker, Reasoner, answered, build_reasoner, checker_of, seen_in
 from rig.data import Dataset
-from rig.records import Step, Trajectory
+from rig.records import Step, Trajectory, lazily
 from rig.stages.annotating import episode_name, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import ReasonConfig
@@ -54,19 +55,20 @@ def _asked(trajectory: Trajectory) -> Asked[Trajectory]:
     return Asked(
         piece=trajectory,
         name=episode_name(trajectory),
-        questions=[seen_in(step) for step in trajectory.steps],
-        places=[f"step {step.index}" for step in trajectory.steps],
+        questions=lazily(seen_in, trajectory.steps),
+        places=lazily(_place, trajectory.steps),
     )
+
+
+def _place(step: Step) -> str:
+    return f"step {step.index}"
 
 
 def annotate(
     trajectory: Trajectory, thoughts: Sequence[str], reasoner: Reasoner[Any], checker: ClaimChecker | None
 ) -> Trajectory:
     """Return `trajectory` with the Reasoner's `thoughts`, but for those with a claim that is false."""
-    steps = tuple(
-        replace(step, thought=thought if _is_valid(thought, step, checker) else None)
-        for step, thought in zip(trajectory.steps, thoughts, strict=True)
-    )
+    steps = lazily(partial(_with_thought, checker), trajectory.steps, thoughts)
     return replace(trajectory, steps=steps, lineage=annotated_lineage(trajectory, "s2", reasoner))
 
 
@@ -87,6 +89,10 @@ def diverse_successes(dataset: Dataset, same_actions: int) -> list[str]:
         if seen[key] <= same_actions:
             kept.append(name)
     return kept
+
+
+def _with_thought(checker: ClaimChecker | None, step: Step, thought: str) -> Step:
+    return replace(step, thought=thought if _is_valid(thought, step, checker) else None)
 
 
 def _is_valid(thought: str, step: Step, checker: ClaimChecker | None) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from zlib import crc32
@@ -74,12 +74,13 @@ def _cases(bench: Bench[RehearseConfig], trajectory: Trajectory) -> list[tuple[R
     """Return what the teacher did, and how to correct its noise where that gains, with the frames this leads to."""
     config = bench.config
     random = np.random.default_rng([config.seed, crc32(trajectory.id.encode())])
-    usable = [step for step in trajectory.steps[:-1] if step.thought is not None and is_speakable(step.thought)]
+    usable = _usable(trajectory.steps[:-1])
     taught = _rare_first([step for step in usable if step.actor == TEACHER], config.states, random)
     slips = _rare_first([step for step in usable if step.actor == NOISE], config.slips, random)
     states = _states(bench, trajectory, [step.index for step in slips])
     cases: list[tuple[ReviewCase, Frame | None]] = []
-    for step in sorted([*taught, *slips], key=lambda step: step.index):
+    for chosen in sorted([*taught, *slips], key=lambda chosen: chosen.index):
+        step = trajectory.steps[chosen.position]
         ahead = as_dreamed(trajectory.steps, step.index, bench.horizon(random))
         dreamed = replace(step, dreams=tuple(takewhile(lambda dream: dream.thought is not None, ahead)))
         if step.actor == TEACHER:
@@ -92,7 +93,25 @@ def _cases(bench: Bench[RehearseConfig], trajectory: Trajectory) -> list[tuple[R
     return cases
 
 
-def _rare_first(steps: Sequence[Step], count: int, random: np.random.Generator) -> list[Step]:
+@dataclass(frozen=True, kw_only=True)
+class _Usable:
+    """A step that a review can be about, without its frames: those of a long episode are never held together."""
+
+    position: int
+    index: int
+    actor: str
+    action: Action
+
+
+def _usable(steps: Sequence[Step]) -> list[_Usable]:
+    return [
+        _Usable(position=position, index=step.index, actor=step.actor, action=step.action)
+        for position, step in enumerate(steps)
+        if step.thought is not None and is_speakable(step.thought)
+    ]
+
+
+def _rare_first(steps: Sequence[_Usable], count: int, random: np.random.Generator) -> list[_Usable]:
     """Return at most `count` of `steps`, drawn so that every action among them is as likely to be met as any other.
 
     An episode walks thirty times and makes a pickaxe once, and on that once it depends.

@@ -1,0 +1,198 @@
+"""Rows of a table to trajectories, the inverse of `rig.data.rows`: what is in a row at once, pixels when asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rig.actions import ActionSpace
+from rig.data.problems import RESTORE
+from rig.data.rows import CODES, TRAJECTORY_COLUMNS, Row, facts_of
+from rig.errors import DatasetError
+from rig.records import Codes, Dream, Frame, Lineage, Review, Step, Trajectory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Where the images of some rows come from.
+
+    Attributes:
+        frames: the pixels of each frame number that the rows mention.
+        codes: VQ codes by frame number from a tokenizer's cache, or None to keep the codes stored in the rows.
+        keep_dreamed: with `codes`, whether a dream's stored codes stand, because the same tokenizer wrote them.
+    """
+
+    frames: Mapping[int, Frame]
+    codes: Mapping[int, Codes] | None = None
+    keep_dreamed: bool = False
+
+
+def rows_of(table: pa.Table) -> list[Row]:
+    """Return the rows of a table with some or all columns of `SCHEMA`; codes become uint16 arrays."""
+    plain = [name for name in table.column_names if name not in ("dreams", "next_codes")]
+    columns: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in plain}
+    if "next_codes" in table.column_names:
+        columns["next_codes"] = _code_arrays(table.column("next_codes").combine_chunks())
+    if "dreams" in table.column_names:
+        columns["dreams"] = _dream_rows(table.column("dreams").combine_chunks())
+    return _transposed(columns, table.num_rows)
+
+
+def decode_rows(rows: Sequence[Row], space: ActionSpace, images: Images, *, file: str, first_row: int) -> Trajectory:
+    """Return the trajectory that `rows` holds; the inverse of `encode_rows`.
+
+    Args:
+        rows: all rows of one trajectory, with all columns.
+        space: the action space whose codec reads its actions.
+        images: where frames and codes come from.
+        file: the steps file, for error messages.
+        first_row: the number of the first row in that file, for error messages.
+
+    Raises:
+        DatasetError: a row is malformed; file, row, trajectory and step are named.
+    """
+    steps = []
+    for number, row in enumerate(rows, first_row):
+        try:
+            steps.append(_step_of(row, space, images))
+        except Exception as error:  # whatever was written there: the decoders of JSON and of actions raise many things
+            raise DatasetError(
+                f"{file}, row {number} (trajectory {row['trajectory']!r}, step {row['index']}): {error} "
+                f"{RESTORE[0].upper()}{RESTORE[1:]}."
+            ) from error
+    return _trajectory_of(rows[0], tuple(steps))
+
+
+def pixel_numbers(row: Row) -> tuple[int | None, ...]:
+    """Return the numbers of a row's images, as `with_pixels` takes them; None where it has none."""
+    dreamed = (dream[name] for dream in row["dreams"] for name in ("frame", "real_frame"))
+    return row["frame"], row["next_frame"], *dreamed
+
+
+def with_pixels(pixels: Callable[[int], Frame], step: Step, numbers: Sequence[int | None]) -> Step:
+    """Return a step with the frames that `pixels` gives for the numbers of its row's images."""
+    frame, next_frame, *dreamed = (None if number is None else pixels(number) for number in numbers)
+    assert frame is not None
+    pairs = zip(step.dreams, dreamed[::2], dreamed[1::2], strict=True)
+    dreams = tuple(replace(dream, frame=shown, real_frame=real) for dream, shown, real in pairs)
+    return replace(step, frame=frame, next_frame=next_frame, dreams=dreams)
+
+
+def frame_numbers(rows: Iterable[Row]) -> list[int]:
+    """Return the numbers of all frames that rows mention in "frame", "next_frame" and "dreams", ascending, once."""
+    return sorted({number for row in rows for number in pixel_numbers(row) if number is not None})
+
+
+def coded_numbers(rows: Iterable[Row], *, keep_dreamed: bool) -> list[int]:
+    """Return the numbers of the frames whose VQ codes the rows need, ascending: next, dreamed and real frames.
+
+    With `keep_dreamed`, dreams that hold codes of their own need none.
+    """
+    found = {row["next_frame"] for row in rows}
+    dreams = [dream for row in rows for dream in row["dreams"]]
+    found.update(dream["real_frame"] for dream in dreams)
+    found.update(dream["frame"] for dream in dreams if not (keep_dreamed and dream["codes"] is not None))
+    return sorted(found - {None})
+
+
+def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Step:
+    next_frame = values["next_frame"]
+    return Step(
+        index=values["index"],
+        frame=_pixels(values["frame"], images),
+        instruction=values["instruction"],
+        previous_action=space.parse(values["previous_action"]),
+        action=space.parse(values["action"]),
+        thought=values["thought"],
+        next_frame=None if next_frame is None else _pixels(next_frame, images),
+        next_codes=_codes_of(next_frame, values["next_codes"], images),
+        dreams=tuple(_dream_of(fields, space, images) for fields in values["dreams"]),
+        review=_review_of(values["review"], space),
+        actor=values["actor"],
+        reward=_finite(values["reward"]),
+        privileged=facts_of(values["privileged"]),
+    )
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise DatasetError(f"its reward {number} is no number.")
+    return number
+
+
+def _dream_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Dream:
+    frame, real_frame = values["frame"], values["real_frame"]
+    return Dream(
+        thought=values["thought"],
+        action=space.parse(values["action"]),
+        frame=None if frame is None else _pixels(frame, images),
+        codes=_dreamed_codes(frame, values["codes"], images),
+        real_frame=None if real_frame is None else _pixels(real_frame, images),
+        real_codes=_codes_of(real_frame, values["real_codes"], images),
+        privileged=facts_of(values["privileged"]),
+    )
+
+
+def _review_of(values: Mapping[str, Any] | None, space: ActionSpace) -> Review | None:
+    if values is None:
+        return None
+    return Review(thought=values["thought"], action=space.parse(values["action"]), helped=values["helped"])
+
+
+def _pixels(number: int, images: Images) -> Frame:
+    if number not in images.frames:
+        raise DatasetError(f"there is no frame {number} in the shard's frames file.")
+    return images.frames[number]
+
+
+def _codes_of(frame: int | None, stored: Codes | None, images: Images) -> Codes | None:
+    if images.codes is None:
+        return stored
+    return None if frame is None else images.codes[frame]
+
+
+def _dreamed_codes(frame: int | None, stored: Codes | None, images: Images) -> Codes | None:
+    if images.codes is None or (images.keep_dreamed and stored is not None):
+        return stored
+    if frame is None and stored is not None:
+        raise DatasetError(
+            "a dream has codes of another tokenizer and no pixels to encode again; dream again with this tokenizer."
+        )
+    return None if frame is None else images.codes[frame]
+
+
+def _trajectory_of(values: Mapping[str, Any], steps: tuple[Step, ...]) -> Trajectory:
+    lineage = {
+        name.removeprefix("lineage_"): values[name] for name in TRAJECTORY_COLUMNS if name.startswith("lineage_")
+    }
+    names = ("environment", "task", "setting", "seed", "action_space", "success", "samples")
+    fields = {name: values[name] for name in names}
+    return Trajectory(id=values["trajectory"], steps=steps, lineage=Lineage(**lineage), **fields)
+
+
+def _code_arrays(column: pa.Array) -> list[Codes | None]:
+    """Return one uint16 array per row of a `list<uint16>` column, None where it is null."""
+    values = column.values.to_numpy()
+    starts = column.offsets.to_numpy()
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    return [values[starts[row] : starts[row + 1]] if present[row] else None for row in range(len(column))]
+
+
+def _dream_rows(column: pa.Array) -> list[list[Row]]:
+    """Return each step's dreams as rows."""
+    dreams = column.flatten()
+    columns: dict[str, list[Any]] = {
+        field.name: _code_arrays(array) if field.type == CODES else array.to_pylist()
+        for field, array in zip(dreams.type, dreams.flatten(), strict=True)
+    }
+    items = iter(_transposed(columns, len(dreams)))
+    return [[next(items) for _ in range(count)] for count in np.diff(column.offsets.to_numpy()).tolist()]
+
+
+def _transposed(columns: Mapping[str, Sequence[Any]], count: int) -> list[Row]:
+    return [{name: column[number] for name, column in columns.items()} for number in range(count)]
