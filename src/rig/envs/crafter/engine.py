@@ -6,8 +6,8 @@ Three things keep Crafter 1.8.3 from replaying exactly or quickly, and are mende
   that order: the same seed gives different worlds from run to run. Chunks keep insertion order here;
 * the noise of night frames is drawn from the world's own random stream, so a replay must draw every frame that was
   drawn before, and one that skips drawing is another world. `step` always draws; `glide` never does and says so;
-* generating a world takes about a second, most of it noise functions in Python. The generated state is kept on disk
-  (under `$RIG_CACHE` or `~/.cache/rig`), as plain arrays that cannot execute anything.
+* generating a world takes about a second, most of it noise functions in Python. They are compiled (`noise`), and the
+  generated state is kept on disk (under `$RIG_CACHE` or `~/.cache/rig`), as plain arrays that cannot execute anything.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from rig.envs.crafter import noise
 from rig.machine import cache_root
 from rig.records import Frame
 from rig.registry import require
 from rig.storage import atomic_file
 
+noise.load()  # before crafter does
 require("crafter", "crafter")
 
 import crafter  # noqa: E402
@@ -151,6 +153,7 @@ def _generate(seed: int) -> dict[str, NDArray]:
     engine.reset(seed=seed)
     player = objects.Player(engine, (AREA[0] // 2, AREA[1] // 2))
     engine.add(player)
+    worldgen.opensimplex = noise.compiled()
     worldgen.generate_world(engine, player)
     kinds = {cls: index for index, cls in enumerate(_CREATURES)}
     creatures = [(kinds[type(found)], *found.pos) for found in engine.objects if found is not player]
