@@ -18,6 +18,7 @@ IMPASSABLE = 0.0
 CREATURE_COST = 4.0
 """Extra cost of a cell on which a creature stands: it may move away, or must be fought."""
 _WIDTH = AREA[1] + 2
+_CELLS = [(x - 1, y - 1) for x in range(AREA[0] + 2) for y in range(_WIDTH)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +110,15 @@ def distances(
         if cell == target:
             break
         # Coming from a neighbour, one pays for entering the cell (1 for a goal that is only walked up to).
-        then = far + max(enter[cell], 1.0)
+        cost = enter[cell]
+        then = far + (cost if cost > 1.0 else 1.0)
         if then > limit:
             continue
         for other in (cell - _WIDTH, cell - 1, cell + 1, cell + _WIDTH):
             if then < best[other] and (enter[other] or other == target):
                 best[other] = then
                 heapq.heappush(queue, (then, other))
-    return {(cell // _WIDTH - 1, cell % _WIDTH - 1): far for cell, far in found.items()}
+    return {_CELLS[cell]: far for cell, far in found.items()}
 
 
 def _index(position: Position) -> int:
