@@ -139,7 +139,7 @@ class LookaheadConfig(ReviewingConfig):
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
         most_steps: cut the agent's episodes after so many decisions; None leaves them to the task's own limit.
         dtype: what the network computes in: "float32", "bfloat16", or "auto": float32 on a CPU, bfloat16 on a GPU that
-            multiplies it.
+            multiplies it. In bfloat16 an episode may turn out otherwise in another batch.
     """
 
     agent: str
