@@ -25,7 +25,7 @@ ANSWERS_WITHIN = 3.0
 CHOICES = ("cpu", "cuda")
 WHERE = ("index-url", "extra-index-url", "no-index", "find-links")
 """Settings of pip that say where it looks; whoever sets one knows better than this."""
-SIZES = {"cpu": "about 0.3 GB to download, 1.2 GB on disk", "cuda": "about 3 GB to download, most of it CUDA"}
+SIZES = {"cpu": "about 0.4 GB to download, 1.4 GB on disk", "cuda": "about 3 GB to download, most of it CUDA"}
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rig.errors import CheckpointError, RigError
-from rig.model import PRESETS, RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, load, read_config, save
+from rig.model import PRESETS, RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, load, load_vq, read_config, save
 from rig.model.weights import find_tensors
 
 CONFIG = PRESETS.get("debug")
@@ -32,6 +32,19 @@ def test_round_trip(folder):
     assert not any(parameter.requires_grad for parameter in model.model.vqmodel.parameters())
     assert load(folder, dtype=torch.bfloat16).dtype == torch.bfloat16
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_network_that_is_about_to_be_loaded_is_not_filled_before(folder, monkeypatch):
+    """On the meta device that would import torch's compiler."""
+
+    def filled(*_, **__):
+        raise AssertionError("a module filled its weights")
+
+    for name in ("_no_grad_normal_", "_no_grad_uniform_"):
+        monkeypatch.setattr(f"torch.nn.init.{name}", filled)
+    monkeypatch.setattr("torch.Tensor.uniform_", filled)
+    assert load(folder).config == CONFIG
+    assert load_vq(folder).config == CONFIG.vq
 
 
 @pytest.mark.parametrize("name", PRESETS.names())

@@ -68,11 +68,11 @@ class Bundle:
         return encoder_of(self.tokenizer, self.model.config)
 
     def for_running(self, dtype: Dtype = "auto") -> Bundle:
-        """Move the network to where it runs fastest, to be run only; return this agent.
+        """Move the network to the GPU where there is one, to be run only; return this agent.
 
         Args:
-            dtype: what it computes in there: "float32", "bfloat16", or "auto": bfloat16 where the hardware multiplies
-                it faster, else float32.
+            dtype: what it computes in there: "float32", "bfloat16", or "auto": float32 on a CPU, bfloat16 on a GPU that
+                multiplies it.
         """
         from rig.model import best_device
 
@@ -123,9 +123,9 @@ def running_dtype(name: Dtype, device: torch.device) -> torch.dtype:
     """
     from torch import bfloat16, float32
 
-    from rig.model import compute_dtype
+    from rig.model import decision_dtype
 
-    known = {"auto": compute_dtype(device), "float32": float32, "bfloat16": bfloat16}
+    known = {"auto": decision_dtype(device), "float32": float32, "bfloat16": bfloat16}
     if name not in known:
         raise unknown_name("dtype", name, known)
     return known[name]

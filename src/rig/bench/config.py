@@ -95,6 +95,29 @@ class PolicyBench:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoopBench:
+    """What is done of the whole way, from a teacher's play to an agent's.
+
+    Attributes:
+        agent: folder of a trained agent, whose weights and tokenizers are begun with.
+        teacher: who plays first.
+        tasks: "task/setting".
+        episodes: per task and setting, of the teacher and of the agent, in worlds that are generated for it.
+        steps: optimiser steps, not compiled.
+        batch_size: conversations a step, on average.
+        most_steps: cut the agent's episodes after so many decisions.
+    """
+
+    agent: str = "checkpoints/rig-crafter-small"
+    teacher: str = "crafter"
+    tasks: tuple[str, ...] = ("collect_wood/manual", "place_table/tool", "collect_stone/tool", "explore/manual")
+    episodes: int = 4
+    steps: int = 12
+    batch_size: int = 8
+    most_steps: int = 50
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvBench:
     """What is measured of Minetest.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rig.bench.config import DecodeBench, DreamBench, EnvBench, PolicyBench, TrainBench
+from rig.bench.config import DecodeBench, DreamBench, EnvBench, LoopBench, PolicyBench, TrainBench
 from rig.cli.flags import Flags
 
 
@@ -118,6 +118,36 @@ class BenchTrain(Flags, TrainBench):
         text = table(["contender", "useful tokens/s", "MFU", "memory, GB", "times as fast"], rows)
         if found["uncompiled"]:
             text += f"\nrig, compiled, is left out: {found['uncompiled']}"
+        return {"text": text, **found, "config": asdict(self), "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchLoop(Flags, LoopBench):
+    """Time the whole way once, small: a teacher plays, its thoughts are written, an agent learns from them, and plays.
+
+    Example: rig bench loop --agent checkpoints/rig-crafter-small
+    """
+
+    def run(self) -> dict[str, Any]:
+        """Measure."""
+        from rig.bench.loop import bench_loop
+        from rig.cli.tables import table
+        from rig.provenance import provenance
+
+        found = bench_loop(self.part(LoopBench))
+        rows = [
+            [
+                phase["name"],
+                f"{phase['count']} {phase['unit']}",
+                f"{phase['per_second']:.2f}",
+                f"{phase['seconds']:.1f}",
+                f"{phase['processor_seconds']:.1f}",
+            ]
+            for phase in found["phases"]
+        ]
+        dtypes = ", ".join(f"{what} in {dtype}" for what, dtype in found["dtypes"].items())
+        text = table(["phase", "done", "a second", "seconds", "of processors"], rows)
+        text += f"\n{found['seconds']:.1f} s in all; {found['decisions_per_second']:.1f} decisions/s; {dtypes}"
         return {"text": text, **found, "config": asdict(self), "provenance": provenance()}
 
 

@@ -51,6 +51,7 @@ VERBS = {
     "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
     "bench dreams": ("rig.cli.bench:BenchDreams", "time the ways to write a dream"),
     "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
+    "bench loop": ("rig.cli.bench:BenchLoop", "time the whole way once: episodes and conversations a second"),
     "bench env": ("rig.cli.bench:BenchEnv", "time Minetest's lock-step: ticks a second, and resets"),
     "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
 }

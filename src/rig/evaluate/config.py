@@ -42,8 +42,8 @@ class EmbodiedConfig:
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
         most_steps: cut episodes after so many decisions; None leaves them to the task's own limit.
-        dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
-            it. In bfloat16 an episode may turn out otherwise in another batch.
+        dtype: what the network computes in: "float32", "bfloat16", or "auto": float32 on a CPU, bfloat16 on a GPU
+            that multiplies it. In bfloat16 an episode may turn out otherwise in another batch.
         imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
         follow_dreams: also do in a copy of the world what was dreamed, to show what would have come; the same is true.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rig.model.fit import fit_frame, unfit_frame
     from rig.model.initial import initialise
     from rig.model.rig import RIG, RIGOutput
-    from rig.model.runtime import best_device, compute_dtype, keep_freed_memory
+    from rig.model.runtime import best_device, compute_dtype, decision_dtype, keep_freed_memory
     from rig.model.vision import VisionModel, frames_to_pixels, pixels_to_frames
     from rig.model.vq import VQModel, VQOutput
 
@@ -26,6 +26,7 @@ _LATE = {
     "RIGOutput": "rig",
     "best_device": "runtime",
     "compute_dtype": "runtime",
+    "decision_dtype": "runtime",
     "keep_freed_memory": "runtime",
     "VisionModel": "vision",
     "frames_to_pixels": "vision",
@@ -48,6 +49,7 @@ __all__ = [
     "VisionModel",
     "best_device",
     "compute_dtype",
+    "decision_dtype",
     "fit_frame",
     "frames_to_pixels",
     "initialise",

@@ -102,14 +102,13 @@ def load_vq(folder: Path | str, *, dtype: torch.dtype | None = None) -> VQModel:
     Raises:
         CheckpointError: as for `load`.
     """
-    import torch
-
+    from rig.model.initial import unfilled
     from rig.model.vq import VQModel
 
     config = read_config(folder)
     stored = {name: value for name, value in find_tensors(folder).items() if name.startswith(_VQ)}
     check_depth(weights_file(folder), config, find_tensors(folder))
-    with torch.device("meta"):
+    with unfilled():
         vq = VQModel(config.vq, seed=None)
     check_tensors(weights_file(folder), {_VQ + name: shape for name, shape in _shapes(vq).items()}, stored)
     _fill(vq, {name.removeprefix(_VQ): value for name, value in stored.items()}, "cpu", dtype)

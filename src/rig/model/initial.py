@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 STANDARD_DEVIATION = 0.02
 _LONGEST_WAVE = 100.0
 """Patches per radian of the slowest wave: even places tens of patches apart differ in it."""
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Let modules that are made within the block have shapes and no weights, on the meta device.
+
+    Torch would fill them all the same, and for what has no memory it imports its compiler for that: a second of every
+    process.
+    """
+    with torch.device("meta"), _WithoutFilling():
+        yield
+
+
+class _WithoutFilling(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call `func`, unless it is one of those that fill a tensor."""
+        given = dict(kwargs or {})
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def initialise(root: nn.Module, seed: int) -> None:

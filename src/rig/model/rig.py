@@ -20,7 +20,7 @@ from rig.model.attention import attend_within
 from rig.model.batch import PackedBatch
 from rig.model.config import RIGConfig
 from rig.model.decoder import Decoder
-from rig.model.initial import initialise
+from rig.model.initial import initialise, unfilled
 from rig.model.recompute import Recomputed
 from rig.model.vision import AlignerMLP, VisionModel, frames_to_pixels
 from rig.model.vq import VQModel
@@ -78,7 +78,7 @@ class RIG(nn.Module):
     def __init__(self, config: RIGConfig, *, seed: int | None = 0) -> None:
         super().__init__()
         self.config = config
-        with torch.device("meta"):
+        with unfilled():
             self.model = Body(config)
             self.lm_head = nn.Linear(config.decoder.hidden_size, config.decoder.vocab_size, bias=False)
         if seed is not None:

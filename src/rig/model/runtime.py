@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rig.errors import CheckpointError
+from rig.model.precision import WORTHWHILE, gains
 
 
 def best_device() -> torch.device:
@@ -18,11 +19,22 @@ def best_device() -> torch.device:
 
 
 def compute_dtype(device: torch.device | str) -> torch.dtype:
-    """Return the dtype in which matrices multiply fastest on `device`: bfloat16 where there is hardware for it."""
+    """Return the dtype in which training multiplies on `device`: bfloat16 where that is clearly faster.
+
+    A GPU says so itself; on a CPU it is measured once on each machine (`precision`).
+    """
     if torch.device(device).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return torch.bfloat16 if has_amx else torch.float32
+    return torch.bfloat16 if gains().training >= WORTHWHILE else torch.float32
+
+
+def decision_dtype(device: torch.device | str) -> torch.dtype:
+    """Return the dtype in which agents decide on `device` where nothing else is asked for.
+
+    On a CPU it is float32, whatever is faster: what an agent decides is to depend neither on who shares its passes, as
+    in bfloat16 it does, nor on what a measurement found.
+    """
+    return compute_dtype(device) if torch.device(device).type == "cuda" else torch.float32
 
 
 def refuse_not_numbers(values: Tensor, what: str) -> None:

@@ -145,8 +145,8 @@ class LookaheadConfig(ReviewingConfig):
         skip: episodes per task and setting to leave out first: the agent learned from them.
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
         most_steps: cut the agent's episodes after so many decisions; None leaves them to the task's own limit.
-        dtype: what the network computes in: "float32", "bfloat16", or "auto": bfloat16 where the hardware is faster at
-            it. In bfloat16 an episode may turn out otherwise in another batch.
+        dtype: what the network computes in: "float32", "bfloat16", or "auto": float32 on a CPU, bfloat16 on a GPU that
+            multiplies it. In bfloat16 an episode may turn out otherwise in another batch.
     """
 
     agent: str

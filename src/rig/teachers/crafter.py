@@ -97,7 +97,8 @@ class Moment:
 
     def _walk_to(self, kind: str) -> Action:
         goals = self._places(kind)
-        visible = [goal for goal in goals if self._in_view(goal)]
+        (x, y), (right, down) = self.here, HALF
+        visible = [goal for goal in goals if -right <= goal[0] - x <= right and -down <= goal[1] - y <= down]
         reached = distances(self.costs, visible, until=self.here, limit=_IN_VIEW_COST)
         return self.walk(visible if self.here in reached else goals)
 
@@ -149,27 +150,20 @@ class Moment:
 
     def _places(self, kind: str) -> list[Position]:
         world = self.map
-        found = (world._mat_map == world._mat_ids[kind]).nonzero()
-        cells = [(int(x), int(y)) for x, y in zip(*found, strict=True)]
-        return [cell for cell in cells if cell not in self.world.placed]
+        xs, ys = (world._mat_map == world._mat_ids[kind]).nonzero()
+        cells, placed = zip(xs.tolist(), ys.tolist(), strict=True), self.world.placed
+        return [cell for cell in cells if cell not in placed] if placed else list(cells)
 
     def _far_cells(self) -> list[Position]:
         (x0, y0), far = self.world.start, self.world.task.target
-        ring = ((x, y) for x in range(x0 - far, x0 + far + 1) for y in range(y0 - far, y0 + far + 1))
-        return [
-            (x, y)
-            for x, y in ring
-            if max(abs(x - x0), abs(y - y0)) == far and 0 <= x < AREA[0] and 0 <= y < AREA[1] and self.costs[x, y]
-        ]
+        sides = [(x, y) for x in (x0 - far, x0 + far) for y in range(y0 - far, y0 + far + 1)]
+        ends = [(x, y) for x in range(x0 - far + 1, x0 + far) for y in (y0 - far, y0 + far)]
+        return [(x, y) for x, y in sides + ends if 0 <= x < AREA[0] and 0 <= y < AREA[1] and self.costs[x, y]]
 
     def is_open(self, cell: Position) -> bool:
         """Return whether `cell` could be stood on; the player's own cell counts."""
         material, creature = self.map[cell]
         return material in WALKABLE and (creature is None or cell == self.here)
-
-    def _in_view(self, cell: Position) -> bool:
-        dx, dy = minus(cell, self.here)
-        return abs(dx) <= HALF[0] and abs(dy) <= HALF[1]
 
     def _foe_beside(self) -> Position | None:
         for cell in (self.faced, *neighbours(self.here)):

@@ -1,13 +1,14 @@
 """Crafter's own engine, made exactly repeatable.
 
-Three things keep Crafter 1.8.3 from replaying exactly or quickly, and are mended here without touching its rules:
+Four things keep Crafter 1.8.3 from replaying exactly or quickly, and are mended here without touching its rules:
 
 * it keeps the creatures of a chunk in a `set`, whose order follows memory addresses, and despawns one by its index in
   that order: the same seed gives different worlds from run to run. Chunks keep insertion order here;
 * the noise of night frames is drawn from the world's own random stream, so a replay must draw every frame that was
   drawn before, and one that skips drawing is another world. `step` always draws; `glide` never does and says so;
-* generating a world takes about a second, most of it noise functions in Python. The generated state is kept on disk
-  (under `$RIG_CACHE` or `~/.cache/rig`), as plain arrays that cannot execute anything.
+* it reads its textures for each world and draws the ground cell by cell, which `drawing` does quicker;
+* generating a world takes about a second, most of it noise functions in Python. They are compiled (`noise`), and the
+  generated state is kept on disk (under `$RIG_CACHE` or `~/.cache/rig`), as plain arrays that cannot execute anything.
 """
 
 from __future__ import annotations
@@ -15,28 +16,35 @@ from __future__ import annotations
 import collections
 import pickle
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rig.envs.crafter import noise
 from rig.machine import cache_root
 from rig.records import Frame
 from rig.registry import require
 from rig.storage import atomic_file
 
+noise.load()  # before crafter does
 require("crafter", "crafter")
 
 import crafter  # noqa: E402
 from crafter import constants, objects, worldgen  # noqa: E402
 
+from rig.envs.crafter import drawing  # noqa: E402
+
 AREA = (64, 64)
 VIEW = (9, 9)
 CELL = 16
 SIZE = (VIEW[0] * CELL, VIEW[1] * CELL)
+_ITEM_ROWS = -(-len(constants.items) // VIEW[0])
 _FORMAT = 1
 
 Creature = crafter.objects.Object
@@ -62,11 +70,25 @@ class _OrderedSet:
         return len(self._items)
 
 
+@contextmanager
+def _replaced(module: ModuleType, name: str, value: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
 class Engine(crafter.Env):
     """A Crafter world at 144×144 pixels: one grid cell is one 16×16 patch, 9×7 cells of map over 9×2 of inventory."""
 
     def __init__(self) -> None:
-        super().__init__(area=AREA, view=VIEW, size=SIZE, length=0, seed=0)
+        loaded = drawing.textures()
+        with _replaced(crafter.engine, "Textures", lambda _: loaded):
+            super().__init__(area=AREA, view=VIEW, size=SIZE, length=0, seed=0)
+        self._local_view = drawing.LocalView(self._world, self._textures, (VIEW[0], VIEW[1] - _ITEM_ROWS))
+        self._item_view = drawing.ItemView(self._textures, (VIEW[0], _ITEM_ROWS))
 
     @property
     def world(self) -> Any:
@@ -151,6 +173,7 @@ def _generate(seed: int) -> dict[str, NDArray]:
     engine.reset(seed=seed)
     player = objects.Player(engine, (AREA[0] // 2, AREA[1] // 2))
     engine.add(player)
+    worldgen.opensimplex = noise.compiled()
     worldgen.generate_world(engine, player)
     kinds = {cls: index for index, cls in enumerate(_CREATURES)}
     creatures = [(kinds[type(found)], *found.pos) for found in engine.objects if found is not player]

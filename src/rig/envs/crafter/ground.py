@@ -17,6 +17,8 @@ Position = tuple[int, int]
 IMPASSABLE = 0.0
 CREATURE_COST = 4.0
 """Extra cost of a cell on which a creature stands: it may move away, or must be fought."""
+_WIDTH = AREA[1] + 2
+_CELLS = [(x - 1, y - 1) for x in range(AREA[0] + 2) for y in range(_WIDTH)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +94,33 @@ def distances(
         until: stop once this cell's distance and those of nearer cells are known.
         limit: leave out cells farther than this.
     """
-    found: dict[Position, float] = {}
-    queue = [(0.0, goal) for goal in goals]
+    fence = np.zeros((AREA[0] + 2, _WIDTH))
+    fence[1:-1, 1:-1] = costs
+    enter: list[float] = fence.ravel().tolist()  # numbers of Python's own, and no cell without four neighbours
+    target = -1 if until is None else _index(until)
+    best = [np.inf] * len(enter)
+    queue = [(0.0, _index(goal)) for goal in goals]
     heapq.heapify(queue)
+    found: dict[int, float] = {}
     while queue:
-        far, position = heapq.heappop(queue)
-        if position in found:
+        far, cell = heapq.heappop(queue)
+        if cell in found:
             continue
-        found[position] = far
-        if position == until:
+        found[cell] = far
+        if cell == target:
             break
-        # Coming from a neighbour, one pays for entering `position` (1 for a goal that is only walked up to).
-        pays = max(costs[position], 1.0)
-        for other in neighbours(position):
-            if other not in found and far + pays <= limit and (costs[other] or other == until):
-                heapq.heappush(queue, (far + pays, other))
-    return found
+        # Coming from a neighbour, one pays for entering the cell (1 for a goal that is only walked up to).
+        cost = enter[cell]
+        then = far + (cost if cost > 1.0 else 1.0)
+        if then > limit:
+            continue
+        for other in (cell - _WIDTH, cell - 1, cell + 1, cell + _WIDTH):
+            if then < best[other] and (enter[other] or other == target):
+                best[other] = then
+                heapq.heappush(queue, (then, other))
+    return {_CELLS[cell]: far for cell, far in found.items()}
+
+
+def _index(position: Position) -> int:
+    """Return the number of a cell in the world with a fence around it."""
+    return (position[0] + 1) * _WIDTH + position[1] + 1
