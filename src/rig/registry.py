@@ -10,14 +10,14 @@ import difflib
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from rig.errors import MissingDependencyError, UnknownNameError
+from rig.errors import MissingDependencyError, RigError, UnknownNameError
 
 T = TypeVar("T")
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str | None, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the nearest known name, or an empty string; there is none to what is no text."""
     if not isinstance(name, str):
         return ""
@@ -25,7 +25,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+def unknown_name(kind: str, name: str | None, known: Iterable[str]) -> UnknownNameError:
     """Build the error for a name that is not among `known`."""
     names = sorted(known)
     return UnknownNameError(f"unknown {kind} {name!r}.{suggestion(name, names)} Known: {', '.join(names) or 'none'}.")
@@ -43,6 +43,26 @@ def require(module: str, extra: str) -> object:
         raise MissingDependencyError(
             f"{module} is needed here and could not be imported ({error}). Install it: pip install 'rig-agent[{extra}]'"
         ) from error
+
+
+def load_late(place: str) -> Any:
+    """Return what "module:name" says.
+
+    Raises:
+        RigError: there is no such module, or nothing of that name in it.
+    """
+    module, _, name = place.partition(":")
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and lacks another
+        raise RigError(f"{place!r} is registered, and there is no module {error.name!r}; mend the name") from error
+    if not hasattr(found, name):
+        raise RigError(
+            f"{place!r} is registered, and the module has no {name!r}.{suggestion(name, vars(found))} Mend the name."
+        )
+    return getattr(found, name)
 
 
 class Registry(Generic[T]):
@@ -72,8 +92,8 @@ class Registry(Generic[T]):
         """Return every known name, plug-ins of installed packages included, sorted."""
         return sorted({*self._entries, *(point.name for point in self._points())})
 
-    def get(self, name: str) -> T:
-        """Return the value registered under `name`.
+    def get(self, name: str | None) -> T:
+        """Return the value registered under `name`; None, for who has no name yet, is unknown as well.
 
         Raises:
             UnknownNameError: nobody registered that name; the nearest known one is proposed.
@@ -81,8 +101,7 @@ class Registry(Generic[T]):
         if name in self._entries:
             value = self._entries[name]
             if isinstance(value, str):
-                module, _, attribute = value.partition(":")
-                return getattr(import_module(module), attribute)
+                return load_late(value)
             return value
         for point in self._points():
             if point.name == name:

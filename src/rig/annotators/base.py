@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from rig.actions import Action
+from rig.envs import kit_member
 from rig.records import Step
 from rig.registry import Registry
 
@@ -138,8 +139,8 @@ def can_tell(reviewer: Reviewer, case: ReviewCase) -> bool:
 
 def checker_of(environment: str) -> ClaimChecker | None:
     """Return the checker of claims about `environment`, or None where there is none."""
-    make = CHECKERS.find(environment)
-    return make() if make else None
+    name = kit_member(environment, "checker", CHECKERS)
+    return CHECKERS.get(name)() if name else None
 
 
 def judge_of(checker: ClaimChecker | None) -> Judge | None:

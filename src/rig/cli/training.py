@@ -61,12 +61,13 @@ class TrainTokenizer(_OnFrames):
 
     Attributes:
         vocabulary: size of the text tokenizer; the preset's where 0.
-        reviewer: an annotator whose vocabulary the text tokenizer learns too; none where empty.
+        reviewer: an annotator whose vocabulary the text tokenizer learns too; None: who the kit of the dataset's world
+            names, if it names one; none where empty.
         held_out: frames kept aside for the scores.
     """
 
     vocabulary: int = 0
-    reviewer: str = "crafter"
+    reviewer: str | None = None
     steps: int = 6000
     batch_size: int = 4
     learning_rate: float = 2e-3
@@ -75,15 +76,20 @@ class TrainTokenizer(_OnFrames):
     def run(self) -> dict[str, Any]:
         """Train."""
         from rig.annotators import vocabulary_of
+        from rig.annotators.kit import kit_name
         from rig.data import Dataset
         from rig.model import PRESETS
         from rig.provenance import provenance
         from rig.train import train_tokenizers
 
-        preset, words = PRESETS.get(self.preset), vocabulary_of(self.reviewer)
+        preset, dataset = PRESETS.get(self.preset), Dataset(self.data)
+        reviewer = self.reviewer
+        if reviewer is None:
+            reviewer = kit_name(dataset.info.environment, "reviewer", spared=True)
+        words = vocabulary_of(reviewer)
         config = replace(self._tuned(TokenizerTraining(model=preset.vq)), held_out=self.held_out)
         tokenizers = train_tokenizers(
-            Dataset(self.data),
+            dataset,
             config,
             self.out,
             vocabulary_size=self.vocabulary or preset.decoder.vocab_size,
@@ -107,10 +113,10 @@ class TrainVision(_OnFrames):
     Example: rig train-vision --data runs/s1 --preset small --out runs/vision
 
     Attributes:
-        labeller: who names patches.
+        labeller: who names patches; None: who the kit of the dataset's world names.
     """
 
-    labeller: str = "crafter"
+    labeller: str | None = None
     steps: int = 2000
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -118,14 +124,17 @@ class TrainVision(_OnFrames):
     def run(self) -> dict[str, Any]:
         """Train."""
         from rig.annotators import LABELLERS
+        from rig.annotators.kit import kit_name
         from rig.data import Dataset
         from rig.model import PRESETS
         from rig.provenance import provenance
         from rig.train import train_vision
 
         config = self._tuned(VisionTraining(model=PRESETS.get(self.preset).vision))
-        labeller = LABELLERS.get(self.labeller)()
-        scores = train_vision(Dataset(self.data), labeller, config, self.out, resume=self.resume)
+        dataset = Dataset(self.data)
+        named = kit_name(dataset.info.environment, "labeller") if self.labeller is None else self.labeller
+        labeller = LABELLERS.get(named)()
+        scores = train_vision(dataset, labeller, config, self.out, resume=self.resume)
         text = (
             f"{self.out}: names {scores['accuracy']:.1%} of the patches of {scores['frames']:.0f} held-out frames "
             f"right ({scores['balanced_accuracy']:.1%} over {scores['labels']:.0f} labels)"

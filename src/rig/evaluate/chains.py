@@ -10,6 +10,7 @@ import numpy as np
 from rig.actions import Action
 from rig.actors import PolicyActor, build_policy, world_of
 from rig.annotators import REASONERS
+from rig.annotators.kit import with_kit
 from rig.bundle import Bundle
 from rig.envs import Split, Task, World, make_world
 from rig.envs.rollout import MOST_WORLDS, Episode, play
@@ -45,14 +46,24 @@ class Chain:
         return len(self.steps) - 1
 
 
+def with_players(bundle: Bundle, config: ImaginationConfig) -> ImaginationConfig:
+    """Return `config` with the teacher and the Reasoner of the agent's world, where a teacher is to play.
+
+    Raises:
+        RigError: one of them is neither named nor in the world's kit.
+    """
+    return with_kit(config, bundle.environment) if config.actions == "teacher" else config
+
+
 def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
     """Yield `chains` runs of `depth` + 1 consecutive steps, one per episode, cell after cell in turn.
 
     One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
 
     Raises:
-        RigError: the tasks' episodes are too short for that.
+        RigError: the tasks' episodes are too short for that, or nobody is there to play them.
     """
+    config = with_players(bundle, config)
     world, is_taught = world_of(bundle, config.agent), config.actions == "teacher"
     cells = world.tasks.cells(config.tasks)
     reasoner = REASONERS.get(config.reasoner)() if is_taught else None

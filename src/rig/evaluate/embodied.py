@@ -19,10 +19,11 @@ from tqdm import tqdm
 
 from rig.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
 from rig.annotators import ClaimChecker, Judge, checker_of, judge_of
+from rig.annotators.kit import world_of_teacher
 from rig.bundle import Bundle, about_agent
 from rig.data.manifest import differences
 from rig.engine import Sampler
-from rig.envs import WORLDS, Split, World, make_world
+from rig.envs import Split, World, make_world
 from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
@@ -259,6 +260,8 @@ def environment_of(config: EmbodiedConfig) -> str:
 
     Raises:
         CheckpointError: the agent cannot be read, or not play there.
+        UnknownNameError: there is no such teacher.
+        RigError: no world is named, and nothing says where the teacher plays.
     """
     if not config.agent.startswith(BY_TEACHER):
         about = about_agent(config.agent)
@@ -267,8 +270,7 @@ def environment_of(config: EmbodiedConfig) -> str:
         return environment
     if config.environment:
         return config.environment
-    name = config.agent.removeprefix(BY_TEACHER)
-    return name if name in WORLDS.names() else "crafter"
+    return world_of_teacher(config.agent.removeprefix(BY_TEACHER))
 
 
 def _actor(config: EmbodiedConfig, spare: World) -> tuple[Actor, str]:

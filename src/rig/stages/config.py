@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rig.bundle import Dtype
 from rig.errors import RigError, at_least_one
+from rig.shipped import DEFAULT_WORLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class CollectConfig:
 
     Attributes:
         environment: the world.
-        teacher: who plays.
+        teacher: who plays; None: who the world's kit names.
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first, because another dataset has them.
@@ -36,8 +37,8 @@ class CollectConfig:
         seed: of the noise.
     """
 
-    environment: str = "crafter"
-    teacher: str = "crafter"
+    environment: str = DEFAULT_WORLD
+    teacher: str | None = None
     tasks: tuple[str, ...] = ()
     episodes: int = 100
     skip: int = 0
@@ -56,12 +57,12 @@ class ReasonConfig:
     """How to annotate.
 
     Attributes:
-        reasoner: who writes the thoughts.
+        reasoner: who writes the thoughts; None: who the kit of the dataset's world names.
         same_actions: how many episodes with the very same actions are kept per task and setting.
         validate: check every claim against the engine's facts.
     """
 
-    reasoner: str = "crafter"
+    reasoner: str | None = None
     same_actions: int = 20
     validate: bool = True
 
@@ -74,10 +75,10 @@ class RewriteConfig:
     """How to write reviews anew.
 
     Attributes:
-        reviewer: who writes them.
+        reviewer: who writes them; None: who the kit of the dataset's world names.
     """
 
-    reviewer: str = "crafter"
+    reviewer: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +86,8 @@ class ReviewingConfig:
     """What every stage that makes reviews has in common.
 
     Attributes:
-        teacher: who says what would have been better.
-        reviewer: who writes the reviews.
+        teacher: who says what would have been better; None: who the world's kit names.
+        reviewer: who writes the reviews; None: who the world's kit names.
         states: the most states taken from one episode.
         horizons: how often n = 1, 2, 3 … dreams are made, relative to each other.
         patience: steps after which the teacher has not finished in time, and nothing is to be gained or lost.
@@ -94,8 +95,8 @@ class ReviewingConfig:
         seed: of the choice of states and horizons.
     """
 
-    teacher: str = "crafter"
-    reviewer: str = "crafter"
+    teacher: str | None = None
+    reviewer: str | None = None
     states: int = 8
     horizons: tuple[float, ...] = (4, 3, 2, 1, 1)
     patience: int = 80
@@ -132,7 +133,6 @@ class LookaheadConfig(ReviewingConfig):
 
     Attributes:
         agent: folder of the trained agent (RIG-basic).
-        reasoner: who writes the thoughts anew in S4.
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first: the agent learned from them.
@@ -143,7 +143,6 @@ class LookaheadConfig(ReviewingConfig):
     """
 
     agent: str
-    reasoner: str = "crafter"
     tasks: tuple[str, ...] = ()
     episodes: int = 12
     skip: int = 0
@@ -161,10 +160,12 @@ class AlignConfig(LookaheadConfig):
     """What S4 has besides.
 
     Attributes:
+        reasoner: who writes thoughts anew, about what really came of dreams; None: who the world's kit names.
         dreams: how many steps the agent dreams ahead while it plays. Reviews lead it to states that RIG-basic never
             visits, and whoever is to play with reviews must learn from those.
     """
 
+    reasoner: str | None = None
     dreams: int = 0
 
     def __post_init__(self) -> None:

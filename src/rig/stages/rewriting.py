@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rig.annotators import REVIEWERS, ReviewCase, Reviewer
+from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.errors import DatasetError
 from rig.records import Step, Trajectory
@@ -22,9 +23,11 @@ def rewrite(source: Path | str, config: RewriteConfig, out: Path | str, opening:
 
     Raises:
         UnknownNameError: no such Reviewer.
+        RigError: no Reviewer is named, and the world's kit has none.
         DatasetError: `source` cannot be read or holds a step without a review; or `out` may not be touched.
     """
     dataset = Dataset(source)
+    config = with_kit(config, dataset.info.environment)
     reviewer = REVIEWERS.get(config.reviewer)()
     info = derived_info(dataset, dataset.info.stage, config, out)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rig.annotators import REASONERS, ClaimChecker, Reasoner, checker_of
+from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.records import Step, Trajectory
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
@@ -24,9 +25,11 @@ def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: O
 
     Raises:
         UnknownNameError: no such Reasoner.
+        RigError: no Reasoner is named, and the world's kit has none.
         DatasetError: `source` cannot be read, or `out` may not be touched.
     """
     dataset = Dataset(source)
+    config = with_kit(config, dataset.info.environment)
     reasoner = REASONERS.get(config.reasoner)()
     checker = checker_of(dataset.info.environment) if config.validate else None
     info = derived_info(dataset, "s2", config, out)

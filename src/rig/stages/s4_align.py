@@ -18,6 +18,7 @@ from zlib import crc32
 import numpy as np
 
 from rig.annotators import REASONERS, Reasoner, ReviewCase
+from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import MOST_WORLDS, Episode
@@ -33,9 +34,11 @@ def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) 
 
     Raises:
         CheckpointError: the agent cannot be loaded.
+        RigError: a teacher or an annotator is neither named nor in the world's kit.
         DatasetError: `out` may not be touched.
     """
     shop = Workshop(config)
+    config = with_kit(config, shop.bundle.environment)
     reasoner = REASONERS.get(config.reasoner)()
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
