@@ -8,9 +8,11 @@ from world_makers import coin_agent, coin_package
 
 from rig.annotators import checker_of
 from rig.annotators.kit import world_of_teacher
+from rig.bundle import about_agent
 from rig.cli.main import main
 from rig.data import Dataset
-from rig.envs import CELL_READERS, WORLDS, WorldSpec, cell_reader_of, make_world, spec_of
+from rig.dialogue import Format, TextTokenizer
+from rig.envs import CELL_READERS, WORLDS, WorldSpec, about_of, cell_reader_of, make_world, spec_of
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 from rig.evaluate.embodied import environment_of, evaluate_embodied
@@ -34,6 +36,7 @@ from rig.stages import (
 from rig.teachers import TEACHERS
 
 KIT = ("teacher", "reasoner", "reviewer", "labeller", "describer", "checker", "cell_reader")
+TINY = ("--preset", "coin", "--steps", 1, "--batch-size", 1)
 SHORT = {"episodes": 1, "states": 1, "horizons": (1.0,), "most_steps": 2, "dtype": "float32", "tasks": ("go_home",)}
 
 BARE = """
@@ -235,11 +238,17 @@ def test_a_spec_that_cannot_be_is_named(monkeypatch, tmp_path, fields, says):
     assert not (tmp_path / "s1").exists()
 
 
-def test_verbs_take_the_kit_of_the_world(taught, tmp_path, capsys):
-    def said(*words):
-        status = main([str(word) for word in words])
-        return status, capsys.readouterr()
+@pytest.fixture
+def said(capsys):
+    """Runs a command; returns its status, and what it printed."""
 
+    def run(*words):
+        return main([str(word) for word in words]), capsys.readouterr()
+
+    return run
+
+
+def test_verbs_take_the_kit_of_the_world(taught, tmp_path, said):
     assert said("play", "--agent", "teacher:coin", "--out", tmp_path / "p.html", "--quiet")[0] == 0
     assert said("demo", "--teacher", "coin", "--tasks", "go_home", "--out", tmp_path / "demo")[0] == 0
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
@@ -247,12 +256,32 @@ def test_verbs_take_the_kit_of_the_world(taught, tmp_path, capsys):
     status, printed = said("train-vision", "--data", taught / "bare-s1", "--preset", "coin", "--out", tmp_path / "v")
     assert status
     assert "the world 'bare' has no labeller: --labeller NAME" in printed.err
-    words = ("--preset", "coin", "--steps", 1, "--batch-size", 1)
-    assert said("train-vision", "--data", taught / "s1", "--out", tmp_path / "v", *words)[0] == 0
-    sizes = {}
-    for world in ("bare-s2", "s2"):
-        folder = tmp_path / f"tokenizers-{world}"
-        assert said("train-tokenizer", "--data", taught / world, "--out", folder, "--held-out", 4, *words)[0] == 0
-        sizes[world] = (folder / "tokenizer.json").read_text()
-    assert "better" in sizes["s2"]  # a word of the Reviewer alone
-    assert "better" not in sizes["bare-s2"]
+    assert said("train-vision", "--data", taught / "s1", "--out", tmp_path / "v", *TINY)[0] == 0
+
+
+def test_an_agent_is_told_what_its_world_is_about_and_keeps_it(taught, agents, tmp_path, said):
+    words = {}
+    for data in ("bare-s2", "s2"):
+        folder = tmp_path / f"tokenizers-{data}"
+        assert said("train-tokenizer", "--data", taught / data, "--out", folder, "--held-out", 4, *TINY)[0] == 0
+        words[data] = (folder / "tokenizer.json").read_text()
+    assert "better" in words["s2"]  # a word of the Reviewer alone
+    assert "better" not in words["bare-s2"]
+    told = "system: You reason step by step about a board game, act with keys and mouse, and imagine what the next "
+    tokenizer = TextTokenizer.load(tmp_path / "tokenizers-s2")
+    assert len(tokenizer.encode(told + "frame will show.\n", literal=True)) == 1
+    train = ("train", "--data", taught / "s2", "--no-compile", *TINY)
+    assert said(*train, "--tokenizers", tmp_path / "tokenizers-s2", "--out", tmp_path / "new")[0] == 0
+    assert about_agent(tmp_path / "new" / "agent").form.about == "a board game"
+    assert said(*train, "--start", agents["coin"], "--out", tmp_path / "further")[0] == 0
+    assert about_agent(tmp_path / "further" / "agent").form.about is None
+    config = EmbodiedConfig(
+        agent=str(tmp_path / "new" / "agent"), episodes=1, most_steps=1, tasks=("go_home",), dreams=1
+    )
+    assert evaluate_embodied(config, tmp_path / "eval")["episodes"] == 1
+
+
+def test_the_worlds_of_the_shipped_agents_are_about_what_those_were_told():
+    assert [Format(about=about_of(world)) for world in ("crafter", "minetest", "elsewhere")] == [Format()] * 3
+    assert about_of("coin") == "a board game"
+    assert about_of("bare") == "a task"

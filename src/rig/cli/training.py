@@ -78,6 +78,7 @@ class TrainTokenizer(_OnFrames):
         from rig.annotators import vocabulary_of
         from rig.annotators.kit import kit_name
         from rig.data import Dataset
+        from rig.envs import about_of
         from rig.model import PRESETS
         from rig.provenance import provenance
         from rig.train import train_tokenizers
@@ -95,6 +96,7 @@ class TrainTokenizer(_OnFrames):
             vocabulary_size=self.vocabulary or preset.decoder.vocab_size,
             sentences=words.sentences,
             terms=words.terms,
+            about=about_of(dataset.info.environment),
             resume=self.resume,
         )
         scores = tokenizers.scores
@@ -240,7 +242,7 @@ class Train:
             preset=self.preset,
             tokenizers=self.tokenizers or self.start,
             parts=self._parts(),
-            form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve),
+            form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve, about=self._about()),
             read_backs=self.read_back,
             learn_kept=self.learn_kept,
             vision=self.vision,
@@ -267,6 +269,17 @@ class Train:
             if not is_first():
                 return {}
         return _told(agent)
+
+    def _about(self) -> str | None:
+        """Return what the agent is told that it reasons about: what that of `start` was, or what its world says."""
+        from rig.bundle import AGENT_FILE, about_agent
+        from rig.data import Manifest
+        from rig.envs import about_of
+
+        if self.start and (Path(self.start) / AGENT_FILE).is_file():
+            return about_agent(self.start).form.about
+        first = next(iter((*self.data, *self.describe, *self.lookahead)), None)
+        return about_of(Manifest.load(Path(first)).info.environment) if first else None
 
     def _parts(self) -> tuple[DataPart, ...]:
         """Return the parts, each style's share spread over its datasets by their steps."""

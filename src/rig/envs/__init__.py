@@ -8,7 +8,17 @@ from gymnasium import register, registry
 from rig.envs.base import CellReader, Look, World
 from rig.envs.seeds import Split, split_of
 from rig.envs.tasks import MANUAL, TASKS, TOOL, Start, Task, TaskTable
-from rig.envs.worlds import CELL_READERS, WORLDS, Role, WorldSpec, cell_reader_of, kit_member, make_world, spec_of
+from rig.envs.worlds import (
+    CELL_READERS,
+    WORLDS,
+    Role,
+    WorldSpec,
+    about_of,
+    cell_reader_of,
+    kit_member,
+    make_world,
+    spec_of,
+)
 
 CRAFTER_ID = "rig/Crafter-v0"
 
@@ -31,6 +41,7 @@ __all__ = [
     "TaskTable",
     "World",
     "WorldSpec",
+    "about_of",
     "cell_reader_of",
     "kit_member",
     "make_world",

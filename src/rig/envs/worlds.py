@@ -121,6 +121,12 @@ def spec_of(environment: str) -> WorldSpec | None:
     return found if isinstance(found, WorldSpec) else None
 
 
+def about_of(environment: str) -> str | None:
+    """Return what agents are told that they reason about in a world; see `WorldSpec.about`."""
+    spec = spec_of(environment)
+    return spec.about if spec else None
+
+
 def kit_member(environment: str, role: Role, registry: Registry[Any]) -> str:
     """Return the name of who has a role in the kit of a world, "" where nobody has.
 

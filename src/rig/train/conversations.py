@@ -125,7 +125,7 @@ class Conversations:
         if source.style == "lookahead":
             return lookahead_conversation(step, self.space, source.form, learn_kept=source.learn_kept)
         if source.style == "describe":
-            return description_conversation(step)
+            return description_conversation(step, source.form)
         return basic_conversation(step, self.space, source.form, imitate=step.actor != NOISE)
 
     def draw(self, number: int) -> TokenSequence:
