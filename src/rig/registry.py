@@ -7,7 +7,9 @@ point in the group that the registry names (for example `rig.envs`).
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -108,9 +110,19 @@ class Registry(Generic[T]):
                 return point.load()
         raise unknown_name(self.kind, name, self.names())
 
+    def __contains__(self, name: object) -> bool:
+        """Return whether somebody registered `name`."""
+        return name in self._entries or any(point.name == name for point in self._points())
+
     def find(self, name: str) -> T | None:
         """Return the value registered under `name`, or None where nobody registered that name."""
-        return self.get(name) if name in self.names() else None
+        return self.get(name) if name in self else None
 
     def _points(self) -> Iterable:
-        return entry_points(group=self.group) if self.group else ()
+        return _declared(self.group, entry_points, tuple(sys.path)) if self.group else ()
+
+
+@lru_cache(maxsize=256)
+def _declared(group: str, look: Callable[..., Iterable], path: tuple[str, ...]) -> tuple:
+    """Return a group's entry points, for as long as packages are looked for in the same folders: a look takes long."""
+    return tuple(look(group=group))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from rig.envs.base import CellReader, World
+from rig.envs.tasks import TASKS, Task, TaskTable
 from rig.errors import RigError, UnknownNameError
 from rig.registry import Registry, load_late, suggestion
-from rig.validation import fitting
+from rig.validation import fitting, shown
 
 Role = Literal["teacher", "reasoner", "reviewer", "labeller", "describer", "checker", "cell_reader"]
 """What somebody can be in a world's kit: a field of `WorldSpec`."""
@@ -115,6 +116,27 @@ def make_world(name: str) -> World:
     return WORLDS.get(name)()
 
 
+def add_task(world: str, task: Task) -> Task:
+    """Add a task to a world that is there, and return it: by its name it is then played like the world's own.
+
+    Raises:
+        UnknownNameError: there is no such world, or a task of that name was added before.
+        RigError: it is no `Task`, the world has one of that name, or takes none.
+    """
+    if not isinstance(task, Task) or "/" in task.name:
+        raise RigError(f"add_task({world!r}, {shown(task)}): give a rig.envs.Task, whose name has no slash")
+    make = WORLDS.get(world)
+    if isinstance(make, WorldSpec):
+        make = load_late(make.world) if isinstance(make.world, str) else make.world
+    tasks = getattr(make, "tasks", None)
+    if isinstance(tasks, TaskTable) and tasks.world != world:
+        raise RigError(f"the world {world!r} takes no tasks of others; make its table TaskTable(…, world={world!r})")
+    if task.name in {own.name for own in tasks or ()}:
+        raise RigError(f"the world {world!r} has a task {task.name!r} of its own; choose another name")
+    TASKS.add(f"{world}/{task.name}", task)
+    return task
+
+
 def spec_of(environment: str) -> WorldSpec | None:
     """Return what the world is registered with; None where nobody registered it, or without a `WorldSpec`."""
     found = WORLDS.find(environment)
@@ -139,10 +161,10 @@ def kit_member(environment: str, role: Role, registry: Registry[Any]) -> str:
         UnknownNameError: the world is registered with a name that nobody has.
     """
     named = getattr(spec_of(environment), role, None)
-    known = registry.names()
     if named is None:
-        return environment if role != "describer" and environment in known else ""
-    if named and named not in known:
+        return environment if role != "describer" and environment in registry else ""
+    if named and named not in registry:
+        known = registry.names()
         raise UnknownNameError(
             f"the world {environment!r} is registered with the {registry.kind} {named!r}, and there is none of that "
             f"name.{suggestion(named, known)} Known: {', '.join(known) or 'none'}."
