@@ -34,6 +34,8 @@ from rig.stages import (
     rewrite,
 )
 from rig.teachers import TEACHERS
+from rig.train import AgentTraining
+from rig.train.runs import check_run, plain
 
 KIT = ("teacher", "reasoner", "reviewer", "labeller", "describer", "checker", "cell_reader")
 TINY = ("--preset", "coin", "--steps", 1, "--batch-size", 1)
@@ -285,3 +287,13 @@ def test_the_worlds_of_the_shipped_agents_are_about_what_those_were_told():
     assert [Format(about=about_of(world)) for world in ("crafter", "minetest", "elsewhere")] == [Format()] * 3
     assert about_of("coin") == "a board game"
     assert about_of("bare") == "a task"
+
+
+def test_a_run_that_was_begun_before_forms_could_say_it_goes_on(tmp_path):
+    config = AgentTraining(preset="coin", tokenizers="t", parts=(), form=Format(about=about_of("crafter")))
+    before = plain(config)
+    assert before["form"].pop("about") is None
+    (tmp_path / "run.json").write_text(json.dumps({"config": before}))
+    check_run(tmp_path, config, resume=True)
+    with pytest.raises(RigError, match=r"form.about: None there, 'a board game' now"):
+        check_run(tmp_path, replace(config, form=Format(about=about_of("coin"))), resume=True)
