@@ -210,7 +210,15 @@ def test_a_kit_may_name_anybody_and_a_teacher_plays_in_the_world_of_its_kit(monk
         environment_of(EmbodiedConfig(agent="teacher:walker"))
 
 
-def test_an_expert_says_that_it_cannot_play_elsewhere(tmp_path):
+def test_who_knows_another_world_says_so(taught, tmp_path):
+    lacking = (
+        "these are no facts of Crafter, for they lack view, facing, inventory, creatures; take who knows the world"
+    )
+    for name in ("crafter", "crafter-views"):
+        with pytest.raises(RigError, match=lacking):
+            reason(taught / "s1", ReasonConfig(reasoner=name), tmp_path / name)
+    with pytest.raises(RigError, match=lacking):
+        rehearse(taught / "s2", RehearseConfig(reviewer="crafter"), tmp_path / "s4")
     with pytest.raises(RigError, match="the expert for Crafter cannot play in 'coin'"):
         collect(CollectConfig(environment="coin", teacher="crafter", episodes=1), tmp_path / "s1")
 
