@@ -305,3 +305,9 @@ def test_a_run_that_was_begun_before_forms_could_say_it_goes_on(tmp_path):
     check_run(tmp_path, config, resume=True)
     with pytest.raises(RigError, match=r"form.about: None there, 'a board game' now"):
         check_run(tmp_path, replace(config, form=Format(about=about_of("coin"))), resume=True)
+
+
+def test_an_agent_of_a_world_that_nobody_registered_is_told(tmp_path):
+    agent = coin_agent(tmp_path / "agent", "cion")
+    with pytest.raises(UnknownNameError, match=r"unknown environment 'cion'. Did you mean 'coin'"):
+        evaluate_imagination(ImaginationConfig(agent=agent), tmp_path / "out")

@@ -12,7 +12,7 @@ from rig.actors import PolicyActor, build_policy, world_of
 from rig.annotators import REASONERS
 from rig.annotators.kit import with_kit
 from rig.bundle import Bundle
-from rig.envs import Split, Task, World, make_world
+from rig.envs import WORLDS, Split, Task, World, make_world
 from rig.envs.rollout import MOST_WORLDS, Episode, play
 from rig.errors import RigError
 from rig.evaluate.config import ImaginationConfig
@@ -50,8 +50,10 @@ def with_players(bundle: Bundle, config: ImaginationConfig) -> ImaginationConfig
     """Return `config` with the teacher and the Reasoner of the agent's world, where a teacher is to play.
 
     Raises:
+        UnknownNameError: there is no such world.
         RigError: one of them is neither named nor in the world's kit.
     """
+    WORLDS.get(bundle.environment)
     return with_kit(config, bundle.environment) if config.actions == "teacher" else config
 
 

@@ -57,8 +57,8 @@ class Bench(Generic[C]):
     """
 
     def __init__(self, config: C, environment: str) -> None:
-        self.config = config = with_kit(config, environment)
         self.world: World = make_world(environment)
+        self.config = config = with_kit(config, environment)
         self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)(), patience=config.patience)
         self.reviewer: Reviewer = REVIEWERS.get(config.reviewer)()
 

@@ -19,7 +19,6 @@ import numpy as np
 
 from rig.actions import Action
 from rig.annotators import ReviewCase
-from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
@@ -40,14 +39,13 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
     thoughts = dataset.table(["thought"]).column("thought")
     if thoughts.null_count == len(thoughts):
         raise DatasetError(f"{dataset.info.name} has no thoughts, which reviews follow; run `rig reason` on it first")
-    config = with_kit(config, dataset.info.environment)
     bench = Bench(config, dataset.info.environment)
 
     def make(pieces: Sequence[str]) -> Iterator[Trajectory | None]:
         for piece in pieces:
             yield rehearse_episode(bench, dataset[piece])
 
-    info = derived_info(dataset, "s4", config, out)
+    info = derived_info(dataset, "s4", bench.config, out)
     return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
 
 
