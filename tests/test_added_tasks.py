@@ -4,15 +4,16 @@ import pytest
 
 from rig.actions import NOOP, Action
 from rig.annotators import REASONERS, REVIEWERS, ReviewCase, can_tell, checker_of
-from rig.envs import MANUAL, TASKS, Split, Start, Task, make_world
+from rig.envs import MANUAL, TASKS, WORLDS, Split, Start, Task, TaskTable, World, WorldSpec, add_task, make_world
 from rig.envs.crafter.facts import WAYS, View
 from rig.envs.minetest.world import MinetestWorld
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import evaluate_embodied
 from rig.records import Dream, Step
-from rig.stages import CollectConfig, ReasonConfig, collect, reason
+from rig.stages import CollectConfig, ReasonConfig, RehearseConfig, collect, reason, rehearse
 from rig.teachers import TEACHERS
+from rig.teachers.crafter_needs import Need
 
 STEPS = 3
 
@@ -43,6 +44,74 @@ def added():
         patch.setitem(TASKS._entries, "crafter/take_a_walk", walk)
         patch.setitem(TEACHERS._entries, "stroller", Stroller)
         yield walk
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """What is added in a test is gone behind it."""
+    monkeypatch.setattr(TASKS, "_entries", dict(TASKS._entries))
+
+
+def drinking(**changes):
+    fields = {
+        "name": "collect_drink",
+        "instruction": "drink water",
+        "kind": "collection",
+        "target": 3,
+        "starts": {MANUAL: Start(limit=40, near={"water": (2, 8)})},
+        "recipe": lambda situation, missing: Need(verb="gather", thing="water"),
+    }
+    return Task(**{**fields, **changes})
+
+
+def test_one_call_adds_a_task_that_is_played_explained_and_reviewed_like_the_worlds_own(alone, tmp_path):
+    add_task("crafter", drinking())
+    config = EmbodiedConfig(agent="teacher:crafter", tasks=("collect_drink",), episodes=2)
+    assert evaluate_embodied(config, tmp_path / "eval")["success"]["value"] == 1
+    collect(CollectConfig(tasks=("collect_drink",), episodes=3), tmp_path / "s1")
+    taught = reason(tmp_path / "s1", ReasonConfig(), tmp_path / "s2")
+    steps = [step for name in taught.ids for step in taught[name].steps]
+    assert any("water" in step.thought for step in steps if step.action == Action.press("use"))
+    assert any(word in step.thought for step in steps for word in ("collect water", "take water", "water now"))
+    reviewed = rehearse(tmp_path / "s2", RehearseConfig(), tmp_path / "s4")
+    said = [step.review.thought for name in reviewed.ids for step in reviewed[name].steps]
+    assert any("closer" in thought and "water" in thought for thought in said)
+
+
+@pytest.mark.parametrize(
+    ("world", "task", "says"),
+    [
+        ("craftr", drinking(), "unknown environment 'craftr'. Did you mean 'crafter'"),
+        ("crafter", "collect_drink", "add_task\\('crafter', 'collect_drink'\\): give a rig.envs.Task"),
+        ("crafter", drinking(name="collect/drink"), "whose name has no slash"),
+        ("crafter", drinking(name="explore"), "'crafter' has a task 'explore' of its own; choose another name"),
+        ("crafter", drinking(name="take_a_walk"), "task 'crafter/take_a_walk' is registered twice"),
+        ("closed", drinking(), r"'closed' takes no tasks of others; make its table TaskTable\(…, world='closed'\)"),
+    ],
+)
+def test_what_cannot_be_added_is_named(alone, monkeypatch, world, task, says):
+    closed = type("Closed", (World,), {"name": "closed", "tasks": TaskTable([])})
+    monkeypatch.setitem(WORLDS._entries, "closed", WorldSpec(world=closed))
+    with pytest.raises(RigError, match=says):
+        add_task(world, task)
+
+
+@pytest.mark.parametrize(
+    ("need", "says"),
+    [
+        ("water", "the recipe of the task 'collect_drink' returned 'water'; return a rig.teachers.crafter_needs.Need"),
+        (Need(verb="gater", thing="water"), "needs to 'gater'. Did you mean 'gather'"),
+        (
+            Need(verb="gather", thing="watr"),
+            "needs to gather 'watr', which the expert cannot find. Did you mean 'water'",
+        ),
+        (Need(verb="reach", thing="grass"), "needs to reach 'grass', which the expert cannot find"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_named(alone, tmp_path, need, says):
+    add_task("crafter", drinking(recipe=lambda situation, missing: need))
+    with pytest.raises(RigError, match=says):
+        collect(CollectConfig(tasks=("collect_drink",), episodes=1), tmp_path / "s1")
 
 
 def test_it_is_found_by_name_and_not_among_all():

@@ -122,7 +122,7 @@ def test_a_flaw_is_what_rendering_would_raise_for(style):
     render = {
         "basic": lambda step: basic_conversation(step, CRAFTER, Format()),
         "lookahead": lambda step: lookahead_conversation(step, CRAFTER, Format()),
-        "describe": description_conversation,
+        "describe": lambda step: description_conversation(step, Format()),
     }[style]
     changes = [{"instruction": f"x {phrase} y"} for phrase in LITERALS]
     changes += [{"thought": f"x{phrase}y", "review": replace(TAKEN.review, thought=phrase)} for phrase in LITERALS]
@@ -180,7 +180,7 @@ def test_lengths_are_those_of_the_tokens_and_long_ones_are_left_out(made):
         for segments in (
             basic_conversation(step, CRAFTER, Format()),
             lookahead_conversation(step, CRAFTER, Format()),
-            description_conversation(step),
+            description_conversation(step, Format()),
         ):
             assert encoder.length(segments) == len(encoder.encode(segments))
     steps[4] = replace(steps[4], thought="1234 " * 6000)

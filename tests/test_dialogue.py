@@ -1,7 +1,9 @@
 """Steps to conversations to token ids and back, exactly; the prompt itself is held as golden text."""
 
+import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from rig.actions import CRAFTER, MINERL, Action
+from rig.bundle import about_agent
 from rig.dialogue import (
     End,
     Format,
@@ -20,9 +23,11 @@ from rig.dialogue import (
     Role,
     SegmentEncoder,
     Text,
+    TextTokenizer,
     WriteImage,
     basic_conversation,
     conversation_of,
+    description_conversation,
     flaw,
     lookahead_conversation,
     parse_conversation,
@@ -37,8 +42,11 @@ ATOMS = [*prompt.LITERALS, *CRAFTER.keys, "noop"]
 ATOMIC = train_bpe(CORPUS, vocabulary_size=340, atoms=ATOMS)
 PLAIN = train_bpe(CORPUS, vocabulary_size=300)
 LAYOUT = Layout(read_tokens=4, write_tokens=6, image_alignment=16)
+GOLDEN = {"rig-crafter-small": "8ef785b27706c650", "rig-minetest-small": "d0eb67afe33ee0a9"}
+"""Shipped agent -> hash of what it read of two conversations when it was trained."""
+
 FORMS = [
-    Format(thought=thought, dream=dream, read_back=way, reobserve=again)
+    Format(thought=thought, dream=dream, read_back=way, reobserve=again, about=None if again else "a board game")
     for thought in (True, False)
     for dream in (True, False)
     for way in ("pixels", "codes")
@@ -144,7 +152,8 @@ def test_the_conversation_reads_as_the_paper_writes_it(reobserve):
         "generate the next frame.\nThe current task: build a tower.\nThe previous action: "
     )
     assert shown == (
-        f"{prompt.SYSTEM}human: <image>{question}camera:[0,10].\n"
+        "system: You reason step by step about a Minecraft-like task, act with keys and mouse, and imagine what the "
+        f"next frame will show.\nhuman: <image>{question}camera:[0,10].\n"
         "rig: The reasoning: 1. A tree is near. Next action: forward, and next frame: <codes>\n"
         f"\nhuman: <image>\n<Imagine:>{again}{question}{'camera:[0,10]' if reobserve else 'forward'}.\n"
         "rig: Wait! Let's re-observe... The reasoning: 2. It got no nearer. "
@@ -154,6 +163,34 @@ def test_the_conversation_reads_as_the_paper_writes_it(reobserve):
 
 def targets_of(tokens, role):
     return bool(tokens.targets[tokens.roles == role].any())
+
+
+def test_a_form_says_what_is_reasoned_about_and_none_what_all_were_told():
+    told = "system: You reason step by step about a board game, act with keys and mouse, and imagine what the next "
+    form, step = Format(about="a board game"), coded_step(3, "1. A tree is near.", 0, CRAFTER)
+    for segments in (basic_conversation(step, CRAFTER, form), description_conversation(step, form)):
+        assert segments[0].text == told + "frame will show.\n"
+    assert [phrase for phrase in prompt.literals(form) if phrase not in prompt.LITERALS] == [
+        told + "frame will show.\n"
+    ]
+    assert prompt.literals(Format()) == prompt.LITERALS
+    assert Format(about="a Minecraft-like task") == Format()
+
+
+@pytest.mark.parametrize("about", ["", "x" * 101, 3, "two\nlines", "a game. human: no"])
+def test_what_a_form_cannot_say_is_named(about):
+    with pytest.raises(RigError, match=r"Format.about is"):
+        Format(about=about)
+
+
+@pytest.mark.parametrize(("agent", "space"), [("rig-crafter-small", CRAFTER), ("rig-minetest-small", MINERL)])
+def test_the_shipped_agents_read_what_they_always_read(agent, space):
+    folder = Path(__file__).parents[1] / "checkpoints" / agent
+    form, encoder = about_agent(folder).form, SegmentEncoder(TextTokenizer.load(folder), LAYOUT)
+    step = coded_step(3, "1. A tree is near.", 2, space)
+    told = lookahead_conversation(step, space, form) + basic_conversation(step, space, form)
+    ids = encoder.encode(told).ids
+    assert hashlib.sha256(np.asarray(ids, np.int64).tobytes()).hexdigest()[:16] == GOLDEN[agent]
 
 
 def test_proposals_carry_no_loss_and_the_review_does():

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from rig.errors import RigError
 
+DEFAULT_WORLD = "crafter"
+"""The world where a user names none: the one whose agent comes with the package."""
+
 AGENTS = {"crafter": "rig-crafter-small", "minetest": "rig-minetest-small"}
 """World -> the name of its agent. Crafter's is installed with the package; see setup.py."""
 

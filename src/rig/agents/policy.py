@@ -66,7 +66,7 @@ class PolicyConfig:
             dreams: make room for so many; None for as many as the planner's.
         """
         layout, encode = encoder.layout, encoder.tokenizer.encode
-        phrases = sum(len(encode(phrase, literal=True)) for phrase in prompt.LITERALS)
+        phrases = sum(len(encode(phrase, literal=True)) for phrase in prompt.literals(self.form))
         images = layout.read_tokens + layout.write_tokens + layout.write_stride + _MARKS
         actions = 2 * longest_action(space)  # the one before, which is told, and the one that is written
         turn = phrases + images + actions + _INSTRUCTION_TOKENS + self.thought_tokens

@@ -10,10 +10,11 @@ from rig.agents.actors import OracleActor, PolicyActor, TeacherActor, build_poli
 from rig.agents.planners import Basic, Lookahead, Planner
 from rig.agents.policy import PolicyConfig
 from rig.annotators import checker_of, judge_of
+from rig.annotators.kit import world_of_teacher
 from rig.bundle import Bundle, Dtype, about_agent
 from rig.dialogue import Format
 from rig.engine import Sampler
-from rig.envs import WORLDS, World, make_world
+from rig.envs import World, make_world
 from rig.envs.rollout import Actor
 from rig.errors import RigError
 from rig.registry import Registry
@@ -113,8 +114,8 @@ class TeacherSource:
     """Scripted experts, by their names."""
 
     def world(self, name: str, environment: str) -> str:
-        """Return the world of the teacher's own name, where none is given."""
-        return environment or (name if name in WORLDS.names() else "crafter")
+        """Return the world in whose kit the teacher is, where none is given."""
+        return environment or world_of_teacher(name)
 
     def actor(self, name: str, spare: World, how: HowToPlay) -> TeacherActor:
         """Make the teacher."""

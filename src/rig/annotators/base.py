@@ -17,6 +17,7 @@ from rig.annotators.asking import Asked, Failure, answered, handed
 from rig.annotators.configured import NoConfig, config_from, prompt_hash, settings_of
 from rig.annotators.evidence import Informed, ReviewCase, seen_in, seen_of
 from rig.dialogue.prompt import held_phrase
+from rig.envs import kit_member
 from rig.errors import AnnotationError, RigError
 from rig.records import Step
 from rig.registry import Registry
@@ -220,7 +221,7 @@ class JudgingChecker(ClaimChecker):
 
 
 def build_reasoner(
-    name: str, config: Mapping[str, Any] | None = None, space: ActionSpace | None = None
+    name: str | None, config: Mapping[str, Any] | None = None, space: ActionSpace | None = None
 ) -> Reasoner[Any]:
     """Return the Reasoner called `name`, made from what a user gave as its configuration.
 
@@ -232,14 +233,14 @@ def build_reasoner(
 
 
 def build_reviewer(
-    name: str, config: Mapping[str, Any] | None = None, space: ActionSpace | None = None
+    name: str | None, config: Mapping[str, Any] | None = None, space: ActionSpace | None = None
 ) -> Reviewer[Any]:
     """Return the Reviewer called `name`; see `build_reasoner`."""
     return _built(REVIEWERS.get(name), Reviewer, f"the Reviewer {name!r}", config, space)
 
 
 def build_labeller(
-    name: str, config: Mapping[str, Any] | None = None, space: ActionSpace | None = None
+    name: str | None, config: Mapping[str, Any] | None = None, space: ActionSpace | None = None
 ) -> Labeller[Any]:
     """Return the Labeller called `name`; see `build_reasoner`."""
     return _built(LABELLERS.get(name), Labeller, f"the Labeller {name!r}", config, space)
@@ -286,10 +287,10 @@ def checker_of(environment: str) -> ClaimChecker | None:
     Raises:
         RigError: what is registered there makes none.
     """
-    make = CHECKERS.find(environment)
-    if make is None:
+    name = kit_member(environment, "checker", CHECKERS)
+    if not name:
         return None
-    checker = make()
+    checker = CHECKERS.get(name)()
     if not isinstance(checker, ClaimChecker):
         raise RigError(
             f"the claim checker of {environment!r} is {shown(checker)}; have its class inherit from "

@@ -16,7 +16,7 @@ from rig.annotators.crafter_words import CRAFTER, items_of, place_of
 from rig.annotators.evidence import Evidence, Informed, ReviewEvidence
 from rig.annotators.rules import RuleReasoner, RuleReviewer
 from rig.envs.crafter.facts import DIRECTIONS, WAYS, Offset, View, distance, is_closer, offsets
-from rig.teachers.crafter_needs import RECIPES, Need, next_need
+from rig.teachers.crafter_needs import Need, has_recipe, next_need
 
 FOES = ("zombie", "skeleton")
 _REASONS, _REVIEWS = "3", "6"
@@ -125,11 +125,11 @@ def _reasons(view: View, key: str) -> list[Claim]:
 
 
 def need_of(facts: Mapping[str, Any]) -> Need:
-    """Return what the recipes ask for next, as far as the view's facts tell; for a task of others', to look around.
+    """Return what the recipes ask for next, as far as the view's facts tell; for a task that has none, to look around.
 
     Then nothing is said to be missing, and what is done follows from what is seen.
     """
-    if facts["task"] not in RECIPES:
+    if not has_recipe(facts["task"]):
         return Need(verb="explore", thing="far")
     return next_need(facts["task"], View(facts), remaining=facts["target"] - facts["samples"])
 

@@ -12,7 +12,7 @@ from rig.annotators import checker_of
 from rig.bundle import has_learned_reviews
 from rig.cli.showing import opening, shown_together
 from rig.cli.tables import table
-from rig.envs import TOOL, make_world
+from rig.envs import TOOL, make_world, spec_of
 from rig.envs.rollout import Played
 from rig.errors import RigError
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
@@ -25,9 +25,6 @@ PAGE = "trace.html"
 
 Row = Mapping[str, Any]
 """What the summary needs of an episode, as `summary_row` makes it."""
-
-_TASKS = {"minetest": ("collect_dirt/tool", "go_explore/tool")}
-"""World -> what is played there where nothing is asked for; every task elsewhere."""
 
 
 def run_demo(
@@ -91,7 +88,8 @@ def _kinds(config: EmbodiedConfig, dreams: int | None, teacher: str) -> dict[str
     """Return the ways to play, by name."""
     first = replace(config, agent=BY_TEACHER + teacher)
     world = environment_of(config if config.agent else first)
-    tasks = config.tasks or _TASKS.get(world) or tuple(_every_task(world))
+    spec = spec_of(world)
+    tasks = config.tasks or (spec.shown if spec else ()) or tuple(_every_task(world))
     kinds = {f"the teacher {teacher}": first} if teacher else {}
     if config.agent:
         ahead = int(has_learned_reviews(config.agent)) if dreams is None else dreams

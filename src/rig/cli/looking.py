@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rig.errors import RigError
+from rig.shipped import DEFAULT_WORLD
 from rig.storage import bytes_of, refuse_as_page
 
 
@@ -55,7 +56,7 @@ class Reproduce:
         resume: go on with what is in the root; a fresh root needs no flag.
     """
 
-    ladder: Annotated[str, tyro.conf.Positional] = "crafter"
+    ladder: Annotated[str, tyro.conf.Positional] = DEFAULT_WORLD
     preset: str = "small"
     root: str = ""
     report: str = ""
@@ -168,9 +169,9 @@ class Demo:
     Attributes:
         agent: folder of the agent; where empty, the one shipped for the world, if it is there.
         out: folder of trace.html and summary.json.
-        environment: the world; an agent's own, or Crafter, where empty.
+        environment: the world; where empty, an agent's own, or the one in whose kit the teacher is, or Crafter.
         teacher: a teacher that plays the same first; none where empty.
-        tasks: "task" or "task/setting"; where none is given every task of Crafter once, with tools if it can be, and
+        tasks: "task" or "task/setting"; where none is given every task of the world once, with tools if it can be, and
             two of Minetest.
         episodes: episodes per task and setting, of each kind.
         dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
@@ -197,7 +198,7 @@ class Demo:
         from rig.shipped import shipped_agent
 
         config = EmbodiedConfig(
-            agent=self.agent or shipped_agent(self.environment or "crafter", required=not self.teacher),
+            agent=self.agent or shipped_agent(self._world(), required=not self.teacher),
             environment=self.environment,
             tasks=self.tasks,
             episodes=self.episodes,
@@ -206,6 +207,12 @@ class Demo:
             dtype="float32",  # for few worlds as fast as any, and the same episodes on every machine
         )
         return run_demo(config, self.dreams, Path(self.out), teacher=self.teacher, overwrite=self.overwrite)
+
+    def _world(self) -> str:
+        """Return the world whose agent plays, where none is named."""
+        from rig.annotators.kit import world_of_teacher
+
+        return self.environment or (world_of_teacher(self.teacher) if self.teacher else DEFAULT_WORLD)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +22,9 @@ class Play:
     Attributes:
         agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
         out: the page.
-        environment: the world; where empty, an agent's own, and for a teacher the one of its name, or Crafter.
-        tasks: "task" or "task/setting".
+        environment: the world; where empty, an agent's own, and for a teacher the one in whose kit it is; Crafter for
+            "teacher:random".
+        tasks: "task" or "task/setting"; the first of the world's where none is given.
         episodes: episodes per task and setting.
         skip: seeds to leave out first.
         dreams: n of the lookahead; 0 acts at once.
@@ -36,7 +37,7 @@ class Play:
     agent: str
     out: str
     environment: str = ""
-    tasks: tuple[str, ...] = ("collect_wood",)
+    tasks: tuple[str, ...] = ()
     episodes: int = 1
     skip: int = 0
     dreams: int = 0
@@ -48,7 +49,8 @@ class Play:
     def run(self) -> dict[str, Any]:
         """Play."""
         from rig.cli.tables import episode_text
-        from rig.evaluate.embodied import play_config
+        from rig.envs import make_world
+        from rig.evaluate.embodied import environment_of, play_config
         from rig.storage import refuse_as_page
         from rig.viewer import render_trace
 
@@ -67,6 +69,8 @@ class Play:
             imagine=self.dreams == 0,
             follow_dreams=True,
         )
+        if not config.tasks:
+            config = replace(config, tasks=(next(iter(make_world(environment_of(config)).tasks)).name,))
         played = list(play_config(config))
         trajectories = [episode.trajectory for episode in played]
         page = render_trace(trajectories, self.out, title="RIG", meta={"agent": self.agent, "dreams": self.dreams})

@@ -60,12 +60,13 @@ class TrainTokenizer(_OnFrames):
 
     Attributes:
         vocabulary: size of the text tokenizer; the preset's where 0.
-        reviewer: an annotator whose vocabulary the text tokenizer learns too; none where empty.
+        reviewer: an annotator whose vocabulary the text tokenizer learns too; None: who the kit of the dataset's world
+            names, if it names one; none where empty.
         held_out: frames kept aside for the scores.
     """
 
     vocabulary: int = 0
-    reviewer: str = "crafter"
+    reviewer: str | None = None
     steps: int = 6000
     batch_size: int = 4
     learning_rate: float = 2e-3
@@ -74,20 +75,27 @@ class TrainTokenizer(_OnFrames):
     def run(self) -> dict[str, Any]:
         """Train."""
         from rig.annotators import vocabulary_of
+        from rig.annotators.kit import kit_name
         from rig.data import Dataset
+        from rig.envs import about_of
         from rig.model import PRESETS
         from rig.provenance import provenance
         from rig.train import train_tokenizers
 
-        preset, words = PRESETS.get(self.preset), vocabulary_of(self.reviewer)
+        preset, dataset = PRESETS.get(self.preset), Dataset(self.data)
+        reviewer = self.reviewer
+        if reviewer is None:
+            reviewer = kit_name(dataset.info.environment, "reviewer", spared=True)
+        words = vocabulary_of(reviewer)
         config = replace(self._tuned(TokenizerTraining(model=preset.vq)), held_out=self.held_out)
         tokenizers = train_tokenizers(
-            Dataset(self.data),
+            dataset,
             config,
             self.out,
             vocabulary_size=self.vocabulary or preset.decoder.vocab_size,
             sentences=words.sentences,
             terms=words.terms,
+            about=about_of(dataset.info.environment),
             resume=self.resume,
         )
         scores = tokenizers.scores
@@ -106,10 +114,10 @@ class TrainVision(_OnFrames):
     Example: rig train-vision --data runs/s1 --preset small --out runs/vision
 
     Attributes:
-        labeller: who names patches.
+        labeller: who names patches; None: who the kit of the dataset's world names.
     """
 
-    labeller: str = "crafter"
+    labeller: str | None = None
     steps: int = 2000
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -117,14 +125,17 @@ class TrainVision(_OnFrames):
     def run(self) -> dict[str, Any]:
         """Train."""
         from rig.annotators import LABELLERS
+        from rig.annotators.kit import kit_name
         from rig.data import Dataset
         from rig.model import PRESETS
         from rig.provenance import provenance
         from rig.train import train_vision
 
         config = self._tuned(VisionTraining(model=PRESETS.get(self.preset).vision))
-        labeller = LABELLERS.get(self.labeller)()
-        scores = train_vision(Dataset(self.data), labeller, config, self.out, resume=self.resume)
+        dataset = Dataset(self.data)
+        named = kit_name(dataset.info.environment, "labeller") if self.labeller is None else self.labeller
+        labeller = LABELLERS.get(named)()
+        scores = train_vision(dataset, labeller, config, self.out, resume=self.resume)
         text = (
             f"{self.out}: names {scores['accuracy']:.1%} of the patches of {scores['frames']:.0f} held-out frames "
             f"right ({scores['balanced_accuracy']:.1%} over {scores['labels']:.0f} labels)"
@@ -227,7 +238,7 @@ class Train:
             preset=self.preset,
             tokenizers=self.tokenizers or self.start,
             parts=self._parts(),
-            form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve),
+            form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve, about=self._about()),
             read_backs=self.read_back,
             learn_kept=self.learn_kept,
             vision=self.vision,
@@ -254,6 +265,17 @@ class Train:
             if not is_first():
                 return {}
         return _told(agent)
+
+    def _about(self) -> str | None:
+        """Return what the agent is told that it reasons about: what that of `start` was, or what its world says."""
+        from rig.bundle import AGENT_FILE, about_agent
+        from rig.data import Manifest
+        from rig.envs import about_of
+
+        if self.start and (Path(self.start) / AGENT_FILE).is_file():
+            return about_agent(self.start).form.about
+        first = next(iter((*self.data, *self.describe, *self.lookahead)), None)
+        return about_of(Manifest.load(Path(first)).info.environment) if first else None
 
     def _parts(self) -> tuple[DataPart, ...]:
         from rig.train.mixture import parts_of

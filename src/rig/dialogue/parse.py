@@ -122,7 +122,7 @@ def _opening_frame(turn: list[Segment]) -> Frame | None:
     if not images:
         return None
     place, frame = images[0]
-    is_first, is_dreamed = _text(turn[:place]).startswith(prompt.SYSTEM), prompt.IMAGINE in _text(turn[place:])
+    is_first, is_dreamed = _text(turn[:place]).startswith(prompt.OPENING), prompt.IMAGINE in _text(turn[place:])
     if len(images) > 1 + is_dreamed:
         raise DialogueError(f"a turn reads one image, or a dream and the observed frame, not {len(images)} images")
     return frame if is_first or is_dreamed else None

@@ -13,19 +13,20 @@ frame from before all dreams, stands once more in the human turn that it answers
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 from rig.actions import ActionSpace
 from rig.dialogue.learned import IMITATED, USUAL, Learned, Style, TurnWeights
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
 from rig.records import Codes, Dream, Frame, Observation, Step
-from rig.validation import check_fields
+from rig.validation import Meta, check_fields
 
-SYSTEM = (
-    "system: You reason step by step about a Minecraft-like task, act with keys and mouse, and imagine what the next "
-    "frame will show.\n"
-)
+MINECRAFT_LIKE = "a Minecraft-like task"
+"""What agents are told that they reason about where their world says nothing else."""
+OPENING = "system: You reason step by step about "
+_CLOSING = ", act with keys and mouse, and imagine what the next frame will show.\n"
+SYSTEM = OPENING + MINECRAFT_LIKE + _CLOSING
 HUMAN = "human: "
 HUMAN_AGAIN = "\nhuman: "
 IMAGINE = "\n<Imagine:>"
@@ -70,7 +71,8 @@ LITERALS = (
     NEXT_FRAME,
     REVIEW,
 )
-"""Every fixed phrase, each of which a small tokenizer may write as one token."""
+"""Every fixed phrase, each of which a small tokenizer may write as one token; the system phrase is that of a form which
+says nothing else of the task (see `literals`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +86,34 @@ class Format:
             or left in the context as the "codes" it was written in.
         reobserve: whether the turn of the review shows the observed frame again, behind the last dream, and asks about
             it. Without it the last image before the review is a dream, which a small model takes for the present.
+        about: what the system phrase says that is reasoned about, a few words like "a board game"; None, which every
+            form was before it could be said, is "a Minecraft-like task".
     """
 
     thought: bool = True
     dream: bool = True
     read_back: Literal["pixels", "codes"] = "pixels"
     reobserve: bool = True
+    about: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.about == MINECRAFT_LIKE:
+            object.__setattr__(self, "about", None)
+        if self.about is not None and ("\n" in self.about or held_phrase(self.about) is not None):
+            raise DialogueError(
+                f"Format.about is {self.about!r}; give a few words, without what the prompt itself says"
+            )
+
+
+def system_phrase(form: Format) -> str:
+    """Return the first phrase of a conversation."""
+    return SYSTEM if form.about is None else f"{OPENING}{form.about}{_CLOSING}"
+
+
+def literals(form: Format) -> tuple[str, ...]:
+    """Return every fixed phrase, with the system phrase of `form` in its place."""
+    return tuple(system_phrase(form) if phrase == SYSTEM else phrase for phrase in LITERALS)
 
 
 def ask(
@@ -117,7 +138,7 @@ def ask(
     """
     for name, text in (("instruction", instruction), ("previous action", previous_action)):
         _reject_phrases(name, text)
-    opening = [_phrase(HUMAN_AGAIN)] if imagined else [_phrase(SYSTEM), _phrase(HUMAN)]
+    opening = [_phrase(HUMAN_AGAIN)] if imagined else [_phrase(system_phrase(form)), _phrase(HUMAN)]
     return [
         *opening,
         *_image(frame),
@@ -202,7 +223,7 @@ def conversation_of(
     if style == "lookahead":
         return lookahead_conversation(step, space, form, learned)
     if style == "describe":
-        return description_conversation(step, learned)
+        return description_conversation(step, form, learned)
     return basic_conversation(step, space, form, learned)
 
 
@@ -215,7 +236,7 @@ def basic_conversation(step: Step, space: ActionSpace, form: Format, learned: Le
     ]
 
 
-def description_conversation(step: Step, learned: Learned = USUAL) -> list[Segment]:
+def description_conversation(step: Step, form: Format, learned: Learned = USUAL) -> list[Segment]:
     """Return a conversation in which the model says what one frame shows: no task, no action, no dream.
 
     It is how a small model gets what Janus brings along, eyes that know words; the description is the step's thought.
@@ -228,7 +249,7 @@ def description_conversation(step: Step, learned: Learned = USUAL) -> list[Segme
     _reject_phrases("description", step.thought)
     (weights,) = learned.turns(step, "describe")
     return [
-        _phrase(SYSTEM),
+        _phrase(system_phrase(form)),
         _phrase(HUMAN),
         ReadImage(frame=step.frame),
         _phrase(DESCRIBE),

@@ -5,9 +5,21 @@ Importing this registers `rig/Crafter-v0` with Gymnasium.
 
 from gymnasium import register, registry
 
-from rig.envs.base import CELL_READERS, WORLDS, CellReader, Look, World, make_world
+from rig.envs.base import CellReader, Look, World
 from rig.envs.seeds import Split, split_of
 from rig.envs.tasks import MANUAL, TASKS, TOOL, Start, Task, TaskTable
+from rig.envs.worlds import (
+    CELL_READERS,
+    WORLDS,
+    Role,
+    WorldSpec,
+    about_of,
+    add_task,
+    cell_reader_of,
+    kit_member,
+    make_world,
+    spec_of,
+)
 
 CRAFTER_ID = "rig/Crafter-v0"
 
@@ -23,11 +35,18 @@ __all__ = [
     "TASKS",
     "TOOL",
     "WORLDS",
+    "Role",
     "Split",
     "Start",
     "Task",
     "TaskTable",
     "World",
+    "WorldSpec",
+    "about_of",
+    "add_task",
+    "cell_reader_of",
+    "kit_member",
     "make_world",
+    "spec_of",
     "split_of",
 ]

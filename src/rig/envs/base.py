@@ -18,7 +18,6 @@ from rig.envs.seeds import Split
 from rig.envs.tasks import Task, TaskTable
 from rig.errors import EngineError, RigError
 from rig.records import Frame
-from rig.registry import Registry
 from rig.validation import Meta, fitting, refuse_unknown, shown
 
 Seed = Annotated[int, Meta(ge=0, lt=1 << 32)]
@@ -181,21 +180,3 @@ class CellReader(Protocol):
     def read(self, frames: Sequence[Frame], facts: Sequence[Mapping[str, Any]]) -> NDArray[np.int16]:
         """Return the labels read from `frames`, int16 [N, rows, columns], given the facts of the states they show."""
         ...
-
-
-WORLDS: Registry[Callable[[], World]] = Registry("environment", "rig.envs")
-WORLDS.add("crafter", "rig.envs.crafter.world:CrafterWorld")
-WORLDS.add("minetest", "rig.envs.minetest.world:MinetestWorld")
-
-CELL_READERS: Registry[Callable[[], CellReader]] = Registry("cell reader", "rig.cell_readers")
-CELL_READERS.add("crafter", "rig.envs.crafter.cells:CrafterCells")
-
-
-def make_world(name: str) -> World:
-    """Build the registered world `name`.
-
-    Raises:
-        UnknownNameError: nobody registered it.
-        MissingDependencyError: its engine is not installed.
-    """
-    return WORLDS.get(name)()

@@ -43,6 +43,9 @@ class Task:
         starts: setting ("manual": empty hands, "tool": the right tools) -> start.
         samples: what counts the samples of an episode so far, given the world; None leaves it to the world, which can
             count those of its own tasks.
+        recipe: what to do next, given the situation and the samples still missing, for a world whose expert and
+            annotators follow recipes (Crafter's: see `rig.teachers.crafter_needs`). None leaves the task to a teacher
+            of its own.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Task:
     target: int
     starts: Mapping[str, Start]
     samples: Callable[[Any], int] | None = None
+    recipe: Callable[[Any, int], Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.starts or not isinstance(self.target, int) or self.target < 1:
@@ -70,7 +74,7 @@ class Task:
 
 
 TASKS: Registry[Task] = Registry("task", "rig.tasks")
-"""Tasks that others add to a world, as "world/task": `TASKS.add("crafter/collect_drink", Task(…))`."""
+"""Tasks that others add to a world, as "world/task"; `rig.envs.add_task` adds one."""
 
 
 class TaskTable:
@@ -86,6 +90,11 @@ class TaskTable:
     def __init__(self, tasks: Iterable[Task], world: str = "") -> None:
         self._tasks = {task.name: task for task in tasks}
         self._world = world
+
+    @property
+    def world(self) -> str:
+        """The world's name in `TASKS`; "" where nothing can be added."""
+        return self._world
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())

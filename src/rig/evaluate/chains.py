@@ -12,8 +12,9 @@ import numpy as np
 from rig.actions import Action
 from rig.agents import Policy, PolicyActor, PolicyConfig, build_policy, world_of
 from rig.annotators import Asked, Reasoner, answered, build_reasoner, seen_in
+from rig.annotators.kit import with_kit
 from rig.bundle import Bundle
-from rig.envs import Split, Task, World, make_world
+from rig.envs import WORLDS, Split, Task, World, make_world
 from rig.envs.rollout import MOST_WORLDS, Episode, play
 from rig.errors import RigError
 from rig.evaluate.config import ImaginationConfig
@@ -46,16 +47,28 @@ class Chain:
         return len(self.steps) - 1
 
 
+def with_players(bundle: Bundle, config: ImaginationConfig) -> ImaginationConfig:
+    """Return `config` with the teacher and the Reasoner of the agent's world, where a teacher is to play.
+
+    Raises:
+        UnknownNameError: there is no such world.
+        RigError: one of them is neither named nor in the world's kit.
+    """
+    WORLDS.get(bundle.environment)
+    return with_kit(config, bundle.environment) if config.actions == "teacher" else config
+
+
 def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
     """Yield `chains` runs of `depth` + 1 consecutive steps, one per episode, cell after cell in turn.
 
     One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
 
     Raises:
-        RigError: the tasks' episodes are too short for that, the agent has no room for what a task asks for, or the
-            Reasoner's configuration is not one of its.
+        RigError: the tasks' episodes are too short for that, the agent has no room for what a task asks for, nobody is
+            there to play them, or the Reasoner's configuration is not one of its.
         AnnotationError: the Reasoner had no answer for some steps.
     """
+    config = with_players(bundle, config)
     world = world_of(bundle, config.agent)
     cells = world.tasks.cells(config.tasks)
     policy = build_policy(bundle, PolicyConfig(form=bundle.form))

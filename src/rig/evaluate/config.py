@@ -19,7 +19,8 @@ class EmbodiedConfig:
 
     Attributes:
         agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
-        environment: the world; where empty, an agent's own, and for a teacher the one of its name, or Crafter.
+        environment: the world; where empty, an agent's own, and for a teacher the one in whose kit it is; Crafter for
+            "teacher:random".
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first.
@@ -132,8 +133,8 @@ class ImaginationConfig:
             (diagonal decoding); None: all of them.
         read_back: how dreams are read back inside a lookahead conversation.
         split: "evaluation" for numbers; "validation" for tuning.
-        teacher: who plays, if it is a teacher.
-        reasoner: who writes the thoughts that are given beside the teacher's actions.
+        teacher: who plays, if it is a teacher; None: who the world's kit names.
+        reasoner: who writes the thoughts that are given beside the teacher's actions; None: who the kit names.
         reasoner_config: what its own `Config` is made of.
         batch_size: chains, or worlds of the agent, side by side; None: 64, or fewer worlds, as in `EmbodiedConfig`.
         most_steps: of the agent's episodes; as in `EmbodiedConfig`.
@@ -150,8 +151,8 @@ class ImaginationConfig:
     lead: int | None = None
     read_back: Literal["pixels", "codes"] = "pixels"
     split: Literal["evaluation", "validation"] = "evaluation"
-    teacher: str = "crafter"
-    reasoner: str = "crafter"
+    teacher: str | None = None
+    reasoner: str | None = None
     reasoner_config: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int | None = None
     most_steps: int | None = None

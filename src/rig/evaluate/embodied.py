@@ -275,6 +275,8 @@ def environment_of(config: EmbodiedConfig) -> str:
 
     Raises:
         CheckpointError: the agent cannot be read, or not play there.
+        UnknownNameError: there is no such teacher.
+        RigError: no world is named, and nothing says where the teacher plays.
     """
     source, name = source_of(config.agent)
     return source.world(name, config.environment)

@@ -34,10 +34,10 @@ from rig.engine import (
     Program,
     Slot,
 )
-from rig.envs import CELL_READERS, make_world
+from rig.envs import cell_reader_of, make_world
 from rig.envs.rollout import MOST_WORLDS
 from rig.errors import RigError
-from rig.evaluate.chains import Chain, real_chains
+from rig.evaluate.chains import Chain, real_chains, with_players
 from rig.evaluate.config import ImaginationConfig
 from rig.evaluate.images import SSIM_MODULE, frechet_score, pair_scores
 from rig.evaluate.outcomes import Outcomes, action_agreement, outcomes_of
@@ -60,7 +60,7 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     """Dream, compare, and return (and write to `out`/imagination.json) the scores; draw `out`/dreams.jpg.
 
     Raises:
-        RigError: the agent does not dream, or `out` holds scores already.
+        RigError: the agent does not dream, nobody is there to play, or `out` holds scores already.
         CheckpointError: the agent cannot be loaded.
         MissingDependencyError: what the scores need is not installed.
     """
@@ -70,6 +70,7 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     bundle = Bundle.load(config.agent).for_running(config.dtype)
     if not bundle.form.dream:
         raise RigError(f"{config.agent} was trained without dreams; there is nothing to score")
+    config = with_players(bundle, config)
     chains = list(real_chains(bundle, config))
     dreams = dream_chains(bundle, chains, config)
     outcomes = outcomes_of(make_world(bundle.environment), chains)
@@ -176,8 +177,7 @@ class _Judge:
         self, environment: str, chains: Sequence[Chain], outcomes: Sequence[Sequence[Outcomes]] | None
     ) -> None:
         self._chains, self._outcomes = chains, outcomes
-        make = CELL_READERS.find(environment)
-        self._reader = make() if make else None
+        self._reader = cell_reader_of(environment)
 
     def scores(
         self, frames: Frames, truth: Frames, depth: int, entropy: NDArray[np.float32] | None = None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from rig.registry import Registry
+from rig.shipped import DEFAULT_WORLD
 from rig.stages.config import CollectConfig
 
 
@@ -22,12 +23,13 @@ class LadderConfig:
         preset: the network's sizes.
         title: of the report.
         environment: the world.
-        teacher: who plays S1, and beside the agent in S3.
-        reasoner: who thinks in S2 and S4.
-        reviewer: who reviews in S3 and S4.
-        labeller: who names the patches of S1's frames, for the first vision tower; where empty, it begins untaught.
-        describer: who says what S1's frames show, for the base; where empty, there is no base, and every row begins
-            where the base would have.
+        teacher: who plays S1, and beside the agent in S3; None: who the world's kit names.
+        reasoner: who thinks in S2 and S4; None: who the kit names.
+        reviewer: who reviews in S3 and S4; None: who the kit names.
+        labeller: who names the patches of S1's frames, for the first vision tower; None: who the kit names. Where
+            nobody does, or this is empty, the tower begins untaught.
+        describer: who says what S1's frames show, for the base; None: who the kit names. Where nobody does, or this is
+            empty, there is no base, and every row begins where the base would have.
         tasks: "task" or "task/setting"; all where empty.
         episodes: S1 episodes per task and setting.
         noise: chance of a slip at a step of S1.
@@ -74,12 +76,12 @@ class LadderConfig:
 
     preset: str
     title: str
-    environment: str = "crafter"
-    teacher: str = "crafter"
-    reasoner: str = "crafter"
-    reviewer: str = "crafter"
-    labeller: str = "crafter"
-    describer: str = "crafter-views"
+    environment: str = DEFAULT_WORLD
+    teacher: str | None = None
+    reasoner: str | None = None
+    reviewer: str | None = None
+    labeller: str | None = None
+    describer: str | None = None
     tasks: tuple[str, ...] = ()
     episodes: int
     noise: float = CollectConfig.noise
@@ -177,22 +179,10 @@ _SIX = tuple(
 """The tasks of the paper."""
 
 
-def _in_minetest(**budgets: Any) -> LadderConfig:
-    """Return a ladder of Minetest, with this world's teacher and annotators."""
-    return LadderConfig(
-        environment="minetest",
-        teacher="minetest",
-        reasoner="minetest",
-        reviewer="minetest",
-        labeller="minetest",
-        describer="minetest-views",
-        **budgets,
-    )
-
-
 LADDERS.add(
     "minetest/debug",
-    _in_minetest(
+    LadderConfig(
+        environment="minetest",
         preset="debug-128",
         title="Minetest: the ladder in miniature",
         tasks=("dig_down/tool", "build_a_tower/manual"),
@@ -217,7 +207,8 @@ LADDERS.add(
 )
 LADDERS.add(
     "minetest/small",
-    _in_minetest(
+    LadderConfig(
+        environment="minetest",
         preset="small-128",
         title="Minetest: from nothing to RIG-lookahead",
         tasks=_SIX,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from rig.data import Dataset, Entry, summary
 from rig.data.manifest import FILE_NAME, SHARD_FOLDER
-from rig.envs import WORLDS, split_of
+from rig.envs import WORLDS, make_world, split_of
 from rig.errors import DatasetError
 from rig.evaluate.stats import wilson
 from rig.provenance import Hardware, Made
@@ -84,8 +84,7 @@ def _about(dataset: Dataset, found: dict[str, Any]) -> str:
     height, width = found["frame_size"]
     size = bytes_of(dataset.path / SHARD_FOLDER)
     environment = found["environment"]
-    world = WORLDS.find(environment)
-    credit = world().credit if world else ""
+    credit = make_world(environment).credit if environment in WORLDS.names() else ""
     return (
         f"Play in the world `{environment}`, stage {found['stage'].upper()} of RIG (arXiv 2503.24388): "
         f"{found['trajectories']:,} episodes, {found['steps']:,} steps, {found['stored_frames']:,} distinct frames of "
@@ -125,7 +124,7 @@ def _made(dataset: Dataset, found: dict[str, Any]) -> str:
         f"* Actors and annotators: {', '.join(sorted(_makers(dataset)))}.",
         *([f"* Made from {', made from '.join(parents)}."] if parents else []),
         f"* Commit {commits}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; {machines}.",
-        *([f"* {_seeds(dataset)}."] if WORLDS.find(dataset.info.environment) else []),
+        *([f"* {_seeds(dataset)}."] if dataset.info.environment in WORLDS.names() else []),
     ]
     return f"```\n{commands}\n```\n\n" + "\n".join(lines)
 

@@ -12,9 +12,11 @@ the teacher · random; and action only and RIG-basic on shares of the data.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
+from rig.annotators.kit import with_kit
 from rig.envs import make_world
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.saved import IMAGINATION, SUMMARY
@@ -34,6 +36,17 @@ OWN = "-own"
 
 
 @dataclass(frozen=True)
+class Kit:
+    """The names of all who work for a ladder; "" for nobody."""
+
+    teacher: str
+    reasoner: str
+    reviewer: str
+    labeller: str
+    describer: str
+
+
+@dataclass(frozen=True)
 class Ladder:
     """The plan of one ladder.
 
@@ -48,6 +61,16 @@ class Ladder:
     def jobs(self) -> list[Job]:
         """Return every job of the ladder."""
         return [*self._data(), *self._training(), *self._scores()]
+
+    @cached_property
+    def kit(self) -> Kit:
+        """Who works in the ladder's world: who is named, or else who the world's kit names.
+
+        Raises:
+            RigError: there is no teacher, Reasoner or Reviewer.
+        """
+        named = with_kit(self.config, self.config.environment, spared=("labeller", "describer"))
+        return Kit(*(getattr(named, field.name) for field in fields(Kit)))
 
     # Where things lie.
 
@@ -69,12 +92,12 @@ class Ladder:
         config = self.config
         reviewed = config.rounds * config.review_episodes
         yield self._collect("s1", config.episodes, 0)
-        yield self._reason("s1", "s2", config.reasoner)
-        if config.describer:
-            yield self._reason("s1", "described", config.describer)
+        yield self._reason("s1", "s2", self.kit.reasoner)
+        if self.kit.describer:
+            yield self._reason("s1", "described", self.kit.describer)
         yield self._collect("s1-beside", reviewed, config.episodes)
-        yield self._reason("s1-beside", "s2-beside", config.reasoner)
-        if config.labeller:
+        yield self._reason("s1-beside", "s2-beside", self.kit.reasoner)
+        if self.kit.labeller:
             yield self._vision()
         yield Job(
             name="tokenizers",
@@ -82,7 +105,7 @@ class Ladder:
                 "train-tokenizer",
                 *("--data", self.path("s2"), "--out", self.path("tokenizers"), "--preset", config.preset),
                 *("--steps", str(config.tokenizer_steps), "--held-out", str(config.tokenizer_held_out)),
-                *("--reviewer", config.reviewer, "--resume"),
+                *("--reviewer", self.kit.reviewer, "--resume"),
             ),
             result=self.root / "tokenizers" / "scores.json",
             needs=("s2",),
@@ -98,7 +121,7 @@ class Ladder:
             name="vision",
             arguments=(
                 *("train-vision", "--data", self.path("s1"), "--out", self.path("vision"), "--preset", config.preset),
-                *("--labeller", config.labeller, "--steps", str(config.vision_steps), "--resume"),
+                *("--labeller", self.kit.labeller, "--steps", str(config.vision_steps), "--resume"),
             ),
             result=self.root / "vision" / "vision.json",
             needs=("s1",),
@@ -106,7 +129,7 @@ class Ladder:
 
     def _collect(self, name: str, episodes: int, skip: int) -> Job:
         words: tuple[str, ...] = ("collect", "--out", self.path(name), "--environment", self.config.environment)
-        words += ("--teacher", self.config.teacher)
+        words += ("--teacher", self.kit.teacher)
         words += ("--noise", str(self.config.noise))
         counts = ("--episodes", str(episodes), "--skip", str(skip), "--resume")
         return Job(name=name, arguments=(*words, *counts, *self._tasks()), result=self._marker(name))
@@ -120,7 +143,7 @@ class Ladder:
         config = self.config
         words: tuple[str, ...] = ("rehearse", "--source", self.path("s2"), "--out", self.path(TAUGHT))
         words += ("--states", str(config.rehearsed_states), "--slips", str(config.rehearsed_slips))
-        words += ("--teacher", config.teacher, "--reviewer", config.reviewer, *self._patience(), "--resume")
+        words += ("--teacher", self.kit.teacher, "--reviewer", self.kit.reviewer, *self._patience(), "--resume")
         return Job(name=TAUGHT, arguments=words, result=self._marker(TAUGHT), needs=("s2",))
 
     def _review(self, number: int) -> Iterator[Job]:
@@ -130,14 +153,14 @@ class Ladder:
         for stage, verb, states in (("s3", "review", config.review_states), ("s4", "align", config.align_states)):
             name = f"{stage}-{number}"
             ahead = ("--dreams", str(config.dreams[0])) if stage == "s4" and number > 1 and config.dreams else ()
-            thinks = ("--reasoner", config.reasoner) if stage == "s4" else ()
+            thinks = ("--reasoner", self.kit.reasoner) if stage == "s4" else ()
             yield Job(
                 name=name,
                 arguments=(
                     *(verb, "--agent", self.agent(player), "--out", self.path(name)),
                     *("--episodes", str(config.review_episodes), "--states", str(states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
-                    *("--teacher", config.teacher, *thinks, "--reviewer", config.reviewer),
+                    *("--teacher", self.kit.teacher, *thinks, "--reviewer", self.kit.reviewer),
                     *("--seed", str(number), "--resume", *ahead, *self._patience(), *self._worlds()),
                     *(*self._cut(), *self._tasks()),
                 ),
@@ -147,7 +170,7 @@ class Ladder:
 
     def _training(self) -> Iterator[Job]:
         config = self.config
-        base = "base" if config.describer else ""
+        base = "base" if self.kit.describer else ""
         if base:
             yield self._train(base, ("--no-dream",), (), config.base_steps, config.base_rate, threads=0)
         for row, flags in ROWS.items():
@@ -193,7 +216,7 @@ class Ladder:
         words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
         words += ["--out", str(self.root / "train" / run), "--steps", str(steps)]
         words += ["--batch-size", str(config.batch_size)]
-        described = "described" if config.describer else ""
+        described = "described" if self.kit.describer else ""
         words += ["--describe", self.path(described)] if described else []
         words += ["--learning-rate", str(rate), "--resume", *flags]
         words += ["--data", *(self.path(name) for name in data)] if data else []
@@ -202,7 +225,7 @@ class Ladder:
             words += ["--lookahead", *(self.path(name) for name in lookahead)]
             words += ["--lookahead-share", str(config.lookahead_share)]
             words += [] if "--no-dream" in flags else ["--read-back", *config.read_back]
-        eyes = "vision" if config.labeller and not start else ""
+        eyes = "vision" if self.kit.labeller and not start else ""
         words += ["--start", self.agent(start)] if start else []
         words += ["--vision", self.path(eyes)] if eyes else []
         words += [] if config.compile else ["--no-compile"]
@@ -212,7 +235,7 @@ class Ladder:
 
     def _scores(self) -> Iterator[Job]:
         config, last = self.config, self.lookahead_run(self.config.rounds)
-        yield self._eval("teacher", BY_TEACHER + config.teacher, episodes=config.teacher_episodes)
+        yield self._eval("teacher", BY_TEACHER + self.kit.teacher, episodes=config.teacher_episodes)
         yield self._eval("random", BY_TEACHER + "random")
         for row in ROWS:
             yield self._eval(row, f"{row}-2")
@@ -262,7 +285,7 @@ class Ladder:
         out = self.root / "imagine" / name
         words: tuple[str, ...] = ("imagine", "--agent", self.agent(run), "--out", str(out))
         words += ("--chains", str(self.config.chains), *self._worlds())
-        words += ("--teacher", self.config.teacher, "--reasoner", self.config.reasoner)
+        words += ("--teacher", self.kit.teacher, "--reasoner", self.kit.reasoner)
         return Job(
             name=f"imagine-{name}",
             arguments=(*words, *flags, *self._tasks()),

@@ -22,6 +22,7 @@ import numpy as np
 
 from rig.actions import Action
 from rig.agents import PolicyActor, PolicyConfig, TeacherActor, agent_name, build_policy, refuse_other_world
+from rig.annotators.kit import with_kit
 from rig.bundle import Bundle
 from rig.data import Dataset, DatasetInfo
 from rig.dialogue import is_speakable
@@ -143,11 +144,11 @@ class _Grove:
     """The agent, the teacher and a world to try things in."""
 
     def __init__(self, config: BranchConfig) -> None:
-        self.config = config
         self.bundle = Bundle.load(config.agent).for_running(config.dtype)
         if not self.bundle.form.dream:
             raise RigError(f"{config.agent} does not dream; branches are dreamed as well as tried")
         self.world: World = make_world(self.bundle.environment)
+        self.config = config = with_kit(config, self.bundle.environment, spared=["teacher"])
         refuse_other_world(self.world, self.bundle.space, self.bundle.environment, config.agent)
         settings = PolicyConfig(form=self.bundle.form, text=Sampler(temperature=config.temperature))
         self.policy = build_policy(self.bundle, settings, dreams_ahead=config.dreams)

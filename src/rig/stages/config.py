@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from rig.bundle import Dtype
 from rig.errors import RigError, at_least_one
+from rig.shipped import DEFAULT_WORLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class CollectConfig:
 
     Attributes:
         environment: the world.
-        teacher: who plays.
+        teacher: who plays; None: who the world's kit names.
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first, because another dataset has them.
@@ -38,8 +39,8 @@ class CollectConfig:
         seed: of the noise.
     """
 
-    environment: str = "crafter"
-    teacher: str = "crafter"
+    environment: str = DEFAULT_WORLD
+    teacher: str | None = None
     tasks: tuple[str, ...] = ()
     episodes: int = 100
     skip: int = 0
@@ -58,13 +59,13 @@ class ReasonConfig:
     """How to annotate.
 
     Attributes:
-        reasoner: who writes the thoughts.
+        reasoner: who writes the thoughts; None: who the kit of the dataset's world names.
         reasoner_config: what its own `Config` is made of.
         same_actions: how many episodes with the very same actions are kept per task and setting.
         validate: check every claim against the engine's facts.
     """
 
-    reasoner: str = "crafter"
+    reasoner: str | None = None
     reasoner_config: Mapping[str, Any] = field(default_factory=dict)
     same_actions: int = 20
     validate: bool = True
@@ -78,11 +79,11 @@ class RewriteConfig:
     """How to write reviews anew.
 
     Attributes:
-        reviewer: who writes them.
+        reviewer: who writes them; None: who the kit of the dataset's world names.
         reviewer_config: what its own `Config` is made of.
     """
 
-    reviewer: str = "crafter"
+    reviewer: str | None = None
     reviewer_config: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -91,8 +92,8 @@ class ReviewingConfig:
     """What every stage that makes reviews has in common.
 
     Attributes:
-        teacher: who says what would have been better.
-        reviewer: who writes the reviews.
+        teacher: who says what would have been better; None: who the world's kit names.
+        reviewer: who writes the reviews; None: who the world's kit names.
         reviewer_config: what its own `Config` is made of.
         states: the most states taken from one episode.
         horizons: how often n = 1, 2, 3 … dreams are made, relative to each other.
@@ -101,8 +102,8 @@ class ReviewingConfig:
         seed: of the choice of states and horizons.
     """
 
-    teacher: str = "crafter"
-    reviewer: str = "crafter"
+    teacher: str | None = None
+    reviewer: str | None = None
     reviewer_config: Mapping[str, Any] = field(default_factory=dict)
     states: int = 8
     horizons: tuple[float, ...] = (4, 3, 2, 1, 1)
@@ -167,13 +168,13 @@ class AlignConfig(LookaheadConfig):
     """What S4 has besides.
 
     Attributes:
-        reasoner: who writes thoughts anew, about what really came of dreams.
+        reasoner: who writes thoughts anew, about what really came of dreams; None: who the world's kit names.
         reasoner_config: what its own `Config` is made of.
         dreams: how many steps the agent dreams ahead while it plays. Reviews lead it to states that RIG-basic never
             visits, and whoever is to play with reviews must learn from those.
     """
 
-    reasoner: str = "crafter"
+    reasoner: str | None = None
     reasoner_config: Mapping[str, Any] = field(default_factory=dict)
     dreams: int = 0
 
@@ -190,7 +191,8 @@ class BranchConfig:
     Attributes:
         agent: folder of a trained agent that dreams.
         teacher: whose steps to success say what a branch is worth, and who is one of the players and of the plans;
-            where empty, the task's samples say it, and only the agent plays and plans.
+            None: who the world's kit names. Where empty, or where it names nobody, the task's samples say it, and only
+            the agent plays and plans.
         players: whose episodes give the states: "agent", "teacher", and "noise", the teacher with slips.
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task, setting and player.
@@ -211,7 +213,7 @@ class BranchConfig:
     """
 
     agent: str
-    teacher: str = "crafter"
+    teacher: str | None = None
     players: tuple[Literal["agent", "teacher", "noise"], ...] = ("agent",)
     tasks: tuple[str, ...] = ()
     episodes: int = 12
@@ -242,5 +244,5 @@ class BranchConfig:
             raise RigError(f"noise={self.noise} and random={self.random}: a chance, 0 to 1, and at least 0")
         if len(set(self.players)) != len(self.players) or not self.players:
             raise RigError(f"players {self.players}: one or more, each once")
-        if not self.teacher and set(self.players) != {"agent"}:
+        if self.teacher == "" and set(self.players) != {"agent"}:
             raise RigError(f"players {self.players}: without a teacher only the agent plays")

@@ -13,6 +13,7 @@ import numpy as np
 from rig.actions import Action
 from rig.agents import Lookahead, Policy, PolicyActor, PolicyConfig, agent_name, build_policy, refuse_other_world
 from rig.annotators import Annotator, ReviewCase, Reviewer, build_reviewer
+from rig.annotators.kit import with_kit
 from rig.bundle import Bundle
 from rig.data import DatasetInfo
 from rig.dialogue import is_speakable
@@ -34,13 +35,16 @@ class Bench(Generic[C]):
     """A teacher and a Reviewer at work in one environment.
 
     Args:
-        config: see `ReviewingConfig`.
+        config: see `ReviewingConfig`; who is not named is who the world's kit names.
         environment: the world's name.
+
+    Raises:
+        RigError: a teacher or an annotator is neither named nor in the kit.
     """
 
     def __init__(self, config: C, environment: str) -> None:
-        self.config = config
         self.world: World = make_world(environment)
+        self.config = config = with_kit(config, environment)
         self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)(), patience=config.patience)
         self.reviewer: Reviewer[Any] = build_reviewer(config.reviewer, config.reviewer_config, self.world.actions)
 

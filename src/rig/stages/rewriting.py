@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rig.annotators import Reviewer, build_reviewer
+from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.errors import DatasetError
 from rig.records import Trajectory
@@ -25,11 +26,13 @@ def rewrite(source: Path | str, config: RewriteConfig, out: Path | str, opening:
 
     Raises:
         UnknownNameError: no such Reviewer.
+        RigError: no Reviewer is named, and the world's kit has none.
         DatasetError: `source` cannot be read or holds a step without a review; or `out` may not be touched.
         AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
         RigError: the Reviewer's configuration is not one of its.
     """
     dataset = Dataset(source)
+    config = with_kit(config, dataset.info.environment)
     reviewer = build_reviewer(config.reviewer, config.reviewer_config, dataset.info.action_space)
     info = derived_info(dataset, dataset.info.stage, saved_config(config, reviewer=reviewer), out)
 

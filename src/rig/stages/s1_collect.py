@@ -18,6 +18,7 @@ from zlib import crc32
 import numpy as np
 
 from rig.actions import NOOP
+from rig.annotators.kit import with_kit
 from rig.data import Dataset, DatasetInfo
 from rig.envs import Task, World, make_world
 from rig.envs.rollout import ATTEMPTS, Episode, given_up, trajectory_of
@@ -43,11 +44,13 @@ def collect(config: CollectConfig, out: Path | str, opening: Opening | None = No
 
     Raises:
         UnknownNameError: no such world, teacher, task or setting.
+        RigError: no teacher is named, and the world's kit has none.
         DatasetError: `out` holds a dataset and `opening` does not allow to touch it.
         EngineError: an engine failed in an episode again and again.
         RigError: a worker died.
     """
     world = make_world(config.environment)
+    config = with_kit(config, config.environment)
     TEACHERS.get(config.teacher)
     cells = world.tasks.cells(config.tasks)
     with Workers(partial(_classroom, config), workers) as crew:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rig.annotators import Asked, ClaimChecker, Reasoner, answered, build_reasoner, checker_of, seen_in
+from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.records import Step, Trajectory, lazily
 from rig.stages.annotating import episode_name, saved_config
@@ -28,11 +29,13 @@ def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: O
 
     Raises:
         UnknownNameError: no such Reasoner.
+        RigError: no Reasoner is named, and the world's kit has none.
         DatasetError: `source` cannot be read, or `out` may not be touched.
         AnnotationError: the Reasoner had no answer for some steps; all other episodes are kept.
         RigError: the Reasoner's configuration is not one of its.
     """
     dataset = Dataset(source)
+    config = with_kit(config, dataset.info.environment)
     reasoner = build_reasoner(config.reasoner, config.reasoner_config, dataset.info.action_space)
     checker = checker_of(dataset.info.environment) if config.validate else None
     info = derived_info(dataset, "s2", saved_config(config, reasoner=reasoner), out)

@@ -32,6 +32,7 @@ def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = N
 
     Raises:
         CheckpointError: the agent cannot be loaded.
+        RigError: a teacher or a Reviewer is neither named nor in the world's kit.
         DatasetError: `out` may not be touched.
         AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
         RigError: the Reviewer's configuration is not one of its.

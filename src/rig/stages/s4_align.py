@@ -20,6 +20,7 @@ from zlib import crc32
 import numpy as np
 
 from rig.annotators import Asked, Reasoner, ReviewCase, answered, build_reasoner, can_tell, seen_in
+from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import MOST_WORLDS, Episode
@@ -37,11 +38,13 @@ def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) 
 
     Raises:
         CheckpointError: the agent cannot be loaded.
+        RigError: a teacher or an annotator is neither named nor in the world's kit.
         DatasetError: `out` may not be touched.
         AnnotationError: an annotator had no answer for some steps; all other episodes are kept.
         RigError: an annotator's configuration is not one of its.
     """
     shop = Workshop(config)
+    config = with_kit(config, shop.bundle.environment)
     reasoner = build_reasoner(config.reasoner, config.reasoner_config, shop.world.actions)
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:

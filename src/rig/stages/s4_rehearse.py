@@ -48,7 +48,7 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
     def make(pieces: Sequence[str]) -> Iterator[Trajectory | None]:
         return reviewed(bench.reviewer, (rehearse_episode(bench, dataset[piece]) for piece in pieces))
 
-    info = derived_info(dataset, "s4", saved_config(config, reviewer=bench.reviewer), out)
+    info = derived_info(dataset, "s4", saved_config(bench.config, reviewer=bench.reviewer), out)
     with closing(bench.reviewer):
         return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
 

@@ -8,7 +8,6 @@ previous action, as far as the frame shows the reason.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
 
 from rig.actions import NOOP, Action
 from rig.envs import World
@@ -16,6 +15,7 @@ from rig.envs.crafter.engine import AREA
 from rig.envs.crafter.facts import HALF, WALKABLE
 from rig.envs.crafter.ground import IMPASSABLE, Position, Tools, distances, minus, neighbours, plus, step_costs
 from rig.envs.crafter.world import CrafterWorld
+from rig.errors import RigError
 from rig.teachers.crafter_needs import Need, next_need
 from rig.teachers.crafter_wall import lay_stone
 
@@ -37,8 +37,17 @@ class CrafterExpert:
     name = "crafter-expert-1"
 
     def act(self, world: World) -> Action:
-        """Return the expert's action in the current state of a `CrafterWorld`."""
-        return Moment(cast(CrafterWorld, world)).decide()
+        """Return the expert's action in the current state of a `CrafterWorld`.
+
+        Raises:
+            RigError: it is another world.
+            UnknownNameError: it knows no recipe for the task.
+        """
+        if not isinstance(world, CrafterWorld):
+            raise RigError(
+                f"the expert for Crafter cannot play in {world.name!r}; give that world's own with --teacher"
+            )
+        return Moment(world).decide()
 
 
 class Moment:

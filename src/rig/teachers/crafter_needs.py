@@ -6,10 +6,14 @@ thoughts explain what the expert does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
-from rig.errors import UnknownNameError
+from rig.envs import TASKS
+from rig.envs.crafter.facts import MATERIALS, OUTSIDE, WALKABLE
+from rig.errors import RigError, UnknownNameError
+from rig.registry import suggestion
 
 TABLE_WOOD = 2
 PICKAXE_WOOD = 1
@@ -18,7 +22,10 @@ RECIPES = (
     *("collect_wood", "collect_stone", "collect_coal", "collect_iron"),
     *("place_table", "explore", "build_wall", "make_stone_pickaxe"),
 )
-"""The tasks that `next_need` knows."""
+"""The tasks of Crafter's own, which `next_need` knows; a task that was added may bring a recipe."""
+
+FOUND = tuple(sorted({*MATERIALS} - {OUTSIDE, *WALKABLE}))
+"""What can be gathered and reached: what is not walked on."""
 
 Verb = Literal["gather", "reach", "place", "make", "explore", "wall"]
 
@@ -61,6 +68,11 @@ class Situation(Protocol):
         ...
 
 
+def has_recipe(task: str) -> bool:
+    """Return whether `next_need` knows the task called `task`."""
+    return task in RECIPES or _added_recipe(task) is not None
+
+
 def next_need(task: str, situation: Situation, *, remaining: int) -> Need:
     """Return what to do next for the task called `task`.
 
@@ -71,6 +83,7 @@ def next_need(task: str, situation: Situation, *, remaining: int) -> Need:
 
     Raises:
         UnknownNameError: there is no recipe for the task.
+        RigError: the recipe that was added with it asks for what nobody can do.
     """
     if task == "explore":
         return Need(verb="explore", thing="far")
@@ -90,10 +103,40 @@ def next_need(task: str, situation: Situation, *, remaining: int) -> Need:
         if not situation.count("wood_pickaxe"):
             return _wood_pickaxe(situation, wood=TABLE_WOOD + PICKAXE_WOOD)
         return _gather(thing, thing, situation.count(thing) + remaining)
+    recipe = _added_recipe(task)
+    if recipe is not None:
+        return _possible(task, recipe(situation, remaining))
     raise UnknownNameError(
         f"there is no recipe for the Crafter task {task!r}; the expert and the recipes know {', '.join(RECIPES)}. "
-        "Give a task of your own a --teacher of your own (docs/extending.md)"
+        "Give a task of your own a recipe, or a --teacher of your own (docs/extending.md)"
     )
+
+
+def _added_recipe(task: str) -> Callable[[Situation, int], Need] | None:
+    """Return the recipe of a task that others have added to Crafter."""
+    name = f"crafter/{task}"
+    return TASKS.get(name).recipe if name in TASKS else None
+
+
+def _possible(task: str, need: Need) -> Need:
+    """Return a need of a recipe of others.
+
+    Raises:
+        RigError: the expert cannot follow it.
+    """
+    if not isinstance(need, Need):
+        raise RigError(f"the recipe of the task {task!r} returned {need!r}; return a rig.teachers.crafter_needs.Need")
+    if need.verb not in get_args(Verb):
+        raise RigError(
+            f"the recipe of the task {task!r} needs to {need.verb!r}.{suggestion(need.verb, get_args(Verb))} Known: "
+            f"{', '.join(get_args(Verb))}."
+        )
+    if need.is_out_there and need.thing not in FOUND:
+        raise RigError(
+            f"the recipe of the task {task!r} needs to {need.verb} {need.thing!r}, which the expert cannot find."
+            f"{suggestion(need.thing, FOUND)} Known: {', '.join(FOUND)}."
+        )
+    return need
 
 
 def _gather(thing: str, item: str, want: int) -> Need:

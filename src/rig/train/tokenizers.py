@@ -98,6 +98,7 @@ def train_tokenizers(
     vocabulary_size: int,
     sentences: Iterable[str] = (),
     terms: Iterable[str] = (),
+    about: str | None = None,
     resume: bool = False,
 ) -> Tokenizers:
     """Train both tokenizers on `dataset`, and save them in `folder`.
@@ -109,6 +110,7 @@ def train_tokenizers(
         vocabulary_size: of the text tokenizer, terms, atoms and special tokens included.
         sentences: further text that models will read or write: an annotator's wordings, for example.
         terms: phrases that are single tokens wherever they stand: an annotator's places, for example.
+        about: what the system phrase calls the task; as in `Format`.
         resume: go on with a run that was cut.
     """
     folder = Path(folder)
@@ -117,7 +119,7 @@ def train_tokenizers(
     text = train_bpe(
         [*_texts(dataset), *sentences],
         vocabulary_size=vocabulary_size,
-        atoms=text_atoms(dataset.info.action_space),
+        atoms=text_atoms(dataset.info.action_space, about),
         terms=terms,
     )
     text.save(folder)
@@ -127,9 +129,14 @@ def train_tokenizers(
     return Tokenizers(text=text, vq=vq.eval(), scores=scores)
 
 
-def text_atoms(space: ActionSpace) -> list[str]:
-    """Return what a small text tokenizer writes as single tokens: the prompt's phrases, and the space's keys."""
-    return [*prompt.LITERALS, *space.keys, NOOP_TEXT]
+def text_atoms(space: ActionSpace, about: str | None = None) -> list[str]:
+    """Return what a small text tokenizer writes as single tokens: the prompt's phrases, and the space's keys.
+
+    Args:
+        space: the keys.
+        about: what the system phrase calls the task; as in `Format`.
+    """
+    return [*prompt.literals(prompt.Format(about=about)), *space.keys, NOOP_TEXT]
 
 
 def encode_frames(vq: VQModel, frames: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rig.envs.crafter.engine import AREA, Engine
+from rig.errors import RigError
 
 COLUMNS, ROWS = 9, 7
 HALF = (COLUMNS // 2, ROWS // 2)
@@ -34,6 +35,9 @@ WALKABLE = frozenset({"grass", "sand", "path"})
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 WAYS = {offset: way for way, offset in DIRECTIONS.items()}
 VITALS = ("health", "food", "drink", "energy")
+
+_READ = ("view", "facing", "inventory", "creatures")
+"""The facts that a `View` is of."""
 
 Offset = tuple[int, int]
 
@@ -76,9 +80,18 @@ class View:
 
     Args:
         facts: what `read_facts` returned.
+
+    Raises:
+        RigError: they are those of another world.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
+        lacking = [name for name in _READ if name not in facts]
+        if lacking:
+            raise RigError(
+                f"these are no facts of Crafter, for they lack {', '.join(lacking)}; take who knows the world that "
+                "they are from: --reasoner, --reviewer, --labeller"
+            )
         self.facts = facts
         self.facing: Offset = (facts["facing"][0], facts["facing"][1])
         self.inventory: Mapping[str, int] = facts["inventory"]
