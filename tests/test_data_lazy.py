@@ -15,7 +15,8 @@ from test_data_writer import refuse_space
 from rig.data import Dataset, DatasetWriter
 from rig.data.frames import FrameReader
 from rig.errors import DatasetError, RigError
-from rig.records import Lazy, fake_trajectory, lazily
+from rig.lazy import Lazy, lazily
+from rig.records import fake_trajectory
 from rig.stages.s2_reason import annotate
 
 SIZE = 64

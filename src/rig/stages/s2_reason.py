@@ -15,7 +15,8 @@ from pathlib import Path
 
 from rig.annotators import REASONERS, ClaimChecker, Reasoner, checker_of
 from rig.data import Dataset
-from rig.records import Step, Trajectory, lazily
+from rig.lazy import lazily
+from rig.records import Step, Trajectory
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import ReasonConfig
 
