@@ -15,7 +15,8 @@ from rig.cli.main import main
 from rig.data import IMPORTERS, Dataset, DatasetWriter, build_importer
 from rig.data.recorded_frames import open_frames
 from rig.errors import DatasetError, RigError, UnknownNameError
-from rig.records import Lineage, lazily
+from rig.lazy import lazily
+from rig.records import Lineage
 from rig.stages import import_dataset
 
 META = {
@@ -270,7 +271,8 @@ import numpy as np
 
 from rig.actions import Action
 from rig.data import Importer
-from rig.records import Lazy, Lineage, Step, Trajectory
+from rig.lazy import Lazy
+from rig.records import Lineage, Step, Trajectory
 from rig.validation import Meta
 
 

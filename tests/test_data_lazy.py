@@ -12,11 +12,13 @@ import pytest
 from test_data_roundtrip import assert_same, info_for, write
 from test_data_writer import refuse_space
 
+from rig.annotators import REASONERS, Evidence, Reasoner
 from rig.data import Dataset, DatasetWriter
 from rig.data.frames import FrameReader
 from rig.errors import DatasetError, RigError
-from rig.records import Lazy, fake_trajectory, lazily
-from rig.stages.s2_reason import annotate
+from rig.lazy import Lazy, lazily
+from rig.records import fake_trajectory
+from rig.stages import ReasonConfig, reason
 
 SIZE = 64
 FRAME_BYTES = SIZE * SIZE * 3
@@ -195,20 +197,22 @@ def test_many_episodes_can_be_held_and_few_files_are_open(tmp_path):
     assert sum(path.startswith(str(tmp_path)) for path in opened) <= 4 < 8
 
 
-class Teller:
-    """A Reasoner that looks at every frame."""
+class Teller(Reasoner[Evidence]):
+    """Looks at every frame."""
 
     name, prompt = "teller", ""
 
-    def reason(self, steps):
-        return [f"{step.index}. It is {int(step.frame[0, 0, 0])}." for step in steps]
+    def annotate(self, batch):
+        return [f"1. It is {int(seen.frame[0, 0, 0])}." for seen in batch]
 
 
-def test_thoughts_are_added_to_a_long_episode_with_few_frames_in_memory(tmp_path, small_groups):
-    source = Dataset(write(tmp_path / "s1", [long_one()], info_for(size=SIZE)))
-    with Peak() as peak, DatasetWriter(tmp_path / "s2", info_for(size=SIZE)) as writer:
-        writer.append(annotate(source[0], Teller(), None))
+def test_thoughts_are_added_to_a_long_episode_with_few_frames_in_memory(tmp_path, small_groups, monkeypatch):
+    monkeypatch.setitem(REASONERS._entries, "teller", Teller)
+    info = info_for(size=SIZE)
+    write(tmp_path / "s1", [replace(long_one(), success=True)], info)
+    with Peak() as peak:
+        found = reason(tmp_path / "s1", ReasonConfig(reasoner="teller", validate=False), tmp_path / "s2")
     assert peak.bytes < LONG // 2 * FRAME_BYTES, "the rows alone take a third"
-    for step in Dataset(tmp_path / "s2")[0].steps:
+    for step in found[0].steps:
         assert np.array_equal(step.frame, made(step.index))
-        assert step.thought == f"{step.index}. It is {int(made(step.index)[0, 0, 0])}."
+        assert step.thought == f"1. It is {int(made(step.index)[0, 0, 0])}."

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rig.actions import CRAFTER, MINERL, Action, ActionSpace, Camera
 from rig.data import Dataset, DatasetInfo, DatasetWriter
 from rig.errors import DatasetError
-from rig.records import Lazy, Lineage, fake_frame, fake_trajectory
+from rig.lazy import Lazy
+from rig.records import Lineage, fake_frame, fake_trajectory
 
 TOKENIZER = "vq-0123"
 

@@ -6,9 +6,9 @@ the policy produces it live. The paper's letters: x is `Step.frame`, Y a `though
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,6 @@ Frame = NDArray[np.uint8]
 
 Codes = NDArray[np.uint16]
 """The VQ codes of one image in raster order, uint16 [rows * columns]."""
-
-T = TypeVar("T")
 
 TEACHER = "teacher"
 NOISE = "noise"
@@ -238,61 +236,6 @@ class Step:
         return self.dreams[0].action if self.dreams else self.action
 
 
-class Lazy(Sequence[T]):
-    """A sequence whose items are made when they are asked for, each time anew, and not kept.
-
-    A slice is lazy too. A copy in another process holds the items themselves, as a tuple.
-
-    Args:
-        make: returns the item at a position.
-        positions: the positions, in order: `range(length)`, or some of these.
-    """
-
-    def __init__(self, make: Callable[[int], T], positions: Sequence[int]) -> None:
-        self._make = make
-        self._positions = positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    @overload
-    def __getitem__(self, key: int) -> T: ...
-
-    @overload
-    def __getitem__(self, key: slice) -> Lazy[T]: ...
-
-    def __getitem__(self, key: int | slice) -> T | Lazy[T]:
-        if isinstance(key, slice):
-            return Lazy(self._make, self._positions[key])
-        return self._make(self._positions[key])
-
-    def __iter__(self) -> Iterator[T]:
-        return map(self._make, self._positions)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Lazy | tuple):
-            return NotImplemented
-        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]  # as a tuple of frames has none
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} items, made when asked for>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return tuple, (tuple(self),)
-
-
-def lazily(function: Callable[..., T], *sequences: Sequence[Any]) -> Lazy[T]:
-    """Return what `function` makes of the items of `sequences`, side by side, when it is asked for.
-
-    It is `map` for sequences of one length: nothing is called until an item is wanted, and none is kept.
-    """
-    lengths = {len(sequence) for sequence in sequences}
-    assert len(lengths) == 1, f"sequences of {sorted(lengths)} items"
-    return Lazy(lambda index: function(*(sequence[index] for sequence in sequences)), range(lengths.pop()))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
     """An episode, or the part of one that a stage kept.
@@ -304,8 +247,8 @@ class Trajectory:
         setting: "manual" or "tool".
         seed: the world's seed.
         action_space: registry name of the action space.
-        steps: the decisions, in order: a tuple, or `Lazy`, as of a stored episode: a step's frames are read when it is
-            asked for.
+        steps: the decisions, in order: a tuple, or `rig.lazy.Lazy`, as of a stored episode, where the frames of a step
+            are read when it is asked for.
         success: whether the task's test was met.
         samples: how many of the task's samples were obtained.
         lineage: where the trajectory comes from.

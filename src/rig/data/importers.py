@@ -46,7 +46,7 @@ class Importer(ABC):
     def trajectories(self, source: Path, *, skipped: list[Skipped] | None = None) -> Iterator[Trajectory]:
         """Yield the trajectories in `source`, in a stable order and with stable ids.
 
-        Steps that are made when asked for (`rig.records.Lazy`) are read one by one, once or twice, and never held
+        Steps that are made when asked for (`rig.lazy.Lazy`) are read one by one, once or twice, and never held
         together; what they raise costs their episode. Frames may be of any size.
 
         Args:

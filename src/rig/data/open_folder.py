@@ -32,7 +32,8 @@ from rig.data.importers import Importer
 from rig.data.problems import Skipped
 from rig.data.recorded_frames import open_frames
 from rig.errors import DatasetError, RigError, UnknownNameError
-from rig.records import TEACHER, Frame, Lazy, Lineage, Step, Trajectory
+from rig.lazy import Lazy
+from rig.records import TEACHER, Frame, Lineage, Step, Trajectory
 from rig.validation import Meta, load_json, parse_json, refuse_unknown, validated
 
 STEPS_NAME = "episode.jsonl"

@@ -13,7 +13,8 @@ from rig.data.decoding import read_image, refuse_size
 from rig.data.held import HeldFrames
 from rig.data.packed import PackedArray
 from rig.errors import DatasetError
-from rig.records import Frame, Lazy
+from rig.lazy import Lazy
+from rig.records import Frame
 
 PACKED = "frames.npz"
 IMAGES = "frames"

@@ -28,7 +28,8 @@ from rig.data.row_reading import (
 )
 from rig.data.rows import SCHEMA, Row
 from rig.errors import DatasetError
-from rig.records import Codes, Frame, Trajectory, lazily
+from rig.lazy import lazily
+from rig.records import Codes, Frame, Trajectory
 from rig.storage import sha256_file
 
 _BLANK = np.zeros((1, 1, 3), np.uint8)

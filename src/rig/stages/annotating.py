@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from rig.annotators import Annotator, Asked, ReviewCase, Reviewer, answered, seen_of
+from rig.lazy import lazily
 from rig.records import Step, Trajectory
 
 
@@ -30,6 +31,11 @@ def episode_name(trajectory: Trajectory) -> str:
     return f"episode {trajectory.id}"
 
 
+def place_of(step: Step) -> str:
+    """Return what a step is called in an error, within its episode."""
+    return f"step {step.index}"
+
+
 def reviewed(reviewer: Reviewer[Any], episodes: Iterable[Trajectory | None]) -> Iterator[Trajectory | None]:
     """Yield each episode with a review, in words, of every step's decision; None stays None.
 
@@ -37,7 +43,7 @@ def reviewed(reviewer: Reviewer[Any], episodes: Iterable[Trajectory | None]) -> 
         AnnotationError: the Reviewer had no answer for some steps; raised when all other episodes have been yielded.
     """
     for episode, texts in answered(reviewer, map(_asked, episodes)):
-        yield episode and episode.with_steps(tuple(map(_with_review, episode.steps, texts)))
+        yield episode and episode.with_steps(lazily(_with_review, episode.steps, texts))
 
 
 def _asked(episode: Trajectory | None) -> Asked[Trajectory | None]:
@@ -46,8 +52,8 @@ def _asked(episode: Trajectory | None) -> Asked[Trajectory | None]:
     return Asked(
         piece=episode,
         name=episode_name(episode),
-        questions=[seen_of(ReviewCase(step=step, better=step.action)) for step in episode.steps],
-        places=[f"step {step.index}" for step in episode.steps],
+        questions=lazily(lambda step: seen_of(ReviewCase(step=step, better=step.action)), episode.steps),
+        places=lazily(place_of, episode.steps),
     )
 
 

@@ -18,8 +18,9 @@ from typing import Any
 from rig.annotators import Asked, ClaimChecker, Reasoner, answered, build_reasoner, checker_of, seen_in
 from rig.annotators.kit import with_kit
 from rig.data import Dataset
-from rig.records import Step, Trajectory, lazily
-from rig.stages.annotating import episode_name, saved_config
+from rig.lazy import lazily
+from rig.records import Step, Trajectory
+from rig.stages.annotating import episode_name, place_of, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import ReasonConfig
 
@@ -59,12 +60,8 @@ def _asked(trajectory: Trajectory) -> Asked[Trajectory]:
         piece=trajectory,
         name=episode_name(trajectory),
         questions=lazily(seen_in, trajectory.steps),
-        places=lazily(_place, trajectory.steps),
+        places=lazily(place_of, trajectory.steps),
     )
-
-
-def _place(step: Step) -> str:
-    return f"step {step.index}"
 
 
 def annotate(
