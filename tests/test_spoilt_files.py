@@ -8,7 +8,7 @@ import pytest
 
 from rig.data import DatasetInfo
 from rig.data.manifest import Manifest
-from rig.dialogue import train_bpe
+from rig.dialogue import TextTokenizer, train_bpe
 from rig.envs.minetest import survey
 from rig.envs.minetest.places import Spot
 from rig.errors import CheckpointError, RigError
@@ -184,3 +184,14 @@ def test_a_run_names_the_line_of_its_metrics_that_is_spoilt(tmp_path, line):
         (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1, "loss": 2.0}}\n{line}\n')
         with pytest.raises(RigError, match=r"metrics\.jsonl, line 2.*; restore the file, or remove it"):
             run.metrics()
+
+
+def test_a_run_and_a_tokenizer_live_in_a_folder_whose_name_no_locale_can_read(tmp_path):
+    folder = tmp_path / os.fsdecode(b"r\xe9sum\xe9")
+    for _ in range(2):
+        with Run(folder, {"a": 1}, resume=True) as run:
+            run.log(1, {"loss": 0.5})
+    assert len(run.metrics()) == 2
+    text = train_bpe(["collect wood"], vocabulary_size=300)
+    text.save(folder)
+    assert len(TextTokenizer.load(folder)) == len(text)

@@ -136,7 +136,8 @@ class TextTokenizer:
         if not path.is_file():
             raise CheckpointError(f"{path} is missing; a checkpoint folder holds its tokenizer beside its weights")
         try:
-            return cls(Tokenizer.from_file(str(path)))
+            # Not from the file: the library takes the names of files for UTF-8, whatever the locale.
+            return cls(Tokenizer.from_buffer(path.read_bytes()))
         except CheckpointError:
             raise
         except Exception as error:

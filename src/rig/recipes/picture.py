@@ -273,7 +273,7 @@ class _Page:
     def _said(self, draw: ImageDraw.ImageDraw, top: int, title: str, text: str | None, end: str, ink: str) -> None:
         font = self._fonts[_TEXT]
         lines = wrapped(text or "", font, WIDTH - 2 * _MARGIN - 12, most=_LINES)
-        draw.text((_MARGIN, top), f"{title} · {end}", fill=ink, font=font)
+        draw.text((_MARGIN, top), cut_line(f"{title} · {end}", font, WIDTH - 2 * _MARGIN), fill=ink, font=font)
         for number, line in enumerate(lines, 1):
             draw.text((_MARGIN + 12, top + number * _LINE), line, fill=_INK, font=font)
 

@@ -12,6 +12,7 @@ Where processes train together, all of them open the run; the first one writes, 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -206,6 +207,9 @@ class Run:
     def _tensorboard(self) -> Any:
         if self._events is None:
             try:
+                # It takes every name for UTF-8; where the folder's is in another encoding, it would look elsewhere.
+                if str(self.folder.absolute()).encode(errors="replace") != os.fsencode(self.folder.absolute()):
+                    raise ImportError
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 self._events = False
