@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class TokenSequence:
     @property
     def targets(self) -> NDArray[np.bool_]:
         """Which tokens training predicts, bool [T]: those that weigh something."""
-        return self.weights != 0
+        return np.not_equal(self.weights, 0)
 
     @property
     def next_position(self) -> int:
@@ -87,12 +88,12 @@ class TokenSequence:
 
 class _Builder:
     def __init__(self, position: int, alignment: int) -> None:
-        self.rows: list[tuple[NDArray, int, int, float, NDArray]] = []
+        self.rows: list[tuple[NDArray[np.int32], int, int, float, NDArray[np.int32]]] = []
         self.frames: list[Frame] = []
         self.position = position
         self.alignment = alignment
 
-    def add(self, ids: Sequence[int] | NDArray, kind: Kind, role: Role, weight: float = 0.0) -> None:
+    def add(self, ids: Sequence[int] | NDArray[np.integer], kind: Kind, role: Role, weight: float = 0.0) -> None:
         values = np.asarray(ids, np.int32)
         positions = np.arange(self.position, self.position + len(values), dtype=np.int32)
         self.rows.append((values, kind, role, weight, positions))
@@ -110,7 +111,7 @@ class _Builder:
     def build(self) -> TokenSequence:
         lengths = [len(ids) for ids, *_ in self.rows]
 
-        def spread(column: int, dtype: type) -> NDArray:
+        def spread(column: int, dtype: type) -> NDArray[Any]:
             return np.repeat(np.array([row[column] for row in self.rows], dtype), lengths)
 
         empty = np.zeros(0, np.int32)

@@ -261,9 +261,10 @@ def paged_attention(
 
     def attend(layer: int, q_THd: Tensor) -> Tensor:
         paged = cache.block[layer].unflatten(0, (-1, page))
-        return varlen_attn(
+        attended: Tensor = varlen_attn(
             q_THd, paged[:, :, :heads], paged[:, :, heads:], boundaries, None, most, longest,
             window_size=(-1, 0), enable_gqa=True, seqused_k=lengths, block_table=table,
         )  # fmt: skip
+        return attended
 
     return attend

@@ -113,7 +113,7 @@ class Engine:
             frames.append(pixels_to_frames(pixels).cpu().numpy())
         return np.concatenate(frames)
 
-    def _chunks(self, values: NDArray) -> Iterator[NDArray]:
+    def _chunks(self, values: NDArray[Any]) -> Iterator[NDArray[Any]]:
         size = IMAGES_AT_ONCE if self.model.device.type == "cuda" else 1
         for start in range(0, len(values), size):
             yield values[start : start + size]

@@ -64,7 +64,8 @@ class PackedDecoder:
     @property
     def num_weights(self) -> int:
         """How many weights a pass reads."""
-        return sum(weight.numel() for layer in self.layers for weight in vars(layer).values()) + self._norm_out.numel()
+        weights: list[Tensor] = [weight for layer in self.layers for weight in vars(layer).values()]
+        return sum(weight.numel() for weight in weights) + self._norm_out.numel()
 
     def rotation(self, positions_T: Tensor) -> Tensor:
         """Return complex64 [T, 1, d/2], by which queries and keys at these positions are turned."""
@@ -124,4 +125,5 @@ def _halves_beside(weight: Tensor, head_dim: int) -> Tensor:
 
     Queries and keys both do, so their products are the same.
     """
-    return weight.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2).flatten(0, 2)
+    pairs: Tensor = weight.unflatten(0, (-1, 2, head_dim // 2))
+    return pairs.transpose(1, 2).flatten(0, 2)

@@ -95,7 +95,7 @@ class Rows:
         for row, part, sequence in zip(rows, x, sequences, strict=True):
             self.put(row, int(self.lengths[row]), part, sequence.positions)
 
-    def put(self, row: int, column: int, x: Tensor, positions: NDArray) -> None:
+    def put(self, row: int, column: int, x: Tensor, positions: NDArray[np.integer]) -> None:
         """Let the tokens embedded as `x` [n, D] stand from `column` on, at the end of the row."""
         stop = column + len(x)
         (first,) = self._claim([row], [column])

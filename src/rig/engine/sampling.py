@@ -71,7 +71,8 @@ def log_probs(logits: Tensor, sampler: Sampler, tokens: Tensor) -> Tensor:
 
 def entropy(logits: Tensor) -> Tensor:
     """Return the entropy of each row's distribution in nats, float32 [R], of logits [R, V]."""
-    return torch.special.entr(logits.float().softmax(-1)).sum(-1)
+    each: Tensor = torch.special.entr(logits.float().softmax(-1))
+    return each.sum(-1)
 
 
 def _kept(logits: Tensor, sampler: Sampler) -> Tensor:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rig.actions import ACTION_SPACES
+from rig.actions import ACTION_SPACES, Action
 from rig.agents import short_name
 from rig.bundle import has_learned_reviews
 from rig.envs import World, make_world
@@ -24,7 +24,7 @@ from rig.errors import RigError
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
 from rig.evaluate.embodied import environment_of, play_config
 from rig.model.fit import unfit_frame
-from rig.records import Action, Frame, Step, Trajectory
+from rig.records import Frame, Step, Trajectory
 from rig.sheets import cut_line, wrapped
 from rig.storage import atomic_file
 
