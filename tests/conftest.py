@@ -21,6 +21,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.name != "test_the_whole_loop")
 
 
+def pytest_runtest_setup(item):
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A real dataset, tokenizers and agent at the debug preset: `made.data`, `made.tokenizers`, `made.agent`."""

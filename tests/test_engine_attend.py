@@ -168,7 +168,7 @@ def test_room_is_the_first_gap_and_growing_keeps_what_is_there():
     assert cache.places == 500, "half of it more, in whole pages"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="the paged kernel needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", SPANS)
 def test_pages_on_a_gpu_attend_alike(name):
     cache, generator = filled(torch.bfloat16, "cuda", PAGE)

@@ -71,7 +71,7 @@ def test_forks_grow_the_cache_and_passes_are_recorded_anew(recorded):
     close(logits, expected)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs need a GPU")
+@pytest.mark.gpu
 def test_graphs_on_a_gpu_say_what_the_network_says():
     engine = make_engine()
     engine.model.place(torch.device("cuda"), torch.bfloat16)
