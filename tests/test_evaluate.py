@@ -65,6 +65,24 @@ def agent_config(made, **changes):
 # Embodied.
 
 
+def test_scores_are_the_same_for_any_number_of_workers(made, tmp_path):
+    """Where one process played an episode and two go on."""
+    config = agent_config(made, episodes=3, most_steps=3, dreams=1)
+    alone = evaluate_embodied(config, tmp_path / "one")
+    lines = (tmp_path / "one" / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "cut").mkdir()
+    shutil.copy(tmp_path / "one" / "config.json", tmp_path / "cut")
+    (tmp_path / "cut" / "episodes.jsonl").write_text("".join(lines[:1]))
+    resumed = evaluate_embodied(config, tmp_path / "cut", resume=True, workers=2)
+    for summary in (alone, resumed):
+        summary["cost_per_decision"].pop("seconds")
+        summary.pop("provenance")
+    assert alone == resumed
+    assert alone["episodes"] == 3
+    with pytest.raises(RigError, match="workers=0"):
+        evaluate_embodied(config, tmp_path / "none", workers=0)
+
+
 def test_the_scores_are_what_the_kept_episodes_say(tmp_path):
     config = EmbodiedConfig(agent="teacher:random", tasks=("explore/manual", *BOTH), episodes=3)
     kept = []

@@ -134,10 +134,12 @@ class Eval(Flags, EmbodiedConfig):
     Attributes:
         out: folder of the results.
         resume: go on with a run that was cut.
+        workers: processes that share the episodes out; in float32 the results are the same for any number.
     """
 
     out: str
     resume: bool = False
+    workers: int = 1
     imagine: tyro.conf.Suppress[bool] = False
     follow_dreams: tyro.conf.Suppress[bool] = False
 
@@ -146,7 +148,7 @@ class Eval(Flags, EmbodiedConfig):
         from rig.cli.tables import scores_text
         from rig.evaluate.embodied import evaluate_embodied
 
-        summary = evaluate_embodied(self.part(EmbodiedConfig), self.out, resume=self.resume)
+        summary = evaluate_embodied(self.part(EmbodiedConfig), self.out, resume=self.resume, workers=self.workers)
         return {"text": scores_text(summary), "out": self.out, **summary}
 
 

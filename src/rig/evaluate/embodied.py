@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ from rig.data.manifest import differences
 from rig.dialogue import Format
 from rig.envs import Split, World, make_world
 from rig.envs.rollout import Actor, Episode, Played, play
-from rig.errors import RigError
+from rig.errors import RigError, at_least_one
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.saved import EPISODES, SUMMARY, read_rows
 from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
@@ -45,6 +46,8 @@ from rig.evaluate.verdicts import (
     summarise_reviews,
     with_verdicts,
 )
+from rig.machine import usable_cores
+from rig.model.runtime import threads_of
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
 from rig.storage import (
@@ -56,12 +59,18 @@ from rig.storage import (
     refuse_unmakeable,
     write_json,
 )
+from rig.workers import Workers
 
 CONFIG = "config.json"
 
 
 def evaluate_embodied(
-    config: EmbodiedConfig, out: Path | str, *, resume: bool = False, keep: list[Trajectory] | None = None
+    config: EmbodiedConfig,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    keep: list[Trajectory] | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Play every episode that is not yet in `out`, and return (and write) the summary.
 
@@ -70,19 +79,23 @@ def evaluate_embodied(
         out: folder of the results.
         resume: go on with results of the same configuration.
         keep: where given, the trajectories played now are added to it.
+        workers: processes that share the episodes out, each with the agent; in float32 results are the same for any
+            number.
 
     Raises:
-        RigError: `out` holds other results, or `resume` is false and it holds any; or another process is adding to it.
+        RigError: `out` holds other results, or `resume` is false and it holds any; or another process is adding to it;
+            or a worker died.
         CheckpointError: the agent cannot be loaded.
     """
     out = Path(out)
+    at_least_one(workers=workers)
     _refuse_foreign(out, config, resume)
     setup = _Setup.of(config)
     with Lock(out / LOCK_NAME):  # not before: a wrong name leaves no folder behind
         done = _open(out, config)
         wanted = [episode for episode in setup.episodes if episode.id not in done]
         with tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
-            for played in setup.play(wanted):
+            for played in setup.play(wanted) if workers == 1 else _shared_out(config, wanted, workers):
                 append_json_line(out / EPISODES, summary_row(played, setup.checker))
                 bar.update()
                 if keep is not None:
@@ -144,6 +157,20 @@ class _Setup:
             lineage=lineage,
             follow_dreams=self.config.follow_dreams,
         )
+
+
+def _shared_out(config: EmbodiedConfig, episodes: Sequence[Episode], workers: int) -> Iterator[Played]:
+    """Play `episodes` in several processes, long and short ones dealt out evenly."""
+    parts = [part for first in range(workers) if (part := episodes[first::workers])]
+    threads = max(1, usable_cores() // max(1, len(parts)))
+    with Workers(partial(_prepared, config, threads), max(1, len(parts))) as crew:
+        yield from crew.each(_Setup.play, parts, lambda part: f"the episode {part[0].id} and others")
+
+
+@contextmanager
+def _prepared(config: EmbodiedConfig, threads: int) -> Iterator[_Setup]:
+    with threads_of(threads):
+        yield _Setup.of(config)
 
 
 def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:

@@ -39,7 +39,8 @@ def play_in_parallel(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Play
     played: dict[str, list[Played]] = {name: [] for name in kinds}
     count = sum(map(len, shares)) * sum(config.episodes for config in kinds.values())
     threads = max(1, usable_cores() // len(works)) if len(works) > 1 else None
-    with tqdm(total=count, desc="play", unit="episode") as bar, Workers(partial(_threads, threads), len(works)) as crew:
+    prepare = partial(_prepared, threads)
+    with tqdm(total=count, desc="play", unit="episode") as bar, Workers(prepare, len(works)) as crew:
         for name, episode in crew.each(_play, works, _name_of):
             played[name].append(episode)
             bar.update()
@@ -58,13 +59,11 @@ def _shares(config: EmbodiedConfig) -> list[tuple[str, ...]]:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Let a process have so many threads; None: as many as it has."""
-    import torch
+def _prepared(threads: int | None) -> Iterator[None]:
+    from rig.model.runtime import threads_of
 
-    if count is not None:
-        torch.set_num_threads(count)
-    yield
+    with threads_of(threads):
+        yield
 
 
 def _play(state: None, work: Work) -> Iterator[tuple[str, Played]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -16,6 +18,17 @@ from rig.model.precision import WORTHWHILE, gains
 def best_device() -> torch.device:
     """Return the GPU where torch finds one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def threads_of(count: int | None) -> Iterator[None]:
+    """Let torch have so many threads in this process; None: as many as it has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def compute_dtype(device: torch.device | str) -> torch.dtype:
