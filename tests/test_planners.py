@@ -100,6 +100,7 @@ def test_the_majority_decides_and_of_equals_the_first(bundle):
         best = decision.plans[decision.chosen]
         assert (decision.action, decision.thought, decision.dreams) == (best.action, best.thought, ())
         assert decision.review is None
+        assert {plan.score for plan in decision.plans} == {None}, "nobody looked, so nothing was told again"
 
 
 def test_plans_that_all_agree_are_not_dreamed(bundle):
@@ -133,6 +134,8 @@ def test_equal_proposals_are_merged():
 
 class Contrary:
     """Prefers what was proposed least; it has the plan's whole conversation before it."""
+
+    looks = True
 
     def score(self, state, plan):
         assert state.slot.length > 81, "thought, action and dream stand before it"

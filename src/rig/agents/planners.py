@@ -46,7 +46,13 @@ class Planner(Protocol):
 
 
 class PlanJudge(Protocol):
-    """Says what a plan is worth, in the fork in which it was thought and dreamed, and so with all of it in view."""
+    """Says what a plan is worth, in the fork in which it was thought and dreamed, and so with all of it in view.
+
+    Attributes:
+        looks: False for one that has nothing to ask: without dreams there is then no fork either.
+    """
+
+    looks: bool
 
     def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
         """Return a score, in nats: how much likelier the plan is the best one; higher is better."""
@@ -177,8 +183,8 @@ class BestOf:
         yield from state.observe()
         proposals = yield from state.fork([DecisionState.answer] * self.plans)
         plans = merged(proposals)
-        if len(plans) > 1:
-            judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
+        judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
+        if len(plans) > 1 and (self.dreams or judge.looks):
             plans = yield from state.fork([partial(self._appraise, judge=judge, plan=plan) for plan in plans])
         worth = [(plan.score or 0.0) + self.votes_weight * log(plan.votes / self.plans) for plan in plans]
         return state.decision(*plans, chosen=worth.index(max(worth)))
@@ -203,6 +209,8 @@ def merged(proposals: Sequence[Plan]) -> list[Plan]:
 
 class Majority:
     """Finds every plan as good as any other, so that the votes decide."""
+
+    looks = False
 
     def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
         """Return 0."""
