@@ -22,6 +22,8 @@ from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.parallel import play_in_parallel
 from rig.teachers.crafter import CrafterExpert
+from rig.train.config import Mixture
+from rig.train.mixture import parts_of
 
 ASK_EVERY_VERB_FOR_HELP = """
 import contextlib, io, json, sys
@@ -369,7 +371,7 @@ def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_ki
     load = "rig.data.Manifest.load"
     monkeypatch.setattr(load, lambda folder: SimpleNamespace(counts={"steps": sizes.get(folder.name, 8)}))
     verb = read_verb("train", ["--out", "o", "--tokenizers", "t", *words.split()])
-    found = {part.data: part.share for part in verb._parts()}
+    found = {part.data: part.share for part in parts_of(verb.part(Mixture))}
     total = sum(found.values())
     assert {name: share / total for name, share in found.items()} == pytest.approx(shares)
 
@@ -377,7 +379,7 @@ def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_ki
 def test_repeats_are_left_out_of_single_turns_alone(monkeypatch):
     monkeypatch.setattr("rig.data.Manifest.load", lambda folder: SimpleNamespace(counts={"steps": 8}))
     words = "--out o --tokenizers t --data a --describe d --lookahead l --repeats 0.25"
-    parts = read_verb("train", words.split())._parts()
+    parts = parts_of(read_verb("train", words.split()).part(Mixture))
     assert {part.data: part.repeats for part in parts} == {"a": 0.25, "d": 1, "l": 1}
 
 
