@@ -157,7 +157,8 @@ def do(item: Item) -> None:
         if item.kind == "exec":
             exec(code, {"__name__": "__main__"})
     elif item.words or item.kind == "run":
-        from rig.cli.main import JSON_FLAGS, VERBS, main, read_verb
+        from rig.cli.main import JSON_FLAGS, main, read_verb
+        from rig.cli.verbs import VERBS
 
         sys.argv = ["rig", *item.words]
         count = 2 if " ".join(item.words[:2]) in VERBS else 1

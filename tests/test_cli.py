@@ -16,26 +16,42 @@ from test_recipes import table_rows
 
 from rig.bundle import Bundle
 from rig.cli.demo import _kinds, run_demo
-from rig.cli.main import VERBS, describe, main, overview, read_verb
+from rig.cli.main import main, read_verb
+from rig.cli.verbs import GROUPS, VERBS, example_of, overview, verb_class
 from rig.data import Dataset
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.parallel import play_in_parallel
 from rig.teachers.crafter import CrafterExpert
+from rig.train.config import Mixture
+from rig.train.mixture import parts_of
 
 ASK_EVERY_VERB_FOR_HELP = """
 import contextlib, io, json, sys
-from rig.cli.main import VERBS, main
-helps = {}
-for verb in VERBS:
+from rig.cli.main import main
+from rig.cli.verbs import GROUPS, VERBS
+def help_of(*words):
     text = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(text):
-            main([*verb.split(), "--help"])
-    except SystemExit as end:
-        helps[verb] = [end.code, text.getvalue()]
-print(json.dumps({"helps": helps, "heavy": [name for name in ("torch", "numba") if name in sys.modules]}))
+    with contextlib.redirect_stdout(text):
+        try:
+            status = main([*words])
+        except SystemExit as end:
+            status = end.code
+    return [status, text.getvalue()]
+overview = help_of("--help")
+early = [name for name in sys.modules if name.startswith("rig.") or name == "tyro"]
+groups = {name: help_of(name) for name in GROUPS}
+verbs = {verb: help_of(*verb.split(), "--help") for verb in VERBS}
+heavy = [name for name in ("torch", "numba") if name in sys.modules]
+print(json.dumps({"overview": overview, "early": early, "groups": groups, "verbs": verbs, "heavy": heavy}))
 """
+
+SPELLINGS = """
+collect, import, reason, review, align, branch, rehearse, rewrite, train-tokenizer, train-vision, train, import-janus,
+export-janus, play, picture, eval, imagine, reconsider, view, inspect, reproduce, publish, card, demo, bench decode,
+bench train, bench dreams, bench policy, bench loop, bench env, doctor
+"""
+"""The verbs as they were spelled before there were groups."""
 
 
 def rig(capsys, *words):
@@ -64,38 +80,93 @@ def mistake(capsys, *words):
     return err
 
 
-def test_helps_come_without_torch_and_with_an_example():
+@pytest.fixture(scope="module")
+def helps():
     command = [sys.executable, "-c", ASK_EVERY_VERB_FOR_HELP]
-    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert set(found["helps"]) == set(VERBS)
-    for verb, (status, text) in found["helps"].items():
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_helps_come_without_torch_and_with_an_example(helps):
+    assert set(helps["verbs"]) == set(VERBS)
+    for verb, (status, text) in helps["verbs"].items():
         assert status == 0
         assert f"Example: rig {verb}" in text
         assert "Attributes:" not in text
-    assert found["heavy"] == []
+    assert helps["heavy"] == []
 
 
-def test_the_overview_lists_every_verb(capsys):
+def test_the_overview_imports_no_verb(helps):
+    assert "rig.cli.verbs" in helps["early"]
+    assert not {"tyro", *(module.partition(":")[0] for module, _ in VERBS.values())} & set(helps["early"])
+
+
+def test_every_verb_is_in_a_group_under_its_old_name():
+    listed = [verb for group in GROUPS.values() for verb in group.verbs]
+    assert sorted(listed) == sorted(VERBS) == sorted(re.split(r",\s+", SPELLINGS.strip()))
+    assert not set(GROUPS) & set(VERBS), "a word is a group or a verb"
+
+
+def lines_of(help_text):
+    """Return the first column of a help's indented lines."""
+    return [line[2:].split("  ")[0] for line in help_text.splitlines() if re.match(r"  \w", line)]
+
+
+def fits(text, lines):
+    return len(text.splitlines()) <= lines and all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_the_overview_fits_a_screen_and_lists_groups_with_a_line_for_each_verb(capsys):
     status, out, _ = rig(capsys, "--help")
     assert status == 0
-    listed = [line[2:].split("  ")[0] for line in out.splitlines() if line.startswith("  ")]
-    assert listed == list(VERBS)
-    assert rig(capsys)[:2] == (0, out)
+    assert fits(out, 40)
+    assert [line.split(":")[0] for line in out.splitlines()[4:-4] if not line.startswith(" ")] == list(GROUPS)
+    alone = [verb for verb in VERBS if not verb.startswith("bench ")]
+    assert [verb for verb in lines_of(out) if verb != "bench WHAT"] == alone
+    (benches,) = [line for line in out.splitlines() if line.startswith("  bench WHAT")]
+    assert "decode, train, dreams, policy, loop, env:" in benches
+    assert [rig(capsys, *words)[:2] for words in ((), ("help",), ("-h",))] == [(0, out)] * 3
 
 
-def example_of(verb):
-    module, _, attribute = VERBS[verb][0].partition(":")
-    kind = getattr(__import__(module, fromlist=[attribute]), attribute)
-    (line,) = [line for line in describe(kind).splitlines() if line.startswith("Example: ")]
-    return kind, shlex.split(line.removeprefix("Example: "))
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_groups_help_fits_a_small_screen_and_has_each_verbs_example(capsys, helps, name):
+    status, text = helps["groups"][name]
+    assert status == 0
+    assert fits(text, 24)
+    assert lines_of(text) == list(GROUPS[name].verbs)
+    examples = [line.strip() for line in text.splitlines() if re.match(r"   +rig ", line)]
+    assert examples == [example_of(verb) for verb in GROUPS[name].verbs]
+    for words in ((name, "--help"), ("help", name), ("--help", name), (name, "help")):
+        assert rig(capsys, *words)[:2] == (0, text)
+
+
+def test_the_help_of_a_verb_can_be_asked_for_in_front_of_it(capsys):
+    for verb in (["eval"], ["bench", "dreams"]):
+        asked = rig(capsys, *verb, "--help")
+        assert asked[0] == 0
+        assert rig(capsys, "help", *verb) == rig(capsys, "--help", *verb) == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("data collect --out 'a b'", "is a group of verbs, each of which stands alone: `rig collect --out 'a b'`."),
+        ("data colect", "unknown verb 'colect'. Did you mean 'collect'? `rig data` lists those of data."),
+        ("bench polcy", "unknown verb 'bench polcy'. Did you mean 'bench policy'? `rig bench` lists those of bench."),
+        ("bench --json", "'bench' is a group of verbs; give one of them before '--json'. `rig bench` lists"),
+        ("evaluat", "unknown verb 'evaluat'. Did you mean 'evaluate'? `rig --help` lists them."),
+        ("help train-vison", "unknown verb 'train-vison'. Did you mean 'train-vision'?"),
+        ("help data collect", "each of which stands alone: `rig collect`"),
+    ],
+)
+def test_what_is_no_verb_is_told_with_what_may_have_been_meant(capsys, words, told):
+    assert told in mistake(capsys, *shlex.split(words))
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_examples_parse(verb):
-    kind, words = example_of(verb)
-    begin = ["rig", *verb.split()]
+    words, begin = shlex.split(example_of(verb)), ["rig", *verb.split()]
     assert words[: len(begin)] == begin
-    assert isinstance(read_verb(verb, words[len(begin) :]), kind)
+    assert isinstance(read_verb(verb, words[len(begin) :]), verb_class(verb))
 
 
 @pytest.mark.parametrize(
@@ -369,7 +440,7 @@ def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_ki
     load = "rig.data.Manifest.load"
     monkeypatch.setattr(load, lambda folder: SimpleNamespace(counts={"steps": sizes.get(folder.name, 8)}))
     verb = read_verb("train", ["--out", "o", "--tokenizers", "t", *words.split()])
-    found = {part.data: part.share for part in verb._parts()}
+    found = {part.data: part.share for part in parts_of(verb.part(Mixture))}
     total = sum(found.values())
     assert {name: share / total for name, share in found.items()} == pytest.approx(shares)
 
@@ -377,7 +448,7 @@ def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_ki
 def test_repeats_are_left_out_of_single_turns_alone(monkeypatch):
     monkeypatch.setattr("rig.data.Manifest.load", lambda folder: SimpleNamespace(counts={"steps": 8}))
     words = "--out o --tokenizers t --data a --describe d --lookahead l --repeats 0.25"
-    parts = read_verb("train", words.split())._parts()
+    parts = parts_of(read_verb("train", words.split()).part(Mixture))
     assert {part.data: part.repeats for part in parts} == {"a": 0.25, "d": 1, "l": 1}
 
 

@@ -14,16 +14,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from rig.annotators.evidence import Informed
 from rig.errors import AnnotationError
 
-if TYPE_CHECKING:
-    from rig.annotators.base import Annotator
-
 P = TypeVar("P")
 A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 
 _AHEAD = 4
 """How many times what an annotator can have in flight may be read and not handed out yet: what is held in memory."""
@@ -38,6 +36,23 @@ class Failure:
     """
 
     reason: str
+
+
+class Answerer(Protocol[A_co]):
+    """Who is asked: what asking needs of an `Annotator`, which says what all of it means."""
+
+    sees: ClassVar[Literal["frames", "facts"]]
+    name: str
+    batch_size: int
+    concurrency: int
+
+    def annotate(self, batch: Sequence[Any]) -> Sequence[A_co | Failure]:
+        """Return an answer for each item, in order, or a `Failure` for one that has none."""
+        ...
+
+    def checked(self, answer: Any) -> A_co | Failure:
+        """Return an answer as it was given, or why it is none."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +72,7 @@ class Asked(Generic[P]):
     places: Sequence[str] = ()
 
 
-def answered(annotator: Annotator[Any, A], work: Iterable[Asked[P]]) -> Iterator[tuple[P, list[A]]]:
+def answered(annotator: Answerer[A], work: Iterable[Asked[P]]) -> Iterator[tuple[P, list[A]]]:
     """Yield each piece of `work` with the answers to its questions, in order.
 
     Raises:
@@ -77,7 +92,7 @@ def _where(asked: Asked[Any], place: int) -> str:
     return ", ".join(filter(None, (asked.name, asked.places[place])))
 
 
-def _unanswered(annotator: Annotator[Any, Any], failed: Sequence[tuple[str, Failure]]) -> AnnotationError:
+def _unanswered(annotator: Answerer[Any], failed: Sequence[tuple[str, Failure]]) -> AnnotationError:
     (place, failure), more = failed[0], len(failed) - 1
     others = f"; and {more} more, among them {', '.join(name for name, _ in failed[1:4])}" if more else ""
     return AnnotationError(
@@ -86,7 +101,7 @@ def _unanswered(annotator: Annotator[Any, Any], failed: Sequence[tuple[str, Fail
     )
 
 
-def handed(annotator: Annotator[Any, Any], question: Informed[Any]) -> Any:
+def handed(annotator: Answerer[Any], question: Informed[Any]) -> Any:
     """Return what `annotator` may know of a question: no facts, where it says that it sees frames."""
     return question if annotator.sees == "facts" else question.evidence
 
@@ -106,7 +121,7 @@ _Batch = list[tuple[_Open, int]]
 class _Desk:
     """Takes pieces in, hands batches to an annotator, and gives the pieces out; what is raised stops it."""
 
-    def __init__(self, annotator: Annotator[Any, Any]) -> None:
+    def __init__(self, annotator: Answerer[Any]) -> None:
         self.annotator = annotator
         self.error: Exception | None = None
         self._threads = ThreadPoolExecutor(annotator.concurrency) if annotator.concurrency > 1 else None
@@ -180,7 +195,7 @@ class _Desk:
             entry.left -= 1
 
 
-def _settled(annotator: Annotator[Any, A], work: Iterable[Asked[P]]) -> Iterator[tuple[Asked[P], list[Any]]]:
+def _settled(annotator: Answerer[A], work: Iterable[Asked[P]]) -> Iterator[tuple[Asked[P], list[Any]]]:
     """Yield each piece with what came of its questions, failures among it.
 
     Raises:
@@ -206,7 +221,7 @@ def _settled(annotator: Annotator[Any, A], work: Iterable[Asked[P]]) -> Iterator
         desk.leave()
 
 
-def _answers(annotator: Annotator[Any, Any], items: Sequence[Any]) -> list[Any]:
+def _answers(annotator: Answerer[Any], items: Sequence[Any]) -> list[Any]:
     """Return what an annotator gives for each of `items`, those that are no answers as failures.
 
     Raises:

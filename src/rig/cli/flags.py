@@ -27,9 +27,14 @@ class Flags:
     def __post_init__(self) -> None:
         """Check nothing yet: a configuration checks itself when it is made, and its errors are told as any other."""
 
-    def part(self, kind: type[C]) -> C:
-        """Return the configuration of type `kind` among the flags."""
-        return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
+    def part(self, kind: type[C], **others: Any) -> C:
+        """Return the configuration of type `kind` among the flags.
+
+        Where the flags are but some of its fields, `others` has those that are made of something else, even where a
+        flag has the same name; what is in neither is as it is by default.
+        """
+        given = vars(self) | others
+        return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
 
 
 def read_settings(words: Sequence[str]) -> dict[str, Any]:

@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from rig.cli.flags import Flags
+from rig.dialogue import Format
 from rig.errors import RigError
 from rig.train.config import (
     AgentTraining,
-    DataPart,
     Execution,
     FrameTraining,
+    Mixture,
+    NetworkTraining,
     OptimiserConfig,
     RoleWeights,
+    StepsConfig,
     TokenizerTraining,
     TrainingConfig,
     VisionTraining,
@@ -144,7 +148,7 @@ class TrainVision(_OnFrames):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(Flags, Execution, StepsConfig, NetworkTraining, Mixture):
     """Train an agent: RIG-basic on thoughts and next frames, RIG-lookahead on reviews and aligned dreams besides.
 
     Example: rig train --preset small --data runs/s2 --tokenizers runs/tokenizers --out runs/basic --steps 3000
@@ -153,12 +157,6 @@ class Train:
         out: folder of the run; the agent is written to <out>/agent.
         tokenizers: folder that `rig train-tokenizer` wrote, or an agent or a base to take them from; `start` where
             empty.
-        data: datasets of single steps (S1, S2).
-        describe: datasets whose thoughts say what frames show; alone, they make a base to `start` from.
-        describe_share: share of the conversations that come from them beside other datasets.
-        lookahead: datasets of lookahead steps (S3, S4).
-        lookahead_share: share of the other conversations that come from the lookahead datasets.
-        preset: the network's sizes; those of `start` where that is given.
         thought: whether the agent reasons.
         dream: whether the agent imagines the next frame.
         read_back: how dreams are read in lookahead conversations, each entry in an equal share of them; a way that
@@ -166,105 +164,67 @@ class Train:
         reobserve: whether a review is shown the observed frame again.
         learn_kept: whether a lookahead's first proposal is learned too where the review keeps it; it is then what a
             single turn should say.
-        vision: folder that `rig train-vision` wrote, whose tower to begin with.
-        start: an agent, or a base that `rig import-janus` made, whose weights to begin with.
-        image_stride: codes of an image that one pass writes; as `start` or the preset has it where 0. Another stride
-            than that of `start` is learned anew.
-        fraction: how much of the trajectories to use.
-        repeats: how many of the steps of `data` that do what the step before did are used, as a share.
-        steps: optimiser steps.
-        batch_size: conversations a pack, on average.
-        pack_tokens: tokens of a pack; where 0, as many as `batch_size` conversations have.
-        step_tokens: tokens of an optimiser step, in as many packs as come nearest; where 0, one pack.
         learning_rate: the peak.
         warmup: steps of linear warm-up; a tenth of all steps if that is fewer.
         action_weight: weight of action tokens in the loss.
         image_weight: weight of image tokens in the loss.
         compile: compile the network's blocks.
         seed: of weights and order.
-        freeze: parts of the network that stay as they are: vision, aligner, embeddings, codes, decoder, heads.
-        lora: parts that learn low-rank changes alone, which the agent that is written has merged.
-        lora_rank: the rank of those.
-        parallel: how processes that torchrun started hold the network: each whole, or sharded over all of them.
-        recompute: keep less in memory: the inside of every layer is computed again for its gradients.
         resume: go on with a run that was cut; with more `steps` than a finished run has, go on with that for another
             leg, whose learning rate rises and falls anew.
     """
 
     out: str
     tokenizers: str = ""
-    data: tuple[str, ...] = ()
-    describe: tuple[str, ...] = ()
-    describe_share: float = 0.4
-    lookahead: tuple[str, ...] = ()
-    lookahead_share: float = 0.5
     preset: str = "small"
     thought: bool = True
     dream: bool = True
     read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
     reobserve: bool = True
     learn_kept: bool = True
-    vision: str = ""
-    start: str = ""
-    image_stride: int = 0
-    fraction: float = 1.0
-    repeats: float = 1.0
-    steps: int = 3000
     batch_size: int = 8
-    pack_tokens: int = 0
-    step_tokens: int = 0
     learning_rate: float = 1e-3
     warmup: int = 100
     action_weight: float = 1.0
     image_weight: float = 1.0
     compile: bool = True
-    seed: int = 0
-    freeze: tuple[str, ...] = ()
-    lora: tuple[str, ...] = ()
-    lora_rank: int = 16
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    recompute: bool = False
     resume: bool = False
 
     def run(self) -> dict[str, Any]:
         """Train."""
-        from rig.dialogue import Format
         from rig.train import train_agent
         from rig.train.ranks import is_first, together
 
-        if not (self.tokenizers or self.start):
-            raise RigError("give --tokenizers (`rig train-tokenizer` makes them) or --start, which brings its own")
-        config = AgentTraining(
-            preset=self.preset,
-            tokenizers=self.tokenizers or self.start,
-            parts=self._parts(),
-            form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve, about=self._about()),
-            read_backs=self.read_back,
-            learn_kept=self.learn_kept,
-            vision=self.vision,
-            start=self.start,
-            image_stride=self.image_stride,
-            freeze=self.freeze,
-            lora=self.lora,
-            lora_rank=self.lora_rank,
-            model_seed=self.seed,
-            training=TrainingConfig(
-                steps=self.steps,
-                batch_size=self.batch_size,
-                pack_tokens=self.pack_tokens,
-                step_tokens=self.step_tokens,
-                seed=self.seed,
-                optimiser=OptimiserConfig(learning_rate=self.learning_rate, warmup=self.warmup),
-                weights=RoleWeights(action=self.action_weight, image=self.image_weight),
-                compile=self.compile,
-            ),
-        )
+        config = self.config()
         with together():
-            execution = Execution(parallel=self.parallel, recompute=self.recompute)
-            agent = train_agent(config, self.out, resume=self.resume, execution=execution)
+            agent = train_agent(config, self.out, resume=self.resume, execution=self.part(Execution))
             if not is_first():
                 return {}
         return _told(agent)
+
+    def config(self) -> AgentTraining:
+        """Return what the flags ask for.
+
+        Raises:
+            RigError: there are no tokenizers, or a folder holds no dataset.
+        """
+        from rig.train.mixture import parts_of
+
+        if not (self.tokenizers or self.start):
+            raise RigError("give --tokenizers (`rig train-tokenizer` makes them) or --start, which brings its own")
+        return self.part(
+            AgentTraining,
+            tokenizers=self.tokenizers or self.start,
+            parts=parts_of(self.part(Mixture)),
+            form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve, about=self._about()),
+            read_backs=self.read_back,
+            training=self.part(
+                TrainingConfig,
+                optimiser=self.part(OptimiserConfig),
+                weights=RoleWeights(action=self.action_weight, image=self.image_weight),
+            ),
+            model_seed=self.seed,
+        )
 
     def _about(self) -> str | None:
         """Return what the agent is told that it reasons about: what that of `start` was, or what its world says."""
@@ -276,19 +236,6 @@ class Train:
             return about_agent(self.start).form.about
         first = next(iter((*self.data, *self.describe, *self.lookahead)), None)
         return about_of(Manifest.load(Path(first)).info.environment) if first else None
-
-    def _parts(self) -> tuple[DataPart, ...]:
-        from rig.train.mixture import parts_of
-
-        return parts_of(
-            self.data,
-            self.describe,
-            self.lookahead,
-            describe_share=self.describe_share,
-            lookahead_share=self.lookahead_share,
-            fraction=self.fraction,
-            repeats=self.repeats,
-        )
 
 
 def _told(agent: Path) -> dict[str, Any]:

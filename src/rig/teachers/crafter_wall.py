@@ -6,14 +6,11 @@ To face a gap one must walk up to it: from two cells away, one step towards it, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rig.actions import Action
 from rig.envs.crafter.facts import longest_line
 from rig.envs.crafter.ground import IMPASSABLE, Position, distances, minus, plus
-
-if TYPE_CHECKING:
-    from rig.teachers.crafter import Moment
+from rig.teachers.crafter_moment import Moment
 
 _SIDES: tuple[Position, ...] = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _SEARCH = 6

@@ -39,15 +39,37 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """How the network is trained.
+class StepsConfig:
+    """How many steps are taken, and over what.
 
     Attributes:
         steps: optimiser steps.
         batch_size: conversations a pack, on average.
         pack_tokens: tokens of a pack; where 0, as many as `batch_size` conversations have.
-        step_tokens: tokens of a step, in as many packs as come nearest; where 0, one pack.
+        step_tokens: tokens of an optimiser step, in as many packs as come nearest; where 0, one pack.
         seed: of the order of conversations.
+    """
+
+    steps: int = 3000
+    batch_size: int = 32
+    pack_tokens: int = 0
+    step_tokens: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least_one(steps=self.steps, batch_size=self.batch_size)
+        within(0, seed=self.seed)
+        if self.pack_tokens < 0 or self.step_tokens < 0:
+            raise RigError(
+                f"pack_tokens={self.pack_tokens}, step_tokens={self.step_tokens}: numbers of tokens, or 0 for the usual"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(StepsConfig):
+    """How the network is trained.
+
+    Attributes:
         optimiser: see `OptimiserConfig`.
         weights: what each kind of token weighs in the loss.
         compile: compile the blocks; pays from a few hundred steps on.
@@ -56,11 +78,6 @@ class TrainingConfig:
         preview_every: steps between previews; 0 for none.
     """
 
-    steps: int = 3000
-    batch_size: int = 32
-    pack_tokens: int = 0
-    step_tokens: int = 0
-    seed: int = 0
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     weights: RoleWeights = field(default_factory=RoleWeights)
     compile: bool = True
@@ -69,14 +86,11 @@ class TrainingConfig:
     preview_every: int = 500
 
     def __post_init__(self) -> None:
-        at_least_one(steps=self.steps, batch_size=self.batch_size, log_every=self.log_every, save_every=self.save_every)
-        within(0, seed=self.seed, preview_every=self.preview_every)
+        super().__post_init__()
+        at_least_one(log_every=self.log_every, save_every=self.save_every)
+        within(0, preview_every=self.preview_every)
         if self.save_every % self.log_every:
             raise RigError(f"save_every={self.save_every}: a multiple of log_every={self.log_every}")
-        if self.pack_tokens < 0 or self.step_tokens < 0:
-            raise RigError(
-                f"pack_tokens={self.pack_tokens}, step_tokens={self.step_tokens}: numbers of tokens, or 0 for the usual"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +98,8 @@ class Execution:
     """How a run uses the machines; nothing that it learns depends on it, and a run may go on with another.
 
     Attributes:
-        parallel: how processes that train together hold the network: each whole, or each a share of every layer.
-        recompute: compute the inside of each layer again for its gradients, in place of keeping it.
+        parallel: how processes that torchrun started hold the network: each whole, or sharded over all of them.
+        recompute: keep less in memory: the inside of every layer is computed again for its gradients.
     """
 
     parallel: Literal["ddp", "fsdp"] = "ddp"
@@ -196,44 +210,83 @@ class DataPart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentTraining:
-    """What to train, from what, how.
+class Mixture:
+    """Which datasets are learned, as what, and how much of each; `rig.train.mixture.parts_of` makes the parts of it.
 
     Attributes:
-        preset: name of the network's sizes.
-        tokenizers: folder that `rig train-tokenizer` wrote.
-        parts: the data.
-        form: the fields that the agent speaks.
-        read_backs: how lookahead parts read dreams back; each entry gets an equal share.
-        learn_kept: whether lookahead parts learn proposals that their review keeps.
-        vision: folder of the tower that `rig train-vision` made, to begin with; empty for a fresh one.
-        start: folder of an agent whose weights to begin with; empty for fresh ones.
-        image_stride: codes of an image that one pass writes (see `rig.dialogue.Layout`); 0 for those of `start` or
-            `preset`.
-        freeze: parts of the network that stay as they are; see `rig.model.parts.PARTS`.
-        lora: parts that learn low-rank changes alone.
+        data: datasets of single steps (S1, S2).
+        describe: datasets whose thoughts say what frames show; alone, they make a base to `start` from.
+        describe_share: share of the conversations that come from them beside other datasets.
+        lookahead: datasets of lookahead steps (S3, S4).
+        lookahead_share: share of the other conversations that come from the lookahead datasets.
+        fraction: how much of the trajectories to use.
+        repeats: how many of the steps of `data` that do what the step before did are used, as a share.
+    """
+
+    data: tuple[str, ...] = ()
+    describe: tuple[str, ...] = ()
+    describe_share: float = 0.4
+    lookahead: tuple[str, ...] = ()
+    lookahead_share: float = 0.5
+    fraction: float = 1.0
+    repeats: float = 1.0
+
+    def __post_init__(self) -> None:
+        within(0, 1, describe_share=self.describe_share, lookahead_share=self.lookahead_share)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkTraining:
+    """Which network is trained, what it begins with, and which of its parts learn.
+
+    Attributes:
+        preset: the network's sizes; those of `start` where that is given.
+        tokenizers: folder that `rig train-tokenizer` wrote, or an agent or a base to take them from.
+        vision: folder that `rig train-vision` wrote, whose tower to begin with; a fresh one where empty.
+        start: an agent, or a base that `rig import-janus` made, whose weights to begin with; fresh ones where empty.
+        image_stride: codes of an image that one pass writes; as `start` or the preset has it where 0. Another stride
+            than that of `start` is learned anew.
+        freeze: parts of the network that stay as they are: vision, aligner, embeddings, codes, decoder, heads.
+        lora: parts that learn low-rank changes alone, which the agent that is written has merged.
         lora_rank: the rank of those.
-        training: see `TrainingConfig`.
-        model_seed: of fresh weights.
     """
 
     preset: str
     tokenizers: str
-    parts: tuple[DataPart, ...]
-    form: Format = field(default_factory=Format)
-    read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
-    learn_kept: bool = True
     vision: str = ""
     start: str = ""
     image_stride: int = 0
     freeze: tuple[str, ...] = ()
     lora: tuple[str, ...] = ()
     lora_rank: int = 16
+
+    def __post_init__(self) -> None:
+        within(0, image_stride=self.image_stride)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentTraining(NetworkTraining):
+    """What to train, from what, how.
+
+    Attributes:
+        parts: the data.
+        form: the fields that the agent speaks.
+        read_backs: how lookahead parts read dreams back; each entry gets an equal share.
+        learn_kept: whether lookahead parts learn proposals that their review keeps.
+        training: see `TrainingConfig`.
+        model_seed: of fresh weights.
+    """
+
+    parts: tuple[DataPart, ...]
+    form: Format = field(default_factory=Format)
+    read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
+    learn_kept: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
     model_seed: int = 0
 
     def __post_init__(self) -> None:
-        within(0, image_stride=self.image_stride, seed=self.model_seed)
+        super().__post_init__()
+        within(0, seed=self.model_seed)
 
     @property
     def learned(self) -> Learned:

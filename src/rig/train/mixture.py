@@ -13,45 +13,26 @@ import numpy as np
 
 from rig.data import Manifest
 from rig.dialogue import Style
-from rig.errors import RigError
 from rig.records import Step
-from rig.train.config import AgentTraining, DataPart
+from rig.train.config import AgentTraining, DataPart, Mixture
 from rig.train.conversations import Source
 
 
-def parts_of(
-    data: Sequence[str],
-    describe: Sequence[str] = (),
-    lookahead: Sequence[str] = (),
-    *,
-    describe_share: float = 0.4,
-    lookahead_share: float = 0.5,
-    fraction: float = 1.0,
-    repeats: float = 1.0,
-) -> tuple[DataPart, ...]:
+def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
     """Return the parts of a training, each style's share spread over its datasets by their steps.
 
-    Args:
-        data: folders of datasets whose steps are single turns.
-        describe: folders of datasets that describe frames.
-        lookahead: folders of datasets of lookaheads.
-        describe_share: share of the descriptions among all; all of them where there is nothing else.
-        lookahead_share: share of the lookaheads among the rest.
-        fraction: how much of the trajectories to use.
-        repeats: as in `DataPart`, of single turns.
+    Descriptions have all of it where there is nothing else, and only single turns leave repeats out.
 
     Raises:
-        RigError: a share is none, or a folder holds no dataset.
+        RigError: a folder holds no dataset.
     """
-    for name, share in (("describe_share", describe_share), ("lookahead_share", lookahead_share)):
-        if not 0 <= share <= 1:
-            raise RigError(f"{name}={share}: a share, 0 to 1")
-    ahead = lookahead_share if lookahead else 0.0
-    described = describe_share if data or lookahead else 1.0
+    ahead = mixture.lookahead_share if mixture.lookahead else 0.0
+    described = mixture.describe_share if mixture.data or mixture.lookahead else 1.0
+    fraction = mixture.fraction
     return (
-        *_spread("basic", data, (1 - described) * (1 - ahead), fraction, repeats),
-        *_spread("describe", describe, described, fraction),
-        *_spread("lookahead", lookahead, (1 - described) * ahead, fraction),
+        *_spread("basic", mixture.data, (1 - described) * (1 - ahead), fraction, mixture.repeats),
+        *_spread("describe", mixture.describe, described, fraction),
+        *_spread("lookahead", mixture.lookahead, (1 - described) * ahead, fraction),
     )
 
 

@@ -1,0 +1,120 @@
+"""`rig train` has the flags that it always had, and makes the configurations that earlier versions saved, of them."""
+
+import json
+import re
+from dataclasses import MISSING, fields
+
+import pytest
+from makers import interrupted_at_a_save
+
+from rig.cli.main import main, read_verb
+from rig.cli.training import Train
+from rig.errors import RigError
+from rig.train.config import AgentTraining, Execution, Mixture
+from rig.train.runs import check_run, plain
+
+FLAGS = json.loads("""
+{"tokenizers": "", "data": [], "describe": [], "describe_share": 0.4, "lookahead": [], "lookahead_share": 0.5,
+ "preset": "small", "thought": true, "dream": true, "read_back": ["pixels", "codes"], "reobserve": true,
+ "learn_kept": true, "vision": "", "start": "", "image_stride": 0, "fraction": 1.0, "repeats": 1.0,
+ "steps": 3000, "batch_size": 8, "pack_tokens": 0, "step_tokens": 0, "learning_rate": 0.001, "warmup": 100,
+ "action_weight": 1.0, "image_weight": 1.0, "compile": true, "seed": 0, "freeze": [], "lora": [],
+ "lora_rank": 16, "parallel": "ddp", "recompute": false, "resume": false}
+""")
+"""Every flag but --out, which must be given, and what it is where it is not."""
+
+WORDS = """
+--out o --start s --tokenizers t --data DATA --describe DATA --lookahead DATA DATA --describe-share 0.2
+--lookahead-share 0.6 --preset debug --no-thought --no-dream --read-back codes --no-reobserve --no-learn-kept
+--vision v --image-stride 3 --fraction 0.5 --repeats 0.25 --steps 77 --batch-size 5 --pack-tokens 900
+--step-tokens 1800 --learning-rate 2e-3 --warmup 7 --action-weight 2 --image-weight 0.5 --no-compile --seed 9
+--freeze vision aligner --lora decoder --lora-rank 4 --parallel fsdp --recompute --resume
+"""
+"""Every flag, with what it is not by default."""
+
+SAVED = """
+{"preset": "debug", "tokenizers": "t", "parts": [
+   {"data": "DATA", "style": "basic", "share": 0.32000000000000006, "fraction": 0.5, "repeats": 0.25},
+   {"data": "DATA", "style": "describe", "share": 0.2, "fraction": 0.5, "repeats": 1.0},
+   {"data": "DATA", "style": "lookahead", "share": 0.24, "fraction": 0.5, "repeats": 1.0},
+   {"data": "DATA", "style": "lookahead", "share": 0.24, "fraction": 0.5, "repeats": 1.0}],
+ "form": {"thought": false, "dream": false, "read_back": "pixels", "reobserve": false, "about": null},
+ "read_backs": ["codes"], "learn_kept": false, "vision": "v", "start": "s", "image_stride": 3,
+ "freeze": ["vision", "aligner"], "lora": ["decoder"], "lora_rank": 4,
+ "training": {"steps": 77, "batch_size": 5, "pack_tokens": 900, "step_tokens": 1800, "seed": 9,
+   "optimiser": {
+     "learning_rate": 0.002, "final_fraction": 0.05, "warmup": 7, "weight_decay": 0.05, "betas": [0.9, 0.95],
+     "clip": 1.0},
+   "weights": {"thought": 1.0, "action": 2.0, "image": 0.5}, "compile": false, "log_every": 25, "save_every": 250,
+   "preview_every": 500},
+ "model_seed": 9}
+"""
+"""What the version that wrote every flag down by itself saved in `run.json` for `WORDS`."""
+
+
+@pytest.fixture
+def saved(made):
+    return SAVED.replace("DATA", str(made.data))
+
+
+@pytest.fixture
+def words(made):
+    return WORDS.replace("DATA", str(made.data)).split()
+
+
+def test_the_flags_and_their_defaults_are_those_of_old():
+    verb = read_verb("train", ["--out", "o"])
+    assert plain(verb) == FLAGS | {"out": "o"}
+    assert [field.name for field in fields(Train) if field.default is MISSING] == ["out"]
+
+
+def test_the_help_names_every_flag_and_says_what_it_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
+    entries = re.findall(r"^--([a-z][a-z-]+)(.*?)\((?:default|required)", text, re.DOTALL | re.MULTILINE)
+    assert {name.replace("-", "_") for name, _ in entries} == {"out", *FLAGS}
+    assert not [name for name, said in entries if not re.search(r"[a-z]+ [a-z]+", said)], "these say nothing"
+
+
+def test_every_flag_comes_to_where_it_came(words, saved):
+    verb = read_verb("train", words)
+    given = plain(verb)
+    assert not [name for name, value in FLAGS.items() if given[name] == value], "each of them is to be told apart"
+    assert plain(verb.config()) == json.loads(saved)
+    assert verb.part(Execution) == Execution(parallel="fsdp", recompute=True)
+
+
+def test_a_run_that_was_begun_by_an_earlier_version_is_the_same_run(words, saved, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"config": json.loads(saved), "provenance": {}}))
+    check_run(tmp_path, read_verb("train", words).config(), resume=True)
+    words[words.index("0.6")] = "0.7"
+    with pytest.raises(RigError, match=r"begun with another configuration: parts"):
+        check_run(tmp_path, read_verb("train", words).config(), resume=True)
+
+
+def test_a_run_whose_configuration_an_earlier_version_wrote_down_goes_on_to_its_end(made, tmp_path, capsys):
+    """Its `run.json` had the fields in another order."""
+    run = tmp_path / "run"
+    words = ["train", "--out", run, "--data", made.data, "--tokenizers", made.tokenizers, "--preset", "debug"]
+    words = [*map(str, words), "--steps", "2", "--batch-size", "2", "--no-compile", "--no-dream"]
+    with interrupted_at_a_save():
+        read_verb("train", words[1:]).run()
+    record = json.loads((run / "run.json").read_text())
+    old = json.loads(SAVED)
+    assert set(record["config"]) == set(old) == {field.name for field in fields(AgentTraining)}
+    record["config"] = {name: record["config"][name] for name in old}
+    (run / "run.json").write_text(json.dumps(record))
+    assert main([*words, "--resume"]) == 0, capsys.readouterr().err
+    assert json.loads((run / "run.json").read_text())["config"] == record["config"]
+    assert (run / "agent" / "agent.json").is_file()
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--describe-share", "1.5"), ("--lookahead-share", "nan")])
+def test_a_share_that_is_none_is_told(flag, value, made, capsys):
+    status = main(["train", "--out", "o", "--tokenizers", "t", "--data", str(made.data), flag, value])
+    assert status == 2
+    name = flag.removeprefix("--").replace("-", "_")
+    assert f"{name}={float(value)}: a finite number, at least 0, at most 1" in capsys.readouterr().err
+    with pytest.raises(RigError, match=name):
+        Mixture(**{name: float(value)})
