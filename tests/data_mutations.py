@@ -122,7 +122,10 @@ def spoil_json(value, rng: random.Random) -> str:
     """Return JSON (or nearly) of `value` with one or two values replaced, removed, renamed or nested without bottom."""
     spoilt = copy.deepcopy(value)
     for _ in range(rng.choice((1, 1, 2))):
-        *way, key = rng.choice(list(places(spoilt)) or [("x",)])
+        known = list(places(spoilt))
+        if not known:  # nothing is left to be spoilt
+            break
+        *way, key = rng.choice(known)
         holder = spoilt
         for part in way:
             holder = holder[part]

@@ -177,7 +177,7 @@ def test_a_form_says_what_is_reasoned_about_and_none_what_all_were_told():
     assert Format(about="a Minecraft-like task") == Format()
 
 
-@pytest.mark.parametrize("about", ["", "x" * 101, 3, "two\nlines", "a game. human: no"])
+@pytest.mark.parametrize("about", ["", "x" * 101, 3, "two\nlines", "a game. human: no", "half \ud800"])
 def test_what_a_form_cannot_say_is_named(about):
     with pytest.raises(RigError, match=r"Format.about is"):
         Format(about=about)

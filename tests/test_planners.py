@@ -154,6 +154,17 @@ def test_a_judge_is_asked_in_the_plans_own_fork_and_outweighs_votes(bundle, monk
         assert [plan.score for plan in decision.plans if len(votes) > 1] == [-10.0 * number for number in votes]
 
 
+def test_the_judge_of_change_prefers_the_dream_that_differs_most_from_what_is_seen(bundle):
+    seen = observations(3)
+    planner = BestOf(plans=4, dreams=2, judge="change", votes_weight=0.0)
+    for decision, observation in zip(policy_of(bundle, planner).decide(seen, range(3)), seen, strict=True):
+        if len(decision.plans) == 1:
+            continue
+        changes = [np.abs(plan.dreams[-1].frame.astype(float) - observation.frame).mean() for plan in decision.plans]
+        np.testing.assert_allclose([plan.score for plan in decision.plans], changes)
+        assert decision.chosen == changes.index(max(changes))
+
+
 def test_decisions_say_how_their_texts_were_written(bundle):
     """Ids always; how likely they were where that is asked for, and of what was decided for."""
     seen = observations(2)

@@ -27,6 +27,7 @@ __all__ = [
     "Meta",
     "check_fields",
     "fitting",
+    "is_unicode",
     "load_json",
     "parse_json",
     "refuse_deep",
@@ -170,6 +171,15 @@ def check_fields(config: Any, error: type[RigError] = RigError) -> None:
     """
     for name, kind in _fields_of(type(config)).items():  # type: ignore[arg-type]
         fitting(getattr(config, name), kind, f"{type(config).__name__}.{name}", error)
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text is Unicode: JSON can hold halves of characters, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shown(value: Any) -> str:

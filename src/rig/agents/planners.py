@@ -19,10 +19,13 @@ from functools import partial
 from math import log
 from typing import Any, Protocol
 
+import numpy as np
+
 from rig.agents.state import DecisionState
 from rig.dialogue import Format
 from rig.engine import Conversation
 from rig.errors import RigError
+from rig.model.fit import fit_frame
 from rig.records import Decision, Plan
 from rig.registry import Registry
 from rig.validation import validated
@@ -218,7 +221,26 @@ class Majority:
         return 0.0
 
 
+class Change:
+    """Finds a plan the better, the more of the frame its last dream changes: what nothing comes of is a step lost.
+
+    The score is the mean difference of the dream's pixels from the observed ones, in levels of 255.
+    """
+
+    looks = True
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Return how much changes; 0 of a plan without dreams."""
+        yield from ()
+        dreamed = plan.dreams[-1].frame if plan.dreams else None
+        if dreamed is None:
+            return 0.0
+        seen = fit_frame(state.observation.frame, len(dreamed)).astype(np.float64)
+        return float(np.abs(seen - dreamed).mean())
+
+
 PLANNERS.add("basic", Basic)
 PLANNERS.add("lookahead", Lookahead)
 PLANNERS.add("best-of", BestOf)
 PLAN_JUDGES.add("majority", Majority)
+PLAN_JUDGES.add("change", Change)

@@ -21,7 +21,7 @@ from rig.envs import kit_member
 from rig.errors import AnnotationError, RigError
 from rig.records import Step
 from rig.registry import Registry
-from rig.validation import shown
+from rig.validation import is_unicode, shown
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -108,7 +108,7 @@ class _Writer(Annotator[Q, str]):
         """Return a text, or why it cannot stand in a conversation."""
         if not isinstance(answer, str):
             return Failure(f"it gave {shown(answer)}, which is no text")
-        if not _is_storable(answer):
+        if not is_unicode(answer):
             return Failure(f"its text {shown(answer)} holds half a character, which no file can")
         held = held_phrase(answer)
         return answer if held is None else Failure(f"its text {shown(answer)} holds the fixed phrase {held!r}")
@@ -257,15 +257,6 @@ def _built(kind: type[K], wanted: type[Any], owner: str, given: Any, space: Acti
         if not sound(value):
             raise RigError(f"{owner} has {name} {shown(value)}: a text, or a count of 1 or more")
     return made
-
-
-def _is_storable(text: str) -> bool:
-    """Return whether a text is Unicode; JSON can hold halves of characters that are none."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_text(value: Any) -> bool:

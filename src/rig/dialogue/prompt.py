@@ -20,7 +20,7 @@ from rig.dialogue.learned import IMITATED, USUAL, Learned, Style, TurnWeights
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
 from rig.records import Codes, Dream, Frame, Observation, Step
-from rig.validation import Meta, check_fields
+from rig.validation import Meta, check_fields, is_unicode
 
 MINECRAFT_LIKE = "a Minecraft-like task"
 """What agents are told that they reason about where their world says nothing else."""
@@ -100,10 +100,14 @@ class Format:
         check_fields(self)
         if self.about == MINECRAFT_LIKE:
             object.__setattr__(self, "about", None)
-        if self.about is not None and ("\n" in self.about or held_phrase(self.about) is not None):
+        if self.about is not None and not _can_stand(self.about):
             raise DialogueError(
                 f"Format.about is {self.about!r}; give a few words, without what the prompt itself says"
             )
+
+
+def _can_stand(about: str) -> bool:
+    return is_unicode(about) and "\n" not in about and held_phrase(about) is None
 
 
 def system_phrase(form: Format) -> str:

@@ -31,7 +31,8 @@ class EmbodiedConfig:
             (0.1 is a good choice); 0 writes a dream exactly as one code after the other.
         plans: k, how many plans are proposed; of more than one the best is taken (the planner "best-of"), each dreamed
             `dreams` steps ahead; of one alone, the paper's lookahead.
-        judge: who says what each of several plans is worth; "majority" takes the one that was proposed most often.
+        judge: who says what each of several plans is worth; "majority" takes the one that was proposed most often,
+            "change" weighs the votes with how much of the frame a dream changes.
         planner: another way to decide, by its name; where given, `dreams`, `stop_entropy`, `plans`, `judge` and
             `imagine` are not for it.
         planner_options: of that planner, each as "name=value"; the value is JSON, or else a text.
