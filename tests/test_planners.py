@@ -8,7 +8,7 @@ import torch
 from choices import clearly
 from test_policy import observations
 
-from rig.actions import Action
+from rig.actions import NOOP, Action
 from rig.agents import (
     ACTORS,
     PLAN_JUDGES,
@@ -27,11 +27,13 @@ from rig.agents import (
 from rig.bundle import Bundle
 from rig.dialogue import Format
 from rig.engine import Sampler
+from rig.envs import Split, make_world
+from rig.envs.forks import EngineForesight
 from rig.envs.rollout import PrivilegedDeciding
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import evaluate_embodied, play_config
-from rig.records import Decision, Plan
+from rig.records import Decision, Observation, Plan
 from rig.teachers import TEACHERS
 
 torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
@@ -163,6 +165,21 @@ def test_the_judge_of_change_prefers_the_dream_that_differs_most_from_what_is_se
         changes = [np.abs(plan.dreams[-1].frame.astype(float) - observation.frame).mean() for plan in decision.plans]
         np.testing.assert_allclose([plan.score for plan in decision.plans], changes)
         assert decision.chosen == changes.index(max(changes))
+
+
+def test_an_oracle_shows_each_plan_its_own_future(made, bundle):
+    """Also to the second step of each, whoever asked before."""
+    world, spare, lived = (make_world("crafter") for _ in range(3))
+    world.reset(seed=world.episode_seeds(world.tasks["collect_wood"], "manual", Split.VALIDATION, 1)[0])
+    frame, state = world.act(NOOP)[0], world.save()
+    seen = Observation(frame=frame, instruction="collect wood", previous_action=NOOP)
+    policy = policy_of(bundle, BestOf(plans=6, dreams=2))
+    (decision,) = policy.decide([seen], [1], [EngineForesight(spare, world)])
+    assert len(decision.plans) > 2
+    for plan in decision.plans:
+        lived.load(state)
+        for dream in plan.dreams:
+            assert np.array_equal(lived.act(dream.action)[0], dream.frame)
 
 
 def test_decisions_say_how_their_texts_were_written(bundle):

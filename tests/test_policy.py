@@ -132,6 +132,9 @@ class Told:
     def follow(self, action):
         return self.frame
 
+    def fork(self):
+        return self
+
 
 @pytest.mark.parametrize(("told", "says"), [(False, None), (True, None), (False, "keep")])
 def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monkeypatch, told, says):

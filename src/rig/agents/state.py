@@ -60,6 +60,10 @@ class OracleDynamics(Protocol):
         """Return the frame after one more action; the observed world itself stays as it is."""
         ...
 
+    def fork(self) -> OracleDynamics:
+        """Return one that goes on from the same actions, for another way to go on."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Speaker:
@@ -217,7 +221,8 @@ class DecisionState:
         states: list[DecisionState] = []
 
         def program(slot: Slot, way: Callable[[DecisionState], Conversation[T]]) -> Conversation[T]:
-            states.append(replace(self, slot=slot, dreams=list(self.dreams), texts=[], cost=Cost()))
+            oracle = None if self.oracle is None else self.oracle.fork()
+            states.append(replace(self, slot=slot, oracle=oracle, dreams=list(self.dreams), texts=[], cost=Cost()))
             return way(states[-1])
 
         returned: list[T] = yield Fork(programs=[partial(program, way=way) for way in ways])

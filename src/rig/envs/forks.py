@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +39,10 @@ class EngineForesight:
         if terminated or truncated:
             self._last = frame
         return frame
+
+    def fork(self) -> EngineForesight:
+        """Return one that goes on from the same actions; both take their steps in the same spare world."""
+        return copy(self)
 
 
 class Forks:
