@@ -11,7 +11,7 @@ import pytest
 
 from rig.data import Dataset
 from rig.model import PRESETS
-from rig.stages import CollectConfig, ReasonConfig, collect, reason
+from rig.stages import BranchConfig, CollectConfig, ReasonConfig, collect, reason
 from rig.train import AgentTraining, DataPart, TokenizerTraining, TrainingConfig, train_agent, train_tokenizers
 from rig.train.runs import Run
 
@@ -46,6 +46,23 @@ def agent_training(data: Path, tokenizers: Path, **changes: object) -> AgentTrai
 def make_agent(root: Path, data: Path, tokenizers: Path) -> Path:
     """Train a debug agent; return its folder."""
     return train_agent(agent_training(data, tokenizers), root / "basic")
+
+
+def branch_config(agent: Path, **changes: object) -> BranchConfig:
+    """Return a configuration that branches in a few states of short episodes of an untrained agent."""
+    config = BranchConfig(
+        agent=str(agent),
+        tasks=("place_table/tool",),
+        episodes=2,
+        skip=4,
+        states=3,
+        plans=3,
+        dreams=2,
+        temperature=1.0,
+        most_steps=6,
+        dtype="float32",
+    )
+    return replace(config, **changes)
 
 
 @contextmanager

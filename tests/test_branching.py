@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from makers import branch_config
 
 from rig.agents import PolicyConfig
 from rig.cli.main import main
@@ -15,7 +16,7 @@ from rig.envs.rollout import Episode
 from rig.errors import DatasetError, RigError
 from rig.evaluate.branches import BranchSet, by_order, by_votes, score_sets, sets_of
 from rig.records import POLICY, RANDOM, TEACHER, fake_step
-from rig.stages import BranchConfig, branch
+from rig.stages import branch
 from rig.stages.advantage import Judge
 from rig.stages.branching import Branch, branch_of
 from rig.teachers import TEACHERS
@@ -26,19 +27,7 @@ LIVELY = partial(PolicyConfig, thought_tokens=4)
 
 
 def config_of(made, **changes):
-    config = BranchConfig(
-        agent=str(made.agent),
-        tasks=("place_table/tool",),
-        episodes=2,
-        skip=4,
-        states=3,
-        plans=3,
-        dreams=2,
-        temperature=1.0,
-        most_steps=6,
-        dtype="float32",
-    )
-    return replace(config, **changes)
+    return branch_config(made.agent, **changes)
 
 
 @pytest.fixture(scope="module", autouse=True)

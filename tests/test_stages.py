@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from makers import TASKS
+from makers import TASKS, branch_config
 from test_data_roundtrip import assert_same, write
 
 from rig.actions import CRAFTER, NOOP, Action
@@ -29,7 +29,6 @@ from rig.errors import DatasetError, EngineError, RigError
 from rig.records import NOISE, POLICY, TEACHER, Decision, Dream, Observation, fake_trajectory
 from rig.stages import (
     AlignConfig,
-    BranchConfig,
     CollectConfig,
     LookaheadConfig,
     Opening,
@@ -86,22 +85,6 @@ def lookahead(root, kind=LookaheadConfig, **changes):
     return replace(config, **changes)
 
 
-def branching(root):
-    return BranchConfig(
-        agent=str(root / "basic" / "agent"),
-        players=("agent", "noise"),
-        tasks=("place_table/tool",),
-        episodes=2,
-        skip=4,
-        states=3,
-        plans=3,
-        dreams=2,
-        temperature=1.0,
-        most_steps=6,
-        dtype="float32",
-    )
-
-
 def run(stage, root, out, *, resume=False, **changes):
     """Run a stage on what lies in `root`, with `changes` of this file's configuration."""
     opening = Opening(resume=resume)
@@ -117,7 +100,7 @@ def run(stage, root, out, *, resume=False, **changes):
         reviewed = rehearse(root / "s2", REHEARSAL, root / "s4-taught", Opening(resume=True))
         return rewrite(reviewed.path, replace(RewriteConfig(), **changes), out, opening)
     if stage == "branch":
-        return branch(replace(branching(root), **changes), out, opening)
+        return branch(branch_config(root / "basic" / "agent", players=("agent", "noise"), **changes), out, opening)
     return align(lookahead(root, AlignConfig, **{"episodes": 2, "states": 3, **changes}), out, opening)
 
 

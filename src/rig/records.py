@@ -231,6 +231,11 @@ class Step:
     privileged: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def observation(self) -> Observation:
+        """What a policy may know of this step when it decides."""
+        return Observation(frame=self.frame, instruction=self.instruction, previous_action=self.previous_action)
+
+    @property
     def proposal(self) -> Action:
         """Return the action chosen before any review."""
         return self.dreams[0].action if self.dreams else self.action

@@ -222,8 +222,7 @@ class Policy:
         speaker = self._speaker_for(len(steps))
 
         def converse(slot: Slot, step: Step) -> Conversation[Decision]:
-            seen = Observation(frame=step.frame, instruction=step.instruction, previous_action=step.previous_action)
-            state = DecisionState(speaker, seen, slot)
+            state = DecisionState(speaker, step.observation, slot)
             plan = yield from state.read_lookahead(step)
             return state.reviewed(plan, (yield from state.answer(review=True)))
 

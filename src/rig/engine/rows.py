@@ -167,13 +167,14 @@ class Rows:
 
     def _numbers(self, count: int) -> list[int]:
         """Return so many numbers for new rows: those of dropped rows first."""
-        again = sorted(self._dropped)[:count]
-        self._dropped = sorted(self._dropped)[count:]
-        more = count - len(again)
-        fresh = list(range(len(self), len(self) + more))
-        self.lengths, self._ran, self._floors = (
-            np.concatenate([values, np.zeros(more, np.int64)]) for values in (self.lengths, self._ran, self._floors)
-        )
+        known = sorted(self._dropped)
+        again, self._dropped = known[:count], known[count:]
+        fresh = list(range(len(self), len(self) + count - len(again)))
+        if fresh:
+            self.lengths, self._ran, self._floors = (
+                np.concatenate([values, np.zeros(len(fresh), np.int64)])
+                for values in (self.lengths, self._ran, self._floors)
+            )
         return [*again, *fresh]
 
     def _claim(self, rows: Sequence[int], columns: Sequence[int]) -> NDArray[np.int64]:

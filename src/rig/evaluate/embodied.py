@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,10 @@ def evaluate_embodied(
     at_least_one(workers=workers)
     _refuse_foreign(out, config, resume)
     setup = _Setup.of(config)
+    episodes = setup.episodes
     with Lock(out / LOCK_NAME):  # not before: a wrong name leaves no folder behind
         done = _open(out, config)
-        wanted = [episode for episode in setup.episodes if episode.id not in done]
+        wanted = [episode for episode in episodes if episode.id not in done]
         with tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
             for played in setup.play(wanted) if workers == 1 else _shared_out(config, wanted, workers):
                 append_json_line(out / EPISODES, summary_row(played, setup.checker))
@@ -117,9 +118,9 @@ class _Setup:
     """What a configuration asks for: who plays which episodes where, and who checks the thoughts."""
 
     environment: str
+    spare: World
     actor: Actor
     name: str
-    episodes: Sequence[Episode]
     checker: ClaimChecker | None
     config: EmbodiedConfig
 
@@ -134,12 +135,17 @@ class _Setup:
                 actor.policy.check_instruction(task.name, task.instruction)
         return _Setup(
             environment=environment,
+            spare=world,
             actor=actor,
             name=source.short_name(named),
-            episodes=evaluation_episodes(world, config),
             checker=checker_of(world.name),
             config=config,
         )
+
+    @cached_property
+    def episodes(self) -> list[Episode]:
+        """The episodes of the configuration: worlds are searched for them, which who plays a part need not do."""
+        return evaluation_episodes(self.spare, self.config)
 
     @property
     def runs_in(self) -> dict[str, str]:

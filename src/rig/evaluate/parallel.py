@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +13,8 @@ from rig.envs.rollout import Played
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import environment_of, play_config
 from rig.machine import usable_cores
+from rig.model import best_device
+from rig.model.runtime import threads_of
 from rig.workers import Workers
 
 _MOST_WORKERS = 4
@@ -39,8 +40,10 @@ def play_in_parallel(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Play
     played: dict[str, list[Played]] = {name: [] for name in kinds}
     count = sum(map(len, shares)) * sum(config.episodes for config in kinds.values())
     threads = max(1, usable_cores() // len(works)) if len(works) > 1 else None
-    prepare = partial(_prepared, threads)
-    with tqdm(total=count, desc="play", unit="episode") as bar, Workers(prepare, len(works)) as crew:
+    with (
+        tqdm(total=count, desc="play", unit="episode") as bar,
+        Workers(partial(threads_of, threads), len(works)) as crew,
+    ):
         for name, episode in crew.each(_play, works, _name_of):
             played[name].append(episode)
             bar.update()
@@ -49,21 +52,11 @@ def play_in_parallel(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Play
 
 def _shares(config: EmbodiedConfig) -> list[tuple[str, ...]]:
     """Return the tasks and settings of one process each, long and short ones dealt out evenly."""
-    from rig.model import best_device
-
     tasks = make_world(environment_of(config)).tasks
     cells = sorted(tasks.cells(config.tasks), key=lambda cell: -cell[0].start(cell[1]).limit)
     workers = min(usable_cores(), _MOST_WORKERS, len(cells)) if best_device().type == "cpu" else 1
     names = [f"{task.name}/{setting}" for task, setting in cells]
     return [tuple(names[first::workers]) for first in range(workers)]
-
-
-@contextmanager
-def _prepared(threads: int | None) -> Iterator[None]:
-    from rig.model.runtime import threads_of
-
-    with threads_of(threads):
-        yield
 
 
 def _play(state: None, work: Work) -> Iterator[tuple[str, Played]]:

@@ -31,12 +31,11 @@ from rig.envs import World, make_world
 from rig.envs.rollout import MOST_WORLDS, Actor, Episode
 from rig.envs.seeds import Split
 from rig.errors import DatasetError, RigError
-from rig.model.fit import unfit_frame
 from rig.records import POLICY, RANDOM, TEACHER, Decision, Dream, Lineage, Observation, Plan, Step, Trajectory
 from rig.stages.advantage import Judge
 from rig.stages.base import Opening, episodes_in_turn, run_stage
 from rig.stages.config import BranchConfig
-from rig.stages.visiting import Visited, visit
+from rig.stages.visiting import Visited, as_came, visit
 from rig.teachers import TEACHERS
 from rig.validation import validated
 
@@ -134,11 +133,6 @@ class _Start:
     def seed(self) -> int:
         return self.visited.episode.decision_seed(self.index)
 
-    @property
-    def seen(self) -> Observation:
-        step = self.step
-        return Observation(frame=step.frame, instruction=step.instruction, previous_action=step.previous_action)
-
 
 class _Grove:
     """The agent, the teacher and a world to try things in."""
@@ -203,7 +197,7 @@ class _Grove:
         starts = [start for visited in visits for start in self._starts(visited)]
         others = [self._others(start) for start in starts]
         proposed = self.policy.propose(
-            [start.seen for start in starts],
+            [start.step.observation for start in starts],
             [start.seed for start in starts],
             plans=self.config.plans,
             dreams=self.config.dreams,
@@ -215,9 +209,7 @@ class _Grove:
 
     def _starts(self, visited: Visited) -> list[_Start]:
         random = np.random.default_rng([self.config.seed, crc32(visited.episode.id.encode())])
-        count = min(self.config.states, len(visited.states))
-        chosen = sorted(int(index) for index in random.choice(len(visited.states), count, replace=False))
-        return [_Start(visited=visited, index=index) for index in chosen]
+        return [_Start(visited=visited, index=index) for index in visited.some(self.config.states, random)]
 
     def _others(self, start: _Start) -> dict[Action, str]:
         """Return the teacher's action and random ones, and whose they are; the thoughts for them are the agent's."""
@@ -256,11 +248,9 @@ class _Grove:
             samples.append(self.world.samples)
             won = self.world.samples >= self.world.task.target
             if self.judge is not None:
-                left = self.config.patience if terminated else self.judge.cost_to_go(state)
-                totals.append(depth + (0 if won else left))
-            dreamed = None if dream.frame is None else unfit_frame(dream.frame, *frame.shape[:2])
-            facts = info["privileged"]
-            came.append(replace(dream, codes=None, frame=dreamed, real_frame=frame, privileged=facts))
+                left = 0 if won else self.config.patience if terminated else self.judge.cost_to_go(state)
+                totals.append(depth + left)
+            came.append(as_came(dream, frame, info["privileged"]))
             if terminated or won:
                 break
         return _Tried(plan=plan, came=tuple(came), totals=tuple(totals), samples=tuple(samples))

@@ -24,13 +24,12 @@ from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import MOST_WORLDS, Episode
-from rig.model.fit import unfit_frame
-from rig.records import Dream, Frame, Observation, Step, Trajectory
+from rig.records import Dream, Frame, Step, Trajectory
 from rig.stages.annotating import episode_name, reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import AlignConfig
 from rig.stages.lookahead import Workshop, decided
-from rig.stages.visiting import Visited
+from rig.stages.visiting import Visited, as_came
 
 
 def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
@@ -67,10 +66,7 @@ def dream_beside(shop: Workshop, visits: Sequence[Visited]) -> list[dict[int, li
     chosen = [_choices(shop, visited) for visited in visits]
     begun = [(visited, index) for visited, choices in zip(visits, chosen, strict=True) for index in choices]
     steps = [visited.trajectory.steps[index] for visited, index in begun]
-    observations = [
-        Observation(frame=step.frame, instruction=step.instruction, previous_action=step.previous_action)
-        for step in steps
-    ]
+    observations = [step.observation for step in steps]
     seeds = [visited.episode.decision_seed(index) for visited, index in begun]
     horizons = [horizon for choices in chosen for horizon in choices.values()]
     dreamed = iter(shop.policy.dream_ahead(observations, seeds, horizons))
@@ -80,9 +76,7 @@ def dream_beside(shop: Workshop, visits: Sequence[Visited]) -> list[dict[int, li
 def _choices(shop: Workshop, visited: Visited) -> dict[int, int]:
     """Return how many dreams begin at which steps of an episode."""
     random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
-    count = min(shop.config.states, len(visited.states))
-    chosen = sorted(int(index) for index in random.choice(len(visited.states), count, replace=False))
-    return {index: shop.horizon(random) for index in chosen}
+    return {index: shop.horizon(random) for index in visited.some(shop.config.states, random)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -181,8 +175,7 @@ def _replayed(shop: Workshop, step: Step, state: bytes, dreams: Sequence[Dream])
             seen[number] = replace(step, frame=frame, action=dream.action, privileged=facts)
         frame, _, terminated, _, info = world.act(dream.action)
         facts = info["privileged"]
-        shown = None if dream.frame is None else unfit_frame(dream.frame, *frame.shape[:2])
-        made.append(replace(dream, codes=None, frame=shown, real_frame=frame, privileged=facts))
+        made.append(as_came(dream, frame, facts))
         if terminated:
             break
     case = ReviewCase(step=replace(step, dreams=tuple(made)), better=shop.judge.action_at(state))

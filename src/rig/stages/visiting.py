@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from rig.envs import World
 from rig.envs.rollout import Actor, Episode, play
-from rig.records import Lineage, Trajectory
+from rig.model.fit import unfit_frame
+from rig.records import Dream, Frame, Lineage, Trajectory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,6 +27,23 @@ class Visited:
     episode: Episode
     trajectory: Trajectory
     states: Sequence[bytes]
+
+    def some(self, count: int, random: np.random.Generator) -> list[int]:
+        """Return the indices of so many of its steps, or of all, drawn alike and in order."""
+        chosen = random.choice(len(self.states), min(count, len(self.states)), replace=False)
+        return sorted(map(int, chosen))
+
+
+def as_came(dream: Dream, frame: Frame, facts: Mapping[str, Any]) -> Dream:
+    """Return a dream beside what really came of it, its own frame in the size of the world's.
+
+    Args:
+        dream: as an agent dreamed it; its codes are those of its own size, and are left out.
+        frame: what the engine showed.
+        facts: the engine's there.
+    """
+    dreamed = None if dream.frame is None else unfit_frame(dream.frame, *frame.shape[:2])
+    return replace(dream, codes=None, frame=dreamed, real_frame=frame, privileged=facts)
 
 
 def visit(
