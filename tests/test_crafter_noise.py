@@ -4,12 +4,12 @@ import hashlib
 import shutil
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rig.envs.crafter import engine, noise
-from rig.machine import cache_root
 
 WITHOUT_NUMBA = {
     0: "95abf3a3a0281d9f",
@@ -42,10 +42,12 @@ def another_process():
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """A cache's folder in which the compiled functions lie."""
+    """A cache's folder in which the compiled functions of this opensimplex lie, and nothing else."""
     with another_process():
-        assert noise.is_compiled(noise.compiled())
-    shutil.copytree(cache_root() / "numba", tmp_path / "numba")
+        module = noise.compiled()
+        assert noise.is_compiled(module)
+        folder = Path(sys.modules[f"{module.__name__}.internals"]._noise3.stats.cache_path)
+    shutil.copytree(folder, tmp_path / "numba" / folder.name)
     monkeypatch.setenv("RIG_CACHE", str(tmp_path))
     return tmp_path
 
@@ -79,14 +81,18 @@ def test_what_was_compiled_lies_in_rigs_cache(kept):
     assert {path.suffix for path in kept.rglob("*.nb?")} == {".nbc", ".nbi"}
 
 
-def test_kept_files_that_are_cut_short_are_made_again(kept):
+def test_kept_files_that_are_cut_short_are_made_again_and_others_are_left(kept):
     files = set(kept.rglob("*.nb?"))
     for path in files:
         path.write_bytes(path.read_bytes()[:20])
+    elsewhere = kept / "numba" / "opensimplex_installed_elsewhere" / "internals._noise3-205.py311.nbi"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(b"cut")
     with another_process():
         assert noise.is_compiled(noise.compiled())
-    assert set(kept.rglob("*.nb?")) == files
+    assert set(kept.rglob("*.nb?")) == files | {elsewhere}
     assert all(path.stat().st_size > 20 for path in files)
+    assert elsewhere.read_bytes() == b"cut"
 
 
 @pytest.mark.parametrize("trouble", ["no folder", "no compiler", "no numba"])

@@ -65,7 +65,7 @@ def compiled() -> ModuleType:
             with suppress(Exception):  # a kept file that was cut short, say
                 _try(module)
                 return module
-            _forget()
+            _forget(module)
     with suppress(Exception):  # the folder could not be locked: whoever writes there next will say why
         _try(module)
         return module
@@ -103,9 +103,13 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _forget() -> None:
-    """Remove what was kept, and keep the folders, for numba made them when it was imported."""
-    for path in folder.rglob("*.nb?") if (folder := _folder()) else ():
+def _forget(module: ModuleType) -> None:
+    """Remove what was kept of this opensimplex; what others keep beside it, installed elsewhere, stays.
+
+    Its folder stays too, for numba made that when the module was imported.
+    """
+    folder = getattr(getattr(_function(module), "stats", None), "cache_path", None)
+    for path in Path(folder).glob("*.nb?") if folder else ():
         path.unlink(missing_ok=True)
 
 
