@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from rig.actions import CRAFTER
-from rig.dialogue import Format, Kind, SegmentEncoder, TokenSequence, lookahead_conversation, prompt, train_bpe
+from rig.dialogue import Kind, PromptFormat, SegmentEncoder, TokenSequence, lookahead_conversation, prompt, train_bpe
 from rig.engine import Engine, Sampler, ThoughtConstraint
 from rig.model import RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig
 from rig.records import fake_step
@@ -60,7 +60,7 @@ def conversation(seed, dreams=1):
     dreamed = tuple(replace(dream, codes=codes()) for dream in step.dreams)
     thought = "1. Go." * int(random.integers(1, 4))
     step = replace(step, next_codes=codes(), dreams=dreamed, review=replace(step.review, thought=thought))
-    return ENCODER.encode(lookahead_conversation(step, CRAFTER, Format()))
+    return ENCODER.encode(lookahead_conversation(step, CRAFTER, PromptFormat()))
 
 
 def part(tokens, start, stop):

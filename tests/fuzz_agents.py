@@ -22,8 +22,8 @@ from safetensors.numpy import load, save
 
 from rig.actions import CRAFTER, NOOP
 from rig.agents import Basic, Lookahead, PolicyConfig, build_policy
-from rig.bundle import AGENT_FILE, Bundle
-from rig.dialogue import Format
+from rig.agents.checkpoint import AGENT_FILE, AgentCheckpoint
+from rig.dialogue import PromptFormat
 from rig.errors import RigError
 from rig.model import RIG
 from rig.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE
@@ -38,10 +38,10 @@ def good_agent() -> Path:
     """Return the folder of a small untrained agent, made once in this process; cases spoil one file and mend it."""
     folder = Path(tempfile.mkdtemp(dir=ROOM))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    Bundle(
+    AgentCheckpoint(
         model=RIG(CONFIG, seed=0),
         tokenizer=TOKENIZER,
-        form=Format(),
+        prompt_format=PromptFormat(),
         space=CRAFTER,
         environment="crafter",
         origin={"data": [{"stage": "s2"}]},
@@ -55,13 +55,15 @@ def decide(folder: Path) -> None:
     Raises:
         RigError: it is refused.
     """
-    bundle = Bundle.load(folder)
-    planner = Lookahead() if bundle.form.dream else Basic()
-    config = PolicyConfig(form=bundle.form, planner=planner, thought_tokens=2, sure_entropy=99.0)
+    checkpoint = AgentCheckpoint.load(folder)
+    planner = Lookahead() if checkpoint.prompt_format.dream else Basic()
+    config = PolicyConfig(
+        prompt_format=checkpoint.prompt_format, planner=planner, thought_tokens=2, entropy_threshold=99.0
+    )
     frame = np.random.default_rng(0).integers(0, 256, (63, 63, 3), dtype=np.uint8)
     observation = Observation(frame=frame, instruction="collect wood", previous_action=NOOP)
-    (decision,) = build_policy(bundle, config).decide([observation], [0])
-    bundle.space.check(decision.action)
+    (decision,) = build_policy(checkpoint, config).decide([observation], [0])
+    checkpoint.space.check(decision.action)
 
 
 def spoilt(name: str, data: bytes, rng: random.Random) -> bytes:

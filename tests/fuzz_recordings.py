@@ -16,12 +16,12 @@ from test_data_importers import LINES, META
 from test_data_roundtrip import assert_same
 
 from rig.actions import MINERL
-from rig.dialogue import Format, Layout, SegmentEncoder, basic_conversation, train_bpe
+from rig.dialogue import Layout, PromptFormat, SegmentEncoder, basic_conversation, train_bpe
 from rig.errors import RigError
 from rig.stages import import_dataset
 
-_THOUGHT = Format(dream=False)
-_PLAIN = Format(thought=False, dream=False)
+_THOUGHT = PromptFormat(dream=False)
+_PLAIN = PromptFormat(thought=False, dream=False)
 
 
 @cache
@@ -108,8 +108,8 @@ def _trains(dataset):
     dataset.verify()
     for trajectory in dataset:
         for step in trajectory.steps:
-            form = _PLAIN if step.thought is None else _THOUGHT
-            assert len(_encoder().encode(basic_conversation(step, MINERL, form))) > 0
+            prompt_format = _PLAIN if step.thought is None else _THOUGHT
+            assert len(_encoder().encode(basic_conversation(step, MINERL, prompt_format))) > 0
             assert np.isfinite(step.reward)
 
 

@@ -17,7 +17,7 @@ from unittest.mock import patch
 from data_mutations import outcomes_of, spoil_bytes, spoil_json
 from fuzz_agents import good_agent
 
-from rig.bundle import Bundle, has_learned_reviews, origin_of
+from rig.agents.checkpoint import AgentCheckpoint, has_learned_reviews, origin_of
 from rig.cli.inspecting import inspect
 from rig.cli.training import _told
 from rig.errors import RigError
@@ -119,13 +119,13 @@ def read_all(root: Path, name: str) -> None:
 
 
 def _publish(root: Path, agent: Path, *results: Path) -> None:
-    with patch.object(publishing.Bundle, "load", return_value=_loaded()):  # its tensors are not what is spoilt
+    with patch.object(publishing.AgentCheckpoint, "load", return_value=_loaded()):  # its tensors are not what is spoilt
         publishing.publish(agent, root / "given", title="A", made_by="", results=results)
 
 
 @cache
-def _loaded() -> Bundle:
-    return Bundle.load(good_agent())
+def _loaded() -> AgentCheckpoint:
+    return AgentCheckpoint.load(good_agent())
 
 
 def _report(root: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rig.dialogue import Kind, TokenSequence
-from rig.engine import ONE_BY_ONE, Constraint, Engine, Guessing, Sampler
+from rig.engine import ONE_BY_ONE, Constraint, Engine, Sampler, Speculation
 from rig.engine.rows import Rows
 from rig.engine.writing import Guide, ImageWriting, TextWriting, Writing, put_codes, step
 from rig.records import Codes
@@ -92,7 +92,7 @@ class Session:
         self,
         rows: Sequence[int],
         sampler: Sampler,
-        guessing: Guessing = ONE_BY_ONE,
+        speculation: Speculation = ONE_BY_ONE,
         drafts: Sequence[Codes] | None = None,
         guides: Sequence[Guide] | None = None,
     ) -> WrittenImages:
@@ -101,7 +101,7 @@ class Session:
         Args:
             rows: which rows.
             sampler: how to draw.
-            guessing: how codes are found.
+            speculation: how codes are found.
             drafts: per row uint16 [write_tokens], the first guesses.
             guides: per row what to guide it by, each with a row of its own that ends with a begin mark as well; without
                 them there is no guidance.
@@ -110,7 +110,7 @@ class Session:
         beside = [guide.row for guide in guides or ()]
         rows = self._begun([*rows, *beside], [count] * (len(rows) + len(beside)))[: len(rows)]
         writings = [
-            ImageWriting(self._rows, row, sampler, guessing, draft, guide)
+            ImageWriting(self._rows, row, sampler, speculation, draft, guide)
             for row, draft, guide in zip(rows, drafts or none, guides or none, strict=True)
         ]
         put_codes(self._rows, writings)

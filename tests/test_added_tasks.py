@@ -118,7 +118,7 @@ def test_it_is_found_by_name_and_not_among_all():
     world = make_world("crafter")
     assert world.tasks["take_a_walk"].target == STEPS
     assert "take_a_walk" not in {task.name for task in world.tasks}
-    assert len(world.tasks.cells()) == 14
+    assert len(world.tasks.variants()) == 14
     with pytest.raises(UnknownNameError, match=r"Did you mean 'take_a_walk'"):
         world.tasks["take_walk"]
 

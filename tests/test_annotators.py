@@ -19,6 +19,7 @@ from test_data_roundtrip import assert_same
 
 from rig.actions import CRAFTER
 from rig.agents import PolicyConfig
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.annotators import (
     CHECKERS,
     LABELLERS,
@@ -44,7 +45,6 @@ from rig.annotators import (
     seen_in,
     vocabulary_of,
 )
-from rig.bundle import Bundle
 from rig.cli.flags import read_settings
 from rig.cli.main import main
 from rig.data import Dataset
@@ -60,12 +60,12 @@ from rig.stages import (
     Opening,
     ReasonConfig,
     RehearseConfig,
-    RewriteConfig,
+    RereviewConfig,
     align,
     reason,
     rehearse,
+    rereview,
     review,
-    rewrite,
 )
 from rig.validation import Meta
 
@@ -370,7 +370,7 @@ def test_no_stage_hands_facts_to_who_sees_frames(made, tmp_path, monkeypatch):
     reason(made.root / "s1", slow(), tmp_path / "s2")
     assert {type(one) for one in Slow.seen} == {Evidence}
     rehearse(made.data, RehearseConfig(**reviewer), tmp_path / "taught")
-    rewrite(tmp_path / "taught", RewriteConfig(**reviewer), tmp_path / "again")
+    rereview(tmp_path / "taught", RereviewConfig(**reviewer), tmp_path / "again")
     config = review(LookaheadConfig(**lookahead, **reviewer), tmp_path / "s3").info.config
     assert config["reviewer_config"]["model"] == "tiny"
     assert not [field for field in config if field.startswith("reasoner")], "nobody thinks in S3 but the agent"
@@ -404,8 +404,8 @@ def test_reviews_of_a_configured_reviewer_are_asked_in_batches_and_in_order(made
     ]
     assert made_twice[0].content_hash == made_twice[1].content_hash
     assert (Slow.calls["most at once"] > 1, Slow.calls["most together"]) == (True, 3)
-    rewritten = rewrite(
-        made_twice[0].path, RewriteConfig(reviewer="slow", reviewer_config=reviewers[1]), tmp_path / "x"
+    rewritten = rereview(
+        made_twice[0].path, RereviewConfig(reviewer="slow", reviewer_config=reviewers[1]), tmp_path / "x"
     )
     assert told(rewritten) == told(made_twice[0])
     assert rewritten.info.config["reviewer_config"] == {"model": "tiny", "style": "terse", "most_words": 9}
@@ -435,7 +435,7 @@ def test_chains_to_dream_about_have_the_thoughts_of_a_configured_reasoner(made):
     config = ImaginationConfig(
         agent=str(made.agent), tasks=TASKS[:1], chains=3, depth=2, reasoner="slow", reasoner_config=given
     )
-    chains = list(real_chains(Bundle.load(made.agent), config))
+    chains = list(real_chains(AgentCheckpoint.load(made.agent), config))
     alone = build_reasoner("slow", {"model": "tiny"}, CRAFTER)
     assert [[step.thought for step in chain.steps] for chain in chains] == [
         alone.reason(chain.steps) for chain in chains
@@ -479,10 +479,10 @@ def test_a_dream_without_a_thought_and_a_review_without_words_are_named(made, tm
     with pytest.raises(AnnotationError, match=rf"for episode {whole.ids[1]}, step {step.index}, dream 2: the server"):
         align(config, tmp_path / "out")
     assert Dataset(tmp_path / "out", allow_incomplete=True).ids == whole.ids[:1]
-    reviewer = RewriteConfig(reviewer="slow", reviewer_config={"model": "tiny"})
+    reviewer = RereviewConfig(reviewer="slow", reviewer_config={"model": "tiny"})
     Slow.fails = {crc32(step.frame.tobytes()): 99}
     with pytest.raises(AnnotationError, match=rf"for episode {whole.ids[1]}, step {step.index}: the server"):
-        rewrite(whole.path, reviewer, tmp_path / "again")
+        rereview(whole.path, reviewer, tmp_path / "again")
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

@@ -14,7 +14,7 @@ import yaml
 from test_data_importers import LINES, episode
 from test_recipes import table_rows
 
-from rig.bundle import Bundle
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.cli.demo import _kinds, run_demo
 from rig.cli.main import main, read_verb
 from rig.cli.verbs import GROUPS, VERBS, example_of, overview, verb_class
@@ -47,8 +47,8 @@ print(json.dumps({"overview": overview, "early": early, "groups": groups, "verbs
 """
 
 SPELLINGS = """
-collect, import, reason, review, align, branch, rehearse, rewrite, train-tokenizer, train-vision, train, import-janus,
-export-janus, play, picture, eval, imagine, reconsider, view, inspect, reproduce, publish, card, demo, bench decode,
+collect, import, reason, review, align, branch, rehearse, rereview, train-tokenizer, train-vision, train, import-janus,
+export-janus, play, picture, eval, imagine, eval-reviews, view, inspect, reproduce, publish, card, demo, bench decode,
 bench train, bench dreams, bench policy, bench loop, bench env, doctor
 """
 """The verbs as they were spelled before there were groups."""
@@ -181,7 +181,7 @@ def test_examples_parse(verb):
         ("eval --agent AGENT --out FILE/eval", "cannot be written"),
         ("eval --agent AGENT --out FILE --resume", "cannot be written"),
         ("reproduce --preset debug --root FOLDER/new --report FOLDER", "is a folder, and a page is a file"),
-        ("reconsider --agent AGENT --data DATA --out FILE", "cannot be written"),
+        ("eval-reviews --agent AGENT --data DATA --out FILE", "cannot be written"),
         ("imagine --agent AGENT --out FILE", "cannot be written"),
         ("publish --agent AGENT --results none --title T --out FILE/new", "cannot be written"),
     ],
@@ -192,7 +192,11 @@ def test_where_nothing_can_be_written_is_told_before_any_work(capsys, made, tmp_
     for path in (folder / "trace.html", file):
         path.write_text("as it was")
     names = {"AGENT": made.agent, "DATA": made.data, "FOLDER": folder, "FILE": file}
-    for work in ("rig.bundle.Bundle.load", "rig.data.Dataset.__init__", "rig.recipes.jobs.run_plan"):
+    for work in (
+        "rig.agents.checkpoint.AgentCheckpoint.load",
+        "rig.data.Dataset.__init__",
+        "rig.recipes.jobs.run_plan",
+    ):
         monkeypatch.setattr(work, lambda *given, **named: pytest.fail("work was begun"))
     given = re.sub("|".join(names), lambda name: str(names[name[0]]), words).split()
     assert wrong in mistake(capsys, *given)
@@ -574,7 +578,7 @@ def test_a_published_agent_has_a_card_with_its_making_and_scores(capsys, made, t
     smaller = result(capsys, *words, "--results", scores, "--out", half, "--dtype", "bfloat16")
     assert smaller["bytes"] < 0.6 * found["bytes"]
     assert "MB, bfloat16." in (half / "README.md").read_text()
-    at_half, whole = Bundle.load(half).model, Bundle.load(out).for_running("bfloat16").model
+    at_half, whole = AgentCheckpoint.load(half).model, AgentCheckpoint.load(out).for_running("bfloat16").model
     assert all(torch.equal(value, at_half.state_dict()[name]) for name, value in whole.state_dict().items())
     assert "already" in mistake(capsys, *words, "--results", scores, "--out", out)
     assert "holds neither summary.json" in mistake(capsys, *words, "--results", made.data, "--out", tmp_path / "b")

@@ -8,14 +8,14 @@ from crafter import constants, objects
 from crafter import engine as crafter_engine
 
 from rig.envs.crafter import engine as ours
-from rig.envs.crafter.engine import AREA, Engine
+from rig.envs.crafter.simulator import AREA, CrafterSimulator
 
 RANDOM = np.random.default_rng(7)
 
 
 @pytest.fixture(scope="module")
 def engine():
-    return Engine()
+    return CrafterSimulator()
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_played_episode_is_crafters_own(engine, original):
 def test_textures_are_read_once_in_a_process(engine):
     before = crafter_engine.Textures
     started = time.thread_time()
-    another = Engine()
+    another = CrafterSimulator()
     assert time.thread_time() - started < 0.02
     assert another._textures is engine._textures
     assert ours.crafter.engine.Textures is before

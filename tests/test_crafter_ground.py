@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rig.envs.crafter.engine import AREA
 from rig.envs.crafter.ground import distances, neighbours
+from rig.envs.crafter.simulator import AREA
 
 
 def plainly(costs, goals, limit=np.inf):

@@ -58,7 +58,7 @@ def episodes():
     """A few taught steps of every task and setting."""
     world, teacher = CrafterWorld(), TEACHERS.get("crafter")()
     steps, successes = [], []
-    for task, setting in world.tasks.cells():
+    for task, setting in world.tasks.variants():
         for seed in world.episode_seeds(task, setting, Split.VALIDATION, 2):
             frame, _ = world.reset(seed=seed, options={"task": task.name, "setting": setting})
             done = False

@@ -115,7 +115,7 @@ def test_forks_do_not_disturb_each_other(world):
     assert world.samples == 0
 
 
-@pytest.mark.parametrize(("task", "setting"), [(t.name, s) for t, s in CrafterWorld.tasks.cells()])
+@pytest.mark.parametrize(("task", "setting"), [(t.name, s) for t, s in CrafterWorld.tasks.variants()])
 def test_every_task_starts_as_it_says(world, task, setting):
     seed = world.episode_seeds(world.tasks[task], setting, Split.VALIDATION, 1)[0]
     _, info = start(world, task, setting, seed)
@@ -172,7 +172,7 @@ def test_gliding_plays_the_same_rules_without_drawing(world):
     seen = world.privileged()
     world.load(state)
     for action in actions:
-        world.glide(action)
+        world.step_without_render(action)
     assert world.privileged() == seen, "by day no frame draws from the random stream"
 
 
@@ -204,7 +204,7 @@ def test_a_broken_world_cache_is_made_again(world, tmp_path, monkeypatch):
 def test_cells_are_read_from_real_frames_without_error_by_day(world):
     reader, random = CELL_READERS.get("crafter")(), RandomTeacher(1)
     frames, facts = [], []
-    for seed, (task, setting) in enumerate(world.tasks.cells()):
+    for seed, (task, setting) in enumerate(world.tasks.variants()):
         world.reset(
             seed=world.episode_seeds(task, setting, Split.VALIDATION, 1, skip=seed % 3)[0],
             options={"task": task.name, "setting": setting},

@@ -106,18 +106,18 @@ def test_columns_are_read_without_frames(path):
 def test_frames_in_memory_are_distinct_and_give_the_same_steps(tmp_path):
     wanted = [*varied(6, num_dreams=2), *(replace(one, id=f"{one.id}-again") for one in varied(6, num_dreams=2))]
     dataset = Dataset(write(tmp_path / "set", wanted, shard_steps=8))
-    bank = load_frames(dataset, progress=False)
-    assert bank.frames.shape == (6 * (5 + 4 * 2 * 2), 8, 8, 3)
-    assert len({frame.tobytes() for frame in bank.frames}) == len(bank)
-    for found, one in zip(dataset.with_frames(bank), wanted, strict=True):
+    store = load_frames(dataset, progress=False)
+    assert store.frames.shape == (6 * (5 + 4 * 2 * 2), 8, 8, 3)
+    assert len({frame.tobytes() for frame in store.frames}) == len(store)
+    for found, one in zip(dataset.with_frames(store), wanted, strict=True):
         assert_same(found, one)
-    assert next(dataset.with_frames(bank).steps()).frame.base is bank.frames
+    assert next(dataset.with_frames(store).steps()).frame.base is store.frames
     reader, table = next(dataset.shard_tables(["frame"]))
-    rows = bank.rows(reader.frames_hash, table.column("frame").to_numpy())
-    assert np.array_equal(bank.frames[rows[1]], wanted[0].steps[1].frame)
+    rows = store.rows(reader.frames_hash, table.column("frame").to_numpy())
+    assert np.array_equal(store.frames[rows[1]], wanted[0].steps[1].frame)
     part = dataset.filter(task="dig")
     small = load_frames(part, progress=False)
-    assert len(small) == len(bank) // 3
+    assert len(small) == len(store) // 3
     assert_same(part.with_frames(small)[0], wanted[2])
     with pytest.raises(DatasetError, match="not in this bank; load_frames"):
         dataset.with_frames(small)[0]
@@ -132,10 +132,10 @@ def test_datasets_share_the_frames_that_both_show(tmp_path):
         Dataset(write(tmp_path / "copy-too", first)),
     ]
     assert sets[0].manifest.shards[0].frames_file.sha256 == sets[3].manifest.shards[0].frames_file.sha256
-    bank = load_frames(*sets[::-1], progress=False)
-    assert len(bank) == len(load_frames(sets[1], progress=False))
+    store = load_frames(*sets[::-1], progress=False)
+    assert len(store) == len(load_frames(sets[1], progress=False))
     for dataset in sets:
-        for found, one in zip(dataset.with_frames(bank), dataset, strict=True):
+        for found, one in zip(dataset.with_frames(store), dataset, strict=True):
             assert_same(found, one)
     small = Dataset(write(tmp_path / "small", [], info_for(size=4)))
     with pytest.raises(DatasetError, match=r"a has frames of \(8, 8\) and .*small of \(4, 4\) pixels; use datasets"):
@@ -293,10 +293,10 @@ def test_an_altered_byte_is_found_and_the_rest_can_be_read(path, kind):
     good = [trajectory.id for trajectory in dataset]
     assert good == [f"fake-{seed}" for seed in (0, 1, 2, 3, 8, 9, 10, 11)]
     assert dataset.skipped
-    bank = load_frames(dataset, progress=False)
+    store = load_frames(dataset, progress=False)
     cache = CodesCache(dataset, "vq")
     cache.fill(mean_codes, progress=False)
-    whole = dataset.with_frames(bank)
+    whole = dataset.with_frames(store)
     for trajectory in whole:
         assert_same(trajectory, list(varied(12))[int(trajectory.id[5:])])
     assert [trajectory.id for trajectory in whole] == good

@@ -8,19 +8,19 @@ import pytest
 from makers import agent_training, interrupted_at_a_save
 
 from rig.actions import CRAFTER
-from rig.bundle import Bundle, encoder_of
+from rig.agents.checkpoint import AgentCheckpoint, encoder_of
 from rig.data import Dataset, DatasetWriter
-from rig.dialogue import Format, basic_conversation, description_conversation, flaw, lookahead_conversation
+from rig.dialogue import PromptFormat, basic_conversation, description_conversation, flaw, lookahead_conversation
 from rig.dialogue import refuse_unspeakable as refuse
 from rig.dialogue.prompt import LITERALS
 from rig.errors import DialogueError, RigError
 from rig.records import Review, fake_step
 from rig.train import DataPart, train_agent
-from rig.train.conversations import Conversations, Source
+from rig.train.conversations import Conversations, ConversationSource
 from rig.train.packs import pack_length
 from rig.train.previews import DreamPreview
 
-DREAMLESS = Format(dream=False)
+DREAMLESS = PromptFormat(dream=False)
 
 
 def with_last_frame_unknown(trajectory, **changes):
@@ -55,7 +55,7 @@ def test_a_run_leaves_out_what_it_cannot_learn_before_its_first_step(made, other
         left_out.get(f"with {what}", 0) for what in ("a fixed phrase of the prompt in a text", "an empty thought")
     ) + sum(count for reason, count in left_out.items() if reason.startswith("longer than"))
     assert len(left_out) >= 3
-    origin = Bundle.load(agent).origin
+    origin = AgentCheckpoint.load(agent).origin
     assert (origin["left_out"], origin["conversations"]) == (left_out, recorded["conversations"])
     assert json.loads((tmp_path / "run" / "left_out.json").read_text()) == recorded
     straight = train_agent(config, tmp_path / "straight")
@@ -82,7 +82,7 @@ def test_a_preview_that_fails_costs_a_line(made, tmp_path, monkeypatch, capsys):
     config = agent_training(made.data, made.tokenizers)
     agent = train_agent(replace(config, training=replace(config.training, preview_every=2)), tmp_path / "run")
     assert "no preview of step 2 (ValueError: cannot draw); training goes on" in capsys.readouterr().err
-    assert Bundle.load(agent).origin["totals"]["steps"] == 4
+    assert AgentCheckpoint.load(agent).origin["totals"]["steps"] == 4
 
 
 def test_an_interrupted_preview_does_not_take_the_state_with_it(made, tmp_path, monkeypatch):
@@ -120,9 +120,9 @@ BAD = {
 @pytest.mark.parametrize("style", ["basic", "lookahead", "describe"])
 def test_a_flaw_is_what_rendering_would_raise_for(style):
     render = {
-        "basic": lambda step: basic_conversation(step, CRAFTER, Format()),
-        "lookahead": lambda step: lookahead_conversation(step, CRAFTER, Format()),
-        "describe": lambda step: description_conversation(step, Format()),
+        "basic": lambda step: basic_conversation(step, CRAFTER, PromptFormat()),
+        "lookahead": lambda step: lookahead_conversation(step, CRAFTER, PromptFormat()),
+        "describe": lambda step: description_conversation(step, PromptFormat()),
     }[style]
     changes = [{"instruction": f"x {phrase} y"} for phrase in LITERALS]
     changes += [{"thought": f"x{phrase}y", "review": replace(TAKEN.review, thought=phrase)} for phrase in LITERALS]
@@ -133,24 +133,24 @@ def test_a_flaw_is_what_rendering_would_raise_for(style):
     found = []
     for change in changes:
         step = replace(TAKEN, **change)
-        found.append(flaw(step, style, Format()))
+        found.append(flaw(step, style, PromptFormat()))
         if found[-1] is None:
             render(step)
         else:
             with pytest.raises(DialogueError):
                 render(step)
-    assert flaw(TAKEN, style, Format()) is None
+    assert flaw(TAKEN, style, PromptFormat()) is None
     assert None in found or style == "lookahead"
     assert "with a fixed phrase of the prompt in a text" in found
 
 
 def test_flaws_have_names():
     for name, change in BAD.items():
-        assert flaw(replace(TAKEN, **change), "basic", Format()) == name
-        assert flaw(replace(TAKEN, **change), "lookahead", Format()) == name
+        assert flaw(replace(TAKEN, **change), "basic", PromptFormat()) == name
+        assert flaw(replace(TAKEN, **change), "lookahead", PromptFormat()) == name
     assert flaw(replace(TAKEN, next_codes=None), "basic", DREAMLESS) is None
-    assert flaw(replace(TAKEN, thought=None), "basic", Format(thought=False)) is None
-    assert flaw(replace(TAKEN, dreams=()), "lookahead", Format()) == "without dreams and a review"
+    assert flaw(replace(TAKEN, thought=None), "basic", PromptFormat(thought=False)) is None
+    assert flaw(replace(TAKEN, dreams=()), "lookahead", PromptFormat()) == "without dreams and a review"
 
 
 @pytest.mark.parametrize(
@@ -173,18 +173,18 @@ def test_a_text_that_no_conversation_can_hold_is_named(change, message):
 
 
 def test_lengths_are_those_of_the_tokens_and_long_ones_are_left_out(made):
-    bundle = Bundle.load(made.agent)
-    encoder = encoder_of(bundle.tokenizer, bundle.model.config)
+    checkpoint = AgentCheckpoint.load(made.agent)
+    encoder = encoder_of(checkpoint.tokenizer, checkpoint.model.config)
     steps = [coded(fake_step(seed, num_dreams=2, size=144), encoder.layout.write_tokens) for seed in range(9)]
     for step in steps[:2]:
         for segments in (
-            basic_conversation(step, CRAFTER, Format()),
-            lookahead_conversation(step, CRAFTER, Format()),
-            description_conversation(step, Format()),
+            basic_conversation(step, CRAFTER, PromptFormat()),
+            lookahead_conversation(step, CRAFTER, PromptFormat()),
+            description_conversation(step, PromptFormat()),
         ):
             assert encoder.length(segments) == len(encoder.encode(segments))
     steps[4] = replace(steps[4], thought="1234 " * 6000)
-    drawn = Conversations([Source(steps=steps, form=Format())], encoder, CRAFTER, seed=0)
+    drawn = Conversations([ConversationSource(steps=steps, prompt_format=PromptFormat())], encoder, CRAFTER, seed=0)
     length = pack_length(drawn, agent_training(made.data, made.tokenizers).training)
     assert length < 4 * 2000
     assert drawn.left_out == {"longer than a pack of 16384 tokens": 1}

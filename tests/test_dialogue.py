@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from rig.actions import CRAFTER, MINERL, Action
-from rig.bundle import about_agent
+from rig.agents.checkpoint import about_agent
 from rig.dialogue import (
     End,
-    Format,
     Kind,
     Layout,
     Learned,
+    PromptFormat,
     ReadImage,
     Role,
     SegmentEncoder,
@@ -46,7 +46,7 @@ GOLDEN = {"rig-crafter-small": "8ef785b27706c650", "rig-minetest-small": "d0eb67
 """Shipped agent -> hash of what it read of two conversations when it was trained."""
 
 FORMS = [
-    Format(thought=thought, dream=dream, read_back=way, reobserve=again, about=None if again else "a board game")
+    PromptFormat(thought=thought, dream=dream, read_back=way, reobserve=again, about=None if again else "a board game")
     for thought in (True, False)
     for dream in (True, False)
     for way in ("pixels", "codes")
@@ -70,22 +70,22 @@ def coded_step(seed, thought, dreams, space):
     return replace(step, thought=thought, next_codes=codes(random), dreams=dreamed, review=review)
 
 
-def visible(step, form):
-    """What a conversation in `form` shows of a step."""
-    dreams = step.dreams if form.dream else step.dreams[:1]
+def visible(step, prompt_format):
+    """What a conversation in `prompt_format` shows of a step."""
+    dreams = step.dreams if prompt_format.dream else step.dreams[:1]
     return (
         step.frame.tobytes(),
         step.instruction,
         step.previous_action,
-        step.thought if form.thought else None,
+        step.thought if prompt_format.thought else None,
         step.action,
-        step.next_codes.tolist() if form.dream else None,
+        step.next_codes.tolist() if prompt_format.dream else None,
         [
             (
-                dream.thought if form.thought else None,
+                dream.thought if prompt_format.thought else None,
                 dream.action,
-                dream.codes.tolist() if form.dream else None,
-                dream.frame.tobytes() if form.dream and form.read_back == "pixels" else None,
+                dream.codes.tolist() if prompt_format.dream else None,
+                dream.frame.tobytes() if prompt_format.dream and prompt_format.read_back == "pixels" else None,
             )
             for dream in dreams
         ],
@@ -102,14 +102,14 @@ def visible(step, form):
     st.sampled_from([CRAFTER, MINERL]),
     st.sampled_from([ATOMIC, PLAIN]),
 )
-def test_encode_then_decode_is_the_identity(seed, thought, dreams, form, space, tokenizer):
+def test_encode_then_decode_is_the_identity(seed, thought, dreams, prompt_format, space, tokenizer):
     step = coded_step(seed, thought, dreams, space)
     build = lookahead_conversation if dreams else basic_conversation
     encoder = SegmentEncoder(tokenizer, LAYOUT)
-    tokens = encoder.encode(build(step, space, form))
+    tokens = encoder.encode(build(step, space, prompt_format))
     found = parse_conversation(encoder.decode(tokens), space)
-    shown = replace(found, next_codes=found.next_codes if form.dream else step.next_codes)
-    assert visible(shown, form) == visible(step, form)
+    shown = replace(found, next_codes=found.next_codes if prompt_format.dream else step.next_codes)
+    assert visible(shown, prompt_format) == visible(step, prompt_format)
     assert np.all(np.diff(tokens.positions) > 0)
 
 
@@ -144,7 +144,7 @@ def test_the_conversation_reads_as_the_paper_writes_it(reobserve):
     parts = {ReadImage: "<image>", WriteImage: "<codes>"}
     shown = "".join(
         segment.text if isinstance(segment, Text) else parts.get(type(segment), "\n")
-        for segment in lookahead_conversation(step, MINERL, Format(reobserve=reobserve))
+        for segment in lookahead_conversation(step, MINERL, PromptFormat(reobserve=reobserve))
     )
     again = "<image>" if reobserve else ""
     question = (
@@ -167,28 +167,28 @@ def targets_of(tokens, role):
 
 def test_a_form_says_what_is_reasoned_about_and_none_what_all_were_told():
     told = "system: You reason step by step about a board game, act with keys and mouse, and imagine what the next "
-    form, step = Format(about="a board game"), coded_step(3, "1. A tree is near.", 0, CRAFTER)
-    for segments in (basic_conversation(step, CRAFTER, form), description_conversation(step, form)):
+    prompt_format, step = PromptFormat(about="a board game"), coded_step(3, "1. A tree is near.", 0, CRAFTER)
+    for segments in (basic_conversation(step, CRAFTER, prompt_format), description_conversation(step, prompt_format)):
         assert segments[0].text == told + "frame will show.\n"
-    assert [phrase for phrase in prompt.literals(form) if phrase not in prompt.LITERALS] == [
+    assert [phrase for phrase in prompt.literals(prompt_format) if phrase not in prompt.LITERALS] == [
         told + "frame will show.\n"
     ]
-    assert prompt.literals(Format()) == prompt.LITERALS
-    assert Format(about="a Minecraft-like task") == Format()
+    assert prompt.literals(PromptFormat()) == prompt.LITERALS
+    assert PromptFormat(about="a Minecraft-like task") == PromptFormat()
 
 
 @pytest.mark.parametrize("about", ["", "x" * 101, 3, "two\nlines", "a game. human: no", "half \ud800"])
 def test_what_a_form_cannot_say_is_named(about):
-    with pytest.raises(RigError, match=r"Format.about is"):
-        Format(about=about)
+    with pytest.raises(RigError, match=r"PromptFormat.about is"):
+        PromptFormat(about=about)
 
 
 @pytest.mark.parametrize(("agent", "space"), [("rig-crafter-small", CRAFTER), ("rig-minetest-small", MINERL)])
 def test_the_shipped_agents_read_what_they_always_read(agent, space):
     folder = Path(__file__).parents[1] / "checkpoints" / agent
-    form, encoder = about_agent(folder).form, SegmentEncoder(TextTokenizer.load(folder), LAYOUT)
+    prompt_format, encoder = about_agent(folder).prompt_format, SegmentEncoder(TextTokenizer.load(folder), LAYOUT)
     step = coded_step(3, "1. A tree is near.", 2, space)
-    told = lookahead_conversation(step, space, form) + basic_conversation(step, space, form)
+    told = lookahead_conversation(step, space, prompt_format) + basic_conversation(step, space, prompt_format)
     ids = encoder.encode(told).ids
     assert hashlib.sha256(np.asarray(ids, np.int64).tobytes()).hexdigest()[:16] == GOLDEN[agent]
 
@@ -197,8 +197,8 @@ def test_proposals_carry_no_loss_and_the_review_does():
     step = coded_step(3, "1. A cow.", 2, CRAFTER)
     real = tuple(replace(dream, real_codes=dream.codes) for dream in step.dreams)
     encoder = SegmentEncoder(ATOMIC, LAYOUT)
-    unaligned = encoder.encode(lookahead_conversation(step, CRAFTER, Format()))
-    aligned = encoder.encode(lookahead_conversation(replace(step, dreams=real), CRAFTER, Format()))
+    unaligned = encoder.encode(lookahead_conversation(step, CRAFTER, PromptFormat()))
+    aligned = encoder.encode(lookahead_conversation(replace(step, dreams=real), CRAFTER, PromptFormat()))
     assert unaligned.targets[unaligned.kinds == Kind.CODE].sum() == LAYOUT.write_tokens
     assert aligned.targets[aligned.kinds == Kind.CODE].sum() == 3 * LAYOUT.write_tokens
     review_start = int(np.flatnonzero(aligned.ids == ATOMIC.encode(prompt.REVIEW, literal=True)[0])[0])
@@ -208,21 +208,21 @@ def test_proposals_carry_no_loss_and_the_review_does():
 
 
 @pytest.mark.parametrize("kept", [True, False])
-@pytest.mark.parametrize("form", [Format(), Format(dream=False)])
-def test_a_proposal_that_is_kept_can_be_learned_like_a_single_turn(form, kept):
+@pytest.mark.parametrize("prompt_format", [PromptFormat(), PromptFormat(dream=False)])
+def test_a_proposal_that_is_kept_can_be_learned_like_a_single_turn(prompt_format, kept):
     step = coded_step(3, "1. A cow.", 2, CRAFTER)
     step = replace(step, review=replace(step.review, helped=not kept))
     encoder = SegmentEncoder(ATOMIC, LAYOUT)
-    plain = encoder.encode(lookahead_conversation(step, CRAFTER, form, Learned(kept=0)))
-    tokens = encoder.encode(lookahead_conversation(step, CRAFTER, form))
+    plain = encoder.encode(lookahead_conversation(step, CRAFTER, prompt_format, Learned(kept=0)))
+    tokens = encoder.encode(lookahead_conversation(step, CRAFTER, prompt_format))
     assert np.array_equal(tokens.ids, plain.ids)
     first = replace(step, thought=step.dreams[0].thought, action=step.dreams[0].action)
-    alone = encoder.encode(basic_conversation(first, CRAFTER, Format(dream=False)))
+    alone = encoder.encode(basic_conversation(first, CRAFTER, PromptFormat(dream=False)))
     added = tokens.targets & ~plain.targets
     wanted = [index for index in alone.ids[alone.targets] if index != ATOMIC.eos] if kept else []
     said = [index for index in tokens.ids[added] if index != ATOMIC.eos]
     assert said[: len(wanted)] == wanted
-    assert len(said) == len(wanted) + (kept and form.dream), "a dream's mark, and no later proposal"
+    assert len(said) == len(wanted) + (kept and prompt_format.dream), "a dream's mark, and no later proposal"
 
 
 def test_the_review_looks_at_what_really_came_where_that_is_known():
@@ -230,7 +230,9 @@ def test_the_review_looks_at_what_really_came_where_that_is_known():
     real = tuple(replace(dream, real_frame=255 - dream.frame) for dream in step.dreams)
 
     def images(step):
-        return [part.frame for part in lookahead_conversation(step, CRAFTER, Format()) if isinstance(part, ReadImage)]
+        return [
+            part.frame for part in lookahead_conversation(step, CRAFTER, PromptFormat()) if isinstance(part, ReadImage)
+        ]
 
     shown = [step.frame, *(dream.frame for dream in step.dreams), step.frame]
     assert np.array_equal(images(step), shown)
@@ -241,7 +243,7 @@ def test_the_review_looks_at_what_really_came_where_that_is_known():
 def test_noise_is_dreamed_about_and_never_imitated():
     step = replace(coded_step(3, "1. A cow.", 0, CRAFTER), actor=NOISE)
     encoder = SegmentEncoder(ATOMIC, LAYOUT)
-    tokens = encoder.encode(basic_conversation(step, CRAFTER, Format()))
+    tokens = encoder.encode(basic_conversation(step, CRAFTER, PromptFormat()))
     assert not targets_of(tokens, Role.THOUGHT)
     assert not targets_of(tokens, Role.ACTION)
     assert tokens.targets[tokens.kinds == Kind.CODE].all()
@@ -269,9 +271,9 @@ def test_a_segment_weighs_each_of_its_tokens_and_comes_back_with_its_weight():
     assert [segment.weight for segment in encoder.decode(tokens)] == [segment.weight for segment in said]
 
 
-def weights_of_turns(step, style, form, learned):
+def weights_of_turns(step, style, prompt_format, learned):
     """The weight of the text and that of the image of each turn, each of which has to have one."""
-    tokens = SegmentEncoder(ATOMIC, LAYOUT).encode(conversation_of(step, style, CRAFTER, form, learned))
+    tokens = SegmentEncoder(ATOMIC, LAYOUT).encode(conversation_of(step, style, CRAFTER, prompt_format, learned))
     found = []
     for turn in np.split(np.arange(len(tokens)), np.flatnonzero(tokens.ids == ATOMIC.eos) + 1)[:-1]:
         said = turn[np.isin(tokens.roles[turn], [Role.THOUGHT, Role.ACTION])]
@@ -285,33 +287,35 @@ def weights_of_turns(step, style, form, learned):
 EACH = Learned(answer=0.5, noise=0.25, kept=2.0, proposal=-1.0, frame=3.0)
 
 
-@pytest.mark.parametrize("form", [Format(), Format(dream=False)])
-def test_each_turn_weighs_what_is_said_to_be_learned(form):
+@pytest.mark.parametrize("prompt_format", [PromptFormat(), PromptFormat(dream=False)])
+def test_each_turn_weighs_what_is_said_to_be_learned(prompt_format):
     """The rows of docs/architecture.md, "Masks", each with a weight of its own."""
     single, ahead = coded_step(3, "1. A cow.", 0, CRAFTER), coded_step(3, "1. A cow.", 2, CRAFTER)
-    known, unknown = ([(3.0,), (0.0,)]) if form.dream else ((), ())
+    known, unknown = ([(3.0,), (0.0,)]) if prompt_format.dream else ((), ())
     noise = replace(single, actor=NOISE)
-    assert weights_of_turns(single, "basic", form, EACH) == [(0.5, *known)]
-    assert weights_of_turns(noise, "basic", form, EACH) == [(0.25, *known)]
-    assert weights_of_turns(single, "describe", form, EACH) == [(0.5,)]
+    assert weights_of_turns(single, "basic", prompt_format, EACH) == [(0.5, *known)]
+    assert weights_of_turns(noise, "basic", prompt_format, EACH) == [(0.25, *known)]
+    assert weights_of_turns(single, "describe", prompt_format, EACH) == [(0.5,)]
     dreams = (replace(ahead.dreams[0], real_codes=ahead.dreams[0].codes), ahead.dreams[1])
     for helped, first in ((True, -1.0), (False, 2.0)):
         review = Review(thought="2. It is near.", action=ahead.action, helped=helped)
         step = replace(ahead, dreams=dreams, review=review)
         turns = [(first, *known), (-1.0, *unknown), (0.5, *known)]
-        assert weights_of_turns(step, "lookahead", form, EACH) == (turns if form.dream else [turns[0], turns[2]])
-    assert weights_of_turns(noise, "basic", form, Learned()) == [(0.0, *(1.0 for _ in known))]
+        assert weights_of_turns(step, "lookahead", prompt_format, EACH) == (
+            turns if prompt_format.dream else [turns[0], turns[2]]
+        )
+    assert weights_of_turns(noise, "basic", prompt_format, Learned()) == [(0.0, *(1.0 for _ in known))]
 
 
 def test_a_step_of_which_nothing_is_learned_is_told():
     step = coded_step(3, "1. A cow.", 0, CRAFTER)
-    noise, dreamless = replace(step, actor=NOISE), Format(dream=False)
-    assert flaw(noise, "basic", Format()) is None
+    noise, dreamless = replace(step, actor=NOISE), PromptFormat(dream=False)
+    assert flaw(noise, "basic", PromptFormat()) is None
     assert flaw(noise, "basic", dreamless) == "of noise, where nothing is dreamed"
     assert flaw(noise, "describe", dreamless) is None
     assert flaw(noise, "basic", dreamless, Learned(noise=-0.1)) is None
     assert flaw(step, "basic", dreamless, Learned(answer=0)) == "of which nothing is learned"
-    assert flaw(step, "basic", Format(), Learned(answer=0)) is None
+    assert flaw(step, "basic", PromptFormat(), Learned(answer=0)) is None
     with pytest.raises(RigError, match=r"proposal of what is learned.*nan"):
         Learned(proposal=float("nan"))
 
@@ -320,7 +324,7 @@ def test_aligned_images_stand_at_a_constant_distance():
     encoder = SegmentEncoder(ATOMIC, Layout(read_tokens=4, write_tokens=6, image_alignment=64))
     distances = set()
     for thought in ("", "1. A tree.", "1. A tree is near and a cow is."):
-        tokens = encoder.encode(basic_conversation(coded_step(0, thought, 0, CRAFTER), CRAFTER, Format()))
+        tokens = encoder.encode(basic_conversation(coded_step(0, thought, 0, CRAFTER), CRAFTER, PromptFormat()))
         read = tokens.positions[tokens.kinds == Kind.READ][0]
         written = tokens.positions[tokens.kinds == Kind.CODE][0]
         assert read % 64 == written % 64 == 0
@@ -331,7 +335,7 @@ def test_aligned_images_stand_at_a_constant_distance():
 def test_generation_continues_with_the_positions_of_training():
     step = coded_step(0, "1. A tree.", 0, CRAFTER)
     encoder = SegmentEncoder(ATOMIC, LAYOUT)
-    whole = encoder.encode(basic_conversation(step, CRAFTER, Format()))
+    whole = encoder.encode(basic_conversation(step, CRAFTER, PromptFormat()))
     first_code = int(np.flatnonzero(whole.kinds == Kind.CODE)[0])
     opened = encoder.open_image(int(whole.positions[first_code - 2]) + 1)
     assert (opened.ids[0], opened.positions[0]) == (whole.ids[first_code - 1], whole.positions[first_code - 1])
@@ -343,17 +347,17 @@ def test_generation_continues_with_the_positions_of_training():
 def test_mistakes_are_named():
     step = coded_step(0, "1. A tree.", 0, CRAFTER)
     with pytest.raises(DialogueError, match="fixed phrase"):
-        basic_conversation(replace(step, thought="go. Next action: left"), CRAFTER, Format())
+        basic_conversation(replace(step, thought="go. Next action: left"), CRAFTER, PromptFormat())
     with pytest.raises(DialogueError, match="rig reason"):
-        basic_conversation(replace(step, thought=None), CRAFTER, Format())
+        basic_conversation(replace(step, thought=None), CRAFTER, PromptFormat())
     with pytest.raises(DialogueError, match="tokenize the frames"):
-        basic_conversation(replace(step, next_codes=None), CRAFTER, Format())
+        basic_conversation(replace(step, next_codes=None), CRAFTER, PromptFormat())
     with pytest.raises(DialogueError, match="no dreams"):
-        lookahead_conversation(step, CRAFTER, Format())
-    short = basic_conversation(replace(step, next_codes=np.zeros(3, np.uint16)), CRAFTER, Format())
+        lookahead_conversation(step, CRAFTER, PromptFormat())
+    short = basic_conversation(replace(step, next_codes=np.zeros(3, np.uint16)), CRAFTER, PromptFormat())
     with pytest.raises(DialogueError, match="6"):
         SegmentEncoder(ATOMIC, LAYOUT).encode(short)
-    segments = basic_conversation(step, CRAFTER, Format())
+    segments = basic_conversation(step, CRAFTER, PromptFormat())
     image = next(place for place, segment in enumerate(segments) if isinstance(segment, ReadImage))
     with pytest.raises(DialogueError, match="not 2 images"):
         parse_conversation([*segments[: image + 1], *segments[image:]], CRAFTER)
@@ -421,7 +425,7 @@ def test_a_tokenizer_of_another_kind_is_refused(tmp_path, change, message):
 def test_frames_are_fitted_where_they_are_read():
     encoder = SegmentEncoder(PLAIN, LAYOUT, lambda frame: frame[:2])
     step = coded_step(0, "1. A tree.", 0, CRAFTER)
-    (frame,) = encoder.encode(basic_conversation(step, CRAFTER, Format())).frames
+    (frame,) = encoder.encode(basic_conversation(step, CRAFTER, PromptFormat())).frames
     assert np.array_equal(frame, step.frame[:2])
 
 

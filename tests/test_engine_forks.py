@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sessions import Session
 
 from rig.dialogue import Kind, ReadImage, Text
-from rig.engine import Guessing
+from rig.engine import Speculation
 from rig.model import pack
 from rig.records import fake_frame
 
@@ -97,8 +97,10 @@ class Story:
         rows = [row for row in rows if self.has_room(row, 20)]
         opening = [ENCODER.open_image(self.session.next_position(row)) for row in rows]
         self.session.append(rows, opening)
-        guessing = Guessing(codes=number % 6, lead=(None, 1)[number % 2], sure=(0.0, 2.5, 0.0)[number % 3])
-        codes = self.session.write_image(rows, WARM, guessing).codes if rows else []
+        speculation = Speculation(
+            codes=number % 6, diagonal_offset=(None, 1)[number % 2], entropy_threshold=(0.0, 2.5, 0.0)[number % 3]
+        )
+        codes = self.session.write_image(rows, WARM, speculation).codes if rows else []
         for row, begin, drawn in zip(rows, opening, codes, strict=True):
             self.add(row, joined(begin, sequence_of(drawn, Kind.CODE, begin.next_position)))
 

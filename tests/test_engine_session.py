@@ -30,7 +30,7 @@ from rig.dialogue import (
     Text,
     WriteImage,
 )
-from rig.engine import GREEDY, Engine, Guessing, Sampler
+from rig.engine import GREEDY, Engine, Sampler, Speculation
 from rig.errors import RigError
 from rig.model import RIG, fit_frame, pack
 
@@ -319,12 +319,12 @@ def test_guessed_codes_are_those_found_without_guessing(engine, sampler, guesses
     first, (expected, thoughts, logits, lengths) = clearly(dreamt)
     assert expected.passes.tolist() == [-(-16 // stride)] * 3
     assert len(set(expected.codes.flatten().tolist())) > 5, "a single code would be guessed at once"
-    found, spoken, after, long = dreamt(first, guessing=Guessing(codes=guesses))
+    found, spoken, after, long = dreamt(first, speculation=Speculation(codes=guesses))
     np.testing.assert_array_equal(found.codes, expected.codes)
     np.testing.assert_allclose(found.entropy, expected.entropy, rtol=1e-4)
     assert (spoken, long) == (thoughts, lengths)
     close(after, logits)
-    known, *_ = dreamt(first, guessing=Guessing(codes=guesses), drafts=list(expected.codes))
+    known, *_ = dreamt(first, speculation=Speculation(codes=guesses), drafts=list(expected.codes))
     np.testing.assert_array_equal(known.codes, expected.codes)
     assert known.passes.tolist() == [-(-16 // (stride + guesses))] * 3, "a right draft is only checked"
 

@@ -17,10 +17,10 @@ from rig.engine import (
     Fork,
     GenerateImage,
     GenerateText,
-    Guessing,
     Guidance,
     Prefill,
     Sampler,
+    Speculation,
     ThoughtConstraint,
 )
 from rig.engine import stream as streams
@@ -36,7 +36,7 @@ def engine():
     return make_engine()
 
 
-def talk(number, turns, thought_tokens=6, guessing=ONE_BY_ONE):
+def talk(number, turns, thought_tokens=6, speculation=ONE_BY_ONE):
     """A conversation of some turns, each a thought and a dream; it returns all that was written."""
 
     def program(slot):
@@ -45,7 +45,7 @@ def talk(number, turns, thought_tokens=6, guessing=ONE_BY_ONE):
         for _ in range(turns):
             said.append((yield GenerateText(constraint=thought(thought_tokens), sampler=WARM)).ids)
             yield Prefill(tokens=ENCODER.open_image(slot.next_position))
-            drawn = yield GenerateImage(sampler=WARM, guessing=guessing)
+            drawn = yield GenerateImage(sampler=WARM, speculation=speculation)
             said.append(drawn.codes.tolist())
             yield Prefill(tokens=ENCODER.close_image(slot.next_position))
         return said, slot.length, slot.next_position
@@ -64,9 +64,11 @@ def hold(engine, places, programs, first_seed=0):
 
 
 @pytest.mark.parametrize("places", [1, 2, 3, 9])
-@pytest.mark.parametrize("guessing", [ONE_BY_ONE, Guessing(codes=5), Guessing(codes=None, lead=1, sure=2.5)])
-def test_a_conversation_is_the_same_in_any_company(engine, places, guessing):
-    programs = [talk(number, turns, guessing=guessing) for number, turns in enumerate((1, 3, 2, 1, 2))]
+@pytest.mark.parametrize(
+    "speculation", [ONE_BY_ONE, Speculation(codes=5), Speculation(codes=None, diagonal_offset=1, entropy_threshold=2.5)]
+)
+def test_a_conversation_is_the_same_in_any_company(engine, places, speculation):
+    programs = [talk(number, turns, speculation=speculation) for number, turns in enumerate((1, 3, 2, 1, 2))]
     first_seed, together = clearly(lambda seed: hold(engine, places, programs, seed))
     for number, program in enumerate(programs):
         stream = engine.stream(1)

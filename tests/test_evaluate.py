@@ -14,8 +14,8 @@ from PIL import Image
 
 from rig.actions import Action
 from rig.agents import Policy, PolicyConfig
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.annotators import CHECKERS, REASONERS
-from rig.bundle import Bundle
 from rig.cli.tables import scores_text
 from rig.data import Dataset
 from rig.engine import ONE_BY_ONE, Engine
@@ -36,7 +36,7 @@ from rig.evaluate.imagination import (
     told_by_entropy,
 )
 from rig.evaluate.outcomes import action_agreement, outcomes_of
-from rig.evaluate.reviews import Lookahead, evaluate_reviews, recorded, review_all, score_reviews
+from rig.evaluate.reviews import RecordedLookahead, evaluate_reviews, recorded, review_all, score_reviews
 from rig.records import NOISE, POLICY, Cost, Decision
 from rig.stages import RehearseConfig, rehearse
 
@@ -242,7 +242,7 @@ def test_costs_are_what_the_tokens_are(made, tmp_path, dreams):
     config = agent_config(made, dreams=dreams, episodes=1)
     summary = evaluate_embodied(config, tmp_path / "eval")
     (row,) = rows_of(tmp_path / "eval")
-    layout = Bundle.load(made.agent).encoder.layout
+    layout = AgentCheckpoint.load(made.agent).encoder.layout
     cost, decisions = summary["cost_per_decision"], row["steps"]
     assert cost == {name: value / decisions for name, value in row["cost"].items()} | {"decisions": decisions}
     assert cost["image_tokens"] == dreams * layout.write_tokens
@@ -338,13 +338,13 @@ def test_thoughts_that_cannot_be_read_are_counted_as_such(taught):
 
 
 @pytest.fixture(scope="module")
-def bundle(made):
-    return Bundle.load(made.agent)
+def checkpoint(made):
+    return AgentCheckpoint.load(made.agent)
 
 
 @pytest.fixture(scope="module")
-def chains(bundle):
-    return list(real_chains(bundle, DREAMS))
+def chains(checkpoint):
+    return list(real_chains(checkpoint, DREAMS))
 
 
 def perfect(chains):
@@ -359,7 +359,7 @@ def truth_of(chains):
     return np.stack([np.stack([step.frame for step in chain.steps[1:]]) for chain in chains])
 
 
-def test_chains_are_consecutive_steps_with_true_thoughts(bundle, chains):
+def test_chains_are_consecutive_steps_with_true_thoughts(checkpoint, chains):
     checker = CHECKERS.get("crafter")()
     assert [len(chain.steps) for chain in chains] == [DREAMS.depth + 1] * 3
     for chain in chains:
@@ -367,12 +367,12 @@ def test_chains_are_consecutive_steps_with_true_thoughts(bundle, chains):
         for step, following in pairwise(chain.steps):
             assert np.array_equal(step.next_frame, following.frame)
             assert all(claim.holds for claim in checker.check(step.thought, step.privileged, step.action))
-    again = list(real_chains(bundle, DREAMS))
+    again = list(real_chains(checkpoint, DREAMS))
     assert np.array_equal(truth_of(again), truth_of(chains))
 
 
-def test_perfect_dreams_score_one_at_every_horizon(bundle, chains):
-    scores = score_chains(bundle, chains, perfect(chains), DREAMS)
+def test_perfect_dreams_score_one_at_every_horizon(checkpoint, chains):
+    scores = score_chains(checkpoint, chains, perfect(chains), DREAMS)
     assert [entry["steps"] for entry in scores["dream"]] == [1, 2, 3, 4, 5]
     for entry in scores["dream"]:
         assert entry["cells_right"] == {"value": 1, "low": 1, "high": 1, "n": 3}
@@ -381,10 +381,10 @@ def test_perfect_dreams_score_one_at_every_horizon(bundle, chains):
         assert entry["frechet"]["value"] == pytest.approx(0, abs=1e-6)
 
 
-def test_noise_scores_low_and_a_copy_gets_no_changed_cell_right(bundle, chains):
+def test_noise_scores_low_and_a_copy_gets_no_changed_cell_right(checkpoint, chains):
     truth = truth_of(chains)
     noise = np.random.default_rng(0).integers(0, 256, truth.shape, np.uint8)
-    scores = score_chains(bundle, chains, as_dreams(noise), DREAMS)
+    scores = score_chains(checkpoint, chains, as_dreams(noise), DREAMS)
     for dream, copy in zip(scores["dream"], scores["copy"], strict=True):
         assert dream["cells_right"]["value"] < 0.2 < copy["cells_right"]["value"] < 1
         assert dream["psnr"]["value"] < 10 < copy["psnr"]["value"]
@@ -392,35 +392,35 @@ def test_noise_scores_low_and_a_copy_gets_no_changed_cell_right(bundle, chains):
         assert copy["changed_cells_right"]["value"] == 0
 
 
-def test_a_dream_of_change_where_nothing_changes_is_no_right_still(bundle, chains):
+def test_a_dream_of_change_where_nothing_changes_is_no_right_still(checkpoint, chains):
     still = [replace(chain, steps=[chain.steps[0]] * len(chain.steps)) for chain in chains]
-    assert score_chains(bundle, still, perfect(still), DREAMS)["dream"][0]["stills_right"]["value"] == 1
+    assert score_chains(checkpoint, still, perfect(still), DREAMS)["dream"][0]["stills_right"]["value"] == 1
     moved = truth_of(still)
     moved[0, 0, :16, :16] = moved[0, 0, 48:64, 64:80]
     scores = score_chains(
-        bundle, [*still[:2], chains[2]], as_dreams(np.concatenate([moved[:2], truth_of(chains[2:])])), DREAMS
+        checkpoint, [*still[:2], chains[2]], as_dreams(np.concatenate([moved[:2], truth_of(chains[2:])])), DREAMS
     )
     assert scores["dream"][0]["stills_right"] == scores["dream"][0]["stills_right"] | {"value": 0.5, "n": 2}
     assert scores["copy"][0]["stills_right"]["value"] == 1
 
 
-def test_an_agents_own_actions_are_dreamed_about(made, bundle, monkeypatch):
+def test_an_agents_own_actions_are_dreamed_about(made, checkpoint, monkeypatch):
     monkeypatch.setattr(chains_module, "PolicyConfig", partial(PolicyConfig, thought_tokens=4))
     config = replace(DREAMS, agent=str(made.agent), actions="agent", chains=2, depth=2, most_steps=4)
-    configs = [replace(config, tasks=(f"{task.name}/manual",)) for task in make_world(bundle.environment).tasks]
-    number, own = clearly(lambda number: list(real_chains(bundle, configs[number])), range(len(configs)))
+    configs = [replace(config, tasks=(f"{task.name}/manual",)) for task in make_world(checkpoint.environment).tasks]
+    number, own = clearly(lambda number: list(real_chains(checkpoint, configs[number])), range(len(configs)))
     config = configs[number]
     assert len(own) == 2
     for chain in own:
         assert [step.index for step in chain.steps] == list(range(len(chain.before), len(chain.before) + 3))
         assert {step.actor for step in chain.steps} == {POLICY}
         assert all(step.thought is not None for step in chain.steps)
-    alone = next(real_chains(bundle, replace(config, batch_size=1)))
+    alone = next(real_chains(checkpoint, replace(config, batch_size=1)))
     assert [step.action for step in alone.steps] == [step.action for step in own[0].steps]
 
 
-def test_a_dream_agrees_with_its_action_or_with_another(bundle, chains):
-    world = make_world(bundle.environment)
+def test_a_dream_agrees_with_its_action_or_with_another(checkpoint, chains):
+    world = make_world(checkpoint.environment)
     outcomes = outcomes_of(world, chains)
     assert [len(some) for some in outcomes] == [DREAMS.depth] * 3
     truth = truth_of(chains)
@@ -447,23 +447,23 @@ def test_entropy_tells_wrong_dreams_where_it_is_higher():
     assert told_by_entropy(entropy, np.ones(4, bool))["entropy_tells"] is None
 
 
-def test_an_episode_that_does_not_replay_is_named(bundle, chains):
+def test_an_episode_that_does_not_replay_is_named(checkpoint, chains):
     moved = replace(chains[0], before=(*chains[0].before, Action.press("move_left"), Action.press("move_left")))
     with pytest.raises(RigError, match=f"{chains[0].episode.id} does not replay: step {chains[0].steps[0].index}"):
-        outcomes_of(make_world(bundle.environment), [moved])
+        outcomes_of(make_world(checkpoint.environment), [moved])
 
 
-def test_one_wrong_cell_costs_its_share(bundle, chains):
+def test_one_wrong_cell_costs_its_share(checkpoint, chains):
     dreams = truth_of(chains)
     dreams[0, 0, :16, :16] = dreams[0, 0, 48:64, 64:80]  # the player's picture in the corner
-    scores = score_chains(bundle, chains, as_dreams(dreams), DREAMS)["dream"]
+    scores = score_chains(checkpoint, chains, as_dreams(dreams), DREAMS)["dream"]
     assert scores[0]["cells_right"]["value"] == pytest.approx(1 - 1 / 81 / 3)
     assert scores[1]["cells_right"]["value"] == 1
 
 
-def test_the_picture_shows_the_first_chain_of_each_task_above_its_dreams(bundle, chains, tmp_path):
+def test_the_picture_shows_the_first_chain_of_each_task_above_its_dreams(checkpoint, chains, tmp_path):
     dreams = np.zeros_like(truth_of(chains))
-    path = draw_dreams(tmp_path / "dreams.png", chains, as_dreams(dreams), bundle.space)
+    path = draw_dreams(tmp_path / "dreams.png", chains, as_dreams(dreams), checkpoint.space)
     shown = np.asarray(Image.open(path)).astype(int)
     frame = chains[0].steps[1].frame
     height, width = frame.shape[0], frame.shape[1]
@@ -491,13 +491,13 @@ def test_an_agents_dreams_are_scored_and_kept(made, tmp_path):
         evaluate_imagination(config, tmp_path / "dreams")
 
 
-def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
+def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(checkpoint, chains):
     starts = [(pair, first) for first in range(DREAMS.depth - 1) for pair in combinations(chains, 2)]
 
     def dreamed(number, *, steps, **changes):
         pair, first = starts[number]
         short = [replace(chain, steps=chain.steps[first : first + steps + 1]) for chain in pair]
-        return dream_chains(bundle, short, replace(DREAMS, depth=steps, **changes)).frames
+        return dream_chains(checkpoint, short, replace(DREAMS, depth=steps, **changes)).frames
 
     number, fresh = clearly(lambda number: dreamed(number, steps=1), range(len(starts)))
     whole = dreamed(number, steps=2, context="lookahead")
@@ -506,32 +506,32 @@ def test_the_first_dream_is_the_same_alone_and_in_a_lookahead(bundle, chains):
     assert np.array_equal(fresh, dreamed(number, steps=1, batch_size=1))
 
 
-def test_a_dream_written_code_by_code_needs_no_draft_and_is_the_same(bundle, chains, monkeypatch):
+def test_a_dream_written_code_by_code_needs_no_draft_and_is_the_same(checkpoint, chains, monkeypatch):
     short = [replace(chain, steps=chain.steps[:2]) for chain in chains[:2]]
-    guessed = dream_chains(bundle, short, replace(DREAMS, depth=1))
-    monkeypatch.setattr(Engine, "guessing_for", lambda self, rows, **_: ONE_BY_ONE)
+    guessed = dream_chains(checkpoint, short, replace(DREAMS, depth=1))
+    monkeypatch.setattr(Engine, "speculation_for", lambda self, rows, **_: ONE_BY_ONE)
     monkeypatch.delattr(Engine, "encode_images")
-    plain = dream_chains(bundle, short, replace(DREAMS, depth=1))
+    plain = dream_chains(checkpoint, short, replace(DREAMS, depth=1))
     assert np.array_equal(plain.frames, guessed.frames)
-    assert (plain.passes == bundle.model.config.vq.num_tokens).all()
+    assert (plain.passes == checkpoint.model.config.vq.num_tokens).all()
     # An untrained network's codes are hardly ever guessed, and how rarely differs from processor to processor.
     assert (guessed.passes <= plain.passes).all()
     assert guessed.passes.sum() < plain.passes.sum()
 
 
 @pytest.mark.parametrize("context", ["fresh", "lookahead"])
-def test_a_dream_sees_nothing_of_what_really_came(bundle, chains, context):
+def test_a_dream_sees_nothing_of_what_really_came(checkpoint, chains, context):
     config = replace(DREAMS, depth=2, context=context)
     chain = replace(chains[0], steps=chains[0].steps[:3])
     hidden = [replace(step, frame=np.zeros_like(step.frame)) for step in chain.steps[1:]]
     blind = replace(chain, steps=[chain.steps[0], *hidden])
-    seen, unseen = (dream_chains(bundle, [one], config) for one in (chain, blind))
+    seen, unseen = (dream_chains(checkpoint, [one], config) for one in (chain, blind))
     assert np.array_equal(seen.frames, unseen.frames)
 
 
-def test_dreams_that_cannot_be_scored_are_named(made, bundle, tmp_path):
+def test_dreams_that_cannot_be_scored_are_named(made, checkpoint, tmp_path):
     with pytest.raises(RigError, match="choose longer tasks or fewer chains"):
-        list(real_chains(bundle, replace(DREAMS, tasks=TABLE, chains=2, depth=49)))
+        list(real_chains(checkpoint, replace(DREAMS, tasks=TABLE, chains=2, depth=49)))
     with pytest.raises(CheckpointError, match="nowhere"):
         evaluate_imagination(replace(DREAMS, agent="nowhere"), tmp_path / "dreams")
     shutil.copytree(made.agent, tmp_path / "agent")
@@ -558,8 +558,8 @@ def reviews_config(made, rehearsed, **changes):
     return ReviewsConfig(agent=str(made.agent), **settings)
 
 
-def test_reviews_are_counted_by_what_the_plans_deserve(made, bundle, rehearsed):
-    lookaheads = list(recorded(bundle, reviews_config(made, rehearsed)))
+def test_reviews_are_counted_by_what_the_plans_deserve(made, checkpoint, rehearsed):
+    lookaheads = list(recorded(checkpoint, reviews_config(made, rehearsed)))
     assert {one.is_bad for one in lookaheads} == {True, False}
     assert all(len(one.step.dreams) == 1 for one in lookaheads)
     assert [one.is_bad for one in lookaheads] == [one.step.review.helped for one in lookaheads]
@@ -623,20 +623,20 @@ def test_a_control_is_shown_nothing(made, rehearsed, tmp_path):
     assert list(evaluate_reviews(config, tmp_path / "out")["shown"]) == ["nothing"]
 
 
-def test_reviews_that_cannot_be_scored_are_named(made, bundle, rehearsed, tmp_path):
+def test_reviews_that_cannot_be_scored_are_named(made, checkpoint, rehearsed, tmp_path):
     with pytest.raises(RigError, match="no lookaheads of these tasks there; give datasets of `rig review`"):
         evaluate_reviews(reviews_config(made, rehearsed, data=(str(made.root / "s2"),)), tmp_path / "out")
     with pytest.raises(RigError, match="no lookaheads of these tasks"):
-        list(recorded(bundle, reviews_config(made, rehearsed, tasks=("explore",))))
+        list(recorded(checkpoint, reviews_config(made, rehearsed, tasks=("explore",))))
     with pytest.raises(RigError, match="plays Elsewhere"):
-        list(recorded(replace(bundle, environment="Elsewhere"), reviews_config(made, rehearsed)))
+        list(recorded(replace(checkpoint, environment="Elsewhere"), reviews_config(made, rehearsed)))
     with pytest.raises(RigError, match="at least one of each"):
         reviews_config(made, rehearsed, shown=())
     blind = next(iter(rehearsed))
     step = replace(blind.steps[0], dreams=tuple(replace(dream, real_frame=None) for dream in blind.steps[0].dreams))
-    given = [Lookahead(step=step, trajectory=blind.with_steps(()))]
+    given = [RecordedLookahead(step=step, trajectory=blind.with_steps(()))]
     with pytest.raises(RigError, match=r"has no real frame; leave 'real' out of --shown"):
-        review_all(bundle, given, "real", reviews_config(made, rehearsed))
+        review_all(checkpoint, given, "real", reviews_config(made, rehearsed))
     assert not (tmp_path / "out").exists()
 
 

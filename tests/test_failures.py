@@ -21,7 +21,7 @@ from test_train import metrics_of, state_of
 from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING
 
 from rig.actions import Action
-from rig.bundle import Bundle, read_agent
+from rig.agents.checkpoint import AgentCheckpoint, read_agent
 from rig.cli.main import main
 from rig.data import CodesCache, Dataset, DatasetWriter, load_frames
 from rig.dialogue import train_bpe
@@ -263,7 +263,7 @@ def test_an_agent_without_its_keys_is_a_base(agent, tmp_path):
 def test_a_malformed_field_of_an_agent_is_named(agent, changes, says):
     about = json.loads((agent / "agent.json").read_text())
     (agent / "agent.json").write_text(json.dumps({**about, **changes}))
-    for read in (Bundle.load, read_agent):
+    for read in (AgentCheckpoint.load, read_agent):
         with pytest.raises(CheckpointError, match=r"agent/agent.json") as error:
             read(agent)
         assert says in str(error.value)
@@ -299,7 +299,7 @@ def test_an_agent_with_the_texts_of_a_larger_one_is_refused(agent):
     words = [f"{chr(97 + n % 26)}{chr(97 + n // 26)}{chr(97 + n * 7 % 26)}" * 3 for n in range(600)]
     train_bpe(words, vocabulary_size=900, atoms=text_atoms(space)).save(agent)
     with pytest.raises(CheckpointError, match="do not belong together"):
-        Bundle.load(agent)
+        AgentCheckpoint.load(agent)
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "vq.json", "vq.safetensors", "scores.json"])
@@ -526,8 +526,8 @@ def test_mapped_frames_on_a_full_disk_are_written_once_there_is_space(made, disk
         load_frames(Dataset(data), shared=True, progress=False)
     assert [path.name for path in (data / "pixels").iterdir()] == [".lock"]
     disk("64m")
-    bank = load_frames(Dataset(data), shared=True, progress=False)
-    assert np.array_equal(bank.frames, load_frames(Dataset(data), progress=False).frames)
+    store = load_frames(Dataset(data), shared=True, progress=False)
+    assert np.array_equal(store.frames, load_frames(Dataset(data), progress=False).frames)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -67,7 +67,7 @@ def test_what_no_command_wrote_is_refused_by_name(capsys, tmp_path, name):
 def test_what_the_scores_of_dreams_need_is_missed_before_anything_is_dreamed(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.image", None)
     words = ["imagine", "--agent", "checkpoints/rig-crafter-small", "--out", str(tmp_path / "scores")]
-    monkeypatch.setattr("rig.evaluate.imagination.Bundle", None)  # nothing is even loaded
+    monkeypatch.setattr("rig.evaluate.imagination.AgentCheckpoint", None)  # nothing is even loaded
     assert main(words) == 2
     assert "pip install 'rig-agent[eval]'" in capsys.readouterr().err
     assert not (tmp_path / "scores").exists()

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from rig.bundle import read_agent
+from rig.agents.checkpoint import read_agent
 from rig.cli.main import main
 from rig.errors import RigError
 from rig.shipped import AGENTS, shipped_agent

@@ -14,7 +14,7 @@ from janus_makers import DEEPSEEK_CONFIG, TOWER, VQ, gapped_tokenizer, janus, sa
 from safetensors.torch import load_file, save_file
 from test_cli import mistake, result
 
-from rig.bundle import Bundle, load_network
+from rig.agents.checkpoint import AgentCheckpoint, load_network
 from rig.data import Dataset
 from rig.dialogue import train_bpe
 from rig.errors import CheckpointError, RigError
@@ -573,7 +573,7 @@ def test_from_a_checkpoint_to_an_agent_and_out_again(capsys, made, kept, tmp_pat
     assert (seen["kind"], seen["text_tokens"], seen["layout"]) == ("base", len(gapped_tokenizer()), "transformers")
     quick = ("--data", made.data, "--steps", 3, "--batch-size", 2, "--no-compile")
     result(capsys, "train", "--start", base, *quick, "--out", run)
-    agent, before = Bundle.load(run / "agent"), load(base)
+    agent, before = AgentCheckpoint.load(run / "agent"), load(base)
     assert agent.environment == Dataset(made.data).info.environment
     assert agent.origin["training"]["tokenizers"] == str(base)
     assert list((run / "previews").iterdir())

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from rig.bundle import Bundle
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.cli.main import main
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.tasks import TaskTable
 from rig.errors import RigError
 from rig.evaluate.config import ReviewsConfig
-from rig.evaluate.reviews import Lookahead, review_all
+from rig.evaluate.reviews import RecordedLookahead, review_all
 from rig.records import fake_step, fake_trajectory
 
 
@@ -51,9 +51,9 @@ def test_it_is_refused_before_anything_is_dreamed_or_reviewed(capsys, tmp_path, 
 
 
 def test_recorded_lookaheads_of_a_long_instruction_are_refused(made):
-    bundle = Bundle.load(made.agent)
+    checkpoint = AgentCheckpoint.load(made.agent)
     step = replace(fake_step(1, num_dreams=1), instruction="place a table " * 60)
-    lookahead = Lookahead(step=step, trajectory=replace(fake_trajectory(), task="place_table"))
+    lookahead = RecordedLookahead(step=step, trajectory=replace(fake_trajectory(), task="place_table"))
     config = ReviewsConfig(agent=str(made.agent), data=("x",))
     with pytest.raises(RigError, match="task 'place_table': its instruction 'place a table"):
-        review_all(bundle, [lookahead], "real", config)
+        review_all(checkpoint, [lookahead], "real", config)

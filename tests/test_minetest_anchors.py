@@ -90,7 +90,7 @@ def test_leaves_wither_again_in_the_same_tick(env):
     def wither():
         left = []
         for _ in range(250):
-            env.glide({})
+            env.step_without_render({})
             left.append(count())
         return left
 
@@ -136,10 +136,10 @@ def test_what_does_not_verify_is_gone_to_with_a_new_engine(env):
 def test_loads_start_no_engine_and_leave_none(env):
     env.reset(seed=4)
     for _ in range(SPACING + 20):
-        env.glide({"forward": 1, "jump": 1})
+        env.step_without_render({"forward": 1, "jump": 1})
     state, before = env.save(), env.loads.copy()
     for _ in range(3):
-        env.glide({})
+        env.step_without_render({})
         env.load(state)
     assert env.loads - before == {"back": 3}
     all_of_them = members(env)

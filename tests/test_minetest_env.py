@@ -102,13 +102,13 @@ def test_gliding_changes_nothing_but_the_looking(env):
     looked = [hold(env, 1, "forward", camera=(0, 7)) for _ in range(10)][-1]
     frame = env.step({})[0]["pov"]
     env.load(state)
-    assert [env.glide({"forward": 1, "camera": (0, 7)}) for _ in range(10)] == [(0.0, False, False)] * 10
+    assert [env.step_without_render({"forward": 1, "camera": (0, 7)}) for _ in range(10)] == [(0.0, False, False)] * 10
     assert env.privileged() == {**looked, "events": env.privileged()["events"]}
     glided = env.save()
     assert np.array_equal(env.step({})[0]["pov"], frame)
     env.load(state)
     env.load(glided)
-    env.glide({})
+    env.step_without_render({})
     there = env.save()
     assert np.array_equal(env.load(there)["pov"], frame), "a frame that was not drawn is drawn by load"
 
@@ -119,14 +119,14 @@ def test_sight_is_told_where_one_looks_and_is_the_same_whether_it_was_told_befor
     state = env.save()
     walk = [{"forward": 1, "camera": (0, 7)}] * 8
     for action in walk:
-        env.glide(action, look=True)
+        env.step_without_render(action, look=True)
     told = env.privileged()["sight"]
     assert told["wanted"]
     env.load(state)
     for action in walk[1:]:
-        env.glide(action)
+        env.step_without_render(action)
         assert "sight" not in env.privileged()
-    env.glide(walk[0], look=True)
+    env.step_without_render(walk[0], look=True)
     assert env.privileged()["sight"] == told
 
 
@@ -134,7 +134,7 @@ def test_what_to_watch_for_must_be_named(env):
     env.reset(seed=4)
     with pytest.raises(RigError, match="list of names of nodes"):
         env.command({"name": "watch"})
-    env.glide({}, look=True)
+    env.step_without_render({}, look=True)
 
 
 def test_an_action_is_held_for_several_ticks_and_its_turn_shared_out(env):

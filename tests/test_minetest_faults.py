@@ -24,7 +24,7 @@ from minetest_makers import (
 )
 
 from rig.cli.doctor import _cache
-from rig.envs.minetest import EngineError
+from rig.envs.minetest import SimulatorError
 from rig.envs.minetest.native import build
 from rig.errors import MissingDependencyError, RigError
 
@@ -208,7 +208,7 @@ VERSION = '[ "$1" = --version ] && echo "Minetest 5.6.1 (Linux)" && exit'
 def test_a_start_that_hangs_is_ended_tried_again_and_told(tmp_path, monkeypatch):
     first_on_path(monkeypatch, program(tmp_path, "minetest", f"{VERSION}\necho $$ >> {tmp_path}/pids\nkill -STOP $$"))
     env = make_env(start_timeout=1.0, attempts=2)
-    with pytest.raises(EngineError, match=r"2 starts failed.*did not start: nothing came of it for 1 s"):
+    with pytest.raises(SimulatorError, match=r"2 starts failed.*did not start: nothing came of it for 1 s"):
         env.reset(seed=1)
     tried = [int(process) for process in (tmp_path / "pids").read_text().split()]
     assert len(tried) == 2
@@ -218,14 +218,14 @@ def test_a_start_that_hangs_is_ended_tried_again_and_told(tmp_path, monkeypatch)
 @needs_engine
 def test_a_start_that_fails_shows_the_end_of_the_log(tmp_path, monkeypatch):
     first_on_path(monkeypatch, program(tmp_path, "minetest", f"{VERSION}\necho 'no mod named rig' >&2; exit 1"))
-    with pytest.raises(EngineError, match=r"(?s)1 starts failed.*ended.*no mod named rig"):
+    with pytest.raises(SimulatorError, match=r"(?s)1 starts failed.*ended.*no mod named rig"):
         make_env(attempts=1).reset(seed=1)
 
 
 @needs_engine
 def test_a_display_that_does_not_start_is_told(tmp_path, monkeypatch):
     first_on_path(monkeypatch, program(tmp_path, "Xvfb", "exit 1"))
-    with pytest.raises(EngineError, match=r"(?s)Xvfb did not start"):
+    with pytest.raises(SimulatorError, match=r"(?s)Xvfb did not start"):
         make_env(attempts=1).reset(seed=1)
 
 
@@ -239,7 +239,7 @@ A_PARENT_THAT_IS_KILLED_EARLY = """
 import os, signal, sys
 sys.path.insert(0, "tests")
 from minetest_makers import make_env
-import rig.envs.minetest.engine as engine
+import rig.envs.minetest.process as engine
 
 def die(home):
     print(home, flush=True)

@@ -18,14 +18,14 @@ from rig.envs.minetest.progress import Progress, highest_column, kind_of
 from rig.envs.minetest.tasks import DEPTH, DISTANCE, TASKS
 from rig.envs.minetest.world import MinetestWorld, MinetestWorldConfig
 from rig.envs.rollout import Episode, play
-from rig.errors import EngineError, RigError, UnknownNameError
+from rig.errors import RigError, SimulatorError, UnknownNameError
 from rig.records import Lineage
 from rig.teachers import RandomTeacher
 from rig.teachers.minetest import MinetestExpert
 
 SEED = Split.VALIDATION.seed(0)
 ATTACK, USE, JUMP_AND_USE = Action.press("attack"), Action.press("use"), Action.press("jump", "use")
-CELLS = [(task.name, setting) for task, setting in TASKS.cells()]
+CELLS = [(task.name, setting) for task, setting in TASKS.variants()]
 HELD = {
     "chop_a_tree": "default:axe_steel",
     "break_grass": "default:sword_steel",
@@ -52,7 +52,7 @@ def start(world, task, setting="manual", seed=SEED):
 
 def look(world, pitch):
     world.env.command({"name": "look", "yaw": 0, "pitch": pitch})
-    world.env.glide({})
+    world.env.step_without_render({})
 
 
 def ahead(world):
@@ -145,7 +145,7 @@ def test_every_task_starts_as_it_says_fails_in_time_and_can_be_accomplished(worl
 
     world.ticks, total = 0, 0.0
     for action in WAYS[task](world):
-        reward, terminated, truncated = world.glide(action)
+        reward, terminated, truncated = world.step_without_render(action)
         total += reward
         assert not truncated
         if terminated:
@@ -182,7 +182,7 @@ def test_a_replay_is_exact_and_counts_alike_and_so_is_a_glide(world):
     later = world.save()
     world.load(state)
     for _ in range(8):
-        world.glide(Action.press("attack", camera=(0, 5)))
+        world.step_without_render(Action.press("attack", camera=(0, 5)))
     known[0].pop("view")  # it is of frames
     assert [world.privileged(), world.samples, world.ticks] == known
     assert np.array_equal(world.load(later), seen[-1]), "the last tick was not drawn: it is repeated"
@@ -226,10 +226,10 @@ def test_an_episode_whose_engine_is_killed_is_played_again(world):
     assert_same(again.trajectory, whole.trajectory)
     assert begun == [0, 1, 2, *range(len(whole.trajectory.steps))]
 
-    for last in (world.act, world.glide):
+    for last in (world.act, world.step_without_render):
         world.reset(seed=SEED)
         os.kill(world.env._engine.process_id, signal.SIGKILL)
-        with pytest.raises(EngineError, match="engine"):
+        with pytest.raises(SimulatorError, match="engine"):
             last(NOOP)
 
 

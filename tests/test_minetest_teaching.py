@@ -34,14 +34,14 @@ def watch_the_expert(world, task, setting, steps=200, skip=0, slips=(), split=Sp
     seed = world.episode_seeds(world.tasks[task], setting, split, 1, skip=skip)[0]
     world.reset(seed=seed, options={"task": task, "setting": setting})
     decisions = []
-    for slip in slips:
-        world.glide(slip)
+    for random_action in slips:
+        world.step_without_render(random_action)
     for _ in range(steps):
         facts = world.privileged()
         action = expert.act(world)
         assert expert.act(world) == action, "it has no memory"
         decisions.append((facts, action))
-        _, terminated, _ = world.glide(action)
+        _, terminated, _ = world.step_without_render(action)
         if terminated:
             break
     return decisions
@@ -99,7 +99,10 @@ def test_the_expert_never_digs_what_only_one_of_engine_and_facts_points_at(world
     ],
 )
 def test_the_expert_crafts_with_the_mouse_whatever_lies_about(world, task, slips, laid):
-    moves = [Action.press(slip) if isinstance(slip, str) else Action.press(camera=slip) for slip in slips]
+    moves = [
+        Action.press(random_action) if isinstance(random_action, str) else Action.press(camera=random_action)
+        for random_action in slips
+    ]
     decisions = watch_the_expert(world, task, "manual", slips=[one for move in moves for one in (move, NOOP)])
     assert [one["count"] for one in decisions[0][0]["craft"]] == laid
     assert world.samples >= world.task.target
@@ -129,7 +132,7 @@ def test_the_expert_clears_what_hangs_over_its_head_where_it_must_jump():
     for _ in range(60):
         action = native_action(walk(env.privileged()))
         for tick in range(4):
-            env.glide(action, look=tick == 3)
+            env.step_without_render(action, look=tick == 3)
     assert env.privileged()["position"][2] > z + 3
     env.close()
 
@@ -159,18 +162,23 @@ def test_slips_never_throw_the_tool_away_and_open_menus_only_where_one_crafts(wo
         facts.update(changes)
         monkeypatch.setattr(world, "task", world.tasks[task])
         random = np.random.default_rng(0)
-        return [world.slip(random) for _ in range(300)]
+        return [world.random_action(random) for _ in range(300)]
 
     moves = {"forward", "back", "left", "right", "jump"}
     digging = slips("dig_down")
-    assert {key for slip in digging for key in slip.keys} == moves | {"attack", "use"}
+    assert {key for random_action in digging for key in random_action.keys} == moves | {"attack", "use"}
     assert NOOP in digging
-    assert max(abs(angle) for slip in digging for angle in slip.camera) == FASTEST
-    assert {key for slip in slips("craft_planks") for key in slip.keys} == moves | {"inventory"}
+    assert max(abs(angle) for random_action in digging for angle in random_action.camera) == FASTEST
+    assert {key for random_action in slips("craft_planks") for key in random_action.keys} == moves | {"inventory"}
     in_menu = slips("craft_planks", menu_open=True)
-    assert {key for slip in in_menu for key in slip.keys} == moves | {"attack", "use", "inventory", "ESC"}
-    for slip in digging + in_menu:
-        world.actions.check(slip)
+    assert {key for random_action in in_menu for key in random_action.keys} == moves | {
+        "attack",
+        "use",
+        "inventory",
+        "ESC",
+    }
+    for random_action in digging + in_menu:
+        world.actions.check(random_action)
 
 
 def test_crafting_waits_for_a_key_to_be_let_go():

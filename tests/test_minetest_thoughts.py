@@ -212,7 +212,7 @@ def test_the_view_is_what_the_frame_shows(tmp_path):
         for _ in range(10):
             frame = env.step({})[0]["pov"]
         facts = env.privileged()
-        assert env.glide({})
+        assert env.step_without_render({})
         assert "view" not in env.privileged()
     finally:
         env.close()

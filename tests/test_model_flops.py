@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from rig.model import RIG, pack
-from rig.model.flops import Cost, Work, peak_flops
+from rig.model.flops import FlopCount, Work, peak_flops
 from rig.model.parts import add_lora, freeze
 from rig.train import RoleWeights
 from rig.train.loss import token_losses
@@ -47,7 +47,7 @@ def test_matrices_cost_what_torch_counts(frozen, low_rank):
     model = RIG(CONFIG, seed=0)
     add_lora(model, low_rank, rank=2, seed=0)
     freeze(model, frozen)
-    wanted, found = counted(model), Cost(model).matrices(WORK)
+    wanted, found = counted(model), FlopCount(model).matrices(WORK)
     assert wanted > 1e8
     assert found == (pytest.approx(wanted, rel=0.06) if frozen else wanted), "the lowest layer that learns costs less"
 
@@ -58,9 +58,9 @@ def test_attention_costs_what_torch_counts():
     vision = 4 * 3 * 81**2 * CONFIG.vision.hidden_size * CONFIG.vision.num_layers
     decoder = 4 * sum(length**2 for length in WORK.documents) * 64 * CONFIG.decoder.num_layers
     assert counted(model, SDPBackend.MATH) - counted(model) == 3 * (vision + decoder)
-    assert Cost(model).attention(WORK) == 3 * (vision + decoder / 2)
+    assert FlopCount(model).attention(WORK) == 3 * (vision + decoder / 2)
     freeze(model, ("vision", "aligner", "embeddings", "codes", "decoder"))
-    assert Cost(model).attention(WORK) == vision + decoder / 2
+    assert FlopCount(model).attention(WORK) == vision + decoder / 2
 
 
 def test_peaks_are_known_by_name_or_measured(monkeypatch):

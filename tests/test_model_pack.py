@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from rig.actions import CRAFTER
-from rig.dialogue import Format, Kind, Role, SegmentEncoder, TokenSequence, basic_conversation, prompt, train_bpe
+from rig.dialogue import Kind, PromptFormat, Role, SegmentEncoder, TokenSequence, basic_conversation, prompt, train_bpe
 from rig.errors import RigError, UnknownNameError
 from rig.model import PRESETS, RIG, compute_dtype, pack
 from rig.model.attention import attend_densely
@@ -25,7 +25,7 @@ def document(seed, thought="1. A tree is near."):
     """A real conversation, with gaps in its positions."""
     codes = np.random.default_rng(seed).integers(0, CONFIG.vq.codebook_size, 81).astype(np.uint16)
     step = replace(fake_step(seed, size=144), thought=thought, next_codes=codes)
-    return ENCODER.encode(basic_conversation(step, CRAFTER, Format()))
+    return ENCODER.encode(basic_conversation(step, CRAFTER, PromptFormat()))
 
 
 DOCUMENTS = [document(0), document(1, "1. Cow. 2. Go left, then up."), document(2, "1. Dark.")]

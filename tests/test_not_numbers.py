@@ -7,8 +7,8 @@ from engine_makers import CONFIG, TOKENIZER
 
 from rig.actions import CRAFTER, NOOP
 from rig.agents import Lookahead, PolicyConfig, build_policy
-from rig.bundle import Bundle
-from rig.dialogue import Format
+from rig.agents.checkpoint import AgentCheckpoint
+from rig.dialogue import PromptFormat
 from rig.engine import Sampler
 from rig.errors import CheckpointError
 from rig.model import RIG
@@ -24,10 +24,12 @@ def decide(part, largest=None, temperature=0.0):
             if part in name and largest and value.any():
                 value.div_(value.abs().max()).mul_(largest)
                 assert value.isfinite().all()
-    about = {"form": Format(), "space": CRAFTER, "environment": "crafter"}
-    bundle = Bundle(model=model, tokenizer=TOKENIZER, **about)
+    about = {"form": PromptFormat(), "space": CRAFTER, "environment": "crafter"}
+    checkpoint = AgentCheckpoint(model=model, tokenizer=TOKENIZER, **about)
     text = Sampler(temperature=temperature)
-    policy = build_policy(bundle, PolicyConfig(form=Format(), planner=Lookahead(), thought_tokens=2, text=text))
+    policy = build_policy(
+        checkpoint, PolicyConfig(prompt_format=PromptFormat(), planner=Lookahead(), thought_tokens=2, text=text)
+    )
     return policy.decide([OBSERVATION, OBSERVATION], [0, 1])
 
 

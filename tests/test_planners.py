@@ -24,11 +24,11 @@ from rig.agents import (
     merged,
     planner_of,
 )
-from rig.bundle import Bundle
-from rig.dialogue import Format
+from rig.agents.checkpoint import AgentCheckpoint
+from rig.dialogue import PromptFormat
 from rig.engine import Sampler
 from rig.envs import Split, make_world
-from rig.envs.forks import EngineForesight
+from rig.envs.forks import SimulatorDynamics
 from rig.envs.rollout import PrivilegedDeciding
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
@@ -42,13 +42,13 @@ WARM = Sampler(temperature=1.0)
 
 
 @pytest.fixture(scope="module")
-def bundle(made):
-    return Bundle.load(made.agent)
+def checkpoint(made):
+    return AgentCheckpoint.load(made.agent)
 
 
-def policy_of(bundle, planner, **changes):
-    settings = {"form": bundle.form, "planner": planner, "thought_tokens": 8, "text": WARM, **changes}
-    return build_policy(bundle, PolicyConfig(**settings))
+def policy_of(checkpoint, planner, **changes):
+    settings = {"form": checkpoint.prompt_format, "planner": planner, "thought_tokens": 8, "text": WARM, **changes}
+    return build_policy(checkpoint, PolicyConfig(**settings))
 
 
 def press(key):
@@ -62,7 +62,7 @@ class AtOnce:
     plans: int
     dreams: int
 
-    def check(self, form):
+    def check(self, prompt_format):
         pass
 
     def decide(self, state):
@@ -76,11 +76,11 @@ class AtOnce:
         return state.decision(*plans)
 
 
-def test_a_plan_that_is_told_again_is_dreamed_as_where_it_was_proposed(bundle):
+def test_a_plan_that_is_told_again_is_dreamed_as_where_it_was_proposed(checkpoint):
     """Dreams are greedy, so they follow from what stands before them, token for token and position for position."""
     seen = observations(2)
-    seed, at_once = clearly(lambda seed: policy_of(bundle, AtOnce(3, 1)).decide(seen, [seed, seed + 1]))
-    found = policy_of(bundle, BestOf(plans=3, dreams=1)).decide(seen, [seed, seed + 1])
+    seed, at_once = clearly(lambda seed: policy_of(checkpoint, AtOnce(3, 1)).decide(seen, [seed, seed + 1]))
+    found = policy_of(checkpoint, BestOf(plans=3, dreams=1)).decide(seen, [seed, seed + 1])
     for decision, plain in zip(found, at_once, strict=True):
         first = {plan.action: plan for plan in reversed(plain.plans)}
         assert len(decision.plans) == len(first) > 1
@@ -92,8 +92,8 @@ def test_a_plan_that_is_told_again_is_dreamed_as_where_it_was_proposed(bundle):
             assert plan.score == 0
 
 
-def test_the_majority_decides_and_of_equals_the_first(bundle):
-    decisions = policy_of(bundle, BestOf(plans=12)).decide(observations(6), range(6))
+def test_the_majority_decides_and_of_equals_the_first(checkpoint):
+    decisions = policy_of(checkpoint, BestOf(plans=12)).decide(observations(6), range(6))
     assert any(plan.votes > 1 for decision in decisions for plan in decision.plans)
     for decision in decisions:
         votes = [plan.votes for plan in decision.plans]
@@ -105,10 +105,10 @@ def test_the_majority_decides_and_of_equals_the_first(bundle):
         assert {plan.score for plan in decision.plans} == {None}, "nobody looked, so nothing was told again"
 
 
-def test_plans_that_all_agree_are_not_dreamed(bundle):
+def test_plans_that_all_agree_are_not_dreamed(checkpoint):
     likeliest = Sampler(temperature=0.0)
-    decision, other = policy_of(bundle, BestOf(plans=3, dreams=2), text=likeliest).decide(observations(2), [0, 1])
-    basic, _ = policy_of(bundle, Basic(), text=likeliest).decide(observations(2), [0, 1])
+    decision, other = policy_of(checkpoint, BestOf(plans=3, dreams=2), text=likeliest).decide(observations(2), [0, 1])
+    basic, _ = policy_of(checkpoint, Basic(), text=likeliest).decide(observations(2), [0, 1])
     assert [plan.votes for plan in (*decision.plans, *other.plans)] == [3, 3]
     assert decision.cost.image_tokens == 0
     assert decision.action == basic.action
@@ -116,9 +116,9 @@ def test_plans_that_all_agree_are_not_dreamed(bundle):
 
 
 @pytest.mark.parametrize("planner", [BestOf(plans=3, dreams=1), Lookahead(dreams=2)])
-def test_a_decision_follows_from_its_observation_and_seed_alone(bundle, planner):
+def test_a_decision_follows_from_its_observation_and_seed_alone(checkpoint, planner):
     seen = observations(3)
-    policy = policy_of(bundle, planner)
+    policy = policy_of(checkpoint, planner)
     seed, together = clearly(lambda seed: policy.decide(seen, range(seed, seed + 3)))
     (alone,) = policy.decide(seen[1:2], [seed + 1])
     assert [(plan.thought, plan.action, plan.votes) for plan in alone.plans] == [
@@ -146,9 +146,9 @@ class Contrary:
         return -10.0 * plan.votes
 
 
-def test_a_judge_is_asked_in_the_plans_own_fork_and_outweighs_votes(bundle, monkeypatch):
+def test_a_judge_is_asked_in_the_plans_own_fork_and_outweighs_votes(checkpoint, monkeypatch):
     monkeypatch.setitem(PLAN_JUDGES._entries, "contrary", Contrary)
-    decisions = policy_of(bundle, BestOf(plans=12, dreams=1, judge="contrary")).decide(observations(3), range(3))
+    decisions = policy_of(checkpoint, BestOf(plans=12, dreams=1, judge="contrary")).decide(observations(3), range(3))
     assert any(len({plan.votes for plan in decision.plans}) > 1 for decision in decisions)
     for decision in decisions:
         votes = [plan.votes for plan in decision.plans]
@@ -156,10 +156,10 @@ def test_a_judge_is_asked_in_the_plans_own_fork_and_outweighs_votes(bundle, monk
         assert [plan.score for plan in decision.plans if len(votes) > 1] == [-10.0 * number for number in votes]
 
 
-def test_the_judge_of_change_prefers_the_dream_that_differs_most_from_what_is_seen(bundle):
+def test_the_judge_of_change_prefers_the_dream_that_differs_most_from_what_is_seen(checkpoint):
     seen = observations(3)
     planner = BestOf(plans=4, dreams=2, judge="change", votes_weight=0.0)
-    for decision, observation in zip(policy_of(bundle, planner).decide(seen, range(3)), seen, strict=True):
+    for decision, observation in zip(policy_of(checkpoint, planner).decide(seen, range(3)), seen, strict=True):
         if len(decision.plans) == 1:
             continue
         changes = [np.abs(plan.dreams[-1].frame.astype(float) - observation.frame).mean() for plan in decision.plans]
@@ -167,14 +167,14 @@ def test_the_judge_of_change_prefers_the_dream_that_differs_most_from_what_is_se
         assert decision.chosen == changes.index(max(changes))
 
 
-def test_an_oracle_shows_each_plan_its_own_future(made, bundle):
+def test_an_oracle_shows_each_plan_its_own_future(made, checkpoint):
     """Also to the second step of each, whoever asked before."""
     world, spare, lived = (make_world("crafter") for _ in range(3))
     world.reset(seed=world.episode_seeds(world.tasks["collect_wood"], "manual", Split.VALIDATION, 1)[0])
     frame, state = world.act(NOOP)[0], world.save()
     seen = Observation(frame=frame, instruction="collect wood", previous_action=NOOP)
-    policy = policy_of(bundle, BestOf(plans=6, dreams=2))
-    (decision,) = policy.decide([seen], [1], [EngineForesight(spare, world)])
+    policy = policy_of(checkpoint, BestOf(plans=6, dreams=2))
+    (decision,) = policy.decide([seen], [1], [SimulatorDynamics(spare, world)])
     assert len(decision.plans) > 2
     for plan in decision.plans:
         lived.load(state)
@@ -182,19 +182,19 @@ def test_an_oracle_shows_each_plan_its_own_future(made, bundle):
             assert np.array_equal(lived.act(dream.action)[0], dream.frame)
 
 
-def test_decisions_say_how_their_texts_were_written(bundle):
+def test_decisions_say_how_their_texts_were_written(checkpoint):
     """Ids always; how likely they were where that is asked for, and of what was decided for."""
     seen = observations(2)
     for planner in (Basic(), Lookahead(), BestOf(plans=3)):
-        plain = policy_of(bundle, planner).decide(seen, [1, 2])
-        scored = policy_of(bundle, planner, log_probs=True).decide(seen, [1, 2])
+        plain = policy_of(checkpoint, planner).decide(seen, [1, 2])
+        scored = policy_of(checkpoint, planner, log_probs=True).decide(seen, [1, 2])
         for decision, other in zip(scored, plain, strict=True):
             assert other.tokens.log_probs is None
             assert np.array_equal(decision.tokens.ids, other.tokens.ids)
             assert len(decision.tokens.ids) == len(decision.tokens.log_probs) > 0
             assert (decision.tokens.log_probs <= 0).all()
-            written = bundle.tokenizer.decode(decision.tokens.ids.tolist())
-            assert bundle.space.format(decision.action) in written
+            written = checkpoint.tokenizer.decode(decision.tokens.ids.tolist())
+            assert checkpoint.space.format(decision.action) in written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +204,8 @@ class Stubborn:
     ways: int = 2
     dreams: int = 0
 
-    def check(self, form):
-        if not form.thought:
+    def check(self, prompt_format):
+        if not prompt_format.thought:
             raise RigError("stubbornness needs thoughts")
 
     def decide(self, state):
@@ -253,7 +253,7 @@ def test_several_plans_play(made, tmp_path):
     assert summary["reviews"] == {}
 
 
-def test_mistakes_are_named(made, bundle, stubborn, tmp_path):
+def test_mistakes_are_named(made, checkpoint, stubborn, tmp_path):
     for changes, message in (
         ({"planner": "best_of"}, r"unknown planner 'best_of'. Did you mean 'best-of'"),
         ({"planner": "best-of", "planner_options": ("plan=3",)}, r"planner 'best-of' has an unknown field 'plan'"),
@@ -267,12 +267,12 @@ def test_mistakes_are_named(made, bundle, stubborn, tmp_path):
             evaluate_embodied(evaluation(made, **changes), tmp_path / "out")
     with pytest.raises(RigError, match="plans"):
         evaluation(made, plans=0)
-    blind = Format(dream=False)
+    blind = PromptFormat(dream=False)
     for planner in (BestOf(dreams=1), Basic(imagine=True), Lookahead(dreams=2)):
         with pytest.raises(RigError, match="without dreams"):
-            PolicyConfig(form=blind, planner=planner)
+            PolicyConfig(prompt_format=blind, planner=planner)
     with pytest.raises(RigError, match="needs thoughts"):
-        PolicyConfig(form=Format(thought=False), planner=planner_of("stubborn", {}))
+        PolicyConfig(prompt_format=PromptFormat(thought=False), planner=planner_of("stubborn", {}))
     assert planner_of("lookahead", {"dreams": 3, "stop_entropy": 2}) == Lookahead(dreams=3, stop_entropy=2.0)
 
 

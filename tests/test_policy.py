@@ -10,13 +10,13 @@ from choices import clearly
 
 from rig.actions import CRAFTER, NOOP, Action
 from rig.agents import Basic, Lookahead, PolicyActor, PolicyConfig, TeacherActor, build_policy, short_name
-from rig.bundle import Bundle
-from rig.dialogue import Format, Kind, Role, SegmentEncoder, lookahead_conversation, train_bpe
-from rig.engine import ONE_BY_ONE, Guessing, Sampler
+from rig.agents.checkpoint import AgentCheckpoint
+from rig.dialogue import Kind, PromptFormat, Role, SegmentEncoder, lookahead_conversation, train_bpe
+from rig.engine import ONE_BY_ONE, Sampler, Speculation
 from rig.engine.rows import Rows
 from rig.engine.writing import ImageWriting
 from rig.envs import Split, make_world
-from rig.envs.forks import EngineForesight
+from rig.envs.forks import SimulatorDynamics
 from rig.envs.rollout import Episode, play
 from rig.errors import RigError, UnknownNameError
 from rig.model import best_device
@@ -28,8 +28,8 @@ WARM = Sampler(temperature=1.0)
 
 
 @pytest.fixture(scope="module")
-def bundle(made):
-    return Bundle.load(made.agent)
+def checkpoint(made):
+    return AgentCheckpoint.load(made.agent)
 
 
 def observations(count, seed=0):
@@ -40,18 +40,25 @@ def observations(count, seed=0):
     ]
 
 
-def policy_of(bundle, **changes):
+def policy_of(checkpoint, **changes):
     ahead = {name: changes.pop(name) for name in ("dreams", "stop_entropy") if changes.get(name)}
     planner = Lookahead(**ahead) if ahead else Basic()
     changes.pop("dreams", None)
-    settings = {"form": bundle.form, "planner": planner, "thought_tokens": 8, "text": WARM, "image": WARM, **changes}
-    return build_policy(bundle, PolicyConfig(**settings), dreams_ahead=2)
+    settings = {
+        "form": checkpoint.prompt_format,
+        "planner": planner,
+        "thought_tokens": 8,
+        "text": WARM,
+        "image": WARM,
+        **changes,
+    }
+    return build_policy(checkpoint, PolicyConfig(**settings), dreams_ahead=2)
 
 
 @pytest.mark.parametrize("dreams", [0, 2])
 @pytest.mark.parametrize("read_back", ["pixels", "codes"])
-def test_a_decision_holds_what_was_thought_dreamed_and_reviewed(bundle, dreams, read_back):
-    policy = policy_of(bundle, form=replace(bundle.form, read_back=read_back), dreams=dreams)
+def test_a_decision_holds_what_was_thought_dreamed_and_reviewed(checkpoint, dreams, read_back):
+    policy = policy_of(checkpoint, prompt_format=replace(checkpoint.prompt_format, read_back=read_back), dreams=dreams)
     for decision in policy.decide(observations(3), [1, 2, 3]):
         CRAFTER.check(decision.action)
         assert decision.thought is not None
@@ -68,8 +75,8 @@ def test_a_decision_holds_what_was_thought_dreamed_and_reviewed(bundle, dreams, 
         assert decision.cost.text_tokens > 0
 
 
-def test_a_decision_follows_from_its_observation_and_seed_alone(bundle):
-    policy = policy_of(bundle, dreams=1)
+def test_a_decision_follows_from_its_observation_and_seed_alone(checkpoint):
+    policy = policy_of(checkpoint, dreams=1)
     seen = observations(4)
     seed, together = clearly(lambda seed: policy.decide(seen, range(seed, seed + 4)))
     alone = policy.decide(seen[2:3], [seed + 2])[0]
@@ -88,16 +95,16 @@ def test_a_decision_follows_from_its_observation_and_seed_alone(bundle):
 def test_an_agent_on_a_cpu_decides_in_float32_or_in_what_is_asked_for(made, monkeypatch, dtype, found):
     fast = Gains(training=9.0, prefill=9.0, token=9.0)
     monkeypatch.setattr("rig.model.runtime.gains", lambda: fast)  # whatever is faster here
-    ready = Bundle.load(made.agent).for_running(dtype)
+    ready = AgentCheckpoint.load(made.agent).for_running(dtype)
     assert ready.model.runs_in == {"device": best_device().type, "dtype": found}
     assert next(ready.model.model.vqmodel.parameters()).dtype == torch.float32
     (decision,) = policy_of(ready, dreams=1).decide(observations(1), [3])
     assert decision.dreams[0].frame is not None
 
 
-def test_an_unknown_dtype_is_named(bundle):
+def test_an_unknown_dtype_is_named(checkpoint):
     with pytest.raises(UnknownNameError, match=r"unknown dtype 'float16'.* Known: auto, bfloat16, float32"):
-        bundle.for_running("float16")
+        checkpoint.for_running("float16")
 
 
 class Dictated:
@@ -137,11 +144,11 @@ class Told:
 
 
 @pytest.mark.parametrize(("told", "says"), [(False, None), (True, None), (False, "keep")])
-def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monkeypatch, told, says):
+def test_the_context_of_a_lookahead_is_the_conversation_of_training(checkpoint, monkeypatch, told, says):
     """Token for token and position for position, what the policy put into the cache is what training would show."""
     seen = observations(1)
-    policy = policy_of(bundle, dreams=2, thought_tokens=64)
-    tokenizer, thought = bundle.encoder.tokenizer, "1. We see a tree to the west."
+    policy = policy_of(checkpoint, dreams=2, thought_tokens=64)
+    tokenizer, thought = checkpoint.encoder.tokenizer, "1. We see a tree to the west."
     speaker = policy._speaker
     policy._speaker = replace(
         speaker,
@@ -170,7 +177,7 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(bundle, monk
         assert all(np.array_equal(dream.frame, shown) for dream in decision.dreams)
         assert all(np.array_equal(dream.codes, codes) for dream in decision.dreams)
     step = _as_step(seen[0], decision)
-    tokens = bundle.encoder.encode(lookahead_conversation(step, CRAFTER, bundle.form))
+    tokens = checkpoint.encoder.encode(lookahead_conversation(step, CRAFTER, checkpoint.prompt_format))
     assert [held[column] for column in range(len(held))] == tokens.positions[: len(held)].tolist()
     assert len(held) > len(tokens) - 100, "all but what only training adds behind the review"
     lived = dict(held)
@@ -204,23 +211,23 @@ def _as_step(observation, decision):
     )
 
 
-def test_forms_without_fields_speak_without_them(bundle):
+def test_forms_without_fields_speak_without_them(checkpoint):
     for thought, dream in ((True, False), (False, True), (False, False)):
-        form = Format(thought=thought, dream=dream)
-        decision = policy_of(bundle, form=form, dreams=1).decide(observations(1), [0])[0]
+        prompt_format = PromptFormat(thought=thought, dream=dream)
+        decision = policy_of(checkpoint, prompt_format=prompt_format, dreams=1).decide(observations(1), [0])[0]
         assert (decision.thought is not None) == thought
         assert (decision.dreams[0].codes is not None) == dream
         assert decision.review is not None
 
 
-def test_guessing_changes_no_decision(bundle, monkeypatch):
+def test_guessing_changes_no_decision(checkpoint, monkeypatch):
     """One world alone guesses codes ahead; told not to, it dreams the very same."""
     seen = observations(1)
-    policy = policy_of(bundle, dreams=2, sure_entropy=0.0)
-    assert policy.engine.guessing_for(1) == Guessing(codes=26)
-    assert policy.engine.guessing_for(1000) == ONE_BY_ONE
+    policy = policy_of(checkpoint, dreams=2, entropy_threshold=0.0)
+    assert policy.engine.speculation_for(1) == Speculation(codes=26)
+    assert policy.engine.speculation_for(1000) == ONE_BY_ONE
     seed, (guessed,) = clearly(lambda seed: policy.decide(seen, [seed]))
-    monkeypatch.setattr(policy.engine, "guessing_for", lambda rows, **_: ONE_BY_ONE)
+    monkeypatch.setattr(policy.engine, "speculation_for", lambda rows, **_: ONE_BY_ONE)
     (plain,) = policy.decide(seen, [seed])
     assert (guessed.thought, guessed.action) == (plain.thought, plain.action)
     for ours, other in zip(guessed.dreams, plain.dreams, strict=True):
@@ -228,7 +235,7 @@ def test_guessing_changes_no_decision(bundle, monkeypatch):
     assert replace(guessed.cost, seconds=0.0) == replace(plain.cost, seconds=0.0)
 
 
-def test_a_dream_is_drawn_over_the_frame_before(bundle, monkeypatch):
+def test_a_dream_is_drawn_over_the_frame_before(checkpoint, monkeypatch):
     """Where the network is sure of everything, one pass over the codes of what was seen last is the dream."""
     drawn = []
     take = ImageWriting.take
@@ -238,7 +245,7 @@ def test_a_dream_is_drawn_over_the_frame_before(bundle, monkeypatch):
         take(writing, *predicted)
 
     monkeypatch.setattr(ImageWriting, "take", spy)
-    policy = policy_of(bundle, dreams=2, sure_entropy=99.0)
+    policy = policy_of(checkpoint, dreams=2, entropy_threshold=99.0)
     (seen,) = observations(1)
     (decision,) = policy.decide([seen], [5])
     assert [passes for _, passes in drawn] == [0, 0]
@@ -246,33 +253,35 @@ def test_a_dream_is_drawn_over_the_frame_before(bundle, monkeypatch):
     np.testing.assert_array_equal(drawn[1][0], decision.dreams[0].codes)
 
 
-def test_an_unsure_dream_is_the_last(bundle):
+def test_an_unsure_dream_is_the_last(checkpoint):
     """A dream of an untrained network is as unsure as can be: ln 64 nats per code, or nearly."""
     seen = observations(2)
-    policy = policy_of(bundle, dreams=2)
+    policy = policy_of(checkpoint, dreams=2)
     seed, whole = clearly(lambda seed: policy.decide(seen, [seed, seed + 1]))
     seeds = [seed, seed + 1]
-    unmoved = policy_of(bundle, dreams=2, stop_entropy=5.0).decide(seen, seeds)
+    unmoved = policy_of(checkpoint, dreams=2, stop_entropy=5.0).decide(seen, seeds)
     assert [d.dreams[-1].action for d in unmoved] == [d.dreams[-1].action for d in whole]
-    for decision, full in zip(policy_of(bundle, dreams=2, stop_entropy=0.1).decide(seen, seeds), whole, strict=True):
+    for decision, full in zip(
+        policy_of(checkpoint, dreams=2, stop_entropy=0.1).decide(seen, seeds), whole, strict=True
+    ):
         assert [len(decision.dreams), len(full.dreams)] == [1, 2]
         assert np.array_equal(decision.dreams[0].codes, full.dreams[0].codes)
         assert decision.review is not None
         assert decision.cost.image_tokens == 81
 
 
-def test_imagining_without_a_lookahead_changes_no_decision(bundle):
+def test_imagining_without_a_lookahead_changes_no_decision(checkpoint):
     seen = observations(2)
-    policy = policy_of(bundle)
+    policy = policy_of(checkpoint)
     seed, plain = clearly(lambda seed: policy.decide(seen, [seed, seed + 1]))
-    shown = policy_of(bundle, planner=Basic(imagine=True)).decide(seen, [seed, seed + 1])
+    shown = policy_of(checkpoint, planner=Basic(imagine=True)).decide(seen, [seed, seed + 1])
     assert [d.action for d in plain] == [d.action for d in shown]
     assert all(d.dreams[0].action == d.action and d.review is None for d in shown)
 
 
-def test_dreaming_ahead_is_the_lookahead_without_its_review(bundle):
+def test_dreaming_ahead_is_the_lookahead_without_its_review(checkpoint):
     greedy = Sampler(temperature=0.0)
-    policy = policy_of(bundle, dreams=2, text=greedy, image=greedy)
+    policy = policy_of(checkpoint, dreams=2, text=greedy, image=greedy)
     shown, whole = clearly(lambda seed: policy.decide(observations(1, seed), [1]), range(60))
     ahead = policy.dream_ahead(observations(1, shown), [1], [2])
     for dreams, decision in zip(ahead, whole, strict=True):
@@ -280,9 +289,9 @@ def test_dreaming_ahead_is_the_lookahead_without_its_review(bundle):
         assert all(np.array_equal(a.codes, b.codes) for a, b in zip(dreams, decision.dreams, strict=True))
 
 
-def test_dreams_of_several_lengths_are_the_dreams_dreamed_alone(bundle):
+def test_dreams_of_several_lengths_are_the_dreams_dreamed_alone(checkpoint):
     seen = observations(2)
-    policy = policy_of(bundle, dreams=2)
+    policy = policy_of(checkpoint, dreams=2)
     first, together = clearly(lambda seed: policy.dream_ahead(seen, [seed, seed + 1], [1, 2]), range(60))
     assert [len(dreams) for dreams in together] == [1, 2]
     for number, (observation, dreams) in enumerate(zip(seen, together, strict=True)):
@@ -298,7 +307,7 @@ def test_an_agent_is_called_by_its_folder_or_its_run(tmp_path):
 
 def test_impossible_policies_are_named():
     with pytest.raises(RigError, match="reviews its first proposal once"):
-        PolicyConfig(form=Format(dream=False), planner=Lookahead(dreams=2))
+        PolicyConfig(prompt_format=PromptFormat(dream=False), planner=Lookahead(dreams=2))
     with pytest.raises(RigError, match="at least 1"):
         Lookahead(dreams=0)
     with pytest.raises(RigError, match="thought_tokens=0"):
@@ -311,8 +320,8 @@ def episodes(count, skip=0):
     return [Episode(task="place_table", setting="tool", seed=seed) for seed in seeds]
 
 
-def test_episodes_played_side_by_side_are_the_episodes_played_alone(bundle):
-    actor = PolicyActor(policy_of(bundle))
+def test_episodes_played_side_by_side_are_the_episodes_played_alone(checkpoint):
+    actor = PolicyActor(policy_of(checkpoint))
     lineage = Lineage(stage="live", actor="test")
 
     def run(batch, skip):
@@ -331,7 +340,7 @@ def test_foresight_goes_on_from_step_to_step_and_ends_where_the_episode_does():
     entry, place, left = episodes(1)[0], *(Action.press(key) for key in ("place_table", "move_left"))
     world, copied = make_world("crafter"), make_world("crafter")
     frame, _ = copied.reset(seed=entry.seed, options={"task": entry.task, "setting": entry.setting})
-    goes, places = EngineForesight(world, copied), EngineForesight(world, copied)
+    goes, places = SimulatorDynamics(world, copied), SimulatorDynamics(world, copied)
     once, done = goes.follow(left), places.follow(place)
     twice = goes.follow(left)
     assert np.array_equal(copied.load(copied.save()), frame), "the world itself has not moved"
@@ -366,11 +375,11 @@ def test_a_teacher_can_play_and_steps_chain():
 
 
 @pytest.mark.parametrize("spelled", [False, True])
-def test_every_conversation_fits_the_policys_capacity(bundle, spelled):
+def test_every_conversation_fits_the_policys_capacity(checkpoint, spelled):
     """Also with a tokenizer that spells the prompt's phrases byte by byte, as Janus' own nearly does."""
-    tokenizer = train_bpe([], vocabulary_size=270) if spelled else bundle.tokenizer
-    encoder = SegmentEncoder(tokenizer, bundle.model.config.layout)
-    config = PolicyConfig(form=bundle.form, planner=Lookahead(dreams=3), thought_tokens=40)
+    tokenizer = train_bpe([], vocabulary_size=270) if spelled else checkpoint.tokenizer
+    encoder = SegmentEncoder(tokenizer, checkpoint.model.config.layout)
+    config = PolicyConfig(prompt_format=checkpoint.prompt_format, planner=Lookahead(dreams=3), thought_tokens=40)
     observation = replace(observations(1)[0], previous_action=Action.press("make_wood_pickaxe"))
     thought = "x" * 40
     dream = Dream(
@@ -379,6 +388,6 @@ def test_every_conversation_fits_the_policys_capacity(bundle, spelled):
     review = Review(thought=thought, action=observation.previous_action, helped=False)
     plan = Plan(thought=thought, action=dream.action, dreams=(dream,) * 3)
     decision = Decision(action=review.action, thought=thought, plans=(plan,), review=review)
-    longest = encoder.encode(lookahead_conversation(_as_step(observation, decision), CRAFTER, bundle.form))
+    longest = encoder.encode(lookahead_conversation(_as_step(observation, decision), CRAFTER, checkpoint.prompt_format))
     room = config.capacity(encoder, CRAFTER)
     assert len(longest) <= room < 2.5 * len(longest)

@@ -13,7 +13,7 @@ from rig.agents import TeacherActor
 from rig.envs import Split, make_world
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.rollout import Episode, play
-from rig.errors import EngineError
+from rig.errors import SimulatorError
 from rig.records import Decision, Dream, Lineage, Plan
 from rig.teachers import RandomTeacher
 from rig.teachers.crafter import CrafterExpert
@@ -122,7 +122,7 @@ def test_an_episode_whose_engine_fails_begins_anew():
 
 def test_an_engine_that_fails_for_ever_is_told_and_no_thread_goes_on():
     Failing.left = 3
-    with pytest.raises(EngineError, match=rf"each of 3 attempts at the episode {EPISODES[1].id}; .*: it is gone"):
+    with pytest.raises(SimulatorError, match=rf"each of 3 attempts at the episode {EPISODES[1].id}; .*: it is gone"):
         played(Failing)
     assert Failing.left == 0
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("world")]

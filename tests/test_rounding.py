@@ -9,7 +9,7 @@ from choices import ROUNDING, clearly
 
 from rig.actions import NOOP
 from rig.agents import Lookahead, PolicyConfig, build_policy
-from rig.bundle import Bundle
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.engine import Engine, writing
 from rig.envs import Split, make_world
 from rig.records import Observation
@@ -20,7 +20,7 @@ TASKS = ("collect_wood/manual", "place_table/tool", "explore/manual", "collect_s
 
 @pytest.fixture(scope="module")
 def shipped():
-    return Bundle.load(SHIPPED).for_running("float32")
+    return AgentCheckpoint.load(SHIPPED).for_running("float32")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def observed(task, setting):
 
 
 def test_logits_in_company_are_those_alone_within_the_stated_bound(shipped, observations, monkeypatch):
-    policy, seen = build_policy(shipped, PolicyConfig(form=shipped.form)), []
+    policy, seen = build_policy(shipped, PolicyConfig(prompt_format=shipped.prompt_format)), []
     draw = writing.draw
     monkeypatch.setattr(writing, "draw", lambda logits, *rest: (seen.append(logits.clone()), draw(logits, *rest))[1])
     together = policy.decide(observations, range(4))
@@ -53,7 +53,7 @@ def test_logits_in_company_are_those_alone_within_the_stated_bound(shipped, obse
 
 
 def test_clear_decisions_of_the_shipped_agent_are_the_same_in_any_company(shipped, observations):
-    policy = build_policy(shipped, PolicyConfig(form=shipped.form, planner=Lookahead()))
+    policy = build_policy(shipped, PolicyConfig(prompt_format=shipped.prompt_format, planner=Lookahead()))
     seed, together = clearly(lambda seed: policy.decide(observations, range(seed, seed + 4)))
     (alone,) = policy.decide(observations[1:2], [seed + 1])
     assert (alone.thought, alone.action) == (together[1].thought, together[1].action)

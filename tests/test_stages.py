@@ -25,7 +25,7 @@ from rig.engine import Sampler
 from rig.envs import make_world
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.seeds import Split, split_of
-from rig.errors import DatasetError, EngineError, RigError
+from rig.errors import DatasetError, RigError, SimulatorError
 from rig.records import NOISE, POLICY, TEACHER, Decision, Dream, Observation, fake_trajectory
 from rig.stages import (
     AlignConfig,
@@ -34,16 +34,16 @@ from rig.stages import (
     Opening,
     ReasonConfig,
     RehearseConfig,
-    RewriteConfig,
+    RereviewConfig,
     align,
     branch,
     collect,
     reason,
     rehearse,
+    rereview,
     review,
-    rewrite,
 )
-from rig.stages.lookahead import Bench, Workshop
+from rig.stages.lookahead import LookaheadBuilder, ReviewBuilder
 from rig.stages.s2_reason import annotate, diverse_successes
 from rig.stages.s3_review import review_episode
 from rig.stages.s4_align import aligned, dream_beside
@@ -52,11 +52,11 @@ from rig.teachers import TEACHERS
 from rig.train import Tokenizers
 from rig.train.tokenizers import encode_frames
 
-STAGES = ("collect", "reason", "review", "align", "rehearse", "rewrite", "branch")
-SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1, "rehearse": 8, "rewrite": 4, "branch": 8}
+STAGES = ("collect", "reason", "review", "align", "rehearse", "rereview", "branch")
+SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1, "rehearse": 8, "rereview": 4, "branch": 8}
 PIECES = {"collect": "s1_collect.teach", "reason": "s2_reason.annotate"}
 PIECES |= {"review": "s3_review.review_episode", "align": "s4_align.align_episode"}
-PIECES |= {"rehearse": "s4_rehearse.rehearse_episode", "rewrite": "rewriting.rewrite_episode"}
+PIECES |= {"rehearse": "s4_rehearse.rehearse_episode", "rereview": "rereviewing.rereview_episode"}
 PIECES |= {"branch": "branching.branch_episode"}
 HORIZON = 2
 REHEARSAL = RehearseConfig(states=4, slips=2, horizons=(0, 1))
@@ -96,9 +96,9 @@ def run(stage, root, out, *, resume=False, **changes):
         return review(lookahead(root, **changes), out, opening)
     if stage == "rehearse":
         return rehearse(root / "s2", replace(REHEARSAL, **changes), out, opening)
-    if stage == "rewrite":
+    if stage == "rereview":
         reviewed = rehearse(root / "s2", REHEARSAL, root / "s4-taught", Opening(resume=True))
-        return rewrite(reviewed.path, replace(RewriteConfig(), **changes), out, opening)
+        return rereview(reviewed.path, replace(RereviewConfig(), **changes), out, opening)
     if stage == "branch":
         return branch(branch_config(root / "basic" / "agent", players=("agent", "noise"), **changes), out, opening)
     return align(lookahead(root, AlignConfig, **{"episodes": 2, "states": 3, **changes}), out, opening)
@@ -116,25 +116,25 @@ def whole(made, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shop(made):
+def builder(made):
     with pytest.MonkeyPatch.context() as patch:
         prepare(patch, "review")
-        return Workshop(lookahead(made.root))
+        return LookaheadBuilder(lookahead(made.root))
 
 
 @pytest.fixture(scope="module")
-def visits(shop):
+def visits(builder):
     """The agent's own episodes, by id."""
-    return {visit.trajectory.id: visit for visit in shop.visit(shop.episodes())}
+    return {visit.trajectory.id: visit for visit in builder.visit(builder.episodes())}
 
 
 @pytest.fixture(scope="module")
-def wanderings(shop):
+def wanderings(builder):
     """Episodes of random keys in place of the agent's: the same on every machine."""
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shop.policy, "deciding", Wandering)
-        visits = list(shop.visit(shop.episodes()))
+        patch.setattr(builder.policy, "deciding", Wandering)
+        visits = list(builder.visit(builder.episodes()))
     assert {step.thought for visit in visits for step in visit.trajectory.steps} == {WAITING}
     return visits
 
@@ -318,19 +318,19 @@ def test_a_review_begins_where_the_agent_stood_and_ends_with_what_the_teacher_do
             assert step.thought == reviewer.review([ReviewCase(step=step, better=step.action)])[0]
 
 
-def test_what_is_reviewed_is_what_the_agent_decides_there(whole, shop):
+def test_what_is_reviewed_is_what_the_agent_decides_there(whole, builder):
     for trajectory in whole["review"]:
         step = trajectory.steps[0]
         observation = Observation(frame=step.frame, instruction="place a table", previous_action=step.previous_action)
-        seed = next(episode for episode in shop.episodes() if episode.id == trajectory.id).decision_seed(step.index)
-        decision = shop.policy.decide([observation], [seed])[0]
+        seed = next(episode for episode in builder.episodes() if episode.id == trajectory.id).decision_seed(step.index)
+        decision = builder.policy.decide([observation], [seed])[0]
         assert (decision.thought, decision.action) == (step.dreams[0].thought, step.dreams[0].action)
 
 
-def test_kept_are_the_states_where_the_agents_action_costs_the_margin(shop, wanderings, teacher, monkeypatch):
+def test_kept_are_the_states_where_the_agents_action_costs_the_margin(builder, wanderings, teacher, monkeypatch):
     counts = []
     for margin in (0, 1, 2):
-        monkeypatch.setattr(shop, "config", replace(shop.config, margin=margin))
+        monkeypatch.setattr(builder, "config", replace(builder.config, margin=margin))
         counts.append(0)
         for visit in wanderings:
             world, moments = relive(visit.trajectory)
@@ -341,34 +341,36 @@ def test_kept_are_the_states_where_the_agents_action_costs_the_margin(shop, wand
                 world.load(moments[index].state)
                 if teacher.act(world) != steps[index].action and 1 + after - before >= margin:
                     expected.append(index)
-            found = review_episode(shop, visit)
+            found = review_episode(builder, visit)
             assert [step.index for step in (found.steps if found else ())] == expected
             counts[-1] += len(expected)
     assert counts[0] > counts[1] > counts[2]
 
 
-def test_no_more_states_than_asked_and_none_whose_thoughts_cannot_be_said(shop, wanderings, monkeypatch):
+def test_no_more_states_than_asked_and_none_whose_thoughts_cannot_be_said(builder, wanderings, monkeypatch):
     visit = max(wanderings, key=lambda visit: len(visit.states))
-    every = {step.index for step in review_episode(shop, visit).steps}
+    every = {step.index for step in review_episode(builder, visit).steps}
     assert max(every) > HORIZON
     steps = list(visit.trajectory.steps)
     steps[HORIZON] = replace(steps[HORIZON], thought=f"I see.{prompt.NEXT_ACTION}")
     mute = replace(visit, trajectory=visit.trajectory.with_steps(tuple(steps)))
-    left = {step.index for step in review_episode(shop, mute).steps}
+    left = {step.index for step in review_episode(builder, mute).steps}
     assert left == {index for index in every if not index <= HORIZON < index + HORIZON}
-    monkeypatch.setattr(shop, "config", replace(shop.config, states=2))
-    few = [step.index for step in review_episode(shop, visit).steps]
+    monkeypatch.setattr(builder, "config", replace(builder.config, states=2))
+    few = [step.index for step in review_episode(builder, visit).steps]
     assert few == sorted(few)
     assert len(few) == 2
     assert set(few) < every
 
 
-def test_what_frames_do_not_show_changes_no_plan(shop, wanderings, monkeypatch):
-    monkeypatch.setattr(shop.reviewer.__class__, "tells", lambda reviewer, known: False)
+def test_what_frames_do_not_show_changes_no_plan(builder, wanderings, monkeypatch):
+    monkeypatch.setattr(builder.reviewer.__class__, "tells", lambda reviewer, known: False)
     wait = [Dream(thought="1. I wait here.", action=NOOP)]
-    assert not any(review_episode(shop, visit) for visit in wanderings)
+    assert not any(review_episode(builder, visit) for visit in wanderings)
     for visit in wanderings:
-        (found,) = aligned(shop, REASONERS.get("crafter")(), [(visit, dict.fromkeys(range(len(visit.states)), wait))])
+        (found,) = aligned(
+            builder, REASONERS.get("crafter")(), [(visit, dict.fromkeys(range(len(visit.states)), wait))]
+        )
         assert {(step.action, step.review.helped) for step in found.steps} == {(NOOP, False)}
 
 
@@ -402,26 +404,26 @@ def test_a_dream_is_aligned_with_what_the_engine_shows(whole, visits, made):
     assert moved, "some dream goes somewhere"
 
 
-def test_the_dreams_are_the_agents_own(whole, shop):
+def test_the_dreams_are_the_agents_own(whole, builder):
     for trajectory in whole["align"]:
         step = trajectory.steps[0]
         observation = Observation(frame=step.frame, instruction="place a table", previous_action=step.previous_action)
-        seed = next(episode for episode in shop.episodes() if episode.id == trajectory.id).decision_seed(step.index)
-        dreamed = shop.policy.dream_ahead([observation], [seed], [len(step.dreams)])[0]
+        seed = next(episode for episode in builder.episodes() if episode.id == trajectory.id).decision_seed(step.index)
+        dreamed = builder.policy.dream_ahead([observation], [seed], [len(step.dreams)])[0]
         assert step.dreams[0].thought == dreamed[0].thought
         assert [dream.action for dream in step.dreams] == [dream.action for dream in dreamed]
         assert all(np.array_equal(found.frame, dream.frame) for found, dream in zip(step.dreams, dreamed, strict=True))
 
 
-def test_states_can_be_those_that_reviews_lead_to(shop):
-    config = replace(shop.config, states=3)
+def test_states_can_be_those_that_reviews_lead_to(builder):
+    config = replace(builder.config, states=3)
     reasoner = REASONERS.get("crafter")()
     with pytest.MonkeyPatch.context() as patch:
         prepare(patch, "align")
-        patch.setattr(shop, "config", config)
-        for visit in shop.visit(shop.episodes()[:2], dreams=1):
+        patch.setattr(builder, "config", config)
+        for visit in builder.visit(builder.episodes()[:2], dreams=1):
             assert all(step.review and len(step.dreams) == 1 for step in visit.trajectory.steps)
-            (found,) = aligned(shop, reasoner, zip([visit], dream_beside(shop, [visit]), strict=True))
+            (found,) = aligned(builder, reasoner, zip([visit], dream_beside(builder, [visit]), strict=True))
             for step in found.steps:
                 played = visit.trajectory.steps[step.index]
                 assert np.array_equal(step.frame, played.frame)
@@ -430,12 +432,14 @@ def test_states_can_be_those_that_reviews_lead_to(shop):
                 assert all(dream.real_frame is not None for dream in step.dreams)
 
 
-def test_a_dream_ends_with_its_episode(shop, wanderings, monkeypatch):
+def test_a_dream_ends_with_its_episode(builder, wanderings, monkeypatch):
     dream = Dream(thought="1. I put down table now.", action=Action.press("place_table"))
-    monkeypatch.setattr(shop.policy, "dream_ahead", lambda observations, seeds, counts: [[dream] * n for n in counts])
+    monkeypatch.setattr(
+        builder.policy, "dream_ahead", lambda observations, seeds, counts: [[dream] * n for n in counts]
+    )
     lengths = []
-    dreamed = zip(wanderings, dream_beside(shop, wanderings), strict=True)
-    for visit, found in zip(wanderings, aligned(shop, REASONERS.get("crafter")(), dreamed), strict=True):
+    dreamed = zip(wanderings, dream_beside(builder, wanderings), strict=True)
+    for visit, found in zip(wanderings, aligned(builder, REASONERS.get("crafter")(), dreamed), strict=True):
         world, moments = relive(visit.trajectory)
         for step in found.steps:
             world.load(moments[step.index].state)
@@ -498,7 +502,7 @@ def test_a_rehearsal_keeps_what_the_teacher_did_and_corrects_its_noise(whole, ma
 
 def test_a_rehearsal_meets_what_a_teacher_seldom_does(made):
     taught = Dataset(made.root / "s2")
-    bench = Bench(REHEARSAL, "crafter")
+    bench = ReviewBuilder(REHEARSAL, "crafter")
     for trajectory in taught:
         often = Counter(step.action for step in trajectory.steps[:-1] if step.actor == TEACHER)
         found = []
@@ -514,7 +518,7 @@ def test_what_cannot_be_rehearsed_is_said(whole, made, tmp_path):
     with pytest.raises(DatasetError, match=r"s1 has no thoughts, .*`rig reason`"):
         rehearse(made.root / "s1", REHEARSAL, tmp_path / "s4")
     trajectory = next(found for found in Dataset(made.root / "s2") if any(s.actor == NOISE for s in found.steps[:-1]))
-    bench = Bench(replace(REHEARSAL, slips=99), "crafter")
+    bench = ReviewBuilder(replace(REHEARSAL, slips=99), "crafter")
     others = tuple(replace(step, frame=255 - step.frame) for step in trajectory.steps)
     with pytest.raises(DatasetError, match=r"does not replay: step \d+ shows another frame .* --slips 0"):
         rehearse_episode(bench, trajectory.with_steps(others))
@@ -537,7 +541,7 @@ class Curt(RuleReviewer):
 def test_reviews_are_written_anew_and_nothing_else(whole, made, tmp_path, monkeypatch):
     monkeypatch.setitem(REVIEWERS._entries, "curt", Curt)
     reviewed = Dataset(made.root / "s4-taught")
-    curt = run("rewrite", made.root, tmp_path / "curt", reviewer="curt")
+    curt = run("rereview", made.root, tmp_path / "curt", reviewer="curt")
     assert curt.info.stage == "s4"
     assert curt.info.parent == reviewed.as_parent()
     assert curt.ids == reviewed.ids
@@ -550,13 +554,13 @@ def test_reviews_are_written_anew_and_nothing_else(whole, made, tmp_path, monkey
             assert_same(replace(step, thought=old.thought, review=old.review), old)
         wanted = replace(own.lineage, annotator="curt-1", prompt="none", parent=own.id)
         assert_same(replace(trajectory, steps=own.steps), replace(own, lineage=wanted))
-    back = rewrite(curt.path, RewriteConfig(), tmp_path / "back")
+    back = rereview(curt.path, RereviewConfig(), tmp_path / "back")
     assert [step.thought for step in back.steps()] == [step.thought for step in reviewed.steps()]
 
 
 def test_what_holds_no_reviews_is_not_rewritten(made, tmp_path):
     with pytest.raises(DatasetError, match=r"has no review at step 0; give a dataset of `rig review`"):
-        rewrite(made.root / "s2", RewriteConfig(), tmp_path / "out")
+        rereview(made.root / "s2", RereviewConfig(), tmp_path / "out")
 
 
 # All of them
@@ -570,7 +574,7 @@ def test_what_holds_no_reviews_is_not_rewritten(made, tmp_path):
         ("review", {"margin": 2}, "config.margin: 1 there, 2 now"),
         ("align", {"horizons": (1,)}, r"config.horizons: \[0, 1\] there, \[1\] now"),
         ("rehearse", {"slips": 1}, "config.slips: 2 there, 1 now"),
-        ("rewrite", {"reviewer": "minetest"}, "config.reviewer: 'crafter' there, 'minetest' now"),
+        ("rereview", {"reviewer": "minetest"}, "config.reviewer: 'crafter' there, 'minetest' now"),
     ],
 )
 def test_what_is_there_is_neither_overwritten_nor_gone_on_with_differently(whole, made, stage, changes, message):
@@ -612,7 +616,7 @@ def stamps(path):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_path, monkeypatch, stage):
     out, wanted = tmp_path / "cut", whole[stage]
-    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1, "rehearse": 3, "rewrite": 2, "branch": 2}[stage]
+    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1, "rehearse": 3, "rereview": 2, "branch": 2}[stage]
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), stage, str(made.root), str(out), str(kept)]
     killed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -741,7 +745,7 @@ def test_an_episode_whose_engine_fails_is_played_again_and_not_for_ever(tmp_path
 
     monkeypatch.setattr(CrafterWorld, "step", failing)
     if failures == 3:
-        with pytest.raises(EngineError, match=rf"each of 3 attempts at the episode {wanted.ids[1]}.*: it ended"):
+        with pytest.raises(SimulatorError, match=rf"each of 3 attempts at the episode {wanted.ids[1]}.*: it ended"):
             collect(config, tmp_path / "bad")
         assert Dataset(tmp_path / "bad", allow_incomplete=True).ids == wanted.ids[:1]
     else:

@@ -16,10 +16,10 @@ import torch.distributed.checkpoint as dcp
 from makers import QUICK, agent_training, interrupted_at_a_save
 
 from rig.actions import NOOP, Action
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.annotators import LABELLERS
-from rig.bundle import Bundle
 from rig.data import CodesCache, Dataset
-from rig.dialogue import Format, Role, SegmentEncoder
+from rig.dialogue import PromptFormat, Role, SegmentEncoder
 from rig.envs.crafter.cells import CrafterCells
 from rig.errors import CheckpointError, RigError
 from rig.model import PRESETS, RIG, pack
@@ -28,7 +28,7 @@ from rig.stages import ReasonConfig, reason
 from rig.train import DataPart, RoleWeights, Tokenizers, TrainingConfig, VisionTraining, train_agent, train_vision
 from rig.train.agent import _Watch
 from rig.train.collages import Collages
-from rig.train.conversations import Conversations, Source
+from rig.train.conversations import Conversations, ConversationSource
 from rig.train.loop import Trainer
 from rig.train.loss import ROLES, means, token_losses, weight_of
 from rig.train.mixture import without_repeats
@@ -52,11 +52,11 @@ def steps(made):
 
 @pytest.fixture(scope="module")
 def agent(made):
-    return Bundle.load(made.agent)
+    return AgentCheckpoint.load(made.agent)
 
 
-def conversations(agent, steps, *, seed=0, form=None, **shares):
-    source = Source(steps=steps, style="basic", form=form or Format(), **shares)
+def conversations(agent, steps, *, seed=0, prompt_format=None, **shares):
+    source = ConversationSource(steps=steps, style="basic", prompt_format=prompt_format or PromptFormat(), **shares)
     return Conversations([source], agent.encoder, agent.space, seed)
 
 
@@ -102,16 +102,16 @@ def test_a_step_is_made_of_lanes_that_share_out_the_conversations(agent, steps):
     """Three lanes together draw what one does; their number follows from the tokens of a step."""
     drawn = conversations(agent, steps)
     one = Packer(drawn, 1024)
-    lanes = [Packer(drawn, 1024, lane=lane, lanes=3) for lane in range(3)]
-    for packer in (one, *lanes):
+    streams = [Packer(drawn, 1024, stream=stream, streams=3) for stream in range(3)]
+    for packer in (one, *streams):
         packer.next_pack()
     first = [drawn.draw(number).ids for number in range(3)]
-    for packer, ids in zip((one, *lanes), (first[0], *first), strict=True):
+    for packer, ids in zip((one, *streams), (first[0], *first), strict=True):
         packer.skip_to(0)
         assert packer.next_pack()[0].ids[: len(ids)].tolist() == ids.tolist()
-    second = lanes[1].drawn
+    second = streams[1].drawn
     assert (
-        lanes[1].next_pack()[0].ids[: len(drawn.draw(3 * second + 1))].tolist()
+        streams[1].next_pack()[0].ids[: len(drawn.draw(3 * second + 1))].tolist()
         == drawn.draw(3 * second + 1).ids.tolist()
     )
     for tokens, packs in ((0, 1), (700, 1), (1024, 1), (1800, 2), (4096, 4)):
@@ -156,7 +156,7 @@ def test_a_step_of_several_packs_is_a_step_of_one_large_pack(agent, steps, tmp_p
 
 def test_every_conversation_comes_once_an_epoch(agent, steps):
     some = steps[:10]
-    drawn = conversations(agent, some, form=Format(thought=False))
+    drawn = conversations(agent, some, prompt_format=PromptFormat(thought=False))
     frames = [drawn.draw(number).frames[0].tobytes() for number in range(20)]
     assert sorted(frames[:10]) == sorted(frames[10:]) == sorted(step.frame.tobytes() for step in some)
     assert frames[:10] != frames[10:]
@@ -165,8 +165,8 @@ def test_every_conversation_comes_once_an_epoch(agent, steps):
 
 def test_shares_are_kept(agent, steps):
     sources = [
-        Source(steps=steps[:5], style="basic", form=Format(thought=False), share=3),
-        Source(steps=steps[5:], style="basic", form=Format(dream=False), share=1),
+        ConversationSource(steps=steps[:5], style="basic", prompt_format=PromptFormat(thought=False), share=3),
+        ConversationSource(steps=steps[5:], style="basic", prompt_format=PromptFormat(dream=False), share=1),
     ]
     drawn = Conversations(sources, agent.encoder, agent.space, seed=0)
     dreams = [bool((drawn.draw(number).roles == Role.IMAGE).any()) for number in range(200)]
@@ -188,13 +188,13 @@ def test_a_share_of_the_steps_that_repeat_the_one_before_is_left_out(steps):
 def test_noise_is_left_out_where_nothing_is_dreamed(agent, steps):
     noisy = [replace(step, actor=NOISE) for step in steps]
     with pytest.raises(RigError, match="nothing to train on"):
-        conversations(agent, noisy, form=Format(dream=False))
+        conversations(agent, noisy, prompt_format=PromptFormat(dream=False))
     assert len(conversations(agent, noisy)) == len([step for step in noisy if step.thought is not None])
 
 
 def test_held_out_noise_is_no_hindrance_where_nothing_is_dreamed(made, agent, steps, tmp_path):
     """A training whose held-out steps are all of noise used to end before it began."""
-    config = agent_training(made.data, made.tokenizers, form=Format(dream=False))
+    config = agent_training(made.data, made.tokenizers, prompt_format=PromptFormat(dream=False))
     taught = next(step for step in steps if step.actor == TEACHER and step.thought)
     noisy = [replace(taught, actor=NOISE)] * 3
     for kept, watched in ((noisy, False), ([*noisy, taught], True)):
@@ -247,23 +247,23 @@ def test_training_learns(made, tmp_path):
 
 
 def test_the_frozen_tokenizer_stays_as_it_was(made):
-    agent, tokenizers = Bundle.load(made.agent), Tokenizers.load(made.tokenizers)
+    agent, tokenizers = AgentCheckpoint.load(made.agent), Tokenizers.load(made.tokenizers)
     ours = agent.model.model.vqmodel.state_dict()
     assert all(torch.equal(ours[name], value) for name, value in tokenizers.vq.state_dict().items())
 
 
 def test_bundles_come_back_whole_and_say_what_is_wrong(made, tmp_path):
     shutil.copytree(made.agent, tmp_path / "agent")
-    again = Bundle.load(tmp_path / "agent")
+    again = AgentCheckpoint.load(tmp_path / "agent")
     assert again.space.name == "crafter"
     assert again.origin["data"][0]["stage"] == "s2"
     text = (tmp_path / "agent" / "agent.json").read_text()
     (tmp_path / "agent" / "agent.json").write_text(text[:40])
     with pytest.raises(CheckpointError, match="JSON"):
-        Bundle.load(tmp_path / "agent")
+        AgentCheckpoint.load(tmp_path / "agent")
     (tmp_path / "agent" / "agent.json").unlink()
     with pytest.raises(CheckpointError, match="rig train"):
-        Bundle.load(tmp_path / "agent")
+        AgentCheckpoint.load(tmp_path / "agent")
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_checkpoint_of_another_shape_is_refused(made, tmp_path):
     config["text_config"]["hidden_size"] *= 2
     path.write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="shape"):
-        Bundle.load(tmp_path / "agent")
+        AgentCheckpoint.load(tmp_path / "agent")
 
 
 def test_a_full_disk_leaves_the_last_state(made, tmp_path, monkeypatch):
@@ -421,7 +421,7 @@ def test_a_tower_learns_what_patches_show_and_an_agent_begins_with_it(made, tmp_
     )
     fresh = RIG(PRESETS.get("debug"), seed=0).model.vision_model.state_dict()
     tower = load_vision(tmp_path / "vision", VISION.model)
-    for name, value in Bundle.load(agent).model.model.vision_model.state_dict().items():
+    for name, value in AgentCheckpoint.load(agent).model.model.vision_model.state_dict().items():
         assert torch.allclose(value, tower[name], atol=2e-3), "one step away from the tower"
         assert value.ndim < 2 or not torch.allclose(value, fresh[name], atol=2e-3)
 
@@ -474,13 +474,13 @@ def test_a_base_learns_to_describe_and_another_agent_starts_from_it(made, tmp_pa
     thoughts = [step.thought for trajectory in described for step in trajectory.steps]
     assert all(thought and " 1. " in thought for thought in thoughts), "every frame, noise too, is described"
     parts = (DataPart(data=str(tmp_path / "views"), style="describe"),)
-    config = agent_training(made.data, made.tokenizers, parts=parts, form=Format(dream=False))
+    config = agent_training(made.data, made.tokenizers, parts=parts, prompt_format=PromptFormat(dream=False))
     base = train_agent(config, tmp_path / "base")
     metrics = [json.loads(line) for line in (tmp_path / "base" / "metrics.jsonl").read_text().splitlines()]
     assert any("held_out/thought_loss" in line for line in metrics)
     assert not any("image_loss" in line for line in metrics)
     started = agent_training(made.data, made.tokenizers, start=str(base))
-    assert Bundle.load(train_agent(started, tmp_path / "agent")).form == Format()
+    assert AgentCheckpoint.load(train_agent(started, tmp_path / "agent")).prompt_format == PromptFormat()
 
 
 def test_nothing_to_train_on_is_named(made, tmp_path):

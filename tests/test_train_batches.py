@@ -16,7 +16,7 @@ from rig.engine import Engine
 from rig.errors import RigError
 from rig.model import RIG, pack
 from rig.train import TrainingConfig
-from rig.train.batches import Progress, StepPacks
+from rig.train.batches import BatchProgress, StepPacks
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
 from rig.train.optimise import OptimiserConfig
@@ -53,7 +53,7 @@ class Bandit:
     def progress(self):
         counts = torch.tensor([self._tokens, self._conversations])
         state = {"counts": counts, "baseline": self._baseline.clone()}
-        return Progress(conversations=self._conversations, tokens=self._tokens, state=state)
+        return BatchProgress(conversations=self._conversations, tokens=self._tokens, state=state)
 
     def next_packs(self):
         self.modes.append(self.model.training)
@@ -121,7 +121,7 @@ class Player:
         self.said, self.anew = [], []
 
     def progress(self):
-        return Progress(conversations=self._taken, tokens=LENGTH * self._taken, state={})
+        return BatchProgress(conversations=self._taken, tokens=LENGTH * self._taken, state={})
 
     def next_packs(self):
         self._engine.refresh()
@@ -165,7 +165,9 @@ class Given:
 
     def progress(self):
         count = self._taken * len(self.packs)
-        return Progress(conversations=2 * count, tokens=LENGTH * count, state={self._name: torch.tensor(self._taken)})
+        return BatchProgress(
+            conversations=2 * count, tokens=LENGTH * count, state={self._name: torch.tensor(self._taken)}
+        )
 
     def next_packs(self):
         self._taken += 1

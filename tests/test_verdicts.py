@@ -9,9 +9,9 @@ import pytest
 
 from rig.actions import Action
 from rig.agents import Lookahead, PolicyConfig, build_policy
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.annotators import CHECKERS, REVIEWERS, ClaimChecker, ReviewCase, judge_of
 from rig.annotators.crafter_check import CrafterChecker
-from rig.bundle import Bundle
 from rig.cli.tables import scores_text
 from rig.engine import Sampler
 from rig.envs import Split, make_world
@@ -261,30 +261,30 @@ def test_people_are_told_how_much_of_what_reviews_say_is_so():
 
 
 @pytest.fixture(scope="module")
-def bundle(made):
-    return Bundle.load(made.agent)
+def checkpoint(made):
+    return AgentCheckpoint.load(made.agent)
 
 
-def decided(bundle, judge):
+def decided(checkpoint, judge):
     """Eight decisions of an agent that hardly knows anything, and so changes most plans."""
     world = make_world("crafter")
     frame, _ = Episode(task="collect_wood", setting="manual", seed=7).begin(world)
     seen = Observation(frame=frame, instruction="collect wood", previous_action=USE)
     warm = Sampler(temperature=1.0)
-    config = PolicyConfig(form=bundle.form, planner=Lookahead(), thought_tokens=8, text=warm)
-    policy = build_policy(bundle, config, verdict_of=judge)
+    config = PolicyConfig(prompt_format=checkpoint.prompt_format, planner=Lookahead(), thought_tokens=8, text=warm)
+    policy = build_policy(checkpoint, config, verdict_of=judge)
     return policy.decide([seen] * 8, range(8))
 
 
-def test_a_review_that_says_keep_does_what_was_planned(bundle):
-    free = decided(bundle, None)
+def test_a_review_that_says_keep_does_what_was_planned(checkpoint):
+    free = decided(checkpoint, None)
     heard = []
 
     def judge(thought):
         heard.append(thought)
         return "keep" if thought in [decision.thought for decision in free[::2]] else "change"
 
-    bound = decided(bundle, judge)
+    bound = decided(checkpoint, judge)
     assert sorted(heard) == sorted(decision.thought for decision in free), "reviews alone are judged"
     assert sum(decision.review.helped for decision in free[::2]) > 1, "there is something to bind"
     for number, (one, other) in enumerate(zip(free, bound, strict=True)):

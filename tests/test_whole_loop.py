@@ -6,7 +6,7 @@ import re
 from PIL import Image
 
 from rig.agents import agent_name
-from rig.bundle import read_agent
+from rig.agents.checkpoint import read_agent
 from rig.cli import main as cli
 from rig.cli.main import main
 from rig.data import Dataset

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from world_makers import coin_agent, coin_package
 
+from rig.agents.checkpoint import about_agent
 from rig.annotators import checker_of
 from rig.annotators.kit import world_of_teacher
-from rig.bundle import about_agent
 from rig.cli.main import main
 from rig.data import Dataset
-from rig.dialogue import Format, TextTokenizer
+from rig.dialogue import PromptFormat, TextTokenizer
 from rig.envs import CELL_READERS, WORLDS, WorldSpec, about_of, cell_reader_of, make_world, spec_of
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
@@ -25,13 +25,13 @@ from rig.stages import (
     LookaheadConfig,
     ReasonConfig,
     RehearseConfig,
-    RewriteConfig,
+    RereviewConfig,
     align,
     collect,
     reason,
     rehearse,
+    rereview,
     review,
-    rewrite,
 )
 from rig.teachers import TEACHERS
 from rig.train import AgentTraining
@@ -85,7 +85,7 @@ def test_every_stage_takes_who_the_kit_names_and_says_so(taught, agents, tmp_pat
     review(LookaheadConfig(agent=agents["coin"], **SHORT), tmp_path / "s3")
     align(AlignConfig(agent=agents["coin"], **SHORT), tmp_path / "s4")
     rehearse(taught / "s2", RehearseConfig(states=1, slips=1), tmp_path / "taught")
-    rewrite(tmp_path / "taught", RewriteConfig(), tmp_path / "anew")
+    rereview(tmp_path / "taught", RereviewConfig(), tmp_path / "anew")
     made |= {name: tmp_path / name for name in ("s3", "s4", "taught", "anew")}
     named = {
         name: {role: config_of(path)[role] for role in KIT if role in config_of(path)} for name, path in made.items()
@@ -133,7 +133,7 @@ def test_where_the_kit_has_nobody_it_is_said_which_flag_names_somebody(taught, a
             lambda: review(LookaheadConfig(agent=bare, teacher="coin"), out),
             lambda: align(AlignConfig(agent=bare, teacher="coin", reasoner="coin"), out),
             lambda: rehearse(taught / "bare-s2", RehearseConfig(teacher="coin"), out),
-            lambda: rewrite(taught / "bare-s2", RewriteConfig(), out),
+            lambda: rereview(taught / "bare-s2", RereviewConfig(), out),
             lambda: Ladder(replace(ladder, teacher="coin", reasoner="coin"), out).jobs(),
         ],
     }
@@ -282,9 +282,9 @@ def test_an_agent_is_told_what_its_world_is_about_and_keeps_it(taught, agents, t
     assert len(tokenizer.encode(told + "frame will show.\n", literal=True)) == 1
     train = ("train", "--data", taught / "s2", "--no-compile", *TINY)
     assert said(*train, "--tokenizers", tmp_path / "tokenizers-s2", "--out", tmp_path / "new")[0] == 0
-    assert about_agent(tmp_path / "new" / "agent").form.about == "a board game"
+    assert about_agent(tmp_path / "new" / "agent").prompt_format.about == "a board game"
     assert said(*train, "--start", agents["coin"], "--out", tmp_path / "further")[0] == 0
-    assert about_agent(tmp_path / "further" / "agent").form.about is None
+    assert about_agent(tmp_path / "further" / "agent").prompt_format.about is None
     config = EmbodiedConfig(
         agent=str(tmp_path / "new" / "agent"), episodes=1, most_steps=1, tasks=("go_home",), dreams=1
     )
@@ -292,19 +292,23 @@ def test_an_agent_is_told_what_its_world_is_about_and_keeps_it(taught, agents, t
 
 
 def test_the_worlds_of_the_shipped_agents_are_about_what_those_were_told():
-    assert [Format(about=about_of(world)) for world in ("crafter", "minetest", "elsewhere")] == [Format()] * 3
+    assert [PromptFormat(about=about_of(world)) for world in ("crafter", "minetest", "elsewhere")] == [
+        PromptFormat()
+    ] * 3
     assert about_of("coin") == "a board game"
     assert about_of("bare") == "a task"
 
 
 def test_a_run_that_was_begun_before_forms_could_say_it_goes_on(tmp_path):
-    config = AgentTraining(preset="coin", tokenizers="t", parts=(), form=Format(about=about_of("crafter")))
+    config = AgentTraining(
+        preset="coin", tokenizers="t", parts=(), prompt_format=PromptFormat(about=about_of("crafter"))
+    )
     before = plain(config)
     assert before["form"].pop("about") is None
     (tmp_path / "run.json").write_text(json.dumps({"config": before}))
     check_run(tmp_path, config, resume=True)
     with pytest.raises(RigError, match=r"form.about: None there, 'a board game' now"):
-        check_run(tmp_path, replace(config, form=Format(about=about_of("coin"))), resume=True)
+        check_run(tmp_path, replace(config, prompt_format=PromptFormat(about=about_of("coin"))), resume=True)
 
 
 def test_an_agent_of_a_world_that_nobody_registered_is_told(tmp_path):

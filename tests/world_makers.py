@@ -11,8 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from rig.bundle import Bundle
-from rig.dialogue import Format, train_bpe
+from rig.agents.checkpoint import AgentCheckpoint
+from rig.dialogue import PromptFormat, train_bpe
 from rig.envs import make_world
 from rig.model import PRESETS, RIG
 from rig.train.tokenizers import text_atoms
@@ -46,10 +46,10 @@ def coin_package(folder: Path) -> Iterator[None]:
             del sys.modules[name]
 
 
-def coin_agent(folder: Path, environment: str = "coin", form: Format | None = None) -> str:
+def coin_agent(folder: Path, environment: str = "coin", prompt_format: PromptFormat | None = None) -> str:
     """Write an untrained agent for the coin's world into `folder`; return the folder."""
     config, space = PRESETS.get("coin"), make_world("coin").actions
     text = train_bpe([], vocabulary_size=config.decoder.vocab_size, atoms=text_atoms(space))
-    made = {"model": RIG(config, seed=0), "tokenizer": text, "form": form or Format(), "space": space}
-    Bundle(**made, environment=environment).save(folder)
+    made = {"model": RIG(config, seed=0), "tokenizer": text, "form": prompt_format or PromptFormat(), "space": space}
+    AgentCheckpoint(**made, environment=environment).save(folder)
     return str(folder)

@@ -35,7 +35,7 @@ class AnnotationError(RigError):
     """Questions to an annotator that were not answered, or answers that are none."""
 
 
-class EngineError(RigError):
+class SimulatorError(RigError):
     """A world's engine that did not start, ended, or stood still."""
 
 

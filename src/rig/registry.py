@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -65,6 +66,11 @@ def load_late(place: str) -> Any:
             f"{place!r} is registered, and the module has no {name!r}.{suggestion(name, vars(found))} Mend the name."
         )
     return getattr(found, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoConfig:
+    """The configuration of a plug-in that has nothing to choose."""
 
 
 class Registry(Generic[T]):

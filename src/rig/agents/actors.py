@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from rig.actions import ActionSpace
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
-from rig.bundle import Bundle
 from rig.engine import Engine
 from rig.envs import World, make_world
-from rig.envs.forks import EngineForesight
+from rig.envs.forks import SimulatorDynamics
 from rig.envs.rollout import Deciding, PrivilegedDeciding
 from rig.errors import CheckpointError
 from rig.records import Decision, Observation
@@ -55,10 +55,10 @@ class OracleActor:
 class _OracleDeciding:
     def __init__(self, inner: PolicyDeciding, spare: World) -> None:
         self._inner, self._spare = inner, spare
-        self._oracles: dict[int, EngineForesight] = {}
+        self._oracles: dict[int, SimulatorDynamics] = {}
 
     def see(self, key: int, world: World) -> None:
-        self._oracles[key] = EngineForesight(self._spare, world)
+        self._oracles[key] = SimulatorDynamics(self._spare, world)
 
     def submit(self, key: int, observation: Observation, seed: int) -> None:
         self._inner.submit(key, observation, seed, self._oracles.pop(key))
@@ -95,15 +95,15 @@ class _TeacherDeciding:
         return key, Decision(action=self._teacher.act(self._worlds.pop(key)))
 
 
-def world_of(bundle: Bundle, agent: object) -> World:
+def world_of(checkpoint: AgentCheckpoint, agent: object) -> World:
     """Build the world that an agent was trained for; `agent` names it in errors.
 
     Raises:
         UnknownNameError: there is no such world.
         CheckpointError: as of `refuse_other_world`.
     """
-    world = make_world(bundle.environment)
-    refuse_other_world(world, bundle.space, bundle.environment, agent)
+    world = make_world(checkpoint.environment)
+    refuse_other_world(world, checkpoint.space, checkpoint.environment, agent)
     return world
 
 
@@ -138,7 +138,7 @@ def refuse_other_world(world: World, space: ActionSpace, environment: str, agent
 
 
 def build_policy(
-    bundle: Bundle,
+    checkpoint: AgentCheckpoint,
     config: PolicyConfig,
     *,
     dreams_ahead: int = 0,
@@ -148,10 +148,10 @@ def build_policy(
 
     `verdict_of` holds reviews to what they say; see `Policy`.
     """
-    encoder = bundle.encoder
-    dreams = max(config.planner.dreams, dreams_ahead if config.form.dream else 0)
-    capacity = config.capacity(encoder, bundle.space, dreams=dreams)
-    return Policy(Engine(bundle.model, capacity=capacity), encoder, bundle.space, config, verdict_of)
+    encoder = checkpoint.encoder
+    dreams = max(config.planner.dreams, dreams_ahead if config.prompt_format.dream else 0)
+    capacity = config.capacity(encoder, checkpoint.space, dreams=dreams)
+    return Policy(Engine(checkpoint.model, capacity=capacity), encoder, checkpoint.space, config, verdict_of)
 
 
 def short_name(folder: Path | str) -> str:

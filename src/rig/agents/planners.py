@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rig.agents.state import DecisionState
-from rig.dialogue import Format
+from rig.dialogue import PromptFormat
 from rig.engine import Conversation
 from rig.errors import RigError
 from rig.model.fit import fit_frame
@@ -39,8 +39,8 @@ class Planner(Protocol):
         """The most dreams that one conversation or fork of it holds: what room is made for."""
         ...
 
-    def check(self, form: Format) -> None:
-        """Raise RigError where an agent that speaks `form` cannot decide so."""
+    def check(self, prompt_format: PromptFormat) -> None:
+        """Raise RigError where an agent that speaks `prompt_format` cannot decide so."""
         ...
 
     def decide(self, state: DecisionState) -> Conversation[Decision]:
@@ -95,9 +95,9 @@ class Basic:
         """One where the frame after the action is dreamed."""
         return int(self.imagine)
 
-    def check(self, form: Format) -> None:
+    def check(self, prompt_format: PromptFormat) -> None:
         """Refuse to imagine with a model that does not dream."""
-        if self.imagine and not form.dream:
+        if self.imagine and not prompt_format.dream:
             raise RigError("this agent was trained without dreams; it cannot imagine what comes of its action")
 
     def decide(self, state: DecisionState) -> Conversation[Decision]:
@@ -113,7 +113,7 @@ class Basic:
 class Lookahead:
     """RIG-lookahead, the paper's: one plan is dreamed some steps ahead, reviewed and perhaps changed.
 
-    A model that was trained without dreams (`Format(dream=False)`) can still review its first proposal once: the
+    A model that was trained without dreams (`PromptFormat(dream=False)`) can still review its first proposal once: the
     control.
 
     Attributes:
@@ -129,9 +129,9 @@ class Lookahead:
         if self.dreams < 1:
             raise RigError(f"a lookahead of {self.dreams} dreams: at least 1; without any, the planner is 'basic'")
 
-    def check(self, form: Format) -> None:
+    def check(self, prompt_format: PromptFormat) -> None:
         """Refuse more than one review of a model that does not dream."""
-        if not form.dream and self.dreams > 1:
+        if not prompt_format.dream and self.dreams > 1:
             raise RigError("this agent was trained without dreams: it reviews its first proposal once, with dreams=1")
 
     def decide(self, state: DecisionState) -> Conversation[Decision]:
@@ -175,9 +175,9 @@ class BestOf:
         if self.plans < 1 or self.dreams < 0:
             raise RigError(f"plans={self.plans} and dreams={self.dreams}: at least 1 and 0")
 
-    def check(self, form: Format) -> None:
+    def check(self, prompt_format: PromptFormat) -> None:
         """Refuse to dream with a model that does not, and judges that are not known."""
-        if self.dreams and not form.dream:
+        if self.dreams and not prompt_format.dream:
             raise RigError("this agent was trained without dreams; take dreams=0")
         PLAN_JUDGES.get(self.judge)
 

@@ -18,7 +18,7 @@ from operator import itemgetter
 from rig.actions import ActionSpace
 from rig.agents.planners import Basic, Planner, merged
 from rig.agents.state import DecisionState, OracleDynamics, Speaker
-from rig.dialogue import Format, SegmentEncoder, prompt
+from rig.dialogue import PromptFormat, SegmentEncoder, prompt
 from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
 from rig.errors import RigError
 from rig.records import Cost, Decision, Dream, Observation, Plan, Step
@@ -33,10 +33,10 @@ class PolicyConfig:
     """How a policy decides.
 
     Attributes:
-        form: the fields that the model was trained to speak, and how it reads its dreams back.
+        prompt_format: the fields that the model was trained to speak, and how it reads its dreams back.
         planner: how it comes to a decision.
-        sure_entropy: write a code of a dream at once, whatever its neighbours turn out to be, where the entropy of its
-            distribution, in nats, is below this; 0 writes a dream exactly as one code after the other.
+        entropy_threshold: write a code of a dream at once, whatever its neighbours turn out to be, where the entropy of
+            its distribution, in nats, is below this; 0 writes a dream exactly as one code after the other.
         thought_tokens: the longest thought.
         text: how thoughts and actions are drawn. The likeliest ones alone repeat a mistake for ever where it changes
             nothing in view.
@@ -44,9 +44,9 @@ class PolicyConfig:
         log_probs: whether decisions say how likely the tokens of their texts were (`Decision.tokens`).
     """
 
-    form: Format = field(default_factory=Format)
+    prompt_format: PromptFormat = field(default_factory=PromptFormat)
     planner: Planner = field(default_factory=Basic)
-    sure_entropy: float = 0.0
+    entropy_threshold: float = 0.0
     thought_tokens: int = 96
     text: Sampler = field(default_factory=lambda: Sampler(temperature=0.5))
     image: Sampler = GREEDY
@@ -55,7 +55,7 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if self.thought_tokens < 1:
             raise RigError(f"thought_tokens={self.thought_tokens}: at least 1")
-        self.planner.check(self.form)
+        self.planner.check(self.prompt_format)
 
     def capacity(self, encoder: SegmentEncoder, space: ActionSpace, *, dreams: int | None = None) -> int:
         """Return the tokens that the longest conversation of this policy can take, with the encoder's own tokenizer.
@@ -66,11 +66,11 @@ class PolicyConfig:
             dreams: make room for so many; None for as many as the planner's.
         """
         layout, encode = encoder.layout, encoder.tokenizer.encode
-        phrases = sum(len(encode(phrase, literal=True)) for phrase in prompt.literals(self.form))
+        phrases = sum(len(encode(phrase, literal=True)) for phrase in prompt.literals(self.prompt_format))
         images = layout.read_tokens + layout.write_tokens + layout.write_stride + _MARKS
         actions = 2 * longest_action(space)  # the one before, which is told, and the one that is written
         turn = phrases + images + actions + _INSTRUCTION_TOKENS + self.thought_tokens
-        again = layout.read_tokens + _MARKS if self.form.reobserve else 0
+        again = layout.read_tokens + _MARKS if self.prompt_format.reobserve else 0
         return ((self.planner.dreams if dreams is None else dreams) + 1) * turn + again
 
 
@@ -95,12 +95,12 @@ class Policy:
         verdict_of: Callable[[str], str | None] | None = None,
     ) -> None:
         self.engine, self.encoder, self.space, self.config = engine, encoder, space, config
-        thought, action = Speaker.constraints(encoder, space, config.form, config.thought_tokens)
+        thought, action = Speaker.constraints(encoder, space, config.prompt_format, config.thought_tokens)
         self._speaker = Speaker(
             engine=engine,
             encoder=encoder,
             space=space,
-            form=config.form,
+            prompt_format=config.prompt_format,
             thought=thought,
             action=action,
             text=config.text,
@@ -215,7 +215,7 @@ class Policy:
         """Return reviews of lookaheads that are given: of each step, what was proposed and dreamed is the step's own.
 
         Args:
-            steps: with dreams that have frames, and codes where the form dreams. A dream that is aligned with the
+            steps: with dreams that have frames, and codes where the format dreams. A dream that is aligned with the
                 engine is shown as it really came.
             seeds: one per step.
         """
@@ -233,8 +233,8 @@ class Policy:
 
     def _speaker_for(self, places: int) -> Speaker:
         """Return the speaker, finding codes in the way that is fastest for so many conversations at once."""
-        guessing = self.engine.guessing_for(max(1, places), sure=self.config.sure_entropy)
-        return replace(self._speaker, guessing=guessing)
+        speculation = self.engine.speculation_for(max(1, places), entropy_threshold=self.config.entropy_threshold)
+        return replace(self._speaker, speculation=speculation)
 
 
 class PolicyDeciding:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from rig.agents.actors import OracleActor, PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
+from rig.agents.checkpoint import AgentCheckpoint, Dtype, about_agent
 from rig.agents.planners import Basic, Lookahead, Planner
 from rig.agents.policy import PolicyConfig
 from rig.annotators import checker_of, judge_of
 from rig.annotators.kit import world_of_teacher
-from rig.bundle import Bundle, Dtype, about_agent
-from rig.dialogue import Format
+from rig.dialogue import PromptFormat
 from rig.engine import Sampler
 from rig.envs import World, make_world
 from rig.envs.rollout import Actor
@@ -28,7 +28,7 @@ class HowToPlay:
     Attributes:
         planner_for: returns how to come to decisions, for an agent that speaks a form.
         read_back: how dreams are read.
-        sure_entropy: as in `PolicyConfig`.
+        entropy_threshold: as in `PolicyConfig`.
         thought_tokens: as in `PolicyConfig`.
         temperature: of thoughts and actions.
         dtype: what a network computes in.
@@ -36,9 +36,9 @@ class HowToPlay:
         bind_verdicts: hold reviews to what they say.
     """
 
-    planner_for: Callable[[Format], Planner] = field(default=lambda form: Basic())
+    planner_for: Callable[[PromptFormat], Planner] = field(default=lambda prompt_format: Basic())
     read_back: Literal["pixels", "codes"] = "pixels"
-    sure_entropy: float = 0.0
+    entropy_threshold: float = 0.0
     thought_tokens: int = 96
     temperature: float = 0.5
     dtype: Dtype = "auto"
@@ -92,17 +92,17 @@ class FolderSource:
 
     def actor(self, name: str, spare: World, how: HowToPlay) -> PolicyActor | OracleActor:
         """Load the agent."""
-        bundle = Bundle.load(name).for_running(how.dtype)
-        form = replace(bundle.form, read_back=how.read_back)
+        checkpoint = AgentCheckpoint.load(name).for_running(how.dtype)
+        prompt_format = replace(checkpoint.prompt_format, read_back=how.read_back)
         settings = PolicyConfig(
-            form=form,
-            planner=how.planner_for(form),
-            sure_entropy=how.sure_entropy,
+            prompt_format=prompt_format,
+            planner=how.planner_for(prompt_format),
+            entropy_threshold=how.entropy_threshold,
             thought_tokens=how.thought_tokens,
             text=Sampler(temperature=how.temperature),
         )
         _refuse_useless(how, settings)
-        policy = build_policy(bundle, settings, verdict_of=_judge(spare.name) if how.bind_verdicts else None)
+        policy = build_policy(checkpoint, settings, verdict_of=_judge(spare.name) if how.bind_verdicts else None)
         return OracleActor(policy, spare) if how.true_dreams else PolicyActor(policy)
 
     def short_name(self, name: str) -> str:
@@ -127,7 +127,7 @@ class TeacherSource:
 
 
 def _refuse_useless(how: HowToPlay, settings: PolicyConfig) -> None:
-    if how.true_dreams and not (settings.form.dream and settings.planner.dreams):
+    if how.true_dreams and not (settings.prompt_format.dream and settings.planner.dreams):
         raise RigError("true dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more")
     if how.bind_verdicts and not isinstance(settings.planner, Lookahead):
         raise RigError(

@@ -16,8 +16,8 @@ import numpy as np
 from rig.actions import Action, ActionGrammar, ActionSpace
 from rig.dialogue import (
     End,
-    Format,
     Kind,
+    PromptFormat,
     Role,
     Segment,
     SegmentEncoder,
@@ -42,10 +42,10 @@ from rig.engine import (
     GeneratedText,
     GenerateImage,
     GenerateText,
-    Guessing,
     Prefill,
     Sampler,
     Slot,
+    Speculation,
     ThoughtConstraint,
 )
 from rig.records import Codes, Cost, Decision, Dream, Frame, Observation, Plan, Review, SampledTokens, Step
@@ -73,12 +73,12 @@ class Speaker:
         engine: the model.
         encoder: its tokenizer and layout.
         space: the world's action space.
-        form: the fields that it was trained to speak, and how it reads its dreams back.
+        prompt_format: the fields that it was trained to speak, and how it reads its dreams back.
         thought: what a thought may be.
         action: what an action may be.
         text: how thoughts and actions are drawn.
         image: how dreams are drawn.
-        guessing: how their codes are found.
+        speculation: how their codes are found.
         log_probs: whether decisions say how likely the tokens of their texts were.
         verdict_of: reads off a review's thought what it says of its plan, "keep" or another; where given, a review that
             says so does what was planned, whatever it would have written.
@@ -87,22 +87,22 @@ class Speaker:
     engine: Engine
     encoder: SegmentEncoder
     space: ActionSpace
-    form: Format
+    prompt_format: PromptFormat
     thought: ThoughtConstraint
     action: ActionConstraint
     text: Sampler
     image: Sampler
-    guessing: Guessing = ONE_BY_ONE
+    speculation: Speculation = ONE_BY_ONE
     log_probs: bool = False
     verdict_of: Callable[[str], str | None] | None = None
 
     @staticmethod
     def constraints(
-        encoder: SegmentEncoder, space: ActionSpace, form: Format, thought_tokens: int
+        encoder: SegmentEncoder, space: ActionSpace, prompt_format: PromptFormat, thought_tokens: int
     ) -> tuple[ThoughtConstraint, ActionConstraint]:
         """Return what thoughts and actions may be."""
         tokenizer = encoder.tokenizer
-        end = tokenizer.encode(prompt.NEXT_FRAME, literal=True) if form.dream else [tokenizer.eos]
+        end = tokenizer.encode(prompt.NEXT_FRAME, literal=True) if prompt_format.dream else [tokenizer.eos]
         stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
         return ThoughtConstraint(tokenizer, stop, thought_tokens), ActionConstraint(
             tokenizer, ActionGrammar(space), end
@@ -137,9 +137,9 @@ class DecisionState:
 
     def observe(self) -> Conversation[None]:
         """Put what is observed, up to where the model's answer begins."""
-        form, seen = self.speaker.form, self.observation
-        question = ask(seen.frame, seen.instruction, self.speaker.space.format(seen.previous_action), form)
-        yield self._read([*question, *answer_prefix(form)])
+        prompt_format, seen = self.speaker.prompt_format, self.observation
+        question = ask(seen.frame, seen.instruction, self.speaker.space.format(seen.previous_action), prompt_format)
+        yield self._read([*question, *answer_prefix(prompt_format)])
 
     def answer(self, *, review: bool = False) -> Conversation[Plan]:
         """Let the model write its thought and its action where it has been asked; return them.
@@ -148,7 +148,7 @@ class DecisionState:
             review: whether this answer is the review of the first proposal.
         """
         self.texts = []
-        if self.speaker.form.thought:
+        if self.speaker.prompt_format.thought:
             constraint = self.speaker.thought
             self.thought = yield from self._write(constraint, len(constraint.stop_ids))
         if review and self._says_keep():
@@ -161,7 +161,7 @@ class DecisionState:
     def dream(self) -> Conversation[Dream]:
         """Let the model imagine the frame after its action, and keep the dream; a control keeps one without a frame."""
         codes, frame, entropy = None, None, None
-        if self.speaker.form.dream:
+        if self.speaker.prompt_format.dream:
             codes, frame, entropy = yield from (self._draw if self.oracle is None else self._foresee)()
         dream = Dream(thought=self.thought, action=self.action, codes=codes, frame=frame, entropy=entropy)
         self.dreams.append(dream)
@@ -174,15 +174,15 @@ class DecisionState:
             review: whether the answer is to be the review.
         """
         speaker = self.speaker
-        question = reread(self.dreams[-1], self.observation, speaker.space, speaker.form, review=review)
-        yield self._read([*question, *answer_prefix(speaker.form, review=review)])
+        question = reread(self.dreams[-1], self.observation, speaker.space, speaker.prompt_format, review=review)
+        yield self._read([*question, *answer_prefix(speaker.prompt_format, review=review)])
 
     def read_lookahead(self, step: Step) -> Conversation[Plan]:
         """Put a step's own proposals and dreams, up to where the review begins; return its first proposal."""
         self.dreams = list(step.dreams)
-        form = self.speaker.form
-        asked = asked_to_review(step, self.speaker.space, form)
-        yield self._read([*asked, *answer_prefix(form, review=True)])
+        prompt_format = self.speaker.prompt_format
+        asked = asked_to_review(step, self.speaker.space, prompt_format)
+        yield self._read([*asked, *answer_prefix(prompt_format, review=True)])
         return Plan(thought=step.dreams[0].thought, action=step.dreams[0].action)
 
     def look_ahead(self, steps: int) -> Conversation[tuple[Dream, ...]]:
@@ -198,11 +198,11 @@ class DecisionState:
         """Put a plan where the model would write it: it stands as if it had just been written.
 
         One of the agent's own is put token for token as it was written; one from elsewhere as the dialogue says it,
-        with a thought where the form has thoughts.
+        with a thought where the format has thoughts.
         """
         self.thought, self.action = plan.thought, plan.action
         if plan.tokens is None:
-            yield self._read(told(plan.thought, self.speaker.space.format(plan.action), self.speaker.form))
+            yield self._read(told(plan.thought, self.speaker.space.format(plan.action), self.speaker.prompt_format))
             return
         ids, start = plan.tokens.ids, self.slot.next_position
         tokens = TokenSequence(
@@ -255,7 +255,7 @@ class DecisionState:
     def _keep_plan(self) -> Conversation[None]:
         """Put the first proposal where the model would write its action: what is said stands as if it were its own."""
         self.action = self.dreams[0].action
-        yield self._read(act(self.speaker.space.format(self.action), self.speaker.form))
+        yield self._read(act(self.speaker.space.format(self.action), self.speaker.prompt_format))
 
     def _write(self, constraint: Constraint, ending: int) -> Conversation[str]:
         """Let the model write under `constraint`, and return the text without its last `ending` tokens."""
@@ -275,8 +275,8 @@ class DecisionState:
         speaker = self.speaker
         opening = speaker.encoder.open_image(self.slot.next_position)
         yield Prefill(tokens=opening)
-        draft = None if speaker.guessing == ONE_BY_ONE else self._shown()
-        drawn: GeneratedImage = yield GenerateImage(sampler=speaker.image, guessing=speaker.guessing, draft=draft)
+        draft = None if speaker.speculation == ONE_BY_ONE else self._shown()
+        drawn: GeneratedImage = yield GenerateImage(sampler=speaker.image, speculation=speaker.speculation, draft=draft)
         closing = speaker.encoder.close_image(self.slot.next_position)
         yield Prefill(tokens=closing)
         self.cost += Cost(image_tokens=len(drawn.codes), read_tokens=len(opening) + len(closing))

@@ -24,7 +24,7 @@ from rig.annotators.base import (
     judge_of,
     vocabulary_of,
 )
-from rig.annotators.configured import NoConfig, incidental, prompt_hash
+from rig.annotators.configured import incidental, prompt_hash
 from rig.annotators.evidence import (
     DreamEvidence,
     Evidence,
@@ -35,6 +35,7 @@ from rig.annotators.evidence import (
     seen_of,
 )
 from rig.annotators.rules import RuleLabeller, RuleReasoner, RuleReviewer
+from rig.registry import NoConfig
 
 __all__ = [
     "CHECKERS",

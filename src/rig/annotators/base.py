@@ -14,13 +14,13 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from rig.actions import Action, ActionSpace
 from rig.annotators.asking import Asked, Failure, answered, handed
-from rig.annotators.configured import NoConfig, config_from, prompt_hash, settings_of
+from rig.annotators.configured import config_from, prompt_hash, settings_of
 from rig.annotators.evidence import Informed, ReviewCase, seen_in, seen_of
 from rig.dialogue.prompt import held_phrase
 from rig.envs import kit_member
 from rig.errors import AnnotationError, RigError
 from rig.records import Step
-from rig.registry import Registry
+from rig.registry import NoConfig, Registry
 from rig.validation import is_unicode, shown
 
 Q = TypeVar("Q")

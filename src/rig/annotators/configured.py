@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, field, fields, is_dataclass
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -14,11 +14,6 @@ from rig.validation import validated
 T = TypeVar("T")
 
 _INCIDENTAL = "rig.incidental"
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoConfig:
-    """Nothing to choose."""
 
 
 def incidental(default: T) -> T:

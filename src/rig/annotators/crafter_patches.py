@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from rig.annotators.evidence import Evidence, Informed
 from rig.annotators.rules import RuleLabeller
-from rig.envs.crafter.engine import VIEW, constants
 from rig.envs.crafter.facts import NEAREST_FIRST, OWN, ROWS, WAYS, View, cells
+from rig.envs.crafter.simulator import VIEW, constants
 
 KINDS = (
     *("tree", "stone", "coal", "iron", "diamond", "table", "furnace", "water", "lava", "sand", "path", "tunnels"),

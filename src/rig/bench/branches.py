@@ -19,9 +19,9 @@ from rig.engine import (
     GeneratedText,
     GenerateImage,
     GenerateText,
-    Guessing,
     Prefill,
     Slot,
+    Speculation,
     Stream,
 )
 from rig.model import RIG
@@ -82,5 +82,5 @@ class Branches:
         if name == NAMES[0]:
             text: GeneratedText = yield GenerateText(constraint=self._answer, sampler=GREEDY)
             return text.ids
-        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, guessing=Guessing(codes=self._guesses))
+        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, speculation=Speculation(codes=self._guesses))
         return image.codes.tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rig.bundle import Dtype
+from rig.agents.checkpoint import Dtype
 
 if TYPE_CHECKING:
     from rig.model import RIGConfig
@@ -56,8 +56,8 @@ class DreamBench:
             dream of noise, which tells what a pass takes and not how many are needed.
         preset: the network's sizes where there is no agent.
         batches: dreams at once.
-        leads: of diagonal decoding.
-        sure_entropy: as in `rig eval`.
+        diagonal_offsets: of diagonal decoding.
+        entropy_threshold: as in `rig eval`.
         rounds: counted rounds; each way runs once in each.
         dtype: what the network computes in.
     """
@@ -65,8 +65,8 @@ class DreamBench:
     agent: str = ""
     preset: str = "small"
     batches: tuple[int, ...] = (1, 16, 64)
-    leads: tuple[int, ...] = (1, 0)
-    sure_entropy: float = 0.1
+    diagonal_offsets: tuple[int, ...] = (1, 0)
+    entropy_threshold: float = 0.1
     rounds: int = 3
     dtype: Dtype = "auto"
 

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rig.agents.checkpoint import running_dtype
 from rig.bench.branches import NAMES, Branches
 from rig.bench.config import DecodeBench
 from rig.bench.janus import both, expressible, transformers
 from rig.bench.timing import Timing, ratio, side_by_side, wait
-from rig.bundle import running_dtype
 from rig.dialogue import Kind, Role, TokenSequence
 from rig.engine import (
     GREEDY,
@@ -32,9 +32,9 @@ from rig.engine import (
     GeneratedImage,
     GenerateImage,
     GenerateText,
-    Guessing,
     Prefill,
     Slot,
+    Speculation,
     Stream,
 )
 from rig.model import PRESETS, RIG, best_device, frames_to_pixels, pixels_to_frames
@@ -187,7 +187,7 @@ class OurSide:
         return thought.ids + action.ids
 
     def _dream(self) -> Conversation[tuple[list[int], NDArray[np.uint8]]]:
-        drawn: GeneratedImage = yield GenerateImage(sampler=GREEDY, guessing=Guessing(codes=self._config.guesses))
+        drawn: GeneratedImage = yield GenerateImage(sampler=GREEDY, speculation=Speculation(codes=self._config.guesses))
         return drawn.codes.tolist(), self.engine.decode_images(drawn.codes[None])[0]
 
     def _tokens(self, slot: Slot, ids: NDArray[np.int64], frame: NDArray[np.uint8]) -> TokenSequence:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rig.agents.checkpoint import AgentCheckpoint, running_dtype
 from rig.bench.config import DreamBench
 from rig.bench.timing import Timing, ratio, side_by_side, wait
-from rig.bundle import Bundle, running_dtype
 from rig.dialogue import ReadImage, Role, Segment, SegmentEncoder, Text, TokenSequence, train_bpe
 from rig.engine import (
     GREEDY,
@@ -25,9 +25,9 @@ from rig.engine import (
     Fork,
     GeneratedImage,
     GenerateImage,
-    Guessing,
     Prefill,
     Slot,
+    Speculation,
     Stream,
 )
 from rig.evaluate.chains import real_chains
@@ -61,28 +61,28 @@ class _Scene:
         self.engine, self.written = engine, dict[str, list[GeneratedImage]]()
         self._questions, self._drafts = questions, drafts
 
-    def dream(self, way: str, guessing: Guessing) -> float:
+    def dream(self, way: str, speculation: Speculation) -> float:
         """Write every conversation's image; return the seconds of that alone, all questions read and run."""
         stream: Stream[_Timed] = self.engine.stream(len(self._questions))
         for question, draft in zip(self._questions, self._drafts, strict=True):
-            stream.submit(0, partial(self._converse, question=question, draft=draft, guessing=guessing))
+            stream.submit(0, partial(self._converse, question=question, draft=draft, speculation=speculation))
         timed = stream.finish()
         self.written[way] = [one.image for one in timed]
         return max(one.ended for one in timed) - max(one.began for one in timed)
 
     def _converse(
-        self, slot: Slot, question: Sequence[TokenSequence], draft: Codes, guessing: Guessing
+        self, slot: Slot, question: Sequence[TokenSequence], draft: Codes, speculation: Speculation
     ) -> Conversation[_Timed]:
         """Let a fork dream: what it begins with has been run."""
         for tokens in question:
             yield Prefill(tokens=tokens)
-        (timed,) = yield Fork(programs=[partial(self._dream, draft=draft, guessing=guessing)])
+        (timed,) = yield Fork(programs=[partial(self._dream, draft=draft, speculation=speculation)])
         return timed
 
-    def _dream(self, slot: Slot, draft: Codes, guessing: Guessing) -> Conversation[_Timed]:
+    def _dream(self, slot: Slot, draft: Codes, speculation: Speculation) -> Conversation[_Timed]:
         wait()
         began = time.perf_counter()
-        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, guessing=guessing, draft=draft)
+        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, speculation=speculation, draft=draft)
         wait()
         return _Timed(image=image, began=began, ended=time.perf_counter())
 
@@ -93,13 +93,13 @@ def bench_dreams(config: DreamBench) -> dict[str, Any]:
     Raises:
         CheckpointError: the agent cannot be loaded.
     """
-    bundle = Bundle.load(config.agent).for_running(config.dtype) if config.agent else None
-    model = bundle.model if bundle else _random(config)
+    checkpoint = AgentCheckpoint.load(config.agent).for_running(config.dtype) if config.agent else None
+    model = checkpoint.model if checkpoint else _random(config)
     entries = []
     for batch in config.batches:
-        scene = _of_agent(bundle, config.agent, batch) if bundle else _of_noise(model, batch)
+        scene = _of_agent(checkpoint, config.agent, batch) if checkpoint else _of_noise(model, batch)
         ways = _ways(scene.engine, config, batch)
-        contenders = {way: partial(scene.dream, way, guessing) for way, guessing in ways.items()}
+        contenders = {way: partial(scene.dream, way, speculation) for way, speculation in ways.items()}
         timings = side_by_side(contenders, rounds=config.rounds, name=f"{batch} dreams")
         entries += [_entry(scene, way, timings) for way in ways]
     return {
@@ -111,16 +111,18 @@ def bench_dreams(config: DreamBench) -> dict[str, Any]:
     }
 
 
-def _ways(engine: Engine, config: DreamBench, batch: int) -> dict[str, Guessing]:
+def _ways(engine: Engine, config: DreamBench, batch: int) -> dict[str, Speculation]:
     """Return the ways by name; several may come to the same where a network writes a stride."""
     ways = {_PLAIN: ONE_BY_ONE}
-    if engine.guessing_for(batch) != ONE_BY_ONE:
-        ways["exact, guessed"] = engine.guessing_for(batch)
-    for lead in config.leads:
-        ways[f"diagonal, lead {lead}"] = engine.guessing_for(batch, lead=lead)
+    if engine.speculation_for(batch) != ONE_BY_ONE:
+        ways["exact, guessed"] = engine.speculation_for(batch)
+    for diagonal_offset in config.diagonal_offsets:
+        ways[f"diagonal, lead {diagonal_offset}"] = engine.speculation_for(batch, diagonal_offset=diagonal_offset)
     if config.agent:
-        ways[f"where sure, {config.sure_entropy:g} nats"] = engine.guessing_for(batch, sure=config.sure_entropy)
-    return {**ways, "one pass": Guessing(codes=None, sure=inf)}
+        ways[f"where sure, {config.entropy_threshold:g} nats"] = engine.speculation_for(
+            batch, entropy_threshold=config.entropy_threshold
+        )
+    return {**ways, "one pass": Speculation(codes=None, entropy_threshold=inf)}
 
 
 def _entry(scene: _Scene, way: str, timings: dict[str, Timing]) -> dict[str, Any]:
@@ -137,11 +139,11 @@ def _entry(scene: _Scene, way: str, timings: dict[str, Timing]) -> dict[str, Any
     }
 
 
-def _of_agent(bundle: Bundle, agent: str, batch: int) -> _Scene:
+def _of_agent(checkpoint: AgentCheckpoint, agent: str, batch: int) -> _Scene:
     wanted = ImaginationConfig(agent=agent, chains=batch, depth=1, split="validation")
-    steps = [chain.steps[0] for chain in real_chains(bundle, wanted)]
-    asked = [asked_to_dream(step, step.frame, bundle.space, bundle.form) for step in steps]
-    return _begun(bundle.model, bundle.encoder, asked, np.stack([step.frame for step in steps]))
+    steps = [chain.steps[0] for chain in real_chains(checkpoint, wanted)]
+    asked = [asked_to_dream(step, step.frame, checkpoint.space, checkpoint.prompt_format) for step in steps]
+    return _begun(checkpoint.model, checkpoint.encoder, asked, np.stack([step.frame for step in steps]))
 
 
 def _of_noise(model: RIG, batch: int) -> _Scene:

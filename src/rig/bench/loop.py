@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
+from rig.agents.checkpoint import about_agent
 from rig.bench.config import LoopBench
-from rig.bundle import about_agent
 from rig.errors import at_least_one
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import SUMMARY, evaluate_embodied

@@ -13,9 +13,9 @@ from itertools import cycle, islice
 from typing import Any
 
 from rig.agents import Basic, Lookahead, PolicyActor, PolicyConfig, build_policy, world_of
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.bench.config import PolicyBench
 from rig.bench.timing import Timing, side_by_side
-from rig.bundle import Bundle
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode, play
 from rig.errors import RigError
@@ -53,27 +53,34 @@ class _Count:
 
 def bench_policy(config: PolicyBench) -> dict[str, Any]:
     """Run the benchmark; return one entry per number of dreams and of worlds."""
-    bundle = Bundle.load(config.agent).for_running(config.dtype)
-    if any(config.dreams) and not bundle.form.dream:
+    checkpoint = AgentCheckpoint.load(config.agent).for_running(config.dtype)
+    if any(config.dreams) and not checkpoint.prompt_format.dream:
         raise RigError(f"{config.agent} does not dream; give --dreams 0")
     wanted = EmbodiedConfig(agent=config.agent, tasks=(config.tasks,), episodes=max(config.worlds), split="validation")
-    episodes = evaluation_episodes(world_of(bundle, config.agent), wanted)
+    episodes = evaluation_episodes(world_of(checkpoint, config.agent), wanted)
     entries = []
     for dreams in config.dreams:
         planner = Lookahead(dreams=dreams) if dreams else Basic()
-        actor = PolicyActor(build_policy(bundle, PolicyConfig(form=bundle.form, planner=planner)))
+        actor = PolicyActor(
+            build_policy(checkpoint, PolicyConfig(prompt_format=checkpoint.prompt_format, planner=planner))
+        )
         counts: dict[str, list[_Count]] = {str(worlds): [] for worlds in config.worlds}
         contenders = {
-            name: partial(_play, bundle, actor, episodes, int(name), config.decisions, found)
+            name: partial(_play, checkpoint, actor, episodes, int(name), config.decisions, found)
             for name, found in counts.items()
         }
         side_by_side(contenders, rounds=config.rounds, warmup=0, name=f"{dreams} dreams")
         entries += _entries(dreams, counts)
-    return {"agent": config.agent, "tasks": config.tasks, **bundle.model.runs_in, "entries": entries}
+    return {"agent": config.agent, "tasks": config.tasks, **checkpoint.model.runs_in, "entries": entries}
 
 
 def _play(
-    bundle: Bundle, actor: PolicyActor, episodes: Sequence[Episode], worlds: int, decisions: int, found: list[_Count]
+    checkpoint: AgentCheckpoint,
+    actor: PolicyActor,
+    episodes: Sequence[Episode],
+    worlds: int,
+    decisions: int,
+    found: list[_Count],
 ) -> None:
     """Play in so many worlds until the decisions are made, and add the count of them to `found`."""
     count = _Count(max(decisions, 2 * worlds))
@@ -81,7 +88,7 @@ def _play(
     found.append(count)
     try:
         for _ in play(
-            partial(_timed_world, bundle.environment, count),
+            partial(_timed_world, checkpoint.environment, count),
             actor,
             enough,
             batch_size=worlds,

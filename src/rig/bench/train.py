@@ -35,7 +35,7 @@ from rig.model import (
     keep_freed_memory,
     pack,
 )
-from rig.model.flops import Cost, Work, peak_flops
+from rig.model.flops import FlopCount, Work, peak_flops
 from rig.registry import require
 from rig.train.compiling import why_not_compile
 from rig.train.config import OptimiserConfig, RoleWeights
@@ -309,7 +309,7 @@ def _measure(name: str, config: TrainBench) -> int:
 
 
 def _cost(config: TrainBench, samples: Samples) -> float:
-    cost = Cost(RIG(config.network, seed=None))
+    cost = FlopCount(RIG(config.network, seed=None))
     return cost(Work.of(pack(samples), len(samples)))
 
 

@@ -14,7 +14,7 @@ from rig.stages.config import (
     Opening,
     ReasonConfig,
     RehearseConfig,
-    RewriteConfig,
+    RereviewConfig,
 )
 
 
@@ -214,10 +214,10 @@ class Rehearse(Flags, RehearseConfig, Opening):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rewrite(Flags, RewriteConfig, Opening):
+class Rereview(Flags, RereviewConfig, Opening):
     """Write the reviews of a dataset of S3 or S4 anew, with another Reviewer: no agent, no teacher, no engine.
 
-    Example: rig rewrite --source runs/s4 --out runs/s4-reworded
+    Example: rig rereview --source runs/s4 --out runs/s4-reworded
 
     Attributes:
         source: folder of the dataset with the reviews.
@@ -230,8 +230,8 @@ class Rewrite(Flags, RewriteConfig, Opening):
     reviewer_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
-        """Rewrite."""
-        from rig.stages import rewrite
+        """Rereview."""
+        from rig.stages import rereview
 
-        rewrite(self.source, self.part(RewriteConfig), self.out, self.part(Opening))
+        rereview(self.source, self.part(RereviewConfig), self.out, self.part(Opening))
         return described(self.out)

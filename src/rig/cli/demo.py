@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rig.agents.checkpoint import has_learned_reviews
 from rig.annotators import checker_of
-from rig.bundle import has_learned_reviews
 from rig.cli.showing import opening, shown_together
 from rig.cli.tables import table
 from rig.envs import TOOL, make_world, spec_of

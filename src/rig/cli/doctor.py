@@ -31,7 +31,7 @@ PACKAGES = {
     "tensorboard": ("tensorboard", "logging"),
 }
 """Module -> (distribution, extra that installs it)."""
-_IMPORTED_BY = {"crafter": "rig.envs.crafter.engine"}
+_IMPORTED_BY = {"crafter": "rig.envs.crafter.simulator"}
 """Modules that want something done before they are imported, and what does it."""
 
 LEAST_FREE = 2e9
@@ -173,14 +173,14 @@ def _minetest() -> Iterator[dict[str, Any]]:
 
 
 def _agent(folder: str) -> Iterator[dict[str, Any]]:
-    from rig.bundle import Bundle
+    from rig.agents.checkpoint import AgentCheckpoint
 
     try:
-        bundle = Bundle.load(folder)
+        checkpoint = AgentCheckpoint.load(folder)
     except RigError as error:
         yield _check(f"agent {folder}", False, str(error), "train one with `rig train`, or give another folder")
         return
-    count = sum(value.numel() for value in bundle.model.parameters())
+    count = sum(value.numel() for value in checkpoint.model.parameters())
     yield _check(f"agent {folder}", True, f"{count / 1e6:.1f} M parameters, loads", "")
 
 

@@ -127,7 +127,7 @@ def _dataset(folder: Path, verify: bool) -> dict[str, Any]:
 
 
 def _agent(folder: Path, _: bool) -> dict[str, Any]:
-    from rig.bundle import read_agent
+    from rig.agents.checkpoint import read_agent
     from rig.model import read_config
 
     about, config = read_agent(folder), read_config(folder)
@@ -140,7 +140,7 @@ def _agent(folder: Path, _: bool) -> dict[str, Any]:
 
 
 def _base(folder: Path) -> dict[str, Any]:
-    from rig.bundle import BASE_FILE
+    from rig.agents.checkpoint import BASE_FILE
     from rig.dialogue import TextTokenizer
     from rig.model import read_config
 

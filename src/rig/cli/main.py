@@ -15,7 +15,7 @@ from typing import Any
 
 from rig import __version__
 from rig.cli.terminal import harmless, take_any_text
-from rig.cli.verbs import GROUPS, VERBS, describe, group_help, is_family, overview, verb_class
+from rig.cli.verbs import GROUPS, RENAMED, VERBS, describe, group_help, is_family, overview, verb_class
 from rig.errors import RigError
 from rig.machine import refusal, usable_cores
 from rig.registry import suggestion
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] in _HELP:
         return _help([word for word in given[1:] if not word.startswith("-")])
     name, rest = _verb_in(given)
+    if name in RENAMED:
+        _complain(f"`rig {name}` is called `rig {RENAMED[name]}` now")
+        name = RENAMED[name]
     if name in VERBS:
         return _run(name, rest)
     if name in GROUPS and (not rest or rest[0] in _HELP):

@@ -176,10 +176,10 @@ class Imagine(Flags, ImaginationConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconsider(Flags, ReviewsConfig):
+class EvalReviews(Flags, ReviewsConfig):
     """Score reviews alone: which plans of recorded lookaheads an agent keeps and changes, and what dreams do to that.
 
-    Example: rig reconsider --agent runs/rig/agent --data runs/s4-held-out --out runs/reviews-rig
+    Example: rig eval-reviews --agent runs/rig/agent --data runs/s4-held-out --out runs/reviews-rig
 
     Attributes:
         out: folder of the results.

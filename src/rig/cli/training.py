@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from rig.cli.flags import Flags
-from rig.dialogue import Format
+from rig.dialogue import PromptFormat
 from rig.errors import RigError
 from rig.train.config import (
     AgentTraining,
@@ -216,7 +216,9 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, Mixture):
             AgentTraining,
             tokenizers=self.tokenizers or self.start,
             parts=parts_of(self.part(Mixture)),
-            form=Format(thought=self.thought, dream=self.dream, reobserve=self.reobserve, about=self._about()),
+            prompt_format=PromptFormat(
+                thought=self.thought, dream=self.dream, reobserve=self.reobserve, about=self._about()
+            ),
             read_backs=self.read_back,
             training=self.part(
                 TrainingConfig,
@@ -228,7 +230,7 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, Mixture):
 
     def _about(self) -> str | None:
         """Return what the agent is told that it reasons about: what that of `start` was, or what its world says."""
-        from rig.bundle import AGENT_FILE, about_agent
+        from rig.agents.checkpoint import AGENT_FILE, about_agent
         from rig.data import Manifest
         from rig.envs import about_of
 
@@ -240,7 +242,7 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, Mixture):
 
 def _told(agent: Path) -> dict[str, Any]:
     """Return what to say of a trained agent."""
-    from rig.bundle import origin_of
+    from rig.agents.checkpoint import origin_of
 
     origin = origin_of(agent)
     totals = origin["totals"]

@@ -41,7 +41,7 @@ GROUPS = {
             "review": ("rig.cli.data:ReviewVerb", "S3: play an agent beside the teacher, and review its mistakes"),
             "align": ("rig.cli.data:Align", "S4: replay an agent's dreams in the engine"),
             "rehearse": ("rig.cli.data:Rehearse", "S4 without an agent: review what a teacher did"),
-            "rewrite": ("rig.cli.data:Rewrite", "S3 or S4 once more: another Reviewer over the same steps"),
+            "rereview": ("rig.cli.data:Rereview", "S3 or S4 once more: another Reviewer over the same steps"),
             "branch": (
                 "rig.cli.data:BranchVerb",
                 "counterfactual sets: several plans from one state, dreamed and tried",
@@ -68,7 +68,7 @@ GROUPS = {
         verbs={
             "eval": ("rig.cli.playing:Eval", "score an agent or a teacher on unseen seeds"),
             "imagine": ("rig.cli.playing:Imagine", "score an agent's dreams against what really comes"),
-            "reconsider": ("rig.cli.playing:Reconsider", "score an agent's reviews of lookaheads that are given"),
+            "eval-reviews": ("rig.cli.playing:EvalReviews", "score an agent's reviews of lookaheads that are given"),
             "reproduce": ("rig.cli.looking:Reproduce", "run a whole ladder: data, training, evaluation, report"),
         },
     ),
@@ -105,6 +105,9 @@ GROUPS = {
 
 VERBS = {name: verb for group in GROUPS.values() for name, verb in group.verbs.items()}
 """Verb -> (dataclass, one line of help)."""
+
+RENAMED = {"reconsider": "eval-reviews", "rewrite": "rereview"}
+"""What a verb was called -> what it is called now; the old name goes on working, and says so."""
 
 _WIDTH = max(map(len, VERBS))
 

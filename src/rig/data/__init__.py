@@ -1,8 +1,8 @@
 """The on-disk dataset: written shard by shard, read lazily, with lineage; importers of other formats (stage S0)."""
 
-from rig.data.bank import FrameBank, load_frames
 from rig.data.codes import CodesCache, Encode
 from rig.data.dataset import Dataset
+from rig.data.frame_store import FrameStore, load_frames
 from rig.data.importers import IMPORTERS, Importer, build_importer
 from rig.data.manifest import DatasetInfo, Manifest, Parent
 from rig.data.problems import Skipped
@@ -20,7 +20,7 @@ __all__ = [
     "DatasetWriter",
     "Encode",
     "Entry",
-    "FrameBank",
+    "FrameStore",
     "Importer",
     "Manifest",
     "Parent",

@@ -65,7 +65,7 @@ class Dataset:
             )
         self._intact: dict[Path, bool] = {}
         self._codes: CodeSource | None = None
-        self._bank: FrameSource | None = None
+        self._store: FrameSource | None = None
         self._reader = lru_cache(maxsize=_OPEN_SHARDS)(self._open_shard)
         self.entries: tuple[Entry, ...] = tuple(self._index())
         self._by_id = {entry.id: entry for entry in self.entries}
@@ -167,10 +167,10 @@ class Dataset:
         other._codes = codes
         return other
 
-    def with_frames(self, bank: FrameSource) -> Dataset:
-        """Return the same part, read with frames that are views into `bank`, which `load_frames` made for it."""
+    def with_frames(self, store: FrameSource) -> Dataset:
+        """Return the same part, read with frames that are views into `store`, which `load_frames` made for it."""
         other = copy.copy(self)
-        other._bank = bank
+        other._store = store
         return other
 
     def table(self, columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
@@ -262,7 +262,7 @@ class Dataset:
         return []
 
     def _read(self, entry: Entry) -> Trajectory:
-        return self._reader(entry.shard).read(entry, self._bank, self._codes, partial(self._frame, entry.shard))
+        return self._reader(entry.shard).read(entry, self._store, self._codes, partial(self._frame, entry.shard))
 
     def _frame(self, shard: int, number: int) -> Frame:
         """Return a frame of a shard, which is opened again where others have been read since: few are open at once."""

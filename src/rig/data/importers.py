@@ -9,20 +9,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rig.data.problems import Skipped
 from rig.errors import RigError
 from rig.records import Trajectory
-from rig.registry import Registry
+from rig.registry import NoConfig, Registry
 from rig.validation import shown, validated
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoConfig:
-    """Nothing to choose."""
 
 
 class Importer(ABC):

@@ -249,9 +249,17 @@ _INFO = tuple(field.name for field in fields(DatasetInfo))
 _STATE = tuple(field.name for field in fields(_State))
 
 
+RENAMED = {"form": "prompt_format", "sure_entropy": "entropy_threshold", "lead": "diagonal_offset"}
+"""What configurations called their fields in earlier versions -> what they call them now."""
+
+
 def differences(found: Any, wanted: Any, place: str = "") -> list[str]:
-    """Return one line `place: found → wanted` for every leaf in which two JSON values differ."""
+    """Return one line `place: found → wanted` for every leaf in which two JSON values differ.
+
+    In what was `found`, as earlier versions saved it, fields may have the names they had then.
+    """
     if isinstance(found, dict) and isinstance(wanted, dict):
+        found = {RENAMED[key] if RENAMED.get(key) in wanted else key: value for key, value in found.items()}
         keys = [*found, *(key for key in wanted if key not in found)]
         pairs = ((found.get(key), wanted.get(key), f"{place}.{key}" if place else key) for key in keys)
         return [line for pair in pairs for line in differences(*pair)]

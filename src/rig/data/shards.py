@@ -70,7 +70,7 @@ class CodeSource(Protocol):
 
 
 class FrameSource(Protocol):
-    """Where pixels of stored frames come from, other than the frames file: a `FrameBank`.
+    """Where pixels of stored frames come from, other than the frames file: a `FrameStore`.
 
     Attributes:
         frames: uint8 [F, H, W, 3].
@@ -155,13 +155,13 @@ class ShardReader:
             yield Entry(shard=self.number, start=rows[0], stop=rows[-1] + 1, **fields)
 
     def read(
-        self, entry: Entry, bank: FrameSource | None, codes: CodeSource | None, pixels: Callable[[int], Frame]
+        self, entry: Entry, store: FrameSource | None, codes: CodeSource | None, pixels: Callable[[int], Frame]
     ) -> Trajectory:
         """Return one trajectory; everything in it is read and checked at once, but for the pixels.
 
         Args:
             entry: which.
-            bank: what its frames are views into; None: each step asks `pixels` for them, when it is asked for.
+            store: what its frames are views into; None: each step asks `pixels` for them, when it is asked for.
             codes: where its codes come from, or None for those stored.
             pixels: gives the frame of a number.
 
@@ -173,12 +173,12 @@ class ShardReader:
         coded = self.stored(coded_numbers(rows, keep_dreamed=keep))
         shown = self.stored(frame_numbers(rows))
         images = Images(
-            frames=self._blanks(shown) if bank is None else self._banked(shown, bank),
+            frames=self._blanks(shown) if store is None else self._stored(shown, store),
             codes=None if codes is None else codes.lookup(self.shard, coded),
             keep_dreamed=keep,
         )
         found = decode_rows(rows, self.info.action_space, images, file=str(self.steps_path), first_row=entry.start)
-        if bank is not None:
+        if store is not None:
             return found
         return found.with_steps(lazily(partial(with_pixels, pixels), found.steps, list(map(pixel_numbers, rows))))
 
@@ -211,9 +211,9 @@ class ShardReader:
         """Return those of some frame numbers that the frames file has."""
         return [number for number in numbers if 0 <= number < self.shard.frames]
 
-    def _banked(self, numbers: Sequence[int], bank: FrameSource) -> dict[int, Frame]:
-        rows = bank.rows(self.frames_hash, numbers)
-        return {number: bank.frames[row] for number, row in zip(numbers, rows, strict=True)}
+    def _stored(self, numbers: Sequence[int], store: FrameSource) -> dict[int, Frame]:
+        rows = store.rows(self.frames_hash, numbers)
+        return {number: store.frames[row] for number, row in zip(numbers, rows, strict=True)}
 
     def _blanks(self, numbers: Sequence[int]) -> dict[int, Frame]:
         """Return something in the place of every frame, once the frames file proved to be whole."""

@@ -4,7 +4,7 @@ from rig.dialogue.encoding import Kind, Layout, SegmentEncoder, TokenSequence
 from rig.dialogue.learned import USUAL, Learned, RoleWeights, Style, TurnWeights
 from rig.dialogue.parse import parse_answer, parse_conversation
 from rig.dialogue.prompt import (
-    Format,
+    PromptFormat,
     act,
     answer,
     answer_prefix,
@@ -24,7 +24,7 @@ from rig.dialogue.usable import flaw, refuse_unspeakable
 
 __all__ = [
     "End",
-    "Format",
+    "PromptFormat",
     "Kind",
     "Layout",
     "Learned",

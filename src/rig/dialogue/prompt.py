@@ -7,7 +7,7 @@ Training items and inference prompts are built by the same functions. One step i
 
 and a lookahead continues it: each dream becomes the `<image>` of a further human turn, marked `<Imagine:>`, until the
 turn that begins with "Wait! Let's re-observe..." revises the action (specification section 2). What it re-observes, the
-frame from before all dreams, stands once more in the human turn that it answers (`Format.reobserve`).
+frame from before all dreams, stands once more in the human turn that it answers (`PromptFormat.reobserve`).
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ LITERALS = (
     NEXT_FRAME,
     REVIEW,
 )
-"""Every fixed phrase, each of which a small tokenizer may write as one token; the system phrase is that of a form which
-says nothing else of the task (see `literals`)."""
+"""Every fixed phrase, each of which a small tokenizer may write as one token; the system phrase is that of a format
+which says nothing else of the task (see `literals`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Format:
+class PromptFormat:
     """Which fields a model speaks, and how it reads its own dreams.
 
     Attributes:
@@ -87,7 +87,7 @@ class Format:
         reobserve: whether the turn of the review shows the observed frame again, behind the last dream, and asks about
             it. Without it the last image before the review is a dream, which a small model takes for the present.
         about: what the system phrase says that is reasoned about, a few words like "a board game"; None, which every
-            form was before it could be said, is "a Minecraft-like task".
+            format was before it could be said, is "a Minecraft-like task".
     """
 
     thought: bool = True
@@ -102,7 +102,7 @@ class Format:
             object.__setattr__(self, "about", None)
         if self.about is not None and not _can_stand(self.about):
             raise DialogueError(
-                f"Format.about is {self.about!r}; give a few words, without what the prompt itself says"
+                f"PromptFormat.about is {self.about!r}; give a few words, without what the prompt itself says"
             )
 
 
@@ -110,21 +110,21 @@ def _can_stand(about: str) -> bool:
     return is_unicode(about) and "\n" not in about and held_phrase(about) is None
 
 
-def system_phrase(form: Format) -> str:
+def system_phrase(prompt_format: PromptFormat) -> str:
     """Return the first phrase of a conversation."""
-    return SYSTEM if form.about is None else f"{OPENING}{form.about}{_CLOSING}"
+    return SYSTEM if prompt_format.about is None else f"{OPENING}{prompt_format.about}{_CLOSING}"
 
 
-def literals(form: Format) -> tuple[str, ...]:
-    """Return every fixed phrase, with the system phrase of `form` in its place."""
-    return tuple(system_phrase(form) if phrase == SYSTEM else phrase for phrase in LITERALS)
+def literals(prompt_format: PromptFormat) -> tuple[str, ...]:
+    """Return every fixed phrase, with the system phrase of `prompt_format` in its place."""
+    return tuple(system_phrase(prompt_format) if phrase == SYSTEM else phrase for phrase in LITERALS)
 
 
 def ask(
     frame: Frame | None,
     instruction: str,
     previous_action: str,
-    form: Format,
+    prompt_format: PromptFormat,
     *,
     imagined: bool = False,
     observed: Frame | None = None,
@@ -135,20 +135,20 @@ def ask(
         frame: the observed or imagined frame; None where the dream's codes are already in the context.
         instruction: the task.
         previous_action: the text of the action that led here.
-        form: the fields the model speaks.
+        prompt_format: the fields the model speaks.
         imagined: True for a turn that continues a conversation after a dream, which is marked `<Imagine:>`, or, where
-            the form does not dream (the control), after a first proposal, which is not.
+            the format does not dream (the control), after a first proposal, which is not.
         observed: the frame that was really observed, shown again behind the dream; the turn is then about it.
     """
     for name, text in (("instruction", instruction), ("previous action", previous_action)):
         _reject_phrases(name, text)
-    opening = [_phrase(HUMAN_AGAIN)] if imagined else [_phrase(system_phrase(form)), _phrase(HUMAN)]
+    opening = [_phrase(HUMAN_AGAIN)] if imagined else [_phrase(system_phrase(prompt_format)), _phrase(HUMAN)]
     return [
         *opening,
         *_image(frame),
-        *([_phrase(IMAGINE)] if imagined and form.dream else []),
+        *([_phrase(IMAGINE)] if imagined and prompt_format.dream else []),
         *_image(observed),
-        _phrase(ASK[form.thought, form.dream]),
+        _phrase(ASK[prompt_format.thought, prompt_format.dream]),
         Text(text=instruction),
         _phrase(PREVIOUS_ACTION),
         Text(text=previous_action, literal=True),
@@ -156,9 +156,9 @@ def ask(
     ]
 
 
-def answer_prefix(form: Format, *, review: bool = False) -> list[Segment]:
+def answer_prefix(prompt_format: PromptFormat, *, review: bool = False) -> list[Segment]:
     """Return the phrases that open the model's turn, at an aligned position, and that it is never asked to predict."""
-    first = REASONING if form.thought else FIRST_ACTION
+    first = REASONING if prompt_format.thought else FIRST_ACTION
     return [_phrase(REVIEW, aligned=True), _phrase(first)] if review else [_phrase(first, aligned=True)]
 
 
@@ -166,58 +166,63 @@ def answer(
     thought: str | None,
     action: str,
     codes: Codes | None,
-    form: Format,
+    prompt_format: PromptFormat,
     *,
     review: bool = False,
     weights: TurnWeights = IMITATED,
 ) -> list[Segment]:
-    """Return the model's turn: reasoning, action and next frame, as far as `form` has them.
+    """Return the model's turn: reasoning, action and next frame, as far as `prompt_format` has them.
 
     Args:
-        thought: Y, needed where the form has thoughts.
+        thought: Y, needed where the format has thoughts.
         action: A as text.
-        codes: P as VQ codes, needed where the form dreams.
-        form: the fields the model speaks.
+        codes: P as VQ codes, needed where the format dreams.
+        prompt_format: the fields the model speaks.
         review: True for the turn that begins with "Wait! Let's re-observe...".
         weights: what the turn weighs in training.
 
     Raises:
-        DialogueError: a field that the form needs is missing, or the thought holds one of the fixed phrases.
+        DialogueError: a field that the format needs is missing, or the thought holds one of the fixed phrases.
     """
-    segments = [*answer_prefix(form, review=review), *told(thought, action, form, weight=weights.text)]
-    if not form.dream:
+    segments = [
+        *answer_prefix(prompt_format, review=review),
+        *told(thought, action, prompt_format, weight=weights.text),
+    ]
+    if not prompt_format.dream:
         return segments
     if codes is None:
-        raise DialogueError("this step has no codes of the next frame, yet the form dreams; tokenize the frames first")
+        raise DialogueError(
+            "this step has no codes of the next frame, yet the format dreams; tokenize the frames first"
+        )
     return [*segments, WriteImage(codes=codes, weight=weights.image), End()]
 
 
-def told(thought: str | None, action: str, form: Format, *, weight: float = 0.0) -> list[Segment]:
+def told(thought: str | None, action: str, prompt_format: PromptFormat, *, weight: float = 0.0) -> list[Segment]:
     """Return the thought and the action of the model's turn, behind the phrases that open it.
 
     Raises:
-        DialogueError: the form reasons and there is no thought, or the thought holds one of the fixed phrases.
+        DialogueError: the format reasons and there is no thought, or the thought holds one of the fixed phrases.
     """
-    if not form.thought:
-        return act(action, form, weight=weight)
+    if not prompt_format.thought:
+        return act(action, prompt_format, weight=weight)
     if thought is None:
-        raise DialogueError("this step has no thought, yet the form reasons; run `rig reason` on the dataset first")
+        raise DialogueError("this step has no thought, yet the format reasons; run `rig reason` on the dataset first")
     _reject_phrases("thought", thought)
     said = Text(text=thought, role=Role.THOUGHT, weight=weight)
     ending = Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, weight=weight)
-    return [said, ending, *act(action, form, weight=weight)]
+    return [said, ending, *act(action, prompt_format, weight=weight)]
 
 
-def act(action: str, form: Format, *, weight: float = 0.0) -> list[Segment]:
+def act(action: str, prompt_format: PromptFormat, *, weight: float = 0.0) -> list[Segment]:
     """Return the action of the model's turn, as text, and what ends it; `weight`: of both in training."""
     said = Text(text=action, role=Role.ACTION, literal=True, weight=weight)
-    if not form.dream:
+    if not prompt_format.dream:
         return [said, End(weight=weight)]
     return [said, Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, weight=weight)]
 
 
 def conversation_of(
-    step: Step, style: Style, space: ActionSpace, form: Format, learned: Learned = USUAL
+    step: Step, style: Style, space: ActionSpace, prompt_format: PromptFormat, learned: Learned = USUAL
 ) -> list[Segment]:
     """Return the conversation in which training shows `step` as `style`; its segments weigh what `learned` says.
 
@@ -225,22 +230,24 @@ def conversation_of(
         DialogueError: the step lacks what the style needs.
     """
     if style == "lookahead":
-        return lookahead_conversation(step, space, form, learned)
+        return lookahead_conversation(step, space, prompt_format, learned)
     if style == "describe":
-        return description_conversation(step, form, learned)
-    return basic_conversation(step, space, form, learned)
+        return description_conversation(step, prompt_format, learned)
+    return basic_conversation(step, space, prompt_format, learned)
 
 
-def basic_conversation(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
+def basic_conversation(
+    step: Step, space: ActionSpace, prompt_format: PromptFormat, learned: Learned = USUAL
+) -> list[Segment]:
     """Return the conversation of one step without lookahead."""
     (weights,) = learned.turns(step, "basic")
     return [
-        *ask(step.frame, step.instruction, space.format(step.previous_action), form),
-        *answer(step.thought, space.format(step.action), step.next_codes, form, weights=weights),
+        *ask(step.frame, step.instruction, space.format(step.previous_action), prompt_format),
+        *answer(step.thought, space.format(step.action), step.next_codes, prompt_format, weights=weights),
     ]
 
 
-def description_conversation(step: Step, form: Format, learned: Learned = USUAL) -> list[Segment]:
+def description_conversation(step: Step, prompt_format: PromptFormat, learned: Learned = USUAL) -> list[Segment]:
     """Return a conversation in which the model says what one frame shows: no task, no action, no dream.
 
     It is how a small model gets what Janus brings along, eyes that know words; the description is the step's thought.
@@ -253,7 +260,7 @@ def description_conversation(step: Step, form: Format, learned: Learned = USUAL)
     _reject_phrases("description", step.thought)
     (weights,) = learned.turns(step, "describe")
     return [
-        _phrase(system_phrase(form)),
+        _phrase(system_phrase(prompt_format)),
         _phrase(HUMAN),
         ReadImage(frame=step.frame),
         _phrase(DESCRIBE),
@@ -264,14 +271,16 @@ def description_conversation(step: Step, form: Format, learned: Learned = USUAL)
     ]
 
 
-def lookahead_conversation(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
+def lookahead_conversation(
+    step: Step, space: ActionSpace, prompt_format: PromptFormat, learned: Learned = USUAL
+) -> list[Segment]:
     """Return the conversation of one step with its dreams and its review.
 
     The proposals (Y⁻, A⁻) are context, but for a first one that the review keeps: it is learned like the answer of a
     single turn, which it is. Where the engine's real frame is known, it stands for the dream: the dream is learned
     against it, and the review, which is learned too, looks at it. A review that is shown what a worse dreamer saw
-    learns that dreams tell nothing. Without dreams (`form.dream` false: the control) the first proposal is reviewed as
-    it stands.
+    learns that dreams tell nothing. Without dreams (`prompt_format.dream` false: the control) the first proposal is
+    reviewed as it stands.
 
     Raises:
         DialogueError: the step has no dreams or no review.
@@ -280,34 +289,38 @@ def lookahead_conversation(step: Step, space: ActionSpace, form: Format, learned
         raise DialogueError(f"step {step.index} has no dreams or no review; it is not a lookahead step")
     review, weights = step.review, learned.turns(step, "lookahead")[-1]
     return [
-        *asked_to_review(step, space, form, learned),
-        *answer(review.thought, space.format(review.action), step.next_codes, form, review=True, weights=weights),
+        *asked_to_review(step, space, prompt_format, learned),
+        *answer(
+            review.thought, space.format(review.action), step.next_codes, prompt_format, review=True, weights=weights
+        ),
     ]
 
 
-def asked_to_review(step: Step, space: ActionSpace, form: Format, learned: Learned = USUAL) -> list[Segment]:
+def asked_to_review(
+    step: Step, space: ActionSpace, prompt_format: PromptFormat, learned: Learned = USUAL
+) -> list[Segment]:
     """Return a lookahead up to its review: what is observed, what was proposed, its dreams, and the last question.
 
     Args:
         step: the step with its dreams, as in `lookahead_conversation`.
         space: the world's action space.
-        form: the fields the model speaks.
+        prompt_format: the fields the model speaks.
         learned: what of the proposals and dreams is learned.
 
     Raises:
-        DialogueError: the form reads pixels and a dream has none, or it dreams and one has no codes.
+        DialogueError: the format reads pixels and a dream has none, or it dreams and one has no codes.
     """
-    segments = ask(step.frame, step.instruction, space.format(step.previous_action), form)
-    dreams = step.dreams if form.dream else step.dreams[:1]
+    segments = ask(step.frame, step.instruction, space.format(step.previous_action), prompt_format)
+    dreams = step.dreams if prompt_format.dream else step.dreams[:1]
     weights = learned.turns(step, "lookahead")
     for number, dream in enumerate(dreams, 1):
-        segments += _dreamed_turn(dream, space, form, weights[number - 1])
-        segments += reread(_aligned(dream), step, space, form, review=number == len(dreams))
+        segments += _dreamed_turn(dream, space, prompt_format, weights[number - 1])
+        segments += reread(_aligned(dream), step, space, prompt_format, review=number == len(dreams))
     return segments
 
 
 def reread(
-    dream: Dream, seen: Observation | Step, space: ActionSpace, form: Format, *, review: bool = False
+    dream: Dream, seen: Observation | Step, space: ActionSpace, prompt_format: PromptFormat, *, review: bool = False
 ) -> list[Segment]:
     """Return the human turn in which a dream is looked at; without one (the control), its text alone.
 
@@ -315,21 +328,21 @@ def reread(
         dream: the dream.
         seen: what was observed before all dreams.
         space: the world's action space.
-        form: the fields the model speaks.
-        review: True for the turn that the review answers; it is about what was observed, where the form says so.
+        prompt_format: the fields the model speaks.
+        review: True for the turn that the review answers; it is about what was observed, where the format says so.
 
     Raises:
-        DialogueError: the form reads pixels and the dream has none.
+        DialogueError: the format reads pixels and the dream has none.
     """
-    in_pixels = form.dream and form.read_back == "pixels"
+    in_pixels = prompt_format.dream and prompt_format.read_back == "pixels"
     if in_pixels and dream.frame is None:
         raise DialogueError("a dream without pixels cannot be read back as pixels; decode its codes first")
-    again = review and form.reobserve
+    again = review and prompt_format.reobserve
     return ask(
         dream.frame if in_pixels else None,
         seen.instruction,
         space.format(seen.previous_action if again else dream.action),
-        form,
+        prompt_format,
         imagined=True,
         observed=seen.frame if again else None,
     )
@@ -340,9 +353,9 @@ def _aligned(dream: Dream) -> Dream:
     return dream if dream.real_frame is None else replace(dream, frame=dream.real_frame)
 
 
-def _dreamed_turn(dream: Dream, space: ActionSpace, form: Format, weights: TurnWeights) -> list[Segment]:
+def _dreamed_turn(dream: Dream, space: ActionSpace, prompt_format: PromptFormat, weights: TurnWeights) -> list[Segment]:
     codes = dream.real_codes if dream.real_codes is not None else dream.codes
-    return answer(dream.thought, space.format(dream.action), codes, form, weights=weights)
+    return answer(dream.thought, space.format(dream.action), codes, prompt_format, weights=weights)
 
 
 def _image(frame: Frame | None) -> list[Segment]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rig.dialogue.learned import USUAL, Learned, Style
-from rig.dialogue.prompt import Format, held_phrase
+from rig.dialogue.prompt import PromptFormat, held_phrase
 from rig.errors import DialogueError
 from rig.records import NOISE, Step
 
@@ -22,22 +22,22 @@ OF_NOISE = "of noise, where nothing is dreamed"
 UNLEARNED = "of which nothing is learned"
 
 
-def flaw(step: Step, style: Style, form: Format, learned: Learned = USUAL) -> str | None:
-    """Return why `step` cannot be learned as `style` under `form`, as in "3 steps without a thought"; None if it can.
+def flaw(step: Step, style: Style, prompt_format: PromptFormat, learned: Learned = USUAL) -> str | None:
+    """Return why `step` cannot be learned as `style`, as in "3 steps without a thought"; None if it can.
 
     Args:
-        step: the step, with its codes where the form dreams.
+        step: the step, with its codes where the format dreams.
         style: as what.
-        form: the fields that the model speaks.
+        prompt_format: the fields that the model speaks.
         learned: what of it is learned.
     """
-    if not learned.anything(step, style, dreams=form.dream):
+    if not learned.anything(step, style, dreams=prompt_format.dream):
         return OF_NOISE if step.actor == NOISE else UNLEARNED
     if style == "describe":
         return _flaw_of_thought(step.thought)
     if style == "lookahead":
-        return _flaw_of_lookahead(step, form)
-    return _flaw_of_answer(step, step.thought, form)
+        return _flaw_of_lookahead(step, prompt_format)
+    return _flaw_of_answer(step, step.thought, prompt_format)
 
 
 def refuse_unspeakable(step: Step) -> None:
@@ -63,25 +63,27 @@ def _texts(step: Step) -> Iterator[tuple[str, str | None]]:
         yield "thought of the review", step.review.thought
 
 
-def _flaw_of_lookahead(step: Step, form: Format) -> str | None:
+def _flaw_of_lookahead(step: Step, prompt_format: PromptFormat) -> str | None:
     if not step.dreams or step.review is None:
         return NO_REVIEW
-    for dream in step.dreams if form.dream else step.dreams[:1]:
-        if form.thought and (found := _flaw_of_thought(dream.thought)) and found != EMPTY:  # it is context alone
+    for dream in step.dreams if prompt_format.dream else step.dreams[:1]:
+        if (
+            prompt_format.thought and (found := _flaw_of_thought(dream.thought)) and found != EMPTY
+        ):  # it is context alone
             return found
         frame = dream.frame if dream.real_frame is None else dream.real_frame
         codes = dream.codes if dream.real_codes is None else dream.real_codes
-        if form.dream and (codes is None or (form.read_back == "pixels" and frame is None)):
+        if prompt_format.dream and (codes is None or (prompt_format.read_back == "pixels" and frame is None)):
             return NO_DREAMED_FRAME
-    return _flaw_of_answer(step, step.review.thought, form)
+    return _flaw_of_answer(step, step.review.thought, prompt_format)
 
 
-def _flaw_of_answer(step: Step, thought: str | None, form: Format) -> str | None:
+def _flaw_of_answer(step: Step, thought: str | None, prompt_format: PromptFormat) -> str | None:
     if held_phrase(step.instruction) is not None:
         return HELD_PHRASE
-    if form.thought and (found := _flaw_of_thought(thought)):
+    if prompt_format.thought and (found := _flaw_of_thought(thought)):
         return found
-    return NO_NEXT_FRAME if form.dream and step.next_codes is None else None
+    return NO_NEXT_FRAME if prompt_format.dream and step.next_codes is None else None
 
 
 def _flaw_of_thought(thought: str | None) -> str | None:

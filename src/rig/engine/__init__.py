@@ -2,8 +2,8 @@
 
 from rig.engine.constrain import ActionConstraint, Constraint, ThoughtConstraint, longest_action
 from rig.engine.engine import Engine
-from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.sampling import GREEDY, Sampler
+from rig.engine.speculation import ONE_BY_ONE, Speculation
 from rig.engine.stream import (
     Conversation,
     Ended,
@@ -32,7 +32,7 @@ __all__ = [
     "GenerateText",
     "GeneratedImage",
     "GeneratedText",
-    "Guessing",
+    "Speculation",
     "Guidance",
     "Prefill",
     "Program",

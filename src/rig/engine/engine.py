@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.packed import PackedDecoder
 from rig.engine.rows import Rows
+from rig.engine.speculation import ONE_BY_ONE, Speculation
 from rig.engine.stream import Stream
 from rig.model.rig import RIG
 from rig.model.vision import pixels_to_frames
@@ -60,24 +60,26 @@ class Engine:
         """Return a stream that serves up to `places` conversations at once, and any number one after the other."""
         return Stream(Rows(self.model, self._decoder, self.capacity, range(places)))
 
-    def guessing_for(self, rows: int, *, lead: int | None = None, sure: float = 0.0) -> Guessing:
+    def speculation_for(
+        self, rows: int, *, diagonal_offset: int | None = None, entropy_threshold: float = 0.0
+    ) -> Speculation:
         """Return how each of so many rows, which begin with good drafts, should find the codes of an image.
 
-        With a `lead`, or `sure` above 0, a few passes over the whole image find it. To have it exactly takes more of
-        them, each nearly free where few rows share it, since most of it goes into reading the weights. A network that
-        writes a stride of codes at a pass has little to gain.
+        With a `diagonal_offset`, or `entropy_threshold` above 0, a few passes over the whole image find it. To have it
+        exactly takes more of them, each nearly free where few rows share it, since most of it goes into reading the
+        weights. A network that writes a stride of codes at a pass has little to gain.
 
         Args:
             rows: how many write at once.
-            lead: as in `Guessing`.
-            sure: as in `Guessing`.
+            diagonal_offset: as in `Speculation`.
+            entropy_threshold: as in `Speculation`.
         """
         config = self.model.config
-        if lead is not None or sure > 0:
-            return Guessing(codes=None, lead=lead, sure=sure)
+        if diagonal_offset is not None or entropy_threshold > 0:
+            return Speculation(codes=None, diagonal_offset=diagonal_offset, entropy_threshold=entropy_threshold)
         at_once = (_CODES_ON_GPU if self.model.device.type == "cuda" else _CODES_ON_CPU) // rows
         worthwhile = config.image_stride == 1 and at_once >= _FEWEST_CODES
-        return Guessing(codes=min(at_once, config.vq.num_tokens // 3) - 1) if worthwhile else ONE_BY_ONE
+        return Speculation(codes=min(at_once, config.vq.num_tokens // 3) - 1) if worthwhile else ONE_BY_ONE
 
     def bytes_per_pass(self, context: int) -> int:
         """Return the bytes of weights and cache that writing one text token in each row reads at the least.

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from rig.dialogue import TokenSequence
 from rig.engine.constrain import Constraint
-from rig.engine.guessing import ONE_BY_ONE, Guessing
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler
+from rig.engine.speculation import ONE_BY_ONE, Speculation
 from rig.engine.writing import Guide, ImageWriting, TextWriting, Writing, put_codes, step
 from rig.errors import RigError
 from rig.records import Codes
@@ -91,13 +91,13 @@ class GenerateImage:
 
     Attributes:
         sampler: how codes are drawn.
-        guessing: how they are found.
+        speculation: how they are found.
         draft: uint16 [write_tokens], the first guesses.
         guidance: what to draw the image away from; None for plain drawing.
     """
 
     sampler: Sampler
-    guessing: Guessing = ONE_BY_ONE
+    speculation: Speculation = ONE_BY_ONE
     draft: Codes | None = None
     guidance: Guidance | None = None
 
@@ -290,7 +290,7 @@ class Stream(Generic[T]):
     def _begin_image(self, one: _Active, wish: GenerateImage) -> ImageWriting:
         self._rows.check_room([one.row], [self._rows.model.config.vq.num_tokens])
         one.guide = self._guide(one.row, wish.guidance) if wish.guidance is not None else None
-        image = ImageWriting(self._rows, one.row, wish.sampler, wish.guessing, wish.draft, one.guide)
+        image = ImageWriting(self._rows, one.row, wish.sampler, wish.speculation, wish.draft, one.guide)
         one.writing = image
         return image
 
@@ -352,7 +352,7 @@ class Stream(Generic[T]):
             self._rows.drop(one.guide.row)
             one.guide = None
         codes = writing.codes.astype(np.uint16)
-        return GeneratedImage(codes=codes, entropy=float(writing.doubts.mean()), passes=writing.passes)
+        return GeneratedImage(codes=codes, entropy=float(writing.entropies.mean()), passes=writing.passes)
 
 
 def _check_position(slot: Slot, tokens: TokenSequence) -> None:

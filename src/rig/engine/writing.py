@@ -1,6 +1,6 @@
 """What rows write: text under a constraint, images code by code or many codes at once; and the step that all take.
 
-How an image's codes are found many at once says `rig.engine.guessing`. Sampling is no different from taking the
+How an image's codes are found many at once says `rig.engine.speculation`. Sampling is no different from taking the
 likeliest, because the number at which a code is drawn belongs to its place in the image.
 """
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rig.engine.constrain import Constraint
-from rig.engine.guessing import ONE_BY_ONE, Grid, Guessing
 from rig.engine.rows import Rows
 from rig.engine.sampling import Sampler, draw, entropy, log_probs
+from rig.engine.speculation import ONE_BY_ONE, Grid, Speculation
 from rig.errors import RigError
 from rig.model.runtime import refuse_not_numbers
 from rig.records import Codes
@@ -94,13 +94,13 @@ class ImageWriting:
         rows: the rows.
         row: which of them.
         sampler: how codes are drawn.
-        guessing: how they are found.
+        speculation: how they are found.
         draft: [write_tokens], the first guesses; without them every code is first guessed to be 0.
         guide: what to guide it by.
 
     Attributes:
         codes: int64 [write_tokens], of which the first `found` are written.
-        doubts: float32 [write_tokens], the entropy of each code's distribution.
+        entropies: float32 [write_tokens], the entropy of each code's distribution.
         found: how many codes are written one behind the other; others may be already.
         passes: how often the decoder ran for it.
         rows: the row, and that of its guide.
@@ -112,7 +112,7 @@ class ImageWriting:
         rows: Rows,
         row: int,
         sampler: Sampler,
-        guessing: Guessing = ONE_BY_ONE,
+        speculation: Speculation = ONE_BY_ONE,
         draft: Codes | None = None,
         guide: Guide | None = None,
     ) -> None:
@@ -121,11 +121,11 @@ class ImageWriting:
         self.sampler, self.guide = sampler, guide
         self.rows = (row,) if guide is None else (row, guide.row)
         self.codes = np.zeros(count, np.int64) if draft is None else draft.astype(np.int64)
-        self.doubts = np.zeros(count, np.float32)
+        self.entropies = np.zeros(count, np.float32)
         self.found = self.passes = 0
-        self._grid = Grid(config.vq.grid, config.image_stride, guessing.lead)
-        self._sure = guessing.sure
-        self._stride, self._guesses = config.image_stride, count if guessing.codes is None else guessing.codes
+        self._grid = Grid(config.vq.grid, config.image_stride, speculation.diagonal_offset)
+        self._entropy_threshold = speculation.entropy_threshold
+        self._stride, self._guesses = config.image_stride, count if speculation.codes is None else speculation.codes
         self._standing = 0  # codes that stand in the row as they are here
         self._begins = [(row, int(rows.lengths[row]), rows.next_position(row)) for row in self.rows]
         self.numbers = sampler.numbers(rows.generators[row], count)
@@ -164,21 +164,21 @@ class ImageWriting:
         """How many codes stand in the row then: no more than predict something, until all are written."""
         return len(self.codes) if self.is_done else self.found + self.reach - self._stride
 
-    def take(self, places: NDArray[np.int64], predicted: NDArray[np.int64], doubts: NDArray[np.float32]) -> None:
+    def take(self, places: NDArray[np.int64], predicted: NDArray[np.int64], entropies: NDArray[np.float32]) -> None:
         """Take what the last pass predicted at the `places` it had: as written, or as new guesses."""
         self.passes += 1
         first, end = self.found, self._end
         stood = self.codes[first : max(first, end)].copy()
-        self.codes[places], self.doubts[places] = predicted, doubts
+        self.codes[places], self.entropies[places] = predicted, entropies
         same = self.codes[first : first + len(stood)] == stood
         self._grid.extend(first, first + self.reach, same)
-        self._grid.written[places[doubts < self._sure]] = True
+        self._grid.written[places[entropies < self._entropy_threshold]] = True
         self.found = self._grid.found
         self._standing = end if same.all() else first + int(same.argmin())
 
-    def take_next(self, code: int, doubt: float) -> None:
+    def take_next(self, code: int, entropy: float) -> None:
         """Take the one code that the last pass predicted; it stands in the row already."""
-        self.codes[self.found], self.doubts[self.found] = code, doubt
+        self.codes[self.found], self.entropies[self.found] = code, entropy
         self.found += 1
         self._standing = self.found
         self.passes += 1
@@ -234,16 +234,16 @@ def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[t
     numbers = [writing.numbers[each] for (writing, _), each in zip(some, places, strict=True)]
     logits = _code_logits(rows, hidden, some, places)
     tokens = draw(logits, sampler, np.concatenate(numbers))
-    drawn, doubts = tokens.cpu().numpy(), entropy(logits).cpu().numpy()
+    drawn, entropies = tokens.cpu().numpy(), entropy(logits).cpu().numpy()
     if all(writing.goes_one_by_one for writing, _ in some):
         rows.push(np.array([writing.rows[0] for writing, _ in some]), rows.model.embed_codes(tokens))
-        for (writing, _), code, doubt in zip(some, drawn.tolist(), doubts.tolist(), strict=True):
-            writing.take_next(code, doubt)
+        for (writing, _), code, nats in zip(some, drawn.tolist(), entropies.tolist(), strict=True):
+            writing.take_next(code, nats)
         return
     ends = np.cumsum([len(each) for each in places])[:-1]
-    parts = zip(some, places, np.split(drawn, ends), np.split(doubts, ends), strict=True)
-    for (writing, _), each, codes, doubt in parts:
-        writing.take(each, codes, doubt)
+    parts = zip(some, places, np.split(drawn, ends), np.split(entropies, ends), strict=True)
+    for (writing, _), each, codes, nats in parts:
+        writing.take(each, codes, nats)
     put_codes(rows, [writing for writing, _ in some])
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from rig.actions import NOOP, Action, ActionSpace
 from rig.envs.seeds import Split
 from rig.envs.tasks import Task, TaskTable
-from rig.errors import EngineError, RigError
+from rig.errors import RigError, SimulatorError
 from rig.records import Frame
 from rig.validation import Meta, fitting, refuse_unknown, shown
 
@@ -84,11 +84,11 @@ class World(gym.Env):
         """Step with a key-and-camera action: `step(to_native(action))`.
 
         Raises:
-            EngineError: the engine failed, of which `step` makes a truncated episode (`info["engine_failed"]`).
+            SimulatorError: the engine failed, of which `step` makes a truncated episode (`info["engine_failed"]`).
         """
         frame, reward, terminated, truncated, info = self.step(self.to_native(action))
         if "engine_failed" in info:
-            raise EngineError(info["engine_failed"])
+            raise SimulatorError(info["engine_failed"])
         return frame, float(reward), terminated, truncated, info
 
     def chosen(self, seed: Any, options: Any) -> tuple[Task, str]:
@@ -108,11 +108,11 @@ class World(gym.Env):
         task.start(setting)
         return task, setting
 
-    def glide(self, action: Action) -> tuple[float, bool, bool]:
+    def step_without_render(self, action: Action) -> tuple[float, bool, bool]:
         """Step without looking: (reward, terminated, truncated); worlds that can skip drawing do it here.
 
         Raises:
-            EngineError: as of `act`.
+            SimulatorError: as of `act`.
         """
         return self.act(action)[1:4]
 
@@ -120,7 +120,7 @@ class World(gym.Env):
         """Return what else might be done in a step: nothing, or any key; a world with more names what differs most."""
         return [NOOP, *map(Action.press, self.actions.keys)]
 
-    def slip(self, random: np.random.Generator) -> Action:
+    def random_action(self, random: np.random.Generator) -> Action:
         """Return an action as a slip of the hand would be: nothing or one key, all equally likely."""
         index = int(random.integers(len(self.actions.keys) + 1))
         return NOOP if index == len(self.actions.keys) else Action.press(self.actions.keys[index])

@@ -12,7 +12,7 @@ from rig.envs.base import World
 from rig.records import Decision, Dream, Frame
 
 
-class EngineForesight:
+class SimulatorDynamics:
     """What the engine shows after actions, tried in a copy of a world; where the episode ends, its last frame stays.
 
     Args:
@@ -40,7 +40,7 @@ class EngineForesight:
             self._last = frame
         return frame
 
-    def fork(self) -> EngineForesight:
+    def fork(self) -> SimulatorDynamics:
         """Return one that goes on from the same actions; both take their steps in the same spare world."""
         return copy(self)
 
@@ -65,12 +65,12 @@ class Forks:
         A single dream of the very action that is decided for is left as it is: see `with_executed`.
 
         Raises:
-            EngineError: the engine of the copy failed.
+            SimulatorError: the engine of the copy failed.
         """
         if not decision.dreams or _is_executed(decision):
             return decision
-        foresight = EngineForesight(self._spare_of(world), world)
-        followed = (_came(dream, foresight.follow(dream.action), foresight.facts) for dream in decision.dreams)
+        dynamics = SimulatorDynamics(self._spare_of(world), world)
+        followed = (_came(dream, dynamics.follow(dream.action), dynamics.facts) for dream in decision.dreams)
         return decision.with_dreams(tuple(followed))
 
     def _spare_of(self, world: World) -> World:

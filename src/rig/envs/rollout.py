@@ -18,7 +18,7 @@ from zlib import crc32
 from rig.actions import NOOP, Action
 from rig.envs.base import World
 from rig.envs.forks import Forks, with_executed
-from rig.errors import EngineError
+from rig.errors import SimulatorError
 from rig.records import POLICY, Cost, Decision, Frame, Lineage, Observation, Step, Trajectory
 
 MOST_WORLDS = 64
@@ -91,7 +91,7 @@ class _Seat:
     cost: Cost = field(default_factory=Cost)
     attempt: int = 1
     has_ended: bool = False
-    failure: EngineError | None = None
+    failure: SimulatorError | None = None
 
     @property
     def previous_action(self) -> Action:
@@ -150,7 +150,7 @@ def play(
             (`Dream.real_frame`, `Dream.privileged`). The episodes are the same with it and without.
 
     Raises:
-        EngineError: the engine failed in every attempt at an episode, or did not start.
+        SimulatorError: the engine failed in every attempt at an episode, or did not start.
     """
     waiting = deque(enumerate(episodes))
     if not waiting:
@@ -289,9 +289,9 @@ def _sit_again(failed: _Seat) -> _Seat:
     return replace(_sit(failed.world, failed.number, failed.episode), attempt=failed.attempt + 1)
 
 
-def given_up(episode: Episode, failure: EngineError | None) -> EngineError:
+def given_up(episode: Episode, failure: SimulatorError | None) -> SimulatorError:
     """Return what to raise where the engine failed in every attempt at `episode`, the last time with `failure`."""
-    return EngineError(
+    return SimulatorError(
         f"the engine failed in each of {ATTEMPTS} attempts at the episode {episode.id}; in the last one: {failure}"
     )
 
@@ -301,7 +301,7 @@ def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | No
     try:
         decision = decision if forks is None else forks.follow(decision, seat.world)
         frame, reward, terminated, truncated, info = seat.world.act(decision.action)
-    except EngineError as error:
+    except SimulatorError as error:
         seat.failure = error
         return seat
     seat.steps.append(

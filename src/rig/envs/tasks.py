@@ -115,17 +115,17 @@ class TaskTable:
         before = f"{self._world}/"
         return [name.removeprefix(before) for name in TASKS.names() if self._world and name.startswith(before)]
 
-    def cells(self, names: Iterable[str] = ()) -> list[tuple[Task, str]]:
-        """Return every (task, setting), or those of the tasks called `names` ("task" or "task/setting"), each once."""
+    def variants(self, names: Iterable[str] = ()) -> list[tuple[Task, str]]:
+        """Return every variant (task, setting), or those called `names` ("task" or "task/setting"), each once."""
         wanted = list(names)
         if not wanted:
             return [(task, setting) for task in self._tasks.values() for setting in task.starts]
-        cells: list[tuple[Task, str]] = []
+        variants: list[tuple[Task, str]] = []
         for name in wanted:
             task_name, _, setting = name.partition("/")
             task = self[task_name]
             if setting:
                 task.start(setting)
-            wanted_cells = [(task, chosen) for chosen in ([setting] if setting else task.starts)]
-            cells.extend(cell for cell in wanted_cells if cell not in cells)
-        return cells
+            found = [(task, chosen) for chosen in ([setting] if setting else task.starts)]
+            variants.extend(variant for variant in found if variant not in variants)
+        return variants

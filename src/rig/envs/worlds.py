@@ -33,7 +33,8 @@ class WorldSpec:
         checker: who checks what was said against the facts.
         cell_reader: who reads frames back into cells.
         about: what agents are told that they reason about, in the first sentence of the prompt; a few words like "a
-            board game". None leaves it at what agents were told before worlds could say: see `rig.dialogue.Format`.
+            board game". None leaves it at what agents were told before worlds could say: see
+            `rig.dialogue.PromptFormat`.
         shown: the tasks, as "task/setting", that a demonstration plays; each task once where empty.
     """
 

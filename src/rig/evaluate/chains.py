@@ -11,9 +11,9 @@ import numpy as np
 
 from rig.actions import Action
 from rig.agents import Policy, PolicyActor, PolicyConfig, build_policy, world_of
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.annotators import Asked, Reasoner, answered, build_reasoner, seen_in
 from rig.annotators.kit import with_kit
-from rig.bundle import Bundle
 from rig.envs import WORLDS, Split, Task, World, make_world
 from rig.envs.rollout import MOST_WORLDS, Episode, play
 from rig.errors import RigError
@@ -47,18 +47,18 @@ class Chain:
         return len(self.steps) - 1
 
 
-def with_players(bundle: Bundle, config: ImaginationConfig) -> ImaginationConfig:
+def with_players(checkpoint: AgentCheckpoint, config: ImaginationConfig) -> ImaginationConfig:
     """Return `config` with the teacher and the Reasoner of the agent's world, where a teacher is to play.
 
     Raises:
         UnknownNameError: there is no such world.
         RigError: one of them is neither named nor in the world's kit.
     """
-    WORLDS.get(bundle.environment)
-    return with_kit(config, bundle.environment) if config.actions == "teacher" else config
+    WORLDS.get(checkpoint.environment)
+    return with_kit(config, checkpoint.environment) if config.actions == "teacher" else config
 
 
-def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
+def real_chains(checkpoint: AgentCheckpoint, config: ImaginationConfig) -> Iterator[Chain]:
     """Yield `chains` runs of `depth` + 1 consecutive steps, one per episode, cell after cell in turn.
 
     One per episode, so that the scores' intervals stand on independent chains; it begins anywhere in the episode.
@@ -68,10 +68,10 @@ def real_chains(bundle: Bundle, config: ImaginationConfig) -> Iterator[Chain]:
             there to play them, or the Reasoner's configuration is not one of its.
         AnnotationError: the Reasoner had no answer for some steps.
     """
-    config = with_players(bundle, config)
-    world = world_of(bundle, config.agent)
-    cells = world.tasks.cells(config.tasks)
-    policy = build_policy(bundle, PolicyConfig(form=bundle.form))
+    config = with_players(checkpoint, config)
+    world = world_of(checkpoint, config.agent)
+    cells = world.tasks.variants(config.tasks)
+    policy = build_policy(checkpoint, PolicyConfig(prompt_format=checkpoint.prompt_format))
     for task, _ in cells:
         policy.check_instruction(task.name, task.instruction)
     if config.actions == "agent":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rig.bundle import Dtype
+from rig.agents.checkpoint import Dtype
 from rig.errors import RigError, at_least_one
 
 BY_TEACHER = "teacher:"
@@ -27,8 +27,8 @@ class EmbodiedConfig:
         split: "evaluation" for numbers; "validation" for tuning.
         dreams: n of the lookahead; 0 acts at once.
         stop_entropy: dream no further than a dream whose entropy, in nats per code, is above this; None dreams all n.
-        sure_entropy: write a code of a dream at once where its entropy, in nats, is below this, which takes few passes
-            (0.1 is a good choice); 0 writes a dream exactly as one code after the other.
+        entropy_threshold: write a code of a dream at once where its entropy, in nats, is below this, which takes few
+            passes (0.1 is a good choice); 0 writes a dream exactly as one code after the other.
         plans: k, how many plans are proposed; of more than one the best is taken (the planner "best-of"), each dreamed
             `dreams` steps ahead; of one alone, the paper's lookahead.
         judge: who says what each of several plans is worth; "majority" takes the one that was proposed most often,
@@ -58,7 +58,7 @@ class EmbodiedConfig:
     split: Literal["evaluation", "validation"] = "evaluation"
     dreams: int = 0
     stop_entropy: float | None = None
-    sure_entropy: float = 0.0
+    entropy_threshold: float = 0.0
     plans: int = 1
     judge: str = "majority"
     planner: str = ""
@@ -129,9 +129,9 @@ class ImaginationConfig:
             same for every agent; or the "agent"'s own as RIG-basic, with its own thoughts, as in a lookahead.
         context: "fresh": each dream begins a new conversation with the last dream as what is observed; "lookahead":
             all dreams of a chain stand in one conversation, as in a lookahead.
-        sure_entropy: as in `EmbodiedConfig`.
-        lead: write a code as soon as those to its left are known, and those above up to so many columns further
-            (diagonal decoding); None: all of them.
+        entropy_threshold: as in `EmbodiedConfig`.
+        diagonal_offset: write a code as soon as those to its left are known, and those above up to so many columns
+            further (diagonal decoding); None: all of them.
         read_back: how dreams are read back inside a lookahead conversation.
         split: "evaluation" for numbers; "validation" for tuning.
         teacher: who plays, if it is a teacher; None: who the world's kit names.
@@ -148,8 +148,8 @@ class ImaginationConfig:
     depth: int = 5
     actions: Literal["teacher", "agent"] = "teacher"
     context: Literal["fresh", "lookahead"] = "fresh"
-    sure_entropy: float = 0.0
-    lead: int | None = None
+    entropy_threshold: float = 0.0
+    diagonal_offset: int | None = None
     read_back: Literal["pixels", "codes"] = "pixels"
     split: Literal["evaluation", "validation"] = "evaluation"
     teacher: str | None = None

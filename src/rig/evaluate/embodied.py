@@ -32,7 +32,7 @@ from rig.agents import (
 )
 from rig.annotators import ClaimChecker, checker_of, judge_of
 from rig.data.manifest import differences
-from rig.dialogue import Format
+from rig.dialogue import PromptFormat
 from rig.envs import Split, World, make_world
 from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError, at_least_one
@@ -131,7 +131,7 @@ class _Setup:
         source, named = source_of(config.agent)
         actor = source.actor(named, world, how_to_play(config))
         if isinstance(actor, PolicyActor | OracleActor):
-            for task, _ in world.tasks.cells(config.tasks):
+            for task, _ in world.tasks.variants(config.tasks):
                 actor.policy.check_instruction(task.name, task.instruction)
         return _Setup(
             environment=environment,
@@ -191,11 +191,11 @@ def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
     split = Split[config.split.upper()]
     episodes = [
         Episode(task=task.name, setting=setting, seed=seed)
-        for task, setting in world.tasks.cells(config.tasks)
+        for task, setting in world.tasks.variants(config.tasks)
         for seed in world.episode_seeds(task, setting, split, config.episodes, skip=config.skip)
     ]
     # Long ones first, so that the last worlds to end do not run alone.
-    limit = {(task.name, setting): task.start(setting).limit for task, setting in world.tasks.cells(config.tasks)}
+    limit = {(task.name, setting): task.start(setting).limit for task, setting in world.tasks.variants(config.tasks)}
     return sorted(episodes, key=lambda episode: (-limit[episode.task, episode.setting], episode.seed))
 
 
@@ -320,7 +320,7 @@ def how_to_play(config: EmbodiedConfig) -> HowToPlay:
     return HowToPlay(
         planner_for=partial(_planner, config),
         read_back=config.read_back,
-        sure_entropy=config.sure_entropy,
+        entropy_threshold=config.entropy_threshold,
         thought_tokens=config.thought_tokens,
         temperature=config.temperature,
         dtype=config.dtype,
@@ -329,8 +329,8 @@ def how_to_play(config: EmbodiedConfig) -> HowToPlay:
     )
 
 
-def _planner(config: EmbodiedConfig, form: Format) -> Planner:
-    """Return how an agent that speaks `form` comes to decisions."""
+def _planner(config: EmbodiedConfig, prompt_format: PromptFormat) -> Planner:
+    """Return how an agent that speaks `prompt_format` comes to decisions."""
     if config.planner:
         return planner_of(config.planner, dict(map(_option, config.planner_options)))
     if config.planner_options:
@@ -339,7 +339,7 @@ def _planner(config: EmbodiedConfig, form: Format) -> Planner:
         return BestOf(plans=config.plans, dreams=config.dreams, judge=config.judge)
     if config.dreams:
         return Lookahead(dreams=config.dreams, stop_entropy=config.stop_entropy)
-    return Basic(imagine=config.imagine and form.dream)
+    return Basic(imagine=config.imagine and prompt_format.dream)
 
 
 def _option(text: str) -> tuple[str, Any]:

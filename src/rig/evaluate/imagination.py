@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from rig.actions import ActionSpace
 from rig.agents import PolicyConfig
-from rig.bundle import Bundle
-from rig.dialogue import Format, Segment, SegmentEncoder, answer, ask
+from rig.agents.checkpoint import AgentCheckpoint
+from rig.contact_sheets import write_sheet
+from rig.dialogue import PromptFormat, Segment, SegmentEncoder, answer, ask
 from rig.engine import (
     GREEDY,
     ONE_BY_ONE,
@@ -29,10 +30,10 @@ from rig.engine import (
     Engine,
     GeneratedImage,
     GenerateImage,
-    Guessing,
     Prefill,
     Program,
     Slot,
+    Speculation,
 )
 from rig.envs import cell_reader_of, make_world
 from rig.envs.rollout import MOST_WORLDS
@@ -47,7 +48,6 @@ from rig.model.fit import unfit_frame
 from rig.provenance import provenance
 from rig.records import NOISE, Frame, Step
 from rig.registry import require
-from rig.sheets import write_sheet
 from rig.storage import refuse_existing, write_json
 
 PICTURE = "dreams.jpg"
@@ -67,15 +67,15 @@ def evaluate_imagination(config: ImaginationConfig, out: Path | str) -> dict[str
     out = Path(out)
     refuse_existing(out / IMAGINATION, "choose another folder with --out")
     require(SSIM_MODULE, "eval")  # not after an hour of dreaming
-    bundle = Bundle.load(config.agent).for_running(config.dtype)
-    if not bundle.form.dream:
+    checkpoint = AgentCheckpoint.load(config.agent).for_running(config.dtype)
+    if not checkpoint.prompt_format.dream:
         raise RigError(f"{config.agent} was trained without dreams; there is nothing to score")
-    config = with_players(bundle, config)
-    chains = list(real_chains(bundle, config))
-    dreams = dream_chains(bundle, chains, config)
-    outcomes = outcomes_of(make_world(bundle.environment), chains)
-    scores = score_chains(bundle, chains, dreams, config, outcomes)
-    draw_dreams(out / PICTURE, chains, dreams, bundle.space)
+    config = with_players(checkpoint, config)
+    chains = list(real_chains(checkpoint, config))
+    dreams = dream_chains(checkpoint, chains, config)
+    outcomes = outcomes_of(make_world(checkpoint.environment), chains)
+    scores = score_chains(checkpoint, chains, dreams, config, outcomes)
+    draw_dreams(out / PICTURE, chains, dreams, checkpoint.space)
     write_json(out / IMAGINATION, scores)
     return scores
 
@@ -95,12 +95,12 @@ class Dreams:
     passes: NDArray[np.int64]
 
 
-def dream_chains(bundle: Bundle, chains: Sequence[Chain], config: ImaginationConfig) -> Dreams:
+def dream_chains(checkpoint: AgentCheckpoint, chains: Sequence[Chain], config: ImaginationConfig) -> Dreams:
     """Return the agent's dreams of the chains."""
-    form = replace(bundle.form, read_back=config.read_back)
-    encoder, space = bundle.encoder, bundle.space
-    capacity = PolicyConfig(form=form).capacity(encoder, bundle.space, dreams=config.depth)
-    dreamer = _Dreamer(Engine(bundle.model, capacity=capacity), encoder, space, form, config)
+    prompt_format = replace(checkpoint.prompt_format, read_back=config.read_back)
+    encoder, space = checkpoint.encoder, checkpoint.space
+    capacity = PolicyConfig(prompt_format=prompt_format).capacity(encoder, checkpoint.space, dreams=config.depth)
+    dreamer = _Dreamer(Engine(checkpoint.model, capacity=capacity), encoder, space, prompt_format, config)
     dream = dreamer.fresh if config.context == "fresh" else dreamer.in_one
     together = config.batch_size or MOST_WORLDS
     parts = [
@@ -136,7 +136,7 @@ def draw_dreams(path: Path, chains: Sequence[Chain], dreams: Dreams, space: Acti
 
 
 def score_chains(
-    bundle: Bundle,
+    checkpoint: AgentCheckpoint,
     chains: Sequence[Chain],
     dreams: Dreams,
     config: ImaginationConfig,
@@ -145,22 +145,22 @@ def score_chains(
     """Return the scores of dreams beside those of the tokenizer's round trip and of a plain copy.
 
     Args:
-        bundle: whose dreams they are.
+        checkpoint: whose dreams they are.
         chains: what they are about.
         dreams: what was dreamed of them.
         config: how they came about.
         outcomes: what could have come of each step; without them agreement with actions is not scored.
     """
-    engine = Engine(bundle.model, capacity=1)
+    engine = Engine(checkpoint.model, capacity=1)
     truth = np.stack([np.stack([step.frame for step in chain.steps[1:]]) for chain in chains])
     decoded = engine.decode_images(engine.encode_images(truth.reshape(-1, *truth.shape[2:])))
     rebuilt = _as_the_world_draws(decoded.reshape(*truth.shape[:2], *decoded.shape[1:]), chains)
     copies = np.stack([[chain.steps[0].frame] * config.depth for chain in chains])
-    judge = _Judge(bundle.environment, chains, outcomes)
+    judge = _Judge(checkpoint.environment, chains, outcomes)
     return {
         "config": asdict(config),
         "provenance": provenance(),
-        "runs_in": bundle.model.runs_in,
+        "runs_in": checkpoint.model.runs_in,
         "chains": len(chains),
         "passes": float(dreams.passes.mean()),
         "noise_actions": float(np.mean([step.actor == NOISE for chain in chains for step in chain.steps[:-1]])),
@@ -219,11 +219,11 @@ class _Judge:
 
 
 def asked_to_dream(
-    step: Step, frame: Frame | None, space: ActionSpace, form: Format, *, imagined: bool = False
+    step: Step, frame: Frame | None, space: ActionSpace, prompt_format: PromptFormat, *, imagined: bool = False
 ) -> list[Segment]:
     """Return what is said up to the image that the model is to write: the question, the step's thought and action."""
-    question = ask(frame, step.instruction, space.format(step.previous_action), form, imagined=imagined)
-    return [*question, *answer(step.thought, space.format(step.action), np.zeros(0, np.uint16), form)[:-2]]
+    question = ask(frame, step.instruction, space.format(step.previous_action), prompt_format, imagined=imagined)
+    return [*question, *answer(step.thought, space.format(step.action), np.zeros(0, np.uint16), prompt_format)[:-2]]
 
 
 def told_by_entropy(entropy: NDArray[np.float32], right: NDArray[np.bool_]) -> dict[str, Any]:
@@ -245,9 +245,14 @@ class _Dreamer:
     """Dreams along chains."""
 
     def __init__(
-        self, engine: Engine, encoder: SegmentEncoder, space: ActionSpace, form: Format, config: ImaginationConfig
+        self,
+        engine: Engine,
+        encoder: SegmentEncoder,
+        space: ActionSpace,
+        prompt_format: PromptFormat,
+        config: ImaginationConfig,
     ) -> None:
-        self._engine, self._encoder, self._space, self._form = engine, encoder, space, form
+        self._engine, self._encoder, self._space, self._form = engine, encoder, space, prompt_format
         self._config = config
 
     def fresh(self, chains: Sequence[Chain]) -> Dreams:
@@ -257,16 +262,16 @@ class _Dreamer:
         for depth in range(chains[0].depth):
             shown = [replace(chain.steps[depth], frame=frame) for chain, frame in zip(chains, frames, strict=True)]
             turns = [asked_to_dream(step, step.frame, self._space, self._form) for step in shown]
-            guessing = self._guessing(len(chains))
+            speculation = self._guessing(len(chains))
             pairs = zip(turns, shown, strict=True)
-            dreamed += self._hold([self._one(turn, step.frame, guessing) for turn, step in pairs])
+            dreamed += self._hold([self._one(turn, step.frame, speculation) for turn, step in pairs])
             frames = dreamed[-1].frames
         return _stacked(dreamed)
 
     def in_one(self, chains: Sequence[Chain]) -> Dreams:
         """Return the dreams, all of a chain in one conversation."""
-        guessing = self._guessing(len(chains))
-        return _stacked(self._hold([self._chain(chain, guessing) for chain in chains]))
+        speculation = self._guessing(len(chains))
+        return _stacked(self._hold([self._chain(chain, speculation) for chain in chains]))
 
     def _hold(self, programs: Sequence[Program[list[GeneratedImage]]]) -> list[Dreams]:
         """Let each conversation dream; return the dreams of all at each depth."""
@@ -282,16 +287,16 @@ class _Dreamer:
             passes=np.array([image.passes for image in images], np.int64),
         )
 
-    def _one(self, turn: list[Segment], before: Frame, guessing: Guessing) -> Program[list[GeneratedImage]]:
+    def _one(self, turn: list[Segment], before: Frame, speculation: Speculation) -> Program[list[GeneratedImage]]:
         """Return the conversation that dreams once, behind `turn`."""
 
         def program(slot: Slot) -> Conversation[list[GeneratedImage]]:
             yield Prefill(tokens=self._encoder.encode(turn))
-            return [(yield from self._write(slot, before, guessing))]
+            return [(yield from self._write(slot, before, speculation))]
 
         return program
 
-    def _chain(self, chain: Chain, guessing: Guessing) -> Program[list[GeneratedImage]]:
+    def _chain(self, chain: Chain, speculation: Speculation) -> Program[list[GeneratedImage]]:
         """Return the conversation that dreams along a chain."""
 
         def program(slot: Slot) -> Conversation[list[GeneratedImage]]:
@@ -300,22 +305,24 @@ class _Dreamer:
                 shown = frame if not depth or self._form.read_back == "pixels" else None
                 turn = asked_to_dream(chain.steps[depth], shown, self._space, self._form, imagined=depth > 0)
                 yield Prefill(tokens=self._encoder.encode(turn, start=slot.next_position, begin=not depth))
-                images.append((yield from self._write(slot, frame, guessing)))
+                images.append((yield from self._write(slot, frame, speculation)))
                 frame = self._engine.decode_images(images[-1].codes[None])[0]
             return images
 
         return program
 
-    def _write(self, slot: Slot, before: Frame, guessing: Guessing) -> Conversation[GeneratedImage]:
+    def _write(self, slot: Slot, before: Frame, speculation: Speculation) -> Conversation[GeneratedImage]:
         """Let a conversation write one dream; the codes of the frame `before` are the first guesses."""
-        draft = None if guessing == ONE_BY_ONE else self._engine.encode_images(before[None])[0]
+        draft = None if speculation == ONE_BY_ONE else self._engine.encode_images(before[None])[0]
         yield Prefill(tokens=self._encoder.open_image(slot.next_position))
-        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, guessing=guessing, draft=draft)
+        image: GeneratedImage = yield GenerateImage(sampler=GREEDY, speculation=speculation, draft=draft)
         yield Prefill(tokens=self._encoder.close_image(slot.next_position))
         return image
 
-    def _guessing(self, count: int) -> Guessing:
-        return self._engine.guessing_for(count, lead=self._config.lead, sure=self._config.sure_entropy)
+    def _guessing(self, count: int) -> Speculation:
+        return self._engine.speculation_for(
+            count, diagonal_offset=self._config.diagonal_offset, entropy_threshold=self._config.entropy_threshold
+        )
 
 
 def _stacked(dreamed: Sequence[Dreams]) -> Dreams:

@@ -53,7 +53,7 @@ def play_in_parallel(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Play
 def _shares(config: EmbodiedConfig) -> list[tuple[str, ...]]:
     """Return the tasks and settings of one process each, long and short ones dealt out evenly."""
     tasks = make_world(environment_of(config)).tasks
-    cells = sorted(tasks.cells(config.tasks), key=lambda cell: -cell[0].start(cell[1]).limit)
+    cells = sorted(tasks.variants(config.tasks), key=lambda cell: -cell[0].start(cell[1]).limit)
     workers = min(usable_cores(), _MOST_WORKERS, len(cells)) if best_device().type == "cpu" else 1
     names = [f"{task.name}/{setting}" for task, setting in cells]
     return [tuple(names[first::workers]) for first in range(workers)]

@@ -16,8 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from rig.agents import PolicyConfig, build_policy, planners
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.annotators import ClaimChecker, checker_of, judge_of
-from rig.bundle import Bundle
 from rig.data import Dataset
 from rig.engine import Engine, Sampler
 from rig.errors import RigError
@@ -34,7 +34,7 @@ NOTHING = "nothing"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Lookahead:
+class RecordedLookahead:
     """A recorded lookahead.
 
     Attributes:
@@ -60,20 +60,20 @@ def evaluate_reviews(config: ReviewsConfig, out: Path | str) -> dict[str, Any]:
     """
     out = Path(out)
     refuse_existing(out / REVIEWS, "choose another folder with --out")
-    bundle = Bundle.load(config.agent).for_running(config.dtype)
-    lookaheads = list(recorded(bundle, config))
-    kinds = config.shown if bundle.form.dream else (NOTHING,)
-    decisions = {kind: review_all(bundle, lookaheads, kind, config) for kind in kinds}
-    scores = score_reviews(lookaheads, decisions, checker_of(bundle.environment)) | {
+    checkpoint = AgentCheckpoint.load(config.agent).for_running(config.dtype)
+    lookaheads = list(recorded(checkpoint, config))
+    kinds = config.shown if checkpoint.prompt_format.dream else (NOTHING,)
+    decisions = {kind: review_all(checkpoint, lookaheads, kind, config) for kind in kinds}
+    scores = score_reviews(lookaheads, decisions, checker_of(checkpoint.environment)) | {
         "config": asdict(config),
         "provenance": provenance(),
-        "runs_in": bundle.model.runs_in,
+        "runs_in": checkpoint.model.runs_in,
     }
     write_json(out / REVIEWS, scores)
     return scores
 
 
-def recorded(bundle: Bundle, config: ReviewsConfig) -> Iterator[Lookahead]:
+def recorded(checkpoint: AgentCheckpoint, config: ReviewsConfig) -> Iterator[RecordedLookahead]:
     """Yield the lookaheads of the data, cut to the configured depth.
 
     Raises:
@@ -82,12 +82,14 @@ def recorded(bundle: Bundle, config: ReviewsConfig) -> Iterator[Lookahead]:
     found = 0
     for folder in config.data:
         dataset = Dataset(folder)
-        if dataset.info.environment != bundle.environment:
-            raise RigError(f"{folder} is of {dataset.info.environment}, and {config.agent} plays {bundle.environment}")
-        if not bundle.space.is_like(dataset.info.action_space):
+        if dataset.info.environment != checkpoint.environment:
+            raise RigError(
+                f"{folder} is of {dataset.info.environment}, and {config.agent} plays {checkpoint.environment}"
+            )
+        if not checkpoint.space.is_like(dataset.info.action_space):
             raise RigError(
                 f"{folder} holds actions of other keys ({dataset.info.action_space.described}) than those of "
-                f"{config.agent} ({bundle.space.described}); give data of the agent's own world as it was trained"
+                f"{config.agent} ({checkpoint.space.described}); give data of the agent's own world as it was trained"
             )
         for entry in dataset.entries:
             if config.tasks and not {entry.task, f"{entry.task}/{entry.setting}"} & set(config.tasks):
@@ -97,7 +99,7 @@ def recorded(bundle: Bundle, config: ReviewsConfig) -> Iterator[Lookahead]:
                 if step.dreams and step.review is not None:
                     found += 1
                     cut = replace(step, dreams=step.dreams[: config.depth])
-                    yield Lookahead(step=cut, trajectory=trajectory.with_steps(()))
+                    yield RecordedLookahead(step=cut, trajectory=trajectory.with_steps(()))
     if not found:
         raise RigError(
             f"{', '.join(config.data)}: no lookaheads of these tasks there; give datasets of `rig review`, `rig align` "
@@ -105,12 +107,16 @@ def recorded(bundle: Bundle, config: ReviewsConfig) -> Iterator[Lookahead]:
         )
 
 
-def review_all(bundle: Bundle, lookaheads: Sequence[Lookahead], kind: str, config: ReviewsConfig) -> list[Decision]:
+def review_all(
+    checkpoint: AgentCheckpoint, lookaheads: Sequence[RecordedLookahead], kind: str, config: ReviewsConfig
+) -> list[Decision]:
     """Return the agent's reviews of the lookaheads, shown `kind` in the place of their dreams."""
-    form = replace(bundle.form, read_back=config.read_back)
+    prompt_format = replace(checkpoint.prompt_format, read_back=config.read_back)
     sampler = Sampler(temperature=config.temperature)
-    settings = PolicyConfig(form=form, planner=planners.Lookahead(), thought_tokens=config.thought_tokens, text=sampler)
-    policy = build_policy(bundle, settings, dreams_ahead=config.depth)
+    settings = PolicyConfig(
+        prompt_format=prompt_format, planner=planners.Lookahead(), thought_tokens=config.thought_tokens, text=sampler
+    )
+    policy = build_policy(checkpoint, settings, dreams_ahead=config.depth)
     for task, instruction in sorted({(one.trajectory.task, one.step.instruction) for one in lookaheads}):
         policy.check_instruction(task, instruction)
     made: list[Decision] = []
@@ -123,7 +129,7 @@ def review_all(bundle: Bundle, lookaheads: Sequence[Lookahead], kind: str, confi
 
 
 def score_reviews(
-    lookaheads: Sequence[Lookahead], decisions: dict[str, list[Decision]], checker: ClaimChecker | None
+    lookaheads: Sequence[RecordedLookahead], decisions: dict[str, list[Decision]], checker: ClaimChecker | None
 ) -> dict[str, Any]:
     """Return the scores of reviews, by what was shown.
 
@@ -144,7 +150,7 @@ def score_reviews(
 
 
 def _scores(
-    lookaheads: Sequence[Lookahead],
+    lookaheads: Sequence[RecordedLookahead],
     decisions: Sequence[Decision],
     first: Sequence[Decision],
     checker: ClaimChecker | None,
@@ -164,7 +170,7 @@ def _scores(
     }
 
 
-def _share(values: Sequence[tuple[Lookahead, float]]) -> dict[str, Any] | None:
+def _share(values: Sequence[tuple[RecordedLookahead, float]]) -> dict[str, Any] | None:
     """Return the mean with its interval over whole episodes; None of nothing."""
     if not values:
         return None
@@ -172,14 +178,14 @@ def _share(values: Sequence[tuple[Lookahead, float]]) -> dict[str, Any] | None:
     return asdict(bootstrap_mean([float(value) for _, value in values], clusters=clusters))
 
 
-def _true_share(one: Lookahead, made: Decision, checker: ClaimChecker | None) -> float | None:
+def _true_share(one: RecordedLookahead, made: Decision, checker: ClaimChecker | None) -> float | None:
     """Return the share of a review's checked claims that hold; None where none was checked."""
     said = replace(one.step, thought=made.thought, action=made.action)
     counts = count_claims(one.trajectory.with_steps((said,)), checker)
     return counts["true"] / counts["checked"] if counts["checked"] else None
 
 
-def _is_consistent(one: Lookahead, made: Decision, checker: ClaimChecker | None) -> bool | None:
+def _is_consistent(one: RecordedLookahead, made: Decision, checker: ClaimChecker | None) -> bool | None:
     """Return whether a review does with its plan what it says; None where it says nothing, or nobody can tell."""
     review = Review(thought=made.thought, action=made.action)
     verdict = verdict_of(replace(one.step, review=review), judge_of(checker))

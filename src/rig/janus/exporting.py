@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rig.bundle import check_vocabulary
+from rig.agents.checkpoint import check_vocabulary
 from rig.dialogue import TextTokenizer
 from rig.dialogue.tokenizer import BEGIN_IMAGE, BOS, END_IMAGE, EOS, IMAGE, PAD
 from rig.errors import CheckpointError

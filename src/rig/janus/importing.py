@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rig.bundle import BASE_FILE, check_vocabulary
+from rig.agents.checkpoint import BASE_FILE, check_vocabulary
 from rig.dialogue import TextTokenizer
 from rig.errors import CheckpointError
 from rig.janus.deepseek import rename, translate
@@ -28,7 +28,7 @@ _SCALED_BY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Source:
+class JanusCheckpoint:
     """A checkpoint as it was found, told in transformers' names.
 
     Attributes:
@@ -67,7 +67,7 @@ def import_janus(source: Path | str, out: Path | str) -> dict[str, Any]:
     return about
 
 
-def examine(folder: Path) -> Source:
+def examine(folder: Path) -> JanusCheckpoint:
     """Return the checkpoint in `folder`, after checking that its files belong together.
 
     Raises:
@@ -84,7 +84,7 @@ def examine(folder: Path) -> Source:
     tokenizer = TextTokenizer.load(folder)
     check_vocabulary(folder, tokenizer, config)
     layout = "deepseek" if is_original else "transformers"
-    return Source(layout=layout, config=config, tensors=tensors, tokenizer=tokenizer)
+    return JanusCheckpoint(layout=layout, config=config, tensors=tensors, tokenizer=tokenizer)
 
 
 def _untied(found: dict[str, StoredTensor], data: Mapping[str, Any]) -> dict[str, StoredTensor]:

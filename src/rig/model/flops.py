@@ -71,7 +71,7 @@ class Work:
         )
 
 
-class Cost:
+class FlopCount:
     """The floating-point operations of learning with a network; what learns is settled when this is made."""
 
     def __init__(self, model: RIG) -> None:

@@ -163,7 +163,7 @@ class Level(nn.Module):
         return x if self.upsample is None else self.upsample(x)
 
 
-class Encoder(nn.Module):
+class ImageEncoder(nn.Module):
     """Pixels to latents."""
 
     def __init__(self, config: VQConfig) -> None:
@@ -192,7 +192,7 @@ class Encoder(nn.Module):
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
-class Decoder(nn.Module):
+class ImageDecoder(nn.Module):
     """Latents to pixels."""
 
     def __init__(self, config: VQConfig) -> None:
@@ -251,11 +251,11 @@ class VQModel(nn.Module):
     def __init__(self, config: VQConfig, *, seed: int | None = 0) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder = ImageEncoder(config)
         self.quantize = Quantizer(config)
         self.quant_conv = nn.Conv2d(config.latent_channels, config.code_dim, 1)
         self.post_quant_conv = nn.Conv2d(config.code_dim, config.latent_channels, 1)
-        self.decoder = Decoder(config)
+        self.decoder = ImageDecoder(config)
         if seed is not None:
             initialise(self, seed)
 

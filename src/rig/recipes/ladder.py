@@ -188,7 +188,7 @@ class Ladder:
                 start="basic-1",
                 lookahead=self._reviews(number),
             )
-        cells = len(make_world(config.environment).tasks.cells(config.tasks))
+        cells = len(make_world(config.environment).tasks.variants(config.tasks))
         for row in SCALED:
             for fraction in config.fractions:
                 flags, steps = (*ROWS[row], "--fraction", str(fraction)), self._steps_for(fraction, cells)

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rig.actions import ACTION_SPACES, Action
 from rig.agents import short_name
-from rig.bundle import has_learned_reviews
+from rig.agents.checkpoint import has_learned_reviews
+from rig.contact_sheets import cut_line, wrapped
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode
 from rig.errors import RigError
@@ -25,7 +26,6 @@ from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
 from rig.evaluate.embodied import environment_of, play_config
 from rig.model.fit import unfit_frame
 from rig.records import Frame, Step, Trajectory
-from rig.sheets import cut_line, wrapped
 from rig.storage import atomic_file
 
 FORMATS = (".webp", ".gif", ".png")
@@ -50,7 +50,7 @@ _MOST_REST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class TellingMoment:
     """A decision and what could have come of it.
 
     Attributes:
@@ -71,7 +71,7 @@ class Moment:
         return self.step.review is not None and self.step.action != self.step.proposal
 
 
-def draw_episode(config: EmbodiedConfig, dreams: int | None, path: Path) -> Moment:
+def draw_episode(config: EmbodiedConfig, dreams: int | None, path: Path) -> TellingMoment:
     """Play the one episode of `config`, draw its most telling decision to `path`, and return that decision.
 
     Args:
@@ -88,7 +88,7 @@ def draw_episode(config: EmbodiedConfig, dreams: int | None, path: Path) -> Mome
         raise RigError(f"{config.agent}: a teacher dreams nothing; name an agent's folder")
     count = int(has_learned_reviews(config.agent)) if dreams is None else dreams
     world = make_world(environment_of(config))
-    cells = list(world.tasks.cells(config.tasks))
+    cells = list(world.tasks.variants(config.tasks))
     if len(cells) != 1:
         named = ", ".join(f"{task.name}/{setting}" for task, setting in cells)
         raise RigError(f"a picture shows one episode, and {named} are {len(cells)}; name one with --tasks TASK/SETTING")
@@ -112,7 +112,7 @@ def check_ending(path: Path) -> None:
         raise RigError(f"{path}: a picture ends with one of {', '.join(FORMATS)}")
 
 
-def most_telling(world: World, trajectory: Trajectory) -> Moment:
+def most_telling(world: World, trajectory: Trajectory) -> TellingMoment:
     """Return the decision whose review gained most; the first with a dream where no review changed anything.
 
     Raises:
@@ -124,7 +124,7 @@ def most_telling(world: World, trajectory: Trajectory) -> Moment:
     return max(found, key=lambda moment: (moment.reviewed, moment.gain, moment.freed))
 
 
-def moments(world: World, trajectory: Trajectory) -> Iterator[Moment]:
+def moments(world: World, trajectory: Trajectory) -> Iterator[TellingMoment]:
     """Yield the decisions that have a dream to show, with what really comes of their plans.
 
     Raises:
@@ -139,7 +139,7 @@ def moments(world: World, trajectory: Trajectory) -> Iterator[Moment]:
         frame, reward, *_ = world.act(step.action)
         if plan is not None:
             freed = np.array_equal(plan.frame, step.frame) and not np.array_equal(frame, step.frame)
-            yield Moment(step=step, planned=plan.frame, gain=reward - plan.reward, freed=freed)
+            yield TellingMoment(step=step, planned=plan.frame, gain=reward - plan.reward, freed=freed)
 
 
 class _Tried(NamedTuple):
@@ -155,7 +155,7 @@ def _plan_tried(world: World, step: Step) -> _Tried:
     return _Tried(frame, reward)
 
 
-def draw_moment(path: Path, trajectory: Trajectory, moment: Moment, name: str) -> Moment:
+def draw_moment(path: Path, trajectory: Trajectory, moment: TellingMoment, name: str) -> TellingMoment:
     """Draw a decision of an episode to `path`, and return it; `name` says who plays."""
     later = trajectory.steps[moment.step.index + 1 :]
     after = later[0].frame if later else moment.step.next_frame
@@ -199,7 +199,7 @@ class _Slot(NamedTuple):
 class _Page:
     """Draws a decision, part by part: observed, thought, dreamed, what would come, review, what came."""
 
-    def __init__(self, trajectory: Trajectory, moment: Moment, after: Frame, name: str) -> None:
+    def __init__(self, trajectory: Trajectory, moment: TellingMoment, after: Frame, name: str) -> None:
         self._trajectory, self._moment, self._after, self._name = trajectory, moment, after, name
         self.parts = 6 if moment.step.review is not None else 4
         self._fonts = {size: ImageFont.load_default(size) for size in (_HEAD, _LABEL, _TEXT)}

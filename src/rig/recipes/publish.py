@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rig.bundle import Bundle, Origin, origin_of
+from rig.agents.checkpoint import AgentCheckpoint, Origin, origin_of
 from rig.errors import RigError
 from rig.evaluate.measures import CELLS, PSNR, SSIM, shown, taken
 from rig.evaluate.saved import IMAGINATION, SUMMARY, read_scores
@@ -41,15 +41,15 @@ def publish(
         RigError: `out` exists, or results are missing or another agent's.
     """
     refuse_existing(out, "choose another folder with --out")
-    bundle = Bundle.load(agent)
+    checkpoint = AgentCheckpoint.load(agent)
     origin = origin_of(agent)
     scores = [_read(folder, agent) for folder in results]
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(agent.iterdir()):
         shutil.copyfile(path, out / path.name)
     if dtype == "bfloat16":
-        _write_half(bundle, out)
-    card = [f"# {title}", _about(bundle, out), _made(origin, made_by)]
+        _write_half(checkpoint, out)
+    card = [f"# {title}", _about(checkpoint, out), _made(origin, made_by)]
     write_text(out / CARD, "\n\n".join([*card, "## Scores", *map(_scores, scores)]) + "\n")
     return out / CARD
 
@@ -64,29 +64,33 @@ def _read(folder: Path, agent: Path) -> Mapping[str, Any]:
     raise RigError(f"{folder} holds neither {SUMMARY} nor {IMAGINATION}; score the agent with `rig eval` first")
 
 
-def _write_half(bundle: Bundle, folder: Path) -> None:
+def _write_half(checkpoint: AgentCheckpoint, folder: Path) -> None:
     import torch
 
     from rig.model import save
 
-    model = bundle.model.place(torch.device("cpu"), torch.bfloat16)
+    model = checkpoint.model.place(torch.device("cpu"), torch.bfloat16)
     vq = model.model.vqmodel
     if all(bool((value.half().float() == value).all()) for value in vq.state_dict().values()):
         vq.half()
     save(model, folder)
 
 
-def _about(bundle: Bundle, folder: Path) -> str:
-    config = bundle.model.config
+def _about(checkpoint: AgentCheckpoint, folder: Path) -> str:
+    config = checkpoint.model.config
     size = bytes_of(folder)
-    count, dtype = sum(value.numel() for value in bundle.model.parameters()), bundle.model.runs_in["dtype"]
-    speaks = [name for name, has in (("thoughts", bundle.form.thought), ("dreams", bundle.form.dream)) if has]
+    count, dtype = sum(value.numel() for value in checkpoint.model.parameters()), checkpoint.model.runs_in["dtype"]
+    speaks = [
+        name
+        for name, has in (("thoughts", checkpoint.prompt_format.thought), ("dreams", checkpoint.prompt_format.dream))
+        if has
+    ]
     return (
-        f"A RIG agent (arXiv 2503.24388) for the world `{bundle.environment}`: {count / 1e6:.1f} M parameters "
+        f"A RIG agent (arXiv 2503.24388) for the world `{checkpoint.environment}`: {count / 1e6:.1f} M parameters "
         f"({config.decoder.num_layers} layers of width {config.decoder.hidden_size}), {size / 1e6:.1f} MB, {dtype}. It "
         f"speaks {' and '.join(speaks) or 'actions alone'}, reads and writes frames of {config.vision.image_size} × "
-        f"{config.vision.image_size} pixels, and presses {len(bundle.space.keys)} keys. `Bundle.load` opens it. "
-        "Licence: Apache-2.0, like the code."
+        f"{config.vision.image_size} pixels, and presses {len(checkpoint.space.keys)} keys. `AgentCheckpoint.load` "
+        "opens it. Licence: Apache-2.0, like the code."
     )
 
 

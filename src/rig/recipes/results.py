@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rig.bundle import Origin, origin_of
+from rig.agents.checkpoint import Origin, origin_of
 from rig.errors import CheckpointError
 from rig.evaluate.saved import IMAGINATION, SUMMARY, read_rows, read_scores
 from rig.evaluate.stats import Difference, paired_difference

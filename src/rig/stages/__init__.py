@@ -17,12 +17,12 @@ from rig.stages.config import (
     Opening,
     ReasonConfig,
     RehearseConfig,
-    RewriteConfig,
+    RereviewConfig,
 )
 
 if TYPE_CHECKING:
     from rig.stages.branching import branch
-    from rig.stages.rewriting import rewrite
+    from rig.stages.rereviewing import rereview
     from rig.stages.s0_import import import_dataset
     from rig.stages.s1_collect import collect
     from rig.stages.s2_reason import reason
@@ -38,7 +38,7 @@ _LATE = {
     "align": "s4_align",
     "rehearse": "s4_rehearse",
     "branch": "branching",
-    "rewrite": "rewriting",
+    "rereview": "rereviewing",
 }
 
 __all__ = [
@@ -49,7 +49,7 @@ __all__ = [
     "Opening",
     "ReasonConfig",
     "RehearseConfig",
-    "RewriteConfig",
+    "RereviewConfig",
     "align",
     "branch",
     "collect",
@@ -57,7 +57,7 @@ __all__ = [
     "reason",
     "rehearse",
     "review",
-    "rewrite",
+    "rereview",
 ]
 
 

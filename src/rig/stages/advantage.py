@@ -40,7 +40,7 @@ class Judge:
             if world.samples >= world.task.target:
                 return step
             action = first if first is not None and step == 0 else self.teacher.act(world)
-            _, terminated, _ = world.glide(action)
+            _, terminated, _ = world.step_without_render(action)
             if terminated:
                 return step + 1 if world.samples >= world.task.target else self.patience
         return self.patience

@@ -22,8 +22,8 @@ import numpy as np
 
 from rig.actions import Action
 from rig.agents import PolicyActor, PolicyConfig, TeacherActor, agent_name, build_policy, refuse_other_world
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.annotators.kit import with_kit
-from rig.bundle import Bundle
 from rig.data import Dataset, DatasetInfo
 from rig.dialogue import is_speakable
 from rig.engine import Sampler
@@ -90,16 +90,16 @@ def branch(config: BranchConfig, out: Path | str, opening: Opening | None = None
         RigError: it does not dream.
         DatasetError: `out` may not be touched.
     """
-    grove = _Grove(config)
+    builder = _BranchBuilder(config)
 
     def make(pieces: Sequence[_Piece]) -> Iterator[Trajectory | None]:
         for player in config.players:
-            played = grove.visits(player, [piece.episode for piece in pieces if piece.player == player])
+            played = builder.visits(player, [piece.episode for piece in pieces if piece.player == player])
             while together := list(islice(played, max(1, (config.batch_size or MOST_WORLDS) // config.states))):
-                yield from grove.branched(together, player)
+                yield from builder.branched(together, player)
 
-    work = [_Piece(player, episode) for episode in grove.episodes() for player in config.players]
-    return run_stage(out, grove.info(out), work, lambda piece: piece.id, make, opening or Opening())
+    work = [_Piece(player, episode) for episode in builder.episodes() for player in config.players]
+    return run_stage(out, builder.info(out), work, lambda piece: piece.id, make, opening or Opening())
 
 
 @dataclass(frozen=True)
@@ -134,23 +134,25 @@ class _Start:
         return self.visited.episode.decision_seed(self.index)
 
 
-class _Grove:
+class _BranchBuilder:
     """The agent, the teacher and a world to try things in."""
 
     def __init__(self, config: BranchConfig) -> None:
-        self.bundle = Bundle.load(config.agent).for_running(config.dtype)
-        if not self.bundle.form.dream:
+        self.checkpoint = AgentCheckpoint.load(config.agent).for_running(config.dtype)
+        if not self.checkpoint.prompt_format.dream:
             raise RigError(f"{config.agent} does not dream; branches are dreamed as well as tried")
-        self.world: World = make_world(self.bundle.environment)
-        self.config = config = with_kit(config, self.bundle.environment, spared=["teacher"])
-        refuse_other_world(self.world, self.bundle.space, self.bundle.environment, config.agent)
-        settings = PolicyConfig(form=self.bundle.form, text=Sampler(temperature=config.temperature))
-        self.policy = build_policy(self.bundle, settings, dreams_ahead=config.dreams)
+        self.world: World = make_world(self.checkpoint.environment)
+        self.config = config = with_kit(config, self.checkpoint.environment, spared=["teacher"])
+        refuse_other_world(self.world, self.checkpoint.space, self.checkpoint.environment, config.agent)
+        settings = PolicyConfig(
+            prompt_format=self.checkpoint.prompt_format, text=Sampler(temperature=config.temperature)
+        )
+        self.policy = build_policy(self.checkpoint, settings, dreams_ahead=config.dreams)
         self.judge: Judge | None = None
         if config.teacher:
             teacher = TEACHERS.get(config.teacher)()
             self.judge = Judge(world=self.world, teacher=teacher, patience=config.patience)
-        for task, _ in self.world.tasks.cells(config.tasks):
+        for task, _ in self.world.tasks.variants(config.tasks):
             self.policy.check_instruction(task.name, task.instruction)
 
     def info(self, out: Path | str) -> DatasetInfo:
@@ -158,8 +160,8 @@ class _Grove:
         return DatasetInfo(
             name=Path(out).name,
             stage="branch",
-            environment=self.bundle.environment,
-            action_space=self.bundle.space,
+            environment=self.checkpoint.environment,
+            action_space=self.checkpoint.space,
             frame_size=self.world.observation_space.shape[:2],  # type: ignore[index, arg-type]
             config=asdict(self.config) | {"agent": agent_name(self.config.agent)},
         )
@@ -167,7 +169,7 @@ class _Grove:
     def episodes(self) -> list[Episode]:
         """Return the episodes to play."""
         config = self.config
-        cells = self.world.tasks.cells(config.tasks)
+        cells = self.world.tasks.variants(config.tasks)
         return episodes_in_turn(
             self.world, cells, Split[config.split.upper()], episodes=config.episodes, skip=config.skip
         )
@@ -175,7 +177,7 @@ class _Grove:
     def visits(self, player: str, episodes: Sequence[Episode]) -> Iterator[Visited]:
         """Let a player play, and yield each episode with its states."""
         return visit(
-            partial(make_world, self.bundle.environment),
+            partial(make_world, self.checkpoint.environment),
             self._actor(player),
             episodes,
             batch_size=self.config.batch_size,
@@ -187,7 +189,7 @@ class _Grove:
         if player == "agent":
             return PolicyActor(self.policy)
         teacher = TeacherActor(TEACHERS.get(self.config.teacher)())
-        return teacher if player == "teacher" else _Stumbling(teacher, self.config)
+        return teacher if player == "teacher" else _NoisyTeacher(teacher, self.config)
 
     def _name_of(self, player: str) -> str:
         return agent_name(self.config.agent) if player == "agent" else f"{player} {self.config.teacher}"
@@ -217,7 +219,7 @@ class _Grove:
         self.world.load(start.state)
         random = np.random.default_rng([self.config.seed, start.seed])
         for _ in range(self.config.random):
-            found.setdefault(self.world.slip(random), RANDOM)
+            found.setdefault(self.world.random_action(random), RANDOM)
         return found
 
     def branches(self, start: _Start, plans: Sequence[Plan], others: Mapping[Action, str]) -> list[Step]:
@@ -262,18 +264,18 @@ class _Grove:
 
 
 def branch_episode(
-    grove: _Grove,
+    builder: _BranchBuilder,
     visited: Visited,
     player: str,
     sets: Sequence[tuple[_Start, Sequence[Plan], Mapping[Action, str]]],
 ) -> Trajectory | None:
     """Return the sets of an episode, each of a state, its plans and who else proposed what; None without any."""
-    steps = [step for start, plans, others in sets for step in grove.branches(start, plans, others)]
+    steps = [step for start, plans, others in sets for step in builder.branches(start, plans, others)]
     if not steps:
         return None
     numbered = tuple(replace(step, index=index) for index, step in enumerate(steps))
     played = visited.trajectory
-    return replace(played, id=f"{played.id}-{player}", steps=numbered, lineage=grove.lineage(visited, player))
+    return replace(played, id=f"{played.id}-{player}", steps=numbered, lineage=builder.lineage(visited, player))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -302,7 +304,7 @@ def _as_step(start: Step, tried: _Tried, facts: Branch) -> Step:
     )
 
 
-class _Stumbling:
+class _NoisyTeacher:
     """A teacher whose hand slips now and then, as in S1."""
 
     def __init__(self, teacher: TeacherActor, config: BranchConfig) -> None:
@@ -331,5 +333,5 @@ class _Slips:
         key, decision = self._inner.next()
         random = np.random.default_rng([self._config.seed, self._seeds.pop(key)])
         if random.random() < self._config.noise:
-            return key, Decision(action=self._worlds[key].slip(random))
+            return key, Decision(action=self._worlds[key].random_action(random))
         return key, decision

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rig.bundle import Dtype
+from rig.agents.checkpoint import Dtype
 from rig.errors import RigError, at_least_one
 from rig.shipped import DEFAULT_WORLD
 
@@ -75,7 +75,7 @@ class ReasonConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewriteConfig:
+class RereviewConfig:
     """How to write reviews anew.
 
     Attributes:

@@ -12,9 +12,9 @@ import numpy as np
 
 from rig.actions import Action
 from rig.agents import Lookahead, Policy, PolicyActor, PolicyConfig, agent_name, build_policy, refuse_other_world
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.annotators import Annotator, ReviewCase, Reviewer, build_reviewer
 from rig.annotators.kit import with_kit
-from rig.bundle import Bundle
 from rig.data import DatasetInfo
 from rig.dialogue import is_speakable
 from rig.envs import World, make_world
@@ -31,7 +31,7 @@ from rig.teachers import TEACHERS
 C = TypeVar("C", bound=ReviewingConfig)
 
 
-class Bench(Generic[C]):
+class ReviewBuilder(Generic[C]):
     """A teacher and a Reviewer at work in one environment.
 
     Args:
@@ -95,7 +95,7 @@ def as_dreamed(steps: Sequence[Step], start: int, horizon: int) -> tuple[Dream, 
     return tuple(dreams)
 
 
-class Workshop(Bench[LookaheadConfig]):
+class LookaheadBuilder(ReviewBuilder[LookaheadConfig]):
     """The agent, the teacher and the annotators at work in one environment.
 
     Args:
@@ -107,13 +107,15 @@ class Workshop(Bench[LookaheadConfig]):
     """
 
     def __init__(self, config: LookaheadConfig) -> None:
-        self.bundle = Bundle.load(config.agent).for_running(config.dtype)
-        super().__init__(config, self.bundle.environment)
-        refuse_other_world(self.world, self.bundle.space, self.bundle.environment, config.agent)
+        self.checkpoint = AgentCheckpoint.load(config.agent).for_running(config.dtype)
+        super().__init__(config, self.checkpoint.environment)
+        refuse_other_world(self.world, self.checkpoint.space, self.checkpoint.environment, config.agent)
         self.policy: Policy = build_policy(
-            self.bundle, PolicyConfig(form=self.bundle.form), dreams_ahead=len(config.horizons)
+            self.checkpoint,
+            PolicyConfig(prompt_format=self.checkpoint.prompt_format),
+            dreams_ahead=len(config.horizons),
         )
-        for task, _ in self.world.tasks.cells(config.tasks):
+        for task, _ in self.world.tasks.variants(config.tasks):
             self.policy.check_instruction(task.name, task.instruction)
 
     def info(self, stage: str, out: Path | str, **others: Annotator[Any, Any]) -> DatasetInfo:
@@ -124,8 +126,8 @@ class Workshop(Bench[LookaheadConfig]):
         return DatasetInfo(
             name=Path(out).name,
             stage=stage,
-            environment=self.bundle.environment,
-            action_space=self.bundle.space,
+            environment=self.checkpoint.environment,
+            action_space=self.checkpoint.space,
             frame_size=self.world.observation_space.shape[:2],  # type: ignore[index, arg-type]
             config=saved_config(self.config, reviewer=self.reviewer, **others)
             | {"agent": agent_name(self.config.agent)},
@@ -133,7 +135,7 @@ class Workshop(Bench[LookaheadConfig]):
 
     def episodes(self) -> list[Episode]:
         """Return the episodes to play, in worlds that the agent has not learned from."""
-        cells = self.world.tasks.cells(self.config.tasks)
+        cells = self.world.tasks.variants(self.config.tasks)
         return episodes_in_turn(self.world, cells, Split.TRAIN, episodes=self.config.episodes, skip=self.config.skip)
 
     def visit(self, episodes: Sequence[Episode], dreams: int = 0) -> Iterator[Visited]:
@@ -141,9 +143,11 @@ class Workshop(Bench[LookaheadConfig]):
         policy = self.policy
         if dreams:
             planner = Lookahead(dreams=dreams)
-            policy = build_policy(self.bundle, PolicyConfig(form=self.bundle.form, planner=planner))
+            policy = build_policy(
+                self.checkpoint, PolicyConfig(prompt_format=self.checkpoint.prompt_format, planner=planner)
+            )
         actor = PolicyActor(policy)
-        environment = self.bundle.environment
+        environment = self.checkpoint.environment
         lineage = Lineage(stage="live", actor=agent_name(self.config.agent))
         return visit(
             lambda: make_world(environment),

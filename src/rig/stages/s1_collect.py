@@ -1,6 +1,6 @@
 """S1: frame-action pairs from a capable teacher.
 
-Now and then a burst of slips of the hand (`World.slip`) pushes the episode off the teacher's path, and the teacher
+Now and then a burst of random keys (`World.random_action`) pushes the episode off the teacher's path, and the teacher
 finds back: the dataset then shows how to recover, and what wrong actions lead to. Noise is marked (`Step.actor`): it is
 dreamed about in training, never imitated.
 """
@@ -23,7 +23,7 @@ from rig.data import Dataset, DatasetInfo
 from rig.envs import Task, World, make_world
 from rig.envs.rollout import ATTEMPTS, Episode, given_up, trajectory_of
 from rig.envs.seeds import Split
-from rig.errors import EngineError
+from rig.errors import SimulatorError
 from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
 from rig.stages.base import Opening, episodes_in_turn, run_stage
 from rig.stages.config import CollectConfig
@@ -46,13 +46,13 @@ def collect(config: CollectConfig, out: Path | str, opening: Opening | None = No
         UnknownNameError: no such world, teacher, task or setting.
         RigError: no teacher is named, and the world's kit has none.
         DatasetError: `out` holds a dataset and `opening` does not allow to touch it.
-        EngineError: an engine failed in an episode again and again.
+        SimulatorError: an engine failed in an episode again and again.
         RigError: a worker died.
     """
     world = make_world(config.environment)
     config = with_kit(config, config.environment)
     TEACHERS.get(config.teacher)
-    cells = world.tasks.cells(config.tasks)
+    cells = world.tasks.variants(config.tasks)
     with Workers(partial(_classroom, config), workers) as crew:
         look = partial(_look, crew)
         episodes = episodes_in_turn(world, cells, Split.TRAIN, episodes=config.episodes, skip=config.skip, look=look)
@@ -109,12 +109,12 @@ def _patiently(job: Callable[[_Class, Episode], R], room: _Class, episode: Episo
     """Return what comes of a job; where the engine fails, it begins anew.
 
     Raises:
-        EngineError: the engine failed in every attempt.
+        SimulatorError: the engine failed in every attempt.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return job(room, episode)
-        except EngineError as error:
+        except SimulatorError as error:
             if attempt == ATTEMPTS:
                 raise given_up(episode, error) from error
             room.teacher = TEACHERS.get(room.config.teacher)()  # it may remember what it did
@@ -133,7 +133,7 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
     """Return one episode of the teacher, with the configured noise.
 
     Raises:
-        EngineError: the world's engine failed.
+        SimulatorError: the world's engine failed.
     """
     frame, info = episode.begin(world)
     random = np.random.default_rng([config.seed, crc32(episode.id.encode())])
@@ -143,7 +143,7 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
         facts = info["privileged"]
         if not left and random.random() < config.noise:
             left = int(random.integers(1, config.burst + 1))
-        action = world.slip(random) if left else teacher.act(world)
+        action = world.random_action(random) if left else teacher.act(world)
         following, reward, terminated, truncated, info = world.act(action)
         steps.append(
             Step(

@@ -24,7 +24,7 @@ from rig.records import Frame, Step, Trajectory
 from rig.stages.annotating import reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import LookaheadConfig
-from rig.stages.lookahead import Visited, Workshop, as_dreamed, decided
+from rig.stages.lookahead import LookaheadBuilder, Visited, as_dreamed, decided
 
 
 def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
@@ -37,41 +37,41 @@ def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = N
         AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
         RigError: the Reviewer's configuration is not one of its.
     """
-    shop = Workshop(config)
+    builder = LookaheadBuilder(config)
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
-        return reviewed(shop.reviewer, (review_episode(shop, visited) for visited in shop.visit(pieces)))
+        return reviewed(builder.reviewer, (review_episode(builder, visited) for visited in builder.visit(pieces)))
 
-    with closing(shop.reviewer):
-        info = shop.info("s3", out)
-        return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
+    with closing(builder.reviewer):
+        info = builder.info("s3", out)
+        return run_stage(out, info, builder.episodes(), lambda episode: episode.id, make, opening or Opening())
 
 
-def review_episode(shop: Workshop, visited: Visited) -> Trajectory | None:
+def review_episode(builder: LookaheadBuilder, visited: Visited) -> Trajectory | None:
     """Return the steps of an episode at which the teacher does better, or None where there is none.
 
     The words of their reviews are still to be written.
     """
-    found = _gaining(shop, visited)
+    found = _gaining(builder, visited)
     kept: list[Step] = []
-    while cases := list(islice(found, shop.config.states - len(kept))):
-        told = can_tell(shop.reviewer, [case for case, _ in cases])
+    while cases := list(islice(found, builder.config.states - len(kept))):
+        told = can_tell(builder.reviewer, [case for case, _ in cases])
         kept += [decided(case, after) for (case, after), shows in zip(cases, told, strict=True) if shows]
     if not kept:
         return None
     steps = tuple(sorted(kept, key=lambda step: step.index))
-    return replace(visited.trajectory, steps=steps, lineage=shop.lineage("s3", visited.trajectory.id))
+    return replace(visited.trajectory, steps=steps, lineage=builder.lineage("s3", visited.trajectory.id))
 
 
-def _gaining(shop: Workshop, visited: Visited) -> Iterator[tuple[ReviewCase, Frame]]:
+def _gaining(builder: LookaheadBuilder, visited: Visited) -> Iterator[tuple[ReviewCase, Frame]]:
     """Yield the steps at which the teacher does better, in random order, each with the frame that this leads to."""
-    random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
+    random = np.random.default_rng([builder.config.seed, crc32(visited.episode.id.encode())])
     steps, last = visited.trajectory.steps, len(visited.states) - 1
     for index in map(int, random.permutation(last)):
-        horizon = min(shop.horizon(random), last - index)
+        horizon = min(builder.horizon(random), last - index)
         state, dreams = visited.states[index], as_dreamed(steps, index, horizon)
         if len(dreams) < horizon:
             continue
-        case = ReviewCase(step=replace(steps[index], dreams=dreams), better=shop.judge.action_at(state))
-        if shop.gains(case, state):
-            yield case, shop.frame_after(state, case.better)
+        case = ReviewCase(step=replace(steps[index], dreams=dreams), better=builder.judge.action_at(state))
+        if builder.gains(case, state):
+            yield case, builder.frame_after(state, case.better)

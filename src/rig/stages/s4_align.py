@@ -28,7 +28,7 @@ from rig.records import Dream, Frame, Step, Trajectory
 from rig.stages.annotating import episode_name, reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import AlignConfig
-from rig.stages.lookahead import Workshop, decided
+from rig.stages.lookahead import LookaheadBuilder, decided
 from rig.stages.visiting import Visited, as_came
 
 
@@ -42,41 +42,41 @@ def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) 
         AnnotationError: an annotator had no answer for some steps; all other episodes are kept.
         RigError: an annotator's configuration is not one of its.
     """
-    shop = Workshop(config)
-    config = with_kit(config, shop.bundle.environment)
-    reasoner = build_reasoner(config.reasoner, config.reasoner_config, shop.world.actions)
+    builder = LookaheadBuilder(config)
+    config = with_kit(config, builder.checkpoint.environment)
+    reasoner = build_reasoner(config.reasoner, config.reasoner_config, builder.world.actions)
 
     def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
-        return aligned(shop, reasoner, _dreamed(shop, shop.visit(pieces, config.dreams)))
+        return aligned(builder, reasoner, _dreamed(builder, builder.visit(pieces, config.dreams)))
 
-    with closing(shop.reviewer), closing(reasoner):
-        info = shop.info("s4", out, reasoner=reasoner)
-        return run_stage(out, info, shop.episodes(), lambda episode: episode.id, make, opening or Opening())
+    with closing(builder.reviewer), closing(reasoner):
+        info = builder.info("s4", out, reasoner=reasoner)
+        return run_stage(out, info, builder.episodes(), lambda episode: episode.id, make, opening or Opening())
 
 
-def _dreamed(shop: Workshop, visits: Iterator[Visited]) -> Iterator[tuple[Visited, dict[int, list[Dream]]]]:
+def _dreamed(builder: LookaheadBuilder, visits: Iterator[Visited]) -> Iterator[tuple[Visited, dict[int, list[Dream]]]]:
     """Yield each episode with its dreams; those of as many episodes as a batch holds are dreamed side by side."""
-    most = max(1, (shop.config.batch_size or MOST_WORLDS) // shop.config.states)
+    most = max(1, (builder.config.batch_size or MOST_WORLDS) // builder.config.states)
     while together := list(islice(visits, most)):
-        yield from zip(together, dream_beside(shop, together), strict=True)
+        yield from zip(together, dream_beside(builder, together), strict=True)
 
 
-def dream_beside(shop: Workshop, visits: Sequence[Visited]) -> list[dict[int, list[Dream]]]:
+def dream_beside(builder: LookaheadBuilder, visits: Sequence[Visited]) -> list[dict[int, list[Dream]]]:
     """Return what the agent dreams in some states of each episode, by the index of the step; all side by side."""
-    chosen = [_choices(shop, visited) for visited in visits]
+    chosen = [_choices(builder, visited) for visited in visits]
     begun = [(visited, index) for visited, choices in zip(visits, chosen, strict=True) for index in choices]
     steps = [visited.trajectory.steps[index] for visited, index in begun]
     observations = [step.observation for step in steps]
     seeds = [visited.episode.decision_seed(index) for visited, index in begun]
     horizons = [horizon for choices in chosen for horizon in choices.values()]
-    dreamed = iter(shop.policy.dream_ahead(observations, seeds, horizons))
+    dreamed = iter(builder.policy.dream_ahead(observations, seeds, horizons))
     return [{index: next(dreamed) for index in choices} for choices in chosen]
 
 
-def _choices(shop: Workshop, visited: Visited) -> dict[int, int]:
+def _choices(builder: LookaheadBuilder, visited: Visited) -> dict[int, int]:
     """Return how many dreams begin at which steps of an episode."""
-    random = np.random.default_rng([shop.config.seed, crc32(visited.episode.id.encode())])
-    return {index: shop.horizon(random) for index in visited.some(shop.config.states, random)}
+    random = np.random.default_rng([builder.config.seed, crc32(visited.episode.id.encode())])
+    return {index: builder.horizon(random) for index in visited.some(builder.config.states, random)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,16 +97,16 @@ class _Replayed:
 
 
 def aligned(
-    shop: Workshop, reasoner: Reasoner[Any], dreamed: Iterable[tuple[Visited, Mapping[int, Sequence[Dream]]]]
+    builder: LookaheadBuilder, reasoner: Reasoner[Any], dreamed: Iterable[tuple[Visited, Mapping[int, Sequence[Dream]]]]
 ) -> Iterator[Trajectory | None]:
     """Yield each episode's dreams beside what really came, or None where every one of them ended at once.
 
     Raises:
         AnnotationError: an annotator had no answer for some steps; raised when all other episodes have been yielded.
     """
-    asked = (_asked(visited, _replayed_steps(shop, visited, dreams)) for visited, dreams in dreamed)
+    asked = (_asked(visited, _replayed_steps(builder, visited, dreams)) for visited, dreams in dreamed)
     thought = answered(reasoner, asked)
-    return reviewed(shop.reviewer, (align_episode(shop, *piece, thoughts) for piece, thoughts in thought))
+    return reviewed(builder.reviewer, (align_episode(builder, *piece, thoughts) for piece, thoughts in thought))
 
 
 def _asked(visited: Visited, steps: Sequence[_Replayed]) -> Asked[tuple[Visited, Sequence[_Replayed]]]:
@@ -121,7 +121,7 @@ def _asked(visited: Visited, steps: Sequence[_Replayed]) -> Asked[tuple[Visited,
 
 
 def align_episode(
-    shop: Workshop, visited: Visited, steps: Sequence[_Replayed], thoughts: Sequence[str]
+    builder: LookaheadBuilder, visited: Visited, steps: Sequence[_Replayed], thoughts: Sequence[str]
 ) -> Trajectory | None:
     """Return an episode's replayed steps with `thoughts` in their dreams, or None where there are no steps.
 
@@ -132,11 +132,11 @@ def align_episode(
     left = iter(thoughts)
     cases = [_with_thoughts(step.case, {number: next(left) for number in step.seen}) for step in steps]
     changing = [case for case, step in zip(cases, steps, strict=True) if step.gains]
-    told = iter(can_tell(shop.reviewer, changing))
+    told = iter(can_tell(builder.reviewer, changing))
     made = [
         _decided(case, step.after, change=step.gains and next(told)) for case, step in zip(cases, steps, strict=True)
     ]
-    return replace(visited.trajectory, steps=tuple(made), lineage=shop.lineage("s4", visited.trajectory.id))
+    return replace(visited.trajectory, steps=tuple(made), lineage=builder.lineage("s4", visited.trajectory.id))
 
 
 def _with_thoughts(case: ReviewCase, thoughts: Mapping[int, str]) -> ReviewCase:
@@ -154,18 +154,20 @@ def _decided(case: ReviewCase, after: Frame, *, change: bool) -> Step:
     return decided(replace(case, better=case.step.proposal), case.step.dreams[0].real_frame)
 
 
-def _replayed_steps(shop: Workshop, visited: Visited, dreamed: Mapping[int, Sequence[Dream]]) -> list[_Replayed]:
+def _replayed_steps(
+    builder: LookaheadBuilder, visited: Visited, dreamed: Mapping[int, Sequence[Dream]]
+) -> list[_Replayed]:
     """Return the steps that dreams began at, replayed; not those whose first thought no conversation can hold."""
     return [
-        _replayed(shop, visited.trajectory.steps[index], visited.states[index], dreams)
+        _replayed(builder, visited.trajectory.steps[index], visited.states[index], dreams)
         for index, dreams in dreamed.items()
         if is_speakable(dreams[0].thought)
     ]
 
 
-def _replayed(shop: Workshop, step: Step, state: bytes, dreams: Sequence[Dream]) -> _Replayed:
+def _replayed(builder: LookaheadBuilder, step: Step, state: bytes, dreams: Sequence[Dream]) -> _Replayed:
     """Return a step with what really came of its dreams, up to the end of the episode."""
-    world = shop.world
+    world = builder.world
     frame = world.load(state)
     facts = step.privileged
     made: list[Dream] = []
@@ -178,5 +180,7 @@ def _replayed(shop: Workshop, step: Step, state: bytes, dreams: Sequence[Dream])
         made.append(as_came(dream, frame, facts))
         if terminated:
             break
-    case = ReviewCase(step=replace(step, dreams=tuple(made)), better=shop.judge.action_at(state))
-    return _Replayed(case=case, after=shop.frame_after(state, case.better), gains=shop.gains(case, state), seen=seen)
+    case = ReviewCase(step=replace(step, dreams=tuple(made)), better=builder.judge.action_at(state))
+    return _Replayed(
+        case=case, after=builder.frame_after(state, case.better), gains=builder.gains(case, state), seen=seen
+    )

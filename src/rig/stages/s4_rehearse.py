@@ -28,7 +28,7 @@ from rig.records import NOISE, TEACHER, Frame, Step, Trajectory
 from rig.stages.annotating import reviewed, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import RehearseConfig
-from rig.stages.lookahead import Bench, as_dreamed, decided
+from rig.stages.lookahead import ReviewBuilder, as_dreamed, decided
 
 
 def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
@@ -43,53 +43,53 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
     thoughts = dataset.table(["thought"]).column("thought")
     if thoughts.null_count == len(thoughts):
         raise DatasetError(f"{dataset.info.name} has no thoughts, which reviews follow; run `rig reason` on it first")
-    bench = Bench(config, dataset.info.environment)
+    builder = ReviewBuilder(config, dataset.info.environment)
 
     def make(pieces: Sequence[str]) -> Iterator[Trajectory | None]:
-        return reviewed(bench.reviewer, (rehearse_episode(bench, dataset[piece]) for piece in pieces))
+        return reviewed(builder.reviewer, (rehearse_episode(builder, dataset[piece]) for piece in pieces))
 
-    info = derived_info(dataset, "s4", saved_config(bench.config, reviewer=bench.reviewer), out)
-    with closing(bench.reviewer):
+    info = derived_info(dataset, "s4", saved_config(builder.config, reviewer=builder.reviewer), out)
+    with closing(builder.reviewer):
         return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
 
 
-def rehearse_episode(bench: Bench[RehearseConfig], trajectory: Trajectory) -> Trajectory | None:
+def rehearse_episode(builder: ReviewBuilder[RehearseConfig], trajectory: Trajectory) -> Trajectory | None:
     """Return steps of an episode with reviews, their words still to be written, or None where there is none."""
-    made = [decided(case, after) for case, after in _worth(bench, _cases(bench, trajectory))]
+    made = [decided(case, after) for case, after in _worth(builder, _cases(builder, trajectory))]
     if not made:
         return None
-    return replace(trajectory, steps=tuple(made), lineage=annotated_lineage(trajectory, "s4", bench.reviewer))
+    return replace(trajectory, steps=tuple(made), lineage=annotated_lineage(trajectory, "s4", builder.reviewer))
 
 
 def _worth(
-    bench: Bench[RehearseConfig], cases: Sequence[tuple[ReviewCase, Frame | None]]
+    builder: ReviewBuilder[RehearseConfig], cases: Sequence[tuple[ReviewCase, Frame | None]]
 ) -> list[tuple[ReviewCase, Frame | None]]:
     """Return the cases that keep a plan, and of those that change one where the frames show why."""
     changing = [case for case, _ in cases if case.better != case.step.proposal]
-    told = iter(can_tell(bench.reviewer, changing))
+    told = iter(can_tell(builder.reviewer, changing))
     return [(case, after) for case, after in cases if case.better == case.step.proposal or next(told)]
 
 
-def _cases(bench: Bench[RehearseConfig], trajectory: Trajectory) -> list[tuple[ReviewCase, Frame | None]]:
+def _cases(builder: ReviewBuilder[RehearseConfig], trajectory: Trajectory) -> list[tuple[ReviewCase, Frame | None]]:
     """Return what the teacher did, and how to correct its noise where that gains, with the frames this leads to."""
-    config = bench.config
+    config = builder.config
     random = np.random.default_rng([config.seed, crc32(trajectory.id.encode())])
     usable = _usable(trajectory.steps[:-1])
     taught = _rare_first([step for step in usable if step.actor == TEACHER], config.states, random)
     slips = _rare_first([step for step in usable if step.actor == NOISE], config.slips, random)
-    states = _states(bench, trajectory, [step.index for step in slips])
+    states = _states(builder, trajectory, [step.index for step in slips])
     cases: list[tuple[ReviewCase, Frame | None]] = []
     for chosen in sorted([*taught, *slips], key=lambda chosen: chosen.index):
         step = trajectory.steps[chosen.position]
-        ahead = as_dreamed(trajectory.steps, step.index, bench.horizon(random))
+        ahead = as_dreamed(trajectory.steps, step.index, builder.horizon(random))
         dreamed = replace(step, dreams=tuple(takewhile(lambda dream: dream.thought is not None, ahead)))
         if step.actor == TEACHER:
             cases.append((ReviewCase(step=dreamed, better=step.action), step.next_frame))
             continue
         state = states[step.index]
-        case = ReviewCase(step=dreamed, better=bench.judge.action_at(state))
-        if bench.gains(case, state):
-            cases.append((case, bench.frame_after(state, case.better)))
+        case = ReviewCase(step=dreamed, better=builder.judge.action_at(state))
+        if builder.gains(case, state):
+            cases.append((case, builder.frame_after(state, case.better)))
     return cases
 
 
@@ -124,7 +124,7 @@ def _rare_first(steps: Sequence[_Usable], count: int, random: np.random.Generato
     return [steps[int(index)] for index in chosen]
 
 
-def _states(bench: Bench[RehearseConfig], trajectory: Trajectory, wanted: Sequence[int]) -> dict[int, bytes]:
+def _states(builder: ReviewBuilder[RehearseConfig], trajectory: Trajectory, wanted: Sequence[int]) -> dict[int, bytes]:
     """Return the world's state before each wanted step, by playing the episode again.
 
     Raises:
@@ -134,7 +134,7 @@ def _states(bench: Bench[RehearseConfig], trajectory: Trajectory, wanted: Sequen
         return {}
     states = {}
     episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
-    frame, _ = episode.begin(bench.world)
+    frame, _ = episode.begin(builder.world)
     for step in trajectory.steps[: max(wanted) + 1]:
         if step.index in wanted:
             if not np.array_equal(frame, step.frame):
@@ -142,6 +142,6 @@ def _states(bench: Bench[RehearseConfig], trajectory: Trajectory, wanted: Sequen
                     f"episode {trajectory.id} does not replay: step {step.index} shows another frame than was "
                     "recorded. The environment has changed since; collect it anew, or leave noise out with --slips 0"
                 )
-            states[step.index] = bench.world.save()
-        frame = bench.world.act(step.action)[0]
+            states[step.index] = builder.world.save()
+        frame = builder.world.act(step.action)[0]
     return states

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rig.actions import NOOP, Action
-from rig.envs.crafter.engine import AREA
 from rig.envs.crafter.facts import HALF, WALKABLE
 from rig.envs.crafter.ground import IMPASSABLE, Position, Tools, distances, minus, neighbours, plus, step_costs
+from rig.envs.crafter.simulator import AREA
 from rig.envs.crafter.world import CrafterWorld
 
 MOVES: dict[Position, Action] = {

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from rig.bundle import Bundle, encoder_of
+from rig.agents.checkpoint import AgentCheckpoint, encoder_of
 from rig.data import CodesCache, Dataset, load_frames
 from rig.dialogue import SegmentEncoder, Style, flaw
 from rig.errors import RigError
@@ -26,7 +26,7 @@ from rig.records import TEACHER, Step
 from rig.storage import write_json
 from rig.train import ranks
 from rig.train.config import AgentTraining, DataPart, Execution
-from rig.train.conversations import Conversations, Source, told_left_out
+from rig.train.conversations import Conversations, ConversationSource, told_left_out
 from rig.train.loop import Trainer
 from rig.train.loss import means, token_losses
 from rig.train.mixture import sources_of
@@ -89,10 +89,10 @@ def train_agent(
             "left_out": dict(conversations.left_out),
             "provenance": provenance(),
         }
-        Bundle(
+        AgentCheckpoint(
             model=whole,
             tokenizer=tokenizers.text,
-            form=config.form,
+            prompt_format=config.prompt_format,
             space=info.action_space,
             environment=info.environment,
             origin=origin,
@@ -111,12 +111,19 @@ class _Watch:
         space: Any,
         config: AgentTraining,
     ) -> None:
-        form = config.form
-        held_out = {style: [step for step in steps if not flaw(step, style, form)] for style, steps in held_out.items()}
+        prompt_format = config.prompt_format
+        held_out = {
+            style: [step for step in steps if not flaw(step, style, prompt_format)] for style, steps in held_out.items()
+        }
         held_out = {style: steps for style, steps in held_out.items() if steps}
         shown = _shown(held_out.get("basic", []))
-        self._draw = DreamPreview(folder, shown, encoder, space, form) if form.dream and shown else None
-        sources = [Source(steps=steps, style=style, form=form) for style, steps in held_out.items()]
+        self._draw = (
+            DreamPreview(folder, shown, encoder, space, prompt_format) if prompt_format.dream and shown else None
+        )
+        sources = [
+            ConversationSource(steps=steps, style=style, prompt_format=prompt_format)
+            for style, steps in held_out.items()
+        ]
         self._packs = []
         if sources:
             conversations = Conversations(sources, encoder, space, seed=0)
@@ -151,12 +158,12 @@ def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:
     for dataset in datasets:
         if dataset.info.action_space != first.info.action_space:
             raise RigError(f"{first.path} and {dataset.path} have different action spaces")
-    bank = load_frames(*datasets, shared=ranks.count() > 1)
+    store = load_frames(*datasets, shared=ranks.count() > 1)
     coded = [
-        _with_codes(dataset, tokenizers) if config.form.dream and part.style != "describe" else dataset
+        _with_codes(dataset, tokenizers) if config.prompt_format.dream and part.style != "describe" else dataset
         for part, dataset in zip(config.parts, datasets, strict=True)
     ]
-    return [dataset.with_frames(bank) for dataset in coded]
+    return [dataset.with_frames(store) for dataset in coded]
 
 
 def _with_codes(dataset: Dataset, tokenizers: Tokenizers) -> Dataset:

@@ -20,7 +20,7 @@ _OURS = r"step|seconds|(model|optimiser)\..*"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Progress:
+class BatchProgress:
     """How far one process's share of what is learned has come.
 
     Attributes:
@@ -48,7 +48,7 @@ class StepPacks:
     """
 
     packs: Sequence[tuple[PackedBatch, int]]
-    progress: Progress
+    progress: BatchProgress
 
 
 class Batches(Protocol):
@@ -67,7 +67,7 @@ class Batches(Protocol):
         """
         ...
 
-    def progress(self) -> Progress:
+    def progress(self) -> BatchProgress:
         """Return how far this has come."""
         ...
 

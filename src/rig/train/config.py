@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rig.dialogue import Format, Learned, RoleWeights, Style
+from rig.dialogue import Learned, PromptFormat, RoleWeights, Style
 from rig.errors import RigError, at_least_one, within
 from rig.model.config import VisionConfig, VQConfig
 
@@ -270,7 +270,7 @@ class AgentTraining(NetworkTraining):
 
     Attributes:
         parts: the data.
-        form: the fields that the agent speaks.
+        prompt_format: the fields that the agent speaks.
         read_backs: how lookahead parts read dreams back; each entry gets an equal share.
         learn_kept: whether lookahead parts learn proposals that their review keeps.
         training: see `TrainingConfig`.
@@ -278,7 +278,7 @@ class AgentTraining(NetworkTraining):
     """
 
     parts: tuple[DataPart, ...]
-    form: Format = field(default_factory=Format)
+    prompt_format: PromptFormat = field(default_factory=PromptFormat)
     read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
     learn_kept: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rig.actions import ActionSpace
 from rig.dialogue import (
     USUAL,
-    Format,
     Learned,
+    PromptFormat,
     Segment,
     SegmentEncoder,
     Style,
@@ -33,20 +33,20 @@ _PATTERN = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ConversationSource:
     """Steps that are rendered one way.
 
     Attributes:
-        steps: the steps, with codes where the form dreams.
+        steps: the steps, with codes where the format dreams.
         style: "basic" conversations, "lookahead" ones with dreams and a review, or "describe" ones of a frame alone.
-        form: the fields to render.
+        prompt_format: the fields to render.
         share: this source's share of the drawn conversations, relative to the other sources'.
         learned: what of the steps is learned.
     """
 
     steps: Sequence[Step]
     style: Style = "basic"
-    form: Format
+    prompt_format: PromptFormat
     share: float = 1.0
     learned: Learned = USUAL
 
@@ -69,7 +69,9 @@ class Conversations:
         RigError: no source has a step to learn from; what the steps lack is told.
     """
 
-    def __init__(self, sources: Sequence[Source], encoder: SegmentEncoder, space: ActionSpace, seed: int) -> None:
+    def __init__(
+        self, sources: Sequence[ConversationSource], encoder: SegmentEncoder, space: ActionSpace, seed: int
+    ) -> None:
         self.encoder, self.space, self.seed = encoder, space, seed
         self.left_out: Counter[str] = Counter()
         self._longest: int | None = None
@@ -79,7 +81,7 @@ class Conversations:
         """Return the number of different conversations."""
         return sum(len(source.steps) for source in self.sources)
 
-    def encode(self, source: Source, step: Step) -> TokenSequence:
+    def encode(self, source: ConversationSource, step: Step) -> TokenSequence:
         """Return one step as `source` renders it."""
         return self.encoder.encode(self._segments(source, step))
 
@@ -93,7 +95,9 @@ class Conversations:
             self._longest = 0
             self._keep(self.sources, partial(self._flaw_of_length, tokens))
 
-    def _keep(self, sources: Sequence[Source], flaw_of: Callable[[Source, Step], str | None]) -> None:
+    def _keep(
+        self, sources: Sequence[ConversationSource], flaw_of: Callable[[ConversationSource, Step], str | None]
+    ) -> None:
         """Keep the steps of `sources` that have no flaw, and the sources that have steps left."""
         kept = []
         for source in sources:
@@ -103,31 +107,31 @@ class Conversations:
             kept += [replace(source, steps=steps)] if steps else []
         if not kept:
             raise RigError(
-                "there is nothing to train on: no source has a step with the fields that the form needs"
+                "there is nothing to train on: no source has a step with the fields that the format needs"
                 f"{told_left_out(self.left_out, ' (', ')')}"
             )
         self.sources = kept
         self._pattern = _pattern([source.share for source in kept])
 
-    def _flaw(self, source: Source, step: Step) -> str | None:
-        return flaw(step, source.style, source.form, source.learned)
+    def _flaw(self, source: ConversationSource, step: Step) -> str | None:
+        return flaw(step, source.style, source.prompt_format, source.learned)
 
-    def _flaw_of_length(self, tokens: int, source: Source, step: Step) -> str | None:
+    def _flaw_of_length(self, tokens: int, source: ConversationSource, step: Step) -> str | None:
         length = self.encoder.length(self._segments(source, step))
         if length > tokens:
             return f"longer than a pack of {tokens} tokens"
         self._longest = max(length, self._longest or 0)
         return None
 
-    def _segments(self, source: Source, step: Step) -> list[Segment]:
-        return conversation_of(step, source.style, self.space, source.form, source.learned)
+    def _segments(self, source: ConversationSource, step: Step) -> list[Segment]:
+        return conversation_of(step, source.style, self.space, source.prompt_format, source.learned)
 
     def draw(self, number: int) -> TokenSequence:
         """Return the conversation number `number` of this seed's endless sequence."""
         source, index = self._place(number)
         return self.encode(source, source.steps[index])
 
-    def _place(self, number: int) -> tuple[Source, int]:
+    def _place(self, number: int) -> tuple[ConversationSource, int]:
         """Return the source of conversation `number`, and which of its steps, reshuffled every epoch."""
         block, slot = divmod(number, _PATTERN)
         which = int(self._pattern[slot])

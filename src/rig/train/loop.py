@@ -20,15 +20,15 @@ from tqdm import tqdm
 
 from rig.errors import RigError
 from rig.model import RIG, PackedBatch, compute_dtype, keep_freed_memory
-from rig.model.flops import Cost, Work, peak_flops
+from rig.model.flops import FlopCount, Work, peak_flops
 from rig.train import ranks
-from rig.train.ahead import drawn_ahead
-from rig.train.batches import Batches, Progress, check_batches
+from rig.train.batches import Batches, BatchProgress, check_batches
 from rig.train.compiling import reason, why_not_compile
 from rig.train.config import Execution, TrainingConfig
 from rig.train.loss import ROLES, Objective, means, weight_of
 from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, leg_of, take_step
 from rig.train.parallel import exchanging, gathered, spread
+from rig.train.prefetch import prefetched
 from rig.train.previews import Preview, previewed
 from rig.train.runs import Run
 
@@ -47,7 +47,7 @@ class _Drawn:
     batches: list[PackedBatch]
     weight: float
     flops: float
-    progress: Progress
+    progress: BatchProgress
 
 
 class Trainer:
@@ -85,7 +85,7 @@ class Trainer:
         self._progress = batches.progress()
         self._device = model.device
         self._totals = torch.zeros(len(ROLES), 3, device=self._device)
-        self._cost, self._peak = Cost(model), _peak_named(self._device)
+        self._cost, self._peak = FlopCount(model), _peak_named(self._device)
         self._flops = self._since = 0.0
         state = self._state()
         if run.load_state(state):
@@ -135,7 +135,7 @@ class Trainer:
         """Yield the packs of every step that is left."""
         left = self.config.steps - self.step
         if self.batches.ahead:
-            yield from drawn_ahead(self._draw, left)
+            yield from prefetched(self._draw, left)
             return
         for _ in range(left):
             drawn = self._draw()

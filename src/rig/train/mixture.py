@@ -15,7 +15,7 @@ from rig.data import Manifest
 from rig.dialogue import Style
 from rig.records import Step
 from rig.train.config import AgentTraining, DataPart, Mixture
-from rig.train.conversations import Source
+from rig.train.conversations import ConversationSource
 
 
 def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
@@ -36,15 +36,18 @@ def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
     )
 
 
-def sources_of(part: DataPart, steps: Sequence[Step], config: AgentTraining) -> list[Source]:
+def sources_of(part: DataPart, steps: Sequence[Step], config: AgentTraining) -> list[ConversationSource]:
     """Return the sources of a part with these steps: one, or one for each way to read its dreams back."""
-    if part.style != "lookahead" or not config.form.dream:
-        forms = [config.form]
+    if part.style != "lookahead" or not config.prompt_format.dream:
+        prompt_formats = [config.prompt_format]
     else:
-        forms = [replace(config.form, read_back=way) for way in config.read_backs]
+        prompt_formats = [replace(config.prompt_format, read_back=way) for way in config.read_backs]
     steps = without_repeats(steps, part.repeats, config.training.seed)
-    share, learned = part.share / len(forms), config.learned
-    return [Source(steps=steps, style=part.style, form=form, share=share, learned=learned) for form in forms]
+    share, learned = part.share / len(prompt_formats), config.learned
+    return [
+        ConversationSource(steps=steps, style=part.style, prompt_format=prompt_format, share=share, learned=learned)
+        for prompt_format in prompt_formats
+    ]
 
 
 def without_repeats(steps: Sequence[Step], share: float, seed: int) -> list[Step]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from rig.bundle import load_network
+from rig.agents.checkpoint import load_network
 from rig.dialogue import TextTokenizer
 from rig.errors import RigError
 from rig.model import PRESETS, RIG, RIGConfig, read_config

@@ -15,7 +15,7 @@ from rig.dialogue import TokenSequence
 from rig.errors import RigError
 from rig.model import PackedBatch, pack
 from rig.train import ranks
-from rig.train.batches import Progress, StepPacks
+from rig.train.batches import BatchProgress, StepPacks
 from rig.train.config import TrainingConfig
 from rig.train.conversations import Conversations
 
@@ -53,14 +53,14 @@ def lanes_of_a_step(length: int, config: TrainingConfig) -> int:
     Raises:
         RigError: the processes cannot share them evenly.
     """
-    lanes = max(1, round(config.step_tokens / length))
-    if lanes % ranks.count():
-        fair = -(-lanes // ranks.count()) * ranks.count()
+    streams = max(1, round(config.step_tokens / length))
+    if streams % ranks.count():
+        fair = -(-streams // ranks.count()) * ranks.count()
         raise RigError(
-            f"{lanes} pack(s) of {length} tokens a step cannot be shared evenly by {ranks.count()} processes; give "
+            f"{streams} pack(s) of {length} tokens a step cannot be shared evenly by {ranks.count()} processes; give "
             f"--step-tokens {fair * length}, or start another number of processes"
         )
-    return lanes
+    return streams
 
 
 class Packer:
@@ -69,13 +69,13 @@ class Packer:
     Args:
         conversations: what to draw.
         length: tokens of a pack.
-        lane: which lane.
-        lanes: of how many.
+        stream: which lane.
+        streams: of how many.
     """
 
-    def __init__(self, conversations: Conversations, length: int, *, lane: int = 0, lanes: int = 1) -> None:
+    def __init__(self, conversations: Conversations, length: int, *, stream: int = 0, streams: int = 1) -> None:
         self._conversations = conversations
-        self.length, self.lane, self.lanes = length, lane, lanes
+        self.length, self.stream, self.streams = length, stream, streams
         self._next = 0
         self._waiting: TokenSequence | None = None
 
@@ -93,7 +93,7 @@ class Packer:
         chosen: list[TokenSequence] = []
         room = self.length
         while True:
-            sequence = self._waiting or self._conversations.draw(self._next * self.lanes + self.lane)
+            sequence = self._waiting or self._conversations.draw(self._next * self.streams + self.stream)
             if self._waiting is None:
                 self._next += 1
             self._waiting = None
@@ -121,20 +121,20 @@ class ConversationPacks:
 
     def __init__(self, conversations: Conversations, config: TrainingConfig) -> None:
         length = pack_length(conversations, config)
-        self.lanes = lanes_of_a_step(length, config)
+        self.streams = lanes_of_a_step(length, config)
         self.packers = [
-            Packer(conversations, length, lane=lane, lanes=self.lanes)
-            for lane in range(ranks.number(), self.lanes, ranks.count())
+            Packer(conversations, length, stream=stream, streams=self.streams)
+            for stream in range(ranks.number(), self.streams, ranks.count())
         ]
         self._taken = 0
 
-    def progress(self) -> Progress:
+    def progress(self) -> BatchProgress:
         """Return how far this has come; the state is how many conversations each lane has drawn."""
-        drawn = torch.zeros(self.lanes, dtype=torch.int64)
+        drawn = torch.zeros(self.streams, dtype=torch.int64)
         for packer in self.packers:
-            drawn[packer.lane] = packer.drawn
+            drawn[packer.stream] = packer.drawn
         tokens = self._taken * sum(packer.length for packer in self.packers)
-        return Progress(conversations=int(drawn.sum()), tokens=tokens, state={"drawn": drawn})
+        return BatchProgress(conversations=int(drawn.sum()), tokens=tokens, state={"drawn": drawn})
 
     def next_packs(self) -> StepPacks:
         """Return the packs of the next step, one of each of the process's lanes."""
@@ -146,4 +146,4 @@ class ConversationPacks:
         """Go on behind `step` steps; how many processes there were then makes no difference."""
         self._taken = step
         for packer in self.packers:
-            packer.skip_to(int(state["drawn"][packer.lane]))
+            packer.skip_to(int(state["drawn"][packer.stream]))

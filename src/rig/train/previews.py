@@ -15,11 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from rig.actions import ActionSpace
-from rig.dialogue import Format, SegmentEncoder, TokenSequence, WriteImage, basic_conversation
+from rig.contact_sheets import write_sheet
+from rig.dialogue import PromptFormat, SegmentEncoder, TokenSequence, WriteImage, basic_conversation
 from rig.engine import GREEDY, Conversation, Engine, GeneratedImage, GenerateImage, Prefill, Slot, Stream
 from rig.model import RIG, fit_frame
 from rig.records import Codes, Step
-from rig.sheets import write_sheet
 
 Preview = Callable[[RIG, int], Mapping[str, float]]
 """Called with (model, step); draws what it likes into the run's folder and returns values to log."""
@@ -35,11 +35,13 @@ def previewed(preview: Preview, model: RIG, step: int) -> Mapping[str, float]:
         return {}
 
 
-def dream_of(engine: Engine, encoder: SegmentEncoder, steps: Sequence[Step], space: ActionSpace, form: Format) -> Codes:
+def dream_of(
+    engine: Engine, encoder: SegmentEncoder, steps: Sequence[Step], space: ActionSpace, prompt_format: PromptFormat
+) -> Codes:
     """Return the codes [B, write_tokens] that the model dreams for steps whose thought and action are given."""
     stream: Stream[Codes] = engine.stream(len(steps))
     for step in steps:
-        segments = basic_conversation(step, space, form)
+        segments = basic_conversation(step, space, prompt_format)
         image = next(index for index, segment in enumerate(segments) if isinstance(segment, WriteImage))
         stream.submit(0, partial(_dream, encoder=encoder, opening=encoder.encode(segments[:image])))
     return np.stack(stream.finish())
@@ -61,20 +63,31 @@ class DreamPreview:
         steps: held-out steps with thoughts, next frames and their codes.
         encoder: the model's.
         space: the steps' action space.
-        form: the fields that the model speaks; it must dream.
+        prompt_format: the fields that the model speaks; it must dream.
     """
 
     def __init__(
-        self, folder: Path, steps: Sequence[Step], encoder: SegmentEncoder, space: ActionSpace, form: Format
+        self,
+        folder: Path,
+        steps: Sequence[Step],
+        encoder: SegmentEncoder,
+        space: ActionSpace,
+        prompt_format: PromptFormat,
     ) -> None:
-        self.folder, self.steps, self.encoder, self.space, self.form = folder, list(steps), encoder, space, form
-        lengths = [encoder.length(basic_conversation(step, space, form)) for step in self.steps]
+        self.folder, self.steps, self.encoder, self.space, self.prompt_format = (
+            folder,
+            list(steps),
+            encoder,
+            space,
+            prompt_format,
+        )
+        lengths = [encoder.length(basic_conversation(step, space, prompt_format)) for step in self.steps]
         self._capacity = max(1024, *lengths, 0)
 
     def __call__(self, model: RIG, step: int) -> dict[str, float]:
         """Draw the preview of `step`; return `preview/codes_right`, the share of codes dreamed as they came."""
         engine = Engine(model, capacity=self._capacity)
-        codes = dream_of(engine, self.encoder, self.steps, self.space, self.form)
+        codes = dream_of(engine, self.encoder, self.steps, self.space, self.prompt_format)
         truth = np.stack([shown.next_codes for shown in self.steps if shown.next_codes is not None])
         frames, ceiling = engine.decode_images(codes), engine.decode_images(truth)
         fit = partial(fit_frame, size=frames.shape[1])

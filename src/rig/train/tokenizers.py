@@ -21,7 +21,7 @@ import torch
 
 from rig.actions import ActionSpace
 from rig.actions.text import NOOP_TEXT
-from rig.bundle import is_network
+from rig.agents.checkpoint import is_network
 from rig.data import Dataset, load_frames
 from rig.dialogue import TextTokenizer, prompt, train_bpe
 from rig.errors import CheckpointError
@@ -110,7 +110,7 @@ def train_tokenizers(
         vocabulary_size: of the text tokenizer, terms, atoms and special tokens included.
         sentences: further text that models will read or write: an annotator's wordings, for example.
         terms: phrases that are single tokens wherever they stand: an annotator's places, for example.
-        about: what the system phrase calls the task; as in `Format`.
+        about: what the system phrase calls the task; as in `PromptFormat`.
         resume: go on with a run that was cut.
     """
     folder = Path(folder)
@@ -134,9 +134,9 @@ def text_atoms(space: ActionSpace, about: str | None = None) -> list[str]:
 
     Args:
         space: the keys.
-        about: what the system phrase calls the task; as in `Format`.
+        about: what the system phrase calls the task; as in `PromptFormat`.
     """
-    return [*prompt.literals(prompt.Format(about=about)), *space.keys, NOOP_TEXT]
+    return [*prompt.literals(prompt.PromptFormat(about=about)), *space.keys, NOOP_TEXT]
 
 
 def encode_frames(vq: VQModel, frames: Any) -> Any:

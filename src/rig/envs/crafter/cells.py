@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rig.envs.crafter.engine import CELL, VIEW, Engine, constants
 from rig.envs.crafter.facts import COLUMNS, HALF, OUTSIDE, ROWS, View
+from rig.envs.crafter.simulator import CELL, VIEW, CrafterSimulator, constants
 from rig.records import Frame
 
 Labels = NDArray[np.int16]
@@ -46,7 +46,7 @@ class CrafterCells:
     rows, columns = VIEW[1], VIEW[0]
 
     def __init__(self) -> None:
-        self._engine = Engine()
+        self._engine = CrafterSimulator()
         self._names = _pictures()
         self._index = {name: index for index, name in enumerate(self._names)}
         self._at_hour = lru_cache(maxsize=512)(self._map_pictures)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rig.envs.crafter.engine import AREA, Engine
+from rig.envs.crafter.simulator import AREA, CrafterSimulator
 from rig.errors import RigError
 
 COLUMNS, ROWS = 9, 7
@@ -45,7 +45,7 @@ OWN: Offset = (0, 0)
 """Where the player stands."""
 
 
-def read_facts(engine: Engine) -> dict[str, Any]:
+def read_facts(engine: CrafterSimulator) -> dict[str, Any]:
     """Return the facts of the current state.
 
     `view` holds the materials of the 7 rows of 9 cells, a letter a cell (`MATERIALS`); `creatures` what stands on
@@ -178,7 +178,7 @@ NEAREST_FIRST: tuple[Offset, ...] = tuple(sorted(offsets(), key=lambda offset: (
 """Every cell in view except the player's own, by distance."""
 
 
-def _material(engine: Engine, position: Offset) -> str:
+def _material(engine: CrafterSimulator, position: Offset) -> str:
     if not (0 <= position[0] < AREA[0] and 0 <= position[1] < AREA[1]):
         return OUTSIDE
     return engine.world[position][0]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rig.envs.crafter.engine import AREA, Engine
 from rig.envs.crafter.facts import WALKABLE
+from rig.envs.crafter.simulator import AREA, CrafterSimulator
 
 Position = tuple[int, int]
 
@@ -44,7 +44,7 @@ class Tools:
         return Tools(digs=frozenset(digs), bridges=bool(inventory.get("stone", 0)) and bool(digs))
 
 
-def step_costs(engine: Engine, tools: Tools) -> NDArray[np.float64]:
+def step_costs(engine: CrafterSimulator, tools: Tools) -> NDArray[np.float64]:
     """Return the cost in steps of entering each cell, float [64, 64]; 0 where it cannot be entered."""
     world = engine.world
     table = np.zeros(len(world._mat_names) + 1)

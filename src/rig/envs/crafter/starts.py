@@ -7,8 +7,8 @@ from zlib import crc32
 
 import numpy as np
 
-from rig.envs.crafter.engine import AREA, Engine
 from rig.envs.crafter.ground import Position, Tools, distances, neighbours, step_costs
+from rig.envs.crafter.simulator import AREA, CrafterSimulator
 from rig.envs.tasks import Start, Task
 
 _CANDIDATES = 80
@@ -18,7 +18,7 @@ _PEACE = 5
 _DIGGING = Tools(digs=frozenset({"stone", "coal"}))
 
 
-def find_start(engine: Engine, task: Task, setting: str, seed: int) -> tuple[Position, Position] | None:
+def find_start(engine: CrafterSimulator, task: Task, setting: str, seed: int) -> tuple[Position, Position] | None:
     """Return (position, facing) of the start in the engine's fresh world, or None where there is none.
 
     The choice depends on the seed, the task and the setting only.
@@ -44,7 +44,7 @@ def find_start(engine: Engine, task: Task, setting: str, seed: int) -> tuple[Pos
     return None
 
 
-def _open_ground(engine: Engine) -> np.ndarray:
+def _open_ground(engine: CrafterSimulator) -> np.ndarray:
     """Return bool [64, 64]: grass or sand in the inner world, with no creature beside it and no zombie near."""
     world = engine.world
     allowed = np.zeros(AREA, bool)

@@ -12,9 +12,9 @@ import numpy as np
 from rig.actions import CRAFTER, NOOP, Action
 from rig.actions.native import read_number
 from rig.envs.base import World
-from rig.envs.crafter.engine import CELL, SIZE, Engine, constants, frame_of
 from rig.envs.crafter.facts import longest_line, read_facts
 from rig.envs.crafter.ground import Position
+from rig.envs.crafter.simulator import CELL, SIZE, CrafterSimulator, constants, frame_of
 from rig.envs.crafter.starts import find_start
 from rig.envs.crafter.tasks import TASKS
 from rig.envs.seeds import Split
@@ -43,7 +43,7 @@ class CrafterWorld(World):
     cell = CELL
 
     def __init__(self) -> None:
-        self.engine = Engine()
+        self.engine = CrafterSimulator()
         names = list(self.engine.action_names)
         self._native = {key: names.index(_NATIVE.get(key, key)) for key in self.actions.keys}
         self.action_space = gym.spaces.Discrete(len(names))
@@ -98,10 +98,10 @@ class CrafterWorld(World):
         info = {"privileged": self.privileged(), "success": self.samples >= self.task.target}
         return self._frame, reward, terminated, truncated, info
 
-    def glide(self, action: Action) -> tuple[float, bool, bool]:
+    def step_without_render(self, action: Action) -> tuple[float, bool, bool]:
         """Step without drawing, for plans: (reward, terminated, truncated)."""
         before, stones = self.samples, self._stones_placed()
-        self.engine.glide(self.to_native(action))
+        self.engine.step_without_render(self.to_native(action))
         self._note_progress(stones)
         return self._outcome(before)
 
@@ -193,8 +193,8 @@ class CrafterWorld(World):
 
 
 @lru_cache(maxsize=1)
-def _scratch() -> Engine:
-    return Engine()
+def _scratch() -> CrafterSimulator:
+    return CrafterSimulator()
 
 
 @lru_cache(maxsize=8192)

@@ -6,10 +6,10 @@ Importing this registers `rig/Minetest-v0`.
 from gymnasium import register, registry
 
 from rig.envs.minetest.config import MinetestConfig
-from rig.envs.minetest.engine import EngineError
 from rig.envs.minetest.env import MinetestEnv
 from rig.envs.minetest.keys import native_action
 from rig.envs.minetest.many import info_of
+from rig.envs.minetest.process import SimulatorError
 from rig.envs.minetest.wrappers import FrameSkip, LikeMineRL
 
 ENVIRONMENT_ID = "rig/Minetest-v0"
@@ -19,7 +19,7 @@ if ENVIRONMENT_ID not in registry:
 
 __all__ = [
     "ENVIRONMENT_ID",
-    "EngineError",
+    "SimulatorError",
     "FrameSkip",
     "LikeMineRL",
     "MinetestConfig",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from rig.envs.minetest.engine import Engine
 from rig.envs.minetest.link import Reply
+from rig.envs.minetest.process import MinetestProcess
 from rig.records import Frame
 
 SPACING = 100
@@ -51,7 +51,7 @@ class Anchors:
         engine: what goes back.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: MinetestProcess) -> None:
         self._engine = engine
         self._milestones: list[Anchor] = []
         self._last: Anchor | None = None
@@ -87,7 +87,7 @@ class Anchors:
         """Have the engine go back; return whether it is there, with all facts as they were.
 
         Raises:
-            EngineError: the engine failed.
+            SimulatorError: the engine failed.
         """
         return self._engine.go_back(anchor.number) and self._engine.reply == anchor.reply
 

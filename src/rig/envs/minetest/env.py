@@ -13,10 +13,10 @@ import numpy as np
 from rig.envs.base import read_options
 from rig.envs.minetest.anchors import SPACING, Anchors
 from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Point
-from rig.envs.minetest.engine import Engine, EngineError, start_engine
 from rig.envs.minetest.facts import privileged_facts
 from rig.envs.minetest.keys import KeyboardAndMouse, read_action
 from rig.envs.minetest.link import Reply, Request
+from rig.envs.minetest.process import MinetestProcess, SimulatorError, start_engine
 from rig.envs.minetest.savepoints import SavePoint, digest_of, read_save, write_save
 from rig.envs.seeds import Split
 from rig.errors import RigError
@@ -59,7 +59,7 @@ class MinetestEnv(gym.Env):
         self.observation_space = gym.spaces.Dict({"pov": gym.spaces.Box(0, 255, shape, np.uint8)})
         self.seed = 0
         self._spawn: Point | None = None
-        self._engine: Engine | None = None
+        self._engine: MinetestProcess | None = None
         self._way: list[bytes] = []
         self._anchors: Anchors
         self.loads: Counter[str] = Counter()
@@ -78,7 +78,7 @@ class MinetestEnv(gym.Env):
 
         Raises:
             RigError: the seed or an option is none; nothing has changed.
-            EngineError: the engine did not start, after all attempts.
+            SimulatorError: the engine did not start, after all attempts.
             MissingDependencyError: something that it needs is not installed; the message holds the command.
         """
         options = read_options(seed, options, ("spawn",))
@@ -99,7 +99,7 @@ class MinetestEnv(gym.Env):
         terminated, truncated, failure = self._tick(request, draw=True)
         return {"pov": self._frame}, 0.0, terminated, truncated, self._info(ignored) | failure
 
-    def glide(self, action: Mapping[str, Any], *, look: bool = False) -> tuple[float, bool, bool]:
+    def step_without_render(self, action: Mapping[str, Any], *, look: bool = False) -> tuple[float, bool, bool]:
         """Step without drawing: (reward, terminated, truncated). Several times as fast, and otherwise the same.
 
         Args:
@@ -117,7 +117,7 @@ class MinetestEnv(gym.Env):
 
         Raises:
             RigError: the mod refused a command, or it is not JSON.
-            EngineError: the engine failed.
+            SimulatorError: the engine failed.
         """
         self._advance(Request(commands=tuple(map(_plain, commands))), draw=True)
         answers = self._running.reply.state["answers"]
@@ -139,7 +139,7 @@ class MinetestEnv(gym.Env):
 
         Raises:
             RigError: `state` is of another kind of world.
-            EngineError: the engine failed.
+            SimulatorError: the engine failed.
         """
         point = read_save(state, self.config)
         if not self._return_to(point):
@@ -163,7 +163,7 @@ class MinetestEnv(gym.Env):
             self._engine = None
 
     @property
-    def _running(self) -> Engine:
+    def _running(self) -> MinetestProcess:
         if self._engine is None:
             raise RigError("there is no episode in this Minetest environment; call reset first")
         return self._engine
@@ -186,7 +186,7 @@ class MinetestEnv(gym.Env):
             if not kind:
                 return False
             self._walk(point.way)
-        except EngineError:
+        except SimulatorError:
             return False
         if digest_of(self._engine.reply.state) != point.facts:
             return False
@@ -224,7 +224,7 @@ class MinetestEnv(gym.Env):
         """Return whether the player is dead, whether the engine failed, and what is to be said of the failure."""
         try:
             self._advance(request, draw=draw, look=look)
-        except EngineError as error:
+        except SimulatorError as error:
             return False, True, {"engine_failed": str(error)}
         return self._facts["health"] <= 0, False, {}
 
@@ -232,7 +232,7 @@ class MinetestEnv(gym.Env):
         engine = self._running
         try:
             reply = engine.tick(request, draw=draw, look=look)
-        except EngineError:
+        except SimulatorError:
             self._engine = None
             raise
         self._way.append(request.pack())

@@ -47,7 +47,7 @@ def spots_of(seed: int) -> tuple[Spot, ...]:
     """Return the spots of the world of `seed`: from the disk, or after a search of a few seconds.
 
     Raises:
-        EngineError: the engine failed.
+        SimulatorError: the engine failed.
         MissingDependencyError: something that it needs is not installed.
     """
     file = cache_root() / "minetest" / "spots" / _key() / f"{seed}.json"
@@ -78,7 +78,7 @@ def _key() -> str:
 
 
 def _needs_as_text() -> list[str]:
-    return [f"{task.name}/{setting}: {task.start(setting)}" for task, setting in TASKS.cells()]
+    return [f"{task.name}/{setting}: {task.start(setting)}" for task, setting in TASKS.variants()]
 
 
 def _search(seed: int) -> list[Spot]:
@@ -101,7 +101,7 @@ def _search_area(env: MinetestEnv, area: str) -> list[Spot]:
 
 
 def _starts() -> Iterator[Place]:
-    for task, setting in TASKS.cells():
+    for task, setting in TASKS.variants():
         start = task.start(setting)
         assert isinstance(start, Place)
         yield start

@@ -28,7 +28,7 @@ from rig.envs.minetest.survey import spots_of
 from rig.envs.minetest.tasks import TASKS, watched_for
 from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
-from rig.errors import EngineError, RigError
+from rig.errors import RigError, SimulatorError
 from rig.machine import usable_cores
 from rig.records import Frame
 from rig.validation import Meta, check_fields
@@ -119,7 +119,7 @@ class MinetestWorld(World):
 
         Raises:
             RigError: this world has no start for the task; `episode_seeds` finds worlds that have one.
-            EngineError: the engine did not start.
+            SimulatorError: the engine did not start.
             MissingDependencyError: something that it needs is not installed.
         """
         task, setting = self.chosen(seed, options)
@@ -140,17 +140,17 @@ class MinetestWorld(World):
         before, failure = self.samples, {}
         try:
             self._hold(action, draw=True)
-        except EngineError as error:
+        except SimulatorError as error:
             failure = {"engine_failed": str(error)}
         reward, terminated, truncated = self._outcome(before)
         info = {"privileged": self.privileged(), "success": self.samples >= self.task.target, **failure}
         return self.render(), reward, terminated, truncated or bool(failure), info
 
-    def glide(self, action: Action) -> tuple[float, bool, bool]:
+    def step_without_render(self, action: Action) -> tuple[float, bool, bool]:
         """Step without drawing, for plans: (reward, terminated, truncated).
 
         Raises:
-            EngineError: the engine failed.
+            SimulatorError: the engine failed.
         """
         before = self.samples
         self._hold(self.to_native(action), draw=False)
@@ -168,7 +168,7 @@ class MinetestWorld(World):
         """Return what else might be done in a step, of all that can be what differs most: keys and turns."""
         return _ALTERNATIVES
 
-    def slip(self, random: np.random.Generator) -> Action:
+    def random_action(self, random: np.random.Generator) -> Action:
         """Return an action as a slip of the hand would be: nothing, a key, or a turn; menus only where one crafts.
 
         The tool is never thrown away, nor what is to be crafted from put into the world.
@@ -264,10 +264,10 @@ class MinetestWorld(World):
         if draw:
             *_, failed, info = self.env.step(action)
         else:
-            _, _, failed = self.env.glide(action, look=look)
+            _, _, failed = self.env.step_without_render(action, look=look)
             info = {"engine_failed": "the engine failed between two frames"}
         if failed:
-            raise EngineError(info["engine_failed"])
+            raise SimulatorError(info["engine_failed"])
 
     def _outcome(self, before: int) -> tuple[float, bool, bool]:
         target = self.task.target

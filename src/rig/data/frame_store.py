@@ -29,7 +29,7 @@ _SHARE = 0.5
 """The share of a machine's memory that frames may take; more of them are mapped."""
 
 
-class FrameBank:
+class FrameStore:
     """All frames that the steps of some datasets mention, each distinct one once.
 
     Attributes:
@@ -60,10 +60,10 @@ class FrameBank:
         return rows[wanted]
 
 
-def load_frames(*datasets: Dataset, shared: bool = False, progress: bool = True) -> FrameBank:
+def load_frames(*datasets: Dataset, shared: bool = False, progress: bool = True) -> FrameStore:
     """Return the frames of `datasets` (parts of them, where they are filtered), each distinct one once.
 
-    60,000 frames of 144x144 take 3.7 GB. `dataset.with_frames(bank)` then reads steps whose frames are views into the
+    60,000 frames of 144x144 take 3.7 GB. `dataset.with_frames(store)` then reads steps whose frames are views into the
     bank. Datasets that show the same frames (thoughts about a recording, and descriptions of it) share them there.
 
     Args:
@@ -86,8 +86,8 @@ def load_frames(*datasets: Dataset, shared: bool = False, progress: bool = True)
     shown = _Shown(datasets, progress)
     shape = (len(shown.keys), *size, 3)
     if shared or math.prod(shape) > _SHARE * usable_memory():
-        return FrameBank(_mapped(datasets[0].path / PIXELS_FOLDER, shown, shape), shown.rows)
-    return FrameBank(_read(shown, shape), shown.rows)
+        return FrameStore(_mapped(datasets[0].path / PIXELS_FOLDER, shown, shape), shown.rows)
+    return FrameStore(_read(shown, shape), shown.rows)
 
 
 class _Shown:

@@ -1,10 +1,10 @@
-"""rig.sheets: frames in rows, as one picture."""
+"""rig.contact_sheets: frames in rows, as one picture."""
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from rig.sheets import cut_line, wrapped, write_sheet
+from rig.contact_sheets import cut_line, wrapped, write_sheet
 
 
 def frame(shade, height=128, width=128):

@@ -5,7 +5,7 @@ A base is what such an agent can begin as: the network and its text tokenizer, w
 folder/
   config.json, model.safetensors   the network (rig.model)
   tokenizer.json                   its text tokenizer
-  agent.json                       form, action space, environment, what it was trained from; of a base:
+  agent.json                       prompt format, action space, environment, what it was trained from; of a base:
   base.json                        where it comes from
   README.md                        its card, for published ones
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from rig.actions import ActionSpace
-from rig.dialogue import Format, SegmentEncoder, TextTokenizer
+from rig.dialogue import PromptFormat, SegmentEncoder, TextTokenizer
 from rig.errors import CheckpointError
 from rig.model.checkpoint import CONFIG_FILE
 from rig.provenance import Made
@@ -39,17 +39,17 @@ BASE_FILE = "base.json"
 Amount = Annotated[float, Meta(ge=0, le=1e18)]
 
 Dtype = Literal["auto", "float32", "bfloat16"]
-"""What a network is to compute in; see `Bundle.for_running`."""
+"""What a network is to compute in; see `AgentCheckpoint.for_running`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Bundle:
+class AgentCheckpoint:
     """A trained agent.
 
     Attributes:
         model: the network.
         tokenizer: its text tokenizer.
-        form: the fields that it was trained to speak.
+        prompt_format: the fields that it was trained to speak.
         space: the action space that it was trained in.
         environment: registry name of the world it was trained in.
         origin: how it was made: configuration, provenance, data; JSON-like.
@@ -57,7 +57,7 @@ class Bundle:
 
     model: RIG
     tokenizer: TextTokenizer
-    form: Format
+    prompt_format: PromptFormat
     space: ActionSpace
     environment: str
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Bundle:
         """The agent's way from segments to tokens."""
         return encoder_of(self.tokenizer, self.model.config)
 
-    def for_running(self, dtype: Dtype = "auto") -> Bundle:
+    def for_running(self, dtype: Dtype = "auto") -> AgentCheckpoint:
         """Move the network to the GPU where there is one, to be run only; return this agent.
 
         Args:
@@ -88,7 +88,7 @@ class Bundle:
         save(self.model, folder)
         self.tokenizer.save(folder)
         about = {
-            "form": asdict(self.form),
+            "form": asdict(self.prompt_format),
             "action_space": asdict(self.space),
             "environment": self.environment,
             "origin": dict(self.origin),
@@ -96,7 +96,7 @@ class Bundle:
         write_json(folder / AGENT_FILE, about)
 
     @classmethod
-    def load(cls, folder: Path | str) -> Bundle:
+    def load(cls, folder: Path | str) -> AgentCheckpoint:
         """Read an agent from `folder`.
 
         Raises:
@@ -108,7 +108,7 @@ class Bundle:
         return cls(
             model=model,
             tokenizer=tokenizer,
-            form=about.form,
+            prompt_format=about.form,
             space=about.action_space,
             environment=about.environment,
             origin=about.origin,
@@ -116,7 +116,7 @@ class Bundle:
 
 
 def running_dtype(name: Dtype, device: torch.device) -> torch.dtype:
-    """Return what a network that is run on `device` computes in; see `Bundle.for_running`.
+    """Return what a network that is run on `device` computes in; see `AgentCheckpoint.for_running`.
 
     Raises:
         UnknownNameError: there is no such dtype.
@@ -195,7 +195,7 @@ class Totals(TypedDict):
     seconds: Amount
 
 
-class Learned(TypedDict):
+class LearnedDataset(TypedDict):
     """A dataset that an agent learned from."""
 
     name: str
@@ -221,7 +221,7 @@ class Origin(TypedDict):
     """How `rig train` made an agent; an agent that somebody else made need not say it."""
 
     training: Configured
-    data: list[Learned]
+    data: list[LearnedDataset]
     tokenizers: dict[str, Any]
     totals: Totals
     provenance: Made
@@ -250,9 +250,9 @@ def read_agent(folder: Path | str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What `agent.json` says; the attributes are those of `Bundle`."""
+    """What `agent.json` says, under the keys of the file: `form` is the prompt format, `action_space` the space."""
 
-    form: Format
+    form: PromptFormat
     action_space: ActionSpace
     environment: Annotated[str, Meta(min_length=1, max_length=200)]
     origin: dict[str, Any]

@@ -17,7 +17,7 @@ from rig.envs.minetest.media import share_media
 from rig.envs.minetest.native import Native, build
 from rig.envs.minetest.prerequisites import check_engine, required
 from rig.envs.minetest.settings import write_settings
-from rig.errors import EngineError
+from rig.errors import SimulatorError
 from rig.machine import cache_root
 from rig.records import Frame
 
@@ -29,7 +29,7 @@ _WALL_CLOCK_BEGIN = 1_000_000_000
 """The engine's wall clock at its start, for seed 0: its random numbers begin with it."""
 
 
-class Engine:
+class MinetestProcess:
     """The stock engine in the world of a seed, waiting for the first tick.
 
     Args:
@@ -42,7 +42,7 @@ class Engine:
         close: ends the engine and its display; a second call does nothing, and so does the death of this process.
 
     Raises:
-        EngineError: it did not start in time.
+        SimulatorError: it did not start in time.
         MissingDependencyError: something that it needs is not installed.
     """
 
@@ -77,7 +77,7 @@ class Engine:
             look: have the mod tell of `sight`, as it does where it is drawn.
 
         Raises:
-            EngineError: the engine ended or stood still; it is closed then.
+            SimulatorError: the engine ended or stood still; it is closed then.
         """
         try:
             self._link.send(request, draw=draw, look=look)
@@ -90,7 +90,7 @@ class Engine:
         """Make an anchor of this moment, numbered from 0 to 31; return whether that was possible.
 
         Raises:
-            EngineError: the engine ended or stood still; it is closed then.
+            SimulatorError: the engine ended or stood still; it is closed then.
         """
         return self._run(Errand.KEEP, anchor).settled
 
@@ -98,7 +98,7 @@ class Engine:
         """Go back to the moment of an anchor, which stays; return whether that was possible. `reply` is that of then.
 
         Raises:
-            EngineError: the engine ended or stood still; it is closed then.
+            SimulatorError: the engine ended or stood still; it is closed then.
         """
         reply = self._run(Errand.GO_BACK, anchor)
         if reply.settled:
@@ -109,7 +109,7 @@ class Engine:
         """Let go of an anchor.
 
         Raises:
-            EngineError: the engine ended or stood still; it is closed then.
+            SimulatorError: the engine ended or stood still; it is closed then.
         """
         self._run(Errand.DROP, anchor)
 
@@ -159,25 +159,25 @@ class Engine:
             self.close()
             raise
 
-    def _failed(self, what: str) -> EngineError:
+    def _failed(self, what: str) -> SimulatorError:
         tail = _tail(self.folder / _LOG)
         self.close()
-        return EngineError(f"the Minetest engine {what}. The end of its log:\n{tail}")
+        return SimulatorError(f"the Minetest engine {what}. The end of its log:\n{tail}")
 
 
-def start_engine(config: MinetestConfig, seed: int, spawn: Point | None = None) -> Engine:
+def start_engine(config: MinetestConfig, seed: int, spawn: Point | None = None) -> MinetestProcess:
     """Return an engine that has started, after `config.attempts` attempts at the most.
 
     Raises:
-        EngineError: none of the attempts succeeded; the last one's log is in the message.
+        SimulatorError: none of the attempts succeeded; the last one's log is in the message.
         MissingDependencyError: something that it needs is not installed.
     """
     for attempt in range(1, config.attempts + 1):
         try:
-            return Engine(config, seed, spawn)
-        except EngineError as error:
+            return MinetestProcess(config, seed, spawn)
+        except SimulatorError as error:
             if attempt == config.attempts:
-                raise EngineError(f"{attempt} starts failed, the last one so: {error}") from error
+                raise SimulatorError(f"{attempt} starts failed, the last one so: {error}") from error
     raise AssertionError("a configuration has at least one attempt")
 
 

@@ -5,7 +5,8 @@ Four things keep Crafter 1.8.3 from replaying exactly or quickly, and are mended
 * it keeps the creatures of a chunk in a `set`, whose order follows memory addresses, and despawns one by its index in
   that order: the same seed gives different worlds from run to run. Chunks keep insertion order here;
 * the noise of night frames is drawn from the world's own random stream, so a replay must draw every frame that was
-  drawn before, and one that skips drawing is another world. `step` always draws; `glide` never does and says so;
+  drawn before, and one that skips drawing is another world. `step` always draws; `step_without_render` never does and
+  says so;
 * it reads its textures for each world and draws the ground cell by cell, which `drawing` does quicker;
 * generating a world takes about a second, most of it noise functions in Python. They are compiled (`noise`), and the
   generated state is kept on disk (under `$RIG_CACHE` or `~/.cache/rig`), as plain arrays that cannot execute anything.
@@ -80,7 +81,7 @@ def _replaced(module: ModuleType, name: str, value: Any) -> Iterator[None]:
         setattr(module, name, before)
 
 
-class Engine(crafter.Env):
+class CrafterSimulator(crafter.Env):
     """A Crafter world at 144×144 pixels: one grid cell is one 16×16 patch, 9×7 cells of map over 9×2 of inventory."""
 
     def __init__(self) -> None:
@@ -130,7 +131,7 @@ class Engine(crafter.Env):
         self._player.facing = facing
         self._player.inventory.update(inventory)
 
-    def glide(self, action: int) -> None:
+    def step_without_render(self, action: int) -> None:
         """Step without drawing a frame: for plans and forks whose frames nobody looks at.
 
         By night the random stream then differs from that of `step`, which draws.
@@ -190,6 +191,6 @@ def _cache_folder() -> Path:
     return cache_root() / f"crafter-worlds-{_FORMAT}"
 
 
-def frame_of(engine: Engine) -> Frame:
+def frame_of(engine: CrafterSimulator) -> Frame:
     """Draw the current frame, uint8 [144, 144, 3]; by night this draws from the world's random stream."""
     return engine.render().astype(np.uint8)

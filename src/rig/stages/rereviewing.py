@@ -18,10 +18,10 @@ from rig.errors import DatasetError
 from rig.records import Trajectory
 from rig.stages.annotating import reviewed, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
-from rig.stages.config import RewriteConfig
+from rig.stages.config import RereviewConfig
 
 
-def rewrite(source: Path | str, config: RewriteConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+def rereview(source: Path | str, config: RereviewConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
     """Write the reviews of the dataset `source` anew, and write it to the dataset `out`.
 
     Raises:
@@ -37,13 +37,13 @@ def rewrite(source: Path | str, config: RewriteConfig, out: Path | str, opening:
     info = derived_info(dataset, dataset.info.stage, saved_config(config, reviewer=reviewer), out)
 
     def make(pieces: Sequence[str]) -> Iterator[Trajectory | None]:
-        return reviewed(reviewer, (rewrite_episode(reviewer, dataset[piece], info.stage) for piece in pieces))
+        return reviewed(reviewer, (rereview_episode(reviewer, dataset[piece], info.stage) for piece in pieces))
 
     with closing(reviewer):
         return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
 
 
-def rewrite_episode(reviewer: Reviewer[Any], trajectory: Trajectory, stage: str) -> Trajectory:
+def rereview_episode(reviewer: Reviewer[Any], trajectory: Trajectory, stage: str) -> Trajectory:
     """Return an episode as the one whose reviews are to be by `reviewer`.
 
     Raises:

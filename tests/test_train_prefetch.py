@@ -10,8 +10,8 @@ from test_train import state_of
 
 from rig.errors import RigError
 from rig.train import train_agent
-from rig.train.ahead import drawn_ahead
 from rig.train.packs import Packer
+from rig.train.prefetch import prefetched
 from rig.train.runs import Run
 
 
@@ -28,13 +28,13 @@ def test_the_next_item_is_drawn_while_one_is_used_and_no_other():
         drawn[number].set()
         return number
 
-    with closing(drawn_ahead(draw, 3)) as items:
+    with closing(prefetched(draw, 3)) as items:
         assert next(items) == 0
         assert drawn[1].wait(20)
         assert not drawn[2].wait(0.1), "no more than one waits"
         assert list(items) == [1, 2]
         assert not drawn[3].wait(0.1), "no more than are used"
-    assert list(drawn_ahead(draw, 0)) == drawing_threads() == []
+    assert list(prefetched(draw, 0)) == drawing_threads() == []
 
 
 def test_a_state_counts_what_was_learned_from_and_not_what_was_drawn(made, tmp_path, monkeypatch):

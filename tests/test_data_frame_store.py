@@ -26,14 +26,14 @@ def test_mapped_frames_are_those_in_memory_and_are_written_once(path, monkeypatc
     dataset = Dataset(path)
     loaded = load_frames(dataset, progress=False)
     assert not files_of(path)
-    bank = load_frames(dataset, shared=True, progress=False)
-    assert isinstance(bank.frames.base, np.memmap)
-    assert np.array_equal(bank.frames, loaded.frames)
-    for found, one in zip(dataset.with_frames(bank), varied(12, num_dreams=1), strict=True):
+    store = load_frames(dataset, shared=True, progress=False)
+    assert isinstance(store.frames.base, np.memmap)
+    assert np.array_equal(store.frames, loaded.frames)
+    for found, one in zip(dataset.with_frames(store), varied(12, num_dreams=1), strict=True):
         assert_same(found, one)
     with pytest.raises(ValueError, match="read-only"):
-        bank.frames[0] = 0
-    monkeypatch.setattr("rig.data.bank._write", lambda *_: pytest.fail("it is there"))
+        store.frames[0] = 0
+    monkeypatch.setattr("rig.data.frame_store._write", lambda *_: pytest.fail("it is there"))
     assert np.array_equal(load_frames(dataset, shared=True, progress=False).frames, loaded.frames)
 
 
@@ -45,9 +45,9 @@ def test_other_frames_are_in_another_file(path):
 
 
 def test_frames_beyond_the_memory_are_mapped_unasked(path, monkeypatch):
-    monkeypatch.setattr("rig.data.bank.usable_memory", lambda: 2 * 8 * 8 * 3)
-    bank = load_frames(Dataset(path), progress=False)
-    assert isinstance(bank.frames.base, np.memmap)
+    monkeypatch.setattr("rig.data.frame_store.usable_memory", lambda: 2 * 8 * 8 * 3)
+    store = load_frames(Dataset(path), progress=False)
+    assert isinstance(store.frames.base, np.memmap)
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux says there what is mapped")

@@ -9,7 +9,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def drawn_ahead(draw: Callable[[], Item], count: int) -> Generator[Item, None, None]:
+def prefetched(draw: Callable[[], Item], count: int) -> Generator[Item, None, None]:
     """Yield what `count` calls of `draw` return; a thread makes each call while the item before is used.
 
     What a call raises is raised where its item would come. The thread ends with the generator: close it.
