@@ -152,6 +152,6 @@ def test_every_pass_writes_what_it_is_sure_of(stride, diagonal_offset):
 
 
 def test_impossible_guessing_is_named():
-    for wrong in ({"codes": -1}, {"lead": -1}, {"sure": -0.1}):
+    for wrong in ({"codes": -1}, {"diagonal_offset": -1}, {"entropy_threshold": -0.1}):
         with pytest.raises(RigError, match=f"{next(iter(wrong))}=-"):
             Speculation(**wrong)

@@ -24,7 +24,7 @@ def decide(part, largest=None, temperature=0.0):
             if part in name and largest and value.any():
                 value.div_(value.abs().max()).mul_(largest)
                 assert value.isfinite().all()
-    about = {"form": PromptFormat(), "space": CRAFTER, "environment": "crafter"}
+    about = {"prompt_format": PromptFormat(), "space": CRAFTER, "environment": "crafter"}
     checkpoint = AgentCheckpoint(model=model, tokenizer=TOKENIZER, **about)
     text = Sampler(temperature=temperature)
     policy = build_policy(

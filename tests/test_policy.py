@@ -45,7 +45,7 @@ def policy_of(checkpoint, **changes):
     planner = Lookahead(**ahead) if ahead else Basic()
     changes.pop("dreams", None)
     settings = {
-        "form": checkpoint.prompt_format,
+        "prompt_format": checkpoint.prompt_format,
         "planner": planner,
         "thought_tokens": 8,
         "text": WARM,

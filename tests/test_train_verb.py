@@ -9,6 +9,7 @@ from makers import interrupted_at_a_save
 
 from rig.cli.main import main, read_verb
 from rig.cli.training import Train
+from rig.data.manifest import RENAMED
 from rig.errors import RigError
 from rig.train.config import AgentTraining, Execution, Mixture
 from rig.train.runs import check_run, plain
@@ -52,6 +53,11 @@ SAVED = """
 """What the version that wrote every flag down by itself saved in `run.json` for `WORDS`."""
 
 
+def renamed(saved):
+    """Return what is saved today for what an earlier version saved."""
+    return {RENAMED.get(name, name): value for name, value in json.loads(saved).items()}
+
+
 @pytest.fixture
 def saved(made):
     return SAVED.replace("DATA", str(made.data))
@@ -81,7 +87,7 @@ def test_every_flag_comes_to_where_it_came(words, saved):
     verb = read_verb("train", words)
     given = plain(verb)
     assert not [name for name, value in FLAGS.items() if given[name] == value], "each of them is to be told apart"
-    assert plain(verb.config()) == json.loads(saved)
+    assert plain(verb.config()) == renamed(saved)
     assert verb.part(Execution) == Execution(parallel="fsdp", recompute=True)
 
 
@@ -94,16 +100,15 @@ def test_a_run_that_was_begun_by_an_earlier_version_is_the_same_run(words, saved
 
 
 def test_a_run_whose_configuration_an_earlier_version_wrote_down_goes_on_to_its_end(made, tmp_path, capsys):
-    """Its `run.json` had the fields in another order."""
+    """Its `run.json` had the fields in another order, and one under another name."""
     run = tmp_path / "run"
     words = ["train", "--out", run, "--data", made.data, "--tokenizers", made.tokenizers, "--preset", "debug"]
     words = [*map(str, words), "--steps", "2", "--batch-size", "2", "--no-compile", "--no-dream"]
     with interrupted_at_a_save():
         read_verb("train", words[1:]).run()
     record = json.loads((run / "run.json").read_text())
-    old = json.loads(SAVED)
-    assert set(record["config"]) == set(old) == {field.name for field in fields(AgentTraining)}
-    record["config"] = {name: record["config"][name] for name in old}
+    assert set(record["config"]) == set(renamed(SAVED)) == {field.name for field in fields(AgentTraining)}
+    record["config"] = {name: record["config"][RENAMED.get(name, name)] for name in json.loads(SAVED)}
     (run / "run.json").write_text(json.dumps(record))
     assert main([*words, "--resume"]) == 0, capsys.readouterr().err
     assert json.loads((run / "run.json").read_text())["config"] == record["config"]

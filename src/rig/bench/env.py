@@ -114,7 +114,7 @@ def _step(vector: AsyncVectorEnv, act: Callable[[int], Action], number: int) -> 
 
 
 def _glide(vector: AsyncVectorEnv, act: Callable[[int], Action], seed: int, number: int) -> None:
-    if any(terminated or truncated for _, terminated, truncated in vector.call("glide", act(number))):
+    if any(terminated or truncated for _, terminated, truncated in vector.call("step_without_render", act(number))):
         vector.reset(seed=seed)
 
 
