@@ -117,7 +117,7 @@ class Session:
         self._write(writings)
         return WrittenImages(
             codes=np.array([writing.codes for writing in writings], np.uint16).reshape(-1, count),
-            entropy=np.array([writing.doubts.mean() for writing in writings], np.float32),
+            entropy=np.array([writing.entropies.mean() for writing in writings], np.float32),
             passes=np.array([writing.passes for writing in writings], np.int64),
         )
 

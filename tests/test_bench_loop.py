@@ -6,7 +6,7 @@ import pytest
 
 from rig.bench.config import LoopBench
 from rig.bench.loop import bench_loop
-from rig.envs.crafter import engine
+from rig.envs.crafter import simulator
 from rig.errors import CheckpointError, RigError
 
 
@@ -14,7 +14,7 @@ def test_the_whole_way_is_counted(made, tmp_path, monkeypatch):
     monkeypatch.setenv("RIG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    engine._generated.cache_clear()
+    simulator._generated.cache_clear()
     config = LoopBench(
         agent=str(made.agent), tasks=("place_table/tool",), episodes=2, steps=2, batch_size=2, most_steps=3
     )
@@ -32,7 +32,7 @@ def test_the_whole_way_is_counted(made, tmp_path, monkeypatch):
     assert found["dtypes"]["deciding"] == "float32"
     assert os.environ["RIG_CACHE"] == str(tmp_path / "cache")
     assert not list(tmp_path.rglob("*.npz")), "its worlds were its own"
-    engine._generated.cache_clear()
+    simulator._generated.cache_clear()
 
 
 def test_nothing_to_do_and_nobody_to_do_it_are_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from crafter import constants, objects
 from crafter import engine as crafter_engine
 
-from rig.envs.crafter import engine as ours
+from rig.envs.crafter import simulator as ours
 from rig.envs.crafter.simulator import AREA, CrafterSimulator
 
 RANDOM = np.random.default_rng(7)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rig.envs.crafter import engine, noise
+from rig.envs.crafter import noise, simulator
 
 WITHOUT_NUMBA = {
     0: "95abf3a3a0281d9f",
@@ -55,16 +55,16 @@ def kept(tmp_path, monkeypatch):
 @pytest.mark.parametrize("seed", WITHOUT_NUMBA)
 def test_worlds_are_those_that_were_made_without_numba(seed):
     assert noise.is_compiled(noise.compiled())
-    assert digest(engine._generate(seed)) == WITHOUT_NUMBA[seed]
+    assert digest(simulator._generate(seed)) == WITHOUT_NUMBA[seed]
 
 
 def test_without_numba_the_world_is_the_same():
     with another_process(), pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "numba", None)
-        assert digest(engine._generate(3)) == "14d9557e3218c051"
-        assert not noise.is_compiled(engine.worldgen.opensimplex)
-    assert digest(engine._generate(3)) == "14d9557e3218c051"
-    assert noise.is_compiled(engine.worldgen.opensimplex)
+        assert digest(simulator._generate(3)) == "14d9557e3218c051"
+        assert not noise.is_compiled(simulator.worldgen.opensimplex)
+    assert digest(simulator._generate(3)) == "14d9557e3218c051"
+    assert noise.is_compiled(simulator.worldgen.opensimplex)
 
 
 def test_every_value_of_the_compiled_noise_is_that_of_the_plain_one():

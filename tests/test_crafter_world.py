@@ -187,18 +187,18 @@ def test_mistakes_are_named(world):
 
 
 def test_a_broken_world_cache_is_made_again(world, tmp_path, monkeypatch):
-    from rig.envs.crafter import engine
+    from rig.envs.crafter import simulator
 
     monkeypatch.setenv("RIG_CACHE", str(tmp_path))
-    engine._generated.cache_clear()
+    simulator._generated.cache_clear()
     seed = Split.VALIDATION.seed(0)
     first, _ = start(world, "place_table", "tool", seed)
     file = next(tmp_path.rglob("*.npz"))
     file.write_bytes(file.read_bytes()[:100])
-    engine._generated.cache_clear()
+    simulator._generated.cache_clear()
     again, _ = start(world, "place_table", "tool", seed)
     assert np.array_equal(first, again)
-    engine._generated.cache_clear()
+    simulator._generated.cache_clear()
 
 
 def test_cells_are_read_from_real_frames_without_error_by_day(world):

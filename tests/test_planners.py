@@ -47,7 +47,13 @@ def checkpoint(made):
 
 
 def policy_of(checkpoint, planner, **changes):
-    settings = {"prompt_format": checkpoint.prompt_format, "planner": planner, "thought_tokens": 8, "text": WARM, **changes}
+    settings = {
+        "prompt_format": checkpoint.prompt_format,
+        "planner": planner,
+        "thought_tokens": 8,
+        "text": WARM,
+        **changes,
+    }
     return build_policy(checkpoint, PolicyConfig(**settings))
 
 

@@ -282,9 +282,9 @@ def test_an_agent_is_told_what_its_world_is_about_and_keeps_it(taught, agents, t
     assert len(tokenizer.encode(told + "frame will show.\n", literal=True)) == 1
     train = ("train", "--data", taught / "s2", "--no-compile", *TINY)
     assert said(*train, "--tokenizers", tmp_path / "tokenizers-s2", "--out", tmp_path / "new")[0] == 0
-    assert about_agent(tmp_path / "new" / "agent").prompt_format.about == "a board game"
+    assert about_agent(tmp_path / "new" / "agent").form.about == "a board game"
     assert said(*train, "--start", agents["coin"], "--out", tmp_path / "further")[0] == 0
-    assert about_agent(tmp_path / "further" / "agent").prompt_format.about is None
+    assert about_agent(tmp_path / "further" / "agent").form.about is None
     config = EmbodiedConfig(
         agent=str(tmp_path / "new" / "agent"), episodes=1, most_steps=1, tasks=("go_home",), dreams=1
     )
@@ -304,10 +304,11 @@ def test_a_run_that_was_begun_before_forms_could_say_it_goes_on(tmp_path):
         preset="coin", tokenizers="t", parts=(), prompt_format=PromptFormat(about=about_of("crafter"))
     )
     before = plain(config)
+    before["form"] = before.pop("prompt_format")  # as it was called then
     assert before["form"].pop("about") is None
     (tmp_path / "run.json").write_text(json.dumps({"config": before}))
     check_run(tmp_path, config, resume=True)
-    with pytest.raises(RigError, match=r"form.about: None there, 'a board game' now"):
+    with pytest.raises(RigError, match=r"prompt_format.about: None there, 'a board game' now"):
         check_run(tmp_path, replace(config, prompt_format=PromptFormat(about=about_of("coin"))), resume=True)
 
 

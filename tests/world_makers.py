@@ -50,6 +50,11 @@ def coin_agent(folder: Path, environment: str = "coin", prompt_format: PromptFor
     """Write an untrained agent for the coin's world into `folder`; return the folder."""
     config, space = PRESETS.get("coin"), make_world("coin").actions
     text = train_bpe([], vocabulary_size=config.decoder.vocab_size, atoms=text_atoms(space))
-    made = {"model": RIG(config, seed=0), "tokenizer": text, "prompt_format": prompt_format or PromptFormat(), "space": space}
+    made = {
+        "model": RIG(config, seed=0),
+        "tokenizer": text,
+        "prompt_format": prompt_format or PromptFormat(),
+        "space": space,
+    }
     AgentCheckpoint(**made, environment=environment).save(folder)
     return str(folder)
