@@ -186,7 +186,7 @@ def test_what_a_form_cannot_say_is_named(about):
 @pytest.mark.parametrize(("agent", "space"), [("rig-crafter-small", CRAFTER), ("rig-minetest-small", MINERL)])
 def test_the_shipped_agents_read_what_they_always_read(agent, space):
     folder = Path(__file__).parents[1] / "checkpoints" / agent
-    prompt_format, encoder = about_agent(folder).prompt_format, SegmentEncoder(TextTokenizer.load(folder), LAYOUT)
+    prompt_format, encoder = about_agent(folder).form, SegmentEncoder(TextTokenizer.load(folder), LAYOUT)
     step = coded_step(3, "1. A tree is near.", 2, space)
     told = lookahead_conversation(step, space, prompt_format) + basic_conversation(step, space, prompt_format)
     ids = encoder.encode(told).ids
