@@ -35,7 +35,7 @@ def write(path: Path, trajectories, info=None, **options):
 
 
 def assert_same(found, wanted):
-    assert type(found) is type(wanted) or {type(found), type(wanted)} == {tuple, Lazy}
+    assert type(found) is type(wanted) or all(isinstance(one, tuple | Lazy) for one in (found, wanted))
     if is_dataclass(wanted):
         for field in fields(wanted):
             assert_same(getattr(found, field.name), getattr(wanted, field.name))

@@ -1,9 +1,17 @@
-"""Sequences whose items are made when they are asked for: the steps of an episode that is longer than memory."""
+"""Sequences whose items are made when they are asked for: the steps of an episode that is longer than memory.
+
+`HeldFrames` has neighbouring steps share a frame, which is read once for both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
 from typing import Any, TypeVar, overload
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -61,3 +69,21 @@ def lazily(function: Callable[..., T], *sequences: Sequence[Any]) -> Lazy[T]:
     lengths = {len(sequence) for sequence in sequences}
     assert len(lengths) == 1, f"sequences of {sorted(lengths)} items"
     return Lazy(lambda index: function(*(sequence[index] for sequence in sequences)), range(lengths.pop()))
+
+
+class HeldFrames:
+    """The frames of one source that somebody holds, by number; a frame that nobody holds is gone."""
+
+    def __init__(self) -> None:
+        self._frames: WeakValueDictionary[int, NDArray[np.uint8]] = WeakValueDictionary()
+        self._lock = Lock()
+
+    def get(self, number: int, read: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """Return a frame, read-only: the one that is held, or what `read` makes of `number`, one at a time."""
+        with self._lock:
+            found = self._frames.get(number)
+            if found is None:
+                found = read(number)
+                found.flags.writeable = False
+                self._frames[number] = found
+            return found

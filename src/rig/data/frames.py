@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from rig.data.held import HeldFrames
 from rig.data.problems import reading
 from rig.errors import DatasetError
+from rig.lazy import HeldFrames
 from rig.records import Frame
 
 GROUP_BYTES = 4 << 20

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from rig.data.decoding import read_image, refuse_size
-from rig.data.held import HeldFrames
 from rig.data.packed import PackedArray
 from rig.errors import DatasetError
-from rig.lazy import Lazy
+from rig.lazy import HeldFrames, Lazy
 from rig.records import Frame
 
 PACKED = "frames.npz"

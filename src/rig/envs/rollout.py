@@ -18,7 +18,9 @@ from zlib import crc32
 from rig.actions import NOOP, Action
 from rig.envs.base import World
 from rig.envs.forks import Forks, with_executed
+from rig.envs.spool import StepSpool
 from rig.errors import SimulatorError
+from rig.lazy import Lazy
 from rig.records import POLICY, Cost, Decision, Frame, Lineage, Observation, Step, Trajectory
 
 MOST_WORLDS = 64
@@ -87,7 +89,7 @@ class _Seat:
     number: int
     frame: Frame
     facts: dict[str, Any]
-    steps: list[Step] = field(default_factory=list)
+    steps: StepSpool = field(default_factory=StepSpool)
     cost: Cost = field(default_factory=Cost)
     attempt: int = 1
     has_ended: bool = False
@@ -339,7 +341,7 @@ def trajectory_of(world: World, episode: Episode, steps: Sequence[Step], lineage
         setting=episode.setting,
         seed=episode.seed,
         action_space=world.actions.name,
-        steps=tuple(steps),
+        steps=steps if isinstance(steps, Lazy) else tuple(steps),
         success=world.samples >= world.task.target,
         samples=world.samples,
         lineage=lineage,
