@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rig.agents.checkpoint import AgentCheckpoint
+from rig.bench.policy import PolicyBench, bench_policy
 from rig.cli.main import main
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.tasks import TaskTable
@@ -57,3 +58,11 @@ def test_recorded_lookaheads_of_a_long_instruction_are_refused(made):
     config = ReviewsConfig(agent=str(made.agent), data=("x",))
     with pytest.raises(RigError, match="task 'place_table': its instruction 'place a table"):
         review_all(checkpoint, [lookahead], "real", config)
+
+
+def test_decisions_about_it_are_not_timed(made, monkeypatch):
+    tasks = [replace(task, instruction="place a table " * 60) for task in CrafterWorld.tasks]
+    monkeypatch.setattr(CrafterWorld, "tasks", TaskTable(tasks))
+    monkeypatch.setattr(CrafterWorld, "act", None)
+    with pytest.raises(RigError, match="task 'place_table': its instruction 'place a table"):
+        bench_policy(PolicyBench(agent=str(made.agent), tasks="place_table/tool", worlds=(1,), dreams=(0, 1)))

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rig.actions import MINERL, NOOP, Action
-from rig.annotators import CHECKERS, LABELLERS, REASONERS, REVIEWERS, ReviewCase, can_tell
+from rig.annotators import (
+    CHECKERS,
+    LABELLERS,
+    REASONERS,
+    REVIEWERS,
+    ReviewCase,
+    can_tell,
+    checker_of,
+    seen_in,
+    seen_of,
+)
 from rig.annotators.claims import Claim, split_clauses
 from rig.annotators.minetest import explain
 from rig.annotators.minetest_words import MINETEST, WORDINGS, deed_of, terms, tilt_of, where_of
@@ -19,7 +29,8 @@ from rig.envs import Split
 from rig.envs.minetest import MinetestConfig, MinetestEnv
 from rig.envs.minetest.seen import THINGS, Seen, thing_of
 from rig.envs.minetest.world import MinetestWorld
-from rig.records import Dream, Step
+from rig.errors import RigError
+from rig.records import Dream, Review, Step
 from rig.teachers import TEACHERS
 
 degrees = st.integers(-18, 18).map(lambda number: 5 * number)
@@ -258,3 +269,30 @@ def test_everything_thought_in_a_real_episode_is_true():
         world.close()
     assert {"trunk", "leaves", "hand:", "axe,"} <= seen.labels
     assert {"see", "do"} <= seen.kinds
+
+
+CRAFTERS = {"view": ["..."], "facing": [0, 1], "inventory": {}, "creatures": [], "task": "collect_wood", "samples": 0}
+
+
+@pytest.mark.parametrize("world", ["crafter", "minetest"])
+@pytest.mark.parametrize("theirs", ["facts of the other world", "no facts"])
+def test_who_is_handed_facts_that_are_not_of_the_world_says_so(world, theirs):
+    """Every Reasoner, Reviewer, Labeller and checker of a world, in everything that it is asked."""
+    facts = {} if theirs == "no facts" else LEFT if world == "crafter" else CRAFTERS
+    step = step_of(facts, NOOP, [Dream(thought=None, action=NOOP, privileged=facts)])
+    step = replace(step, thought="1. I wait.", review=Review(thought="1. I wait.", action=NOOP))
+    case = seen_of(ReviewCase(step=step, better=NOOP))
+    reviewer, checker = REVIEWERS.get(world)(), checker_of(world)
+    asked = [
+        lambda: REASONERS.get(world)().annotate([seen_in(step)]),
+        lambda: REASONERS.get(f"{world}-views")().annotate([seen_in(step)]),
+        lambda: LABELLERS.get(world)().annotate([seen_in(step)]),
+        lambda: reviewer.annotate([case]),
+        lambda: reviewer.can_tell([case]),
+        lambda: checker.check(step.thought, step.privileged, step.action),
+        lambda: checker.check_review(step),
+    ]
+    said = rf"no facts of {world.capitalize()}.*--reasoner, --reviewer, --labeller"
+    for ask in asked:
+        with pytest.raises(RigError, match=said):
+            ask()

@@ -11,8 +11,9 @@ import torch.distributed.checkpoint as dcp
 from makers import QUICK, agent_training, interrupted_at_a_save
 from test_train import metrics_of, state_of, weights_of
 
+from rig.agents.checkpoint import read_agent
 from rig.errors import CheckpointError, RigError
-from rig.model import PRESETS
+from rig.model import PRESETS, compute_dtype
 from rig.train import (
     DataPart,
     OptimiserConfig,
@@ -27,6 +28,7 @@ from rig.train import (
 )
 from rig.train.loop import Trainer
 from rig.train.optimise import learning_rate, leg_of
+from rig.train.runs import Run
 from rig.train.state import State
 
 SHORT = replace(QUICK, steps=2, log_every=1, save_every=1, preview_every=0)
@@ -78,6 +80,21 @@ def test_that_compiling_works_is_noted_for_this_compiler(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "/nonexistent")
     assert compiling.why_not_compile(device) is None
     assert len(tried) == 2, "another compiler is tried anew"
+
+
+def test_a_run_says_in_what_it_computed_where_that_changes_and_its_agent_too(finished, tmp_path, monkeypatch):
+    """Whatever this processor's answer is, it is what is recorded; and once, where a run goes on in the same."""
+    dtype = str(compute_dtype("cpu")).removeprefix("torch.")
+    wanted = [{"from_step": 0, "device": "cpu", "dtype": dtype}]
+    assert record_of(finished)["runs_in"] == read_agent(finished / "agent")["origin"]["runs_in"] == wanted
+    other = torch.float32 if dtype == "bfloat16" else torch.bfloat16
+    with Run(tmp_path / "run", {"steps": 9}) as run:
+        run.note_runs_in(0, torch.device("cpu"))
+        run.note_runs_in(3, torch.device("cpu"))
+        monkeypatch.setattr("rig.train.runs.compute_dtype", lambda device: other)
+        run.note_runs_in(5, torch.device("cpu"))
+        assert [entry["from_step"] for entry in run.runs_in] == [0, 5]
+        assert run.runs_in[1]["dtype"] == str(other).removeprefix("torch.")
 
 
 def test_training_goes_on_without_a_compiler_and_says_so(made, finished, tmp_path, monkeypatch, no_compiler, capsys):

@@ -69,11 +69,10 @@ class MinetestReviewer(RuleReviewer):
         They do where nothing comes of the proposal, where the task is done on the spot, and where what is sought is in
         view or the better action looks for it. They do not show where an unseen way leads.
         """
-        facts, dreamed = known.facts, known.dream_facts[0]
+        facts, seen, dreamed = known.facts, Seen(known.facts), known.dream_facts[0]
         target = TARGETS.get(facts["task"], "")
         if facts["task"] in BY_HAND or (dreamed and is_still(facts, dreamed)):
             return True
-        seen = Seen(facts)
         return seen.crosshair == target or bool(seen.find(target)) or _is_search(known.evidence.better)
 
     @classmethod
@@ -84,7 +83,7 @@ class MinetestReviewer(RuleReviewer):
         return Vocabulary(sentences=sentences, terms=terms())
 
     def _claims(self, known: Informed[ReviewEvidence]) -> list[Claim]:
-        facts, proposal, better = known.facts, known.evidence.proposal, known.evidence.better
+        facts, proposal, better = Seen(known.facts).facts, known.evidence.proposal, known.evidence.better
         deed = deed_of(proposal, in_menu=facts["menu_open"])
         dreams = [pair for pair in zip(known.dream_facts, known.evidence.dreams, strict=True) if pair[0]]
         outcome = [describe_dream(facts, dreams[-1][0], dreams[-1][1].action)] if dreams else []
@@ -95,9 +94,10 @@ class MinetestReviewer(RuleReviewer):
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
     """Return the claims that lead from what the frame shows to `action`."""
+    seen = Seen(facts)
     if facts["menu_open"]:
         return [Claim.of("menu"), Claim.of("do", deed=deed_of(action, in_menu=True))]
-    seen, target = Seen(facts), TARGETS.get(facts["task"], "")
+    target = TARGETS.get(facts["task"], "")
     sought = _sought(seen, target, action) if target else []
     posture = [hand_of(seen), tilt_claim(seen)] if facts["task"] in BY_HAND else []
     searches = _is_search(action) and sought == [Claim.of("none", thing=target)]

@@ -57,13 +57,13 @@ def bench_policy(config: PolicyBench) -> dict[str, Any]:
     if any(config.dreams) and not checkpoint.prompt_format.dream:
         raise RigError(f"{config.agent} does not dream; give --dreams 0")
     wanted = EmbodiedConfig(agent=config.agent, tasks=(config.tasks,), episodes=max(config.worlds), split="validation")
-    episodes = evaluation_episodes(world_of(checkpoint, config.agent), wanted)
+    world, actors = world_of(checkpoint, config.agent), {dreams: _actor(checkpoint, dreams) for dreams in config.dreams}
+    for task, _ in world.tasks.variants(wanted.tasks):
+        for actor in actors.values():
+            actor.policy.check_instruction(task.name, task.instruction)
+    episodes = evaluation_episodes(world, wanted)
     entries = []
-    for dreams in config.dreams:
-        planner = Lookahead(dreams=dreams) if dreams else Basic()
-        actor = PolicyActor(
-            build_policy(checkpoint, PolicyConfig(prompt_format=checkpoint.prompt_format, planner=planner))
-        )
+    for dreams, actor in actors.items():
         counts: dict[str, list[_Count]] = {str(worlds): [] for worlds in config.worlds}
         contenders = {
             name: partial(_play, checkpoint, actor, episodes, int(name), config.decisions, found)
@@ -72,6 +72,11 @@ def bench_policy(config: PolicyBench) -> dict[str, Any]:
         side_by_side(contenders, rounds=config.rounds, warmup=0, name=f"{dreams} dreams")
         entries += _entries(dreams, counts)
     return {"agent": config.agent, "tasks": config.tasks, **checkpoint.model.runs_in, "entries": entries}
+
+
+def _actor(checkpoint: AgentCheckpoint, dreams: int) -> PolicyActor:
+    planner = Lookahead(dreams=dreams) if dreams else Basic()
+    return PolicyActor(build_policy(checkpoint, PolicyConfig(prompt_format=checkpoint.prompt_format, planner=planner)))
 
 
 def _play(

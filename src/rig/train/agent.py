@@ -82,6 +82,7 @@ def train_agent(
         origin = {
             "training": run.config,
             "legs": run.legs,
+            "runs_in": run.runs_in,
             "data": [_described(dataset) for dataset in datasets],
             "tokenizers": {"hash": tokenizers.hash, **tokenizers.scores},
             "totals": totals,

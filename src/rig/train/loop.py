@@ -90,6 +90,7 @@ class Trainer:
         state = self._state()
         if run.load_state(state):
             self._restore(state)
+        run.note_runs_in(self.step, self._device)
         self._untried = config.compile and self._try_to_compile()
 
     def fit(self) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """A training run on disk: its configuration, its metrics, and a state from which it goes on bit by bit.
 
 run/
-  run.json        resolved configuration, provenance; its legs, where more steps were asked for; why it did not compile
+  run.json        resolved configuration, provenance; its legs, where more steps were asked for; why it did not compile;
+                  what it computed in
   metrics.jsonl   one JSON object a line; TensorBoard events beside it where the extra is installed
   state/          weights, optimiser and step: the last whole ones (see rig.train.state)
   …               what the run makes: model files, previews
@@ -18,11 +19,13 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from rig.data.manifest import differences
 from rig.errors import CheckpointError, RigError
+from rig.model import compute_dtype
 from rig.provenance import provenance
 from rig.storage import (
     Lock,
@@ -127,6 +130,20 @@ class Run:
             record = _record(self.folder / RUN_FILE)
             record.setdefault("uncompiled", []).append({"from_step": step, "reason": why})
             write_json(self.folder / RUN_FILE, record)
+
+    def note_runs_in(self, step: int, device: torch.device) -> None:
+        """Record what training computes in from `step`, device and dtype, where it is not what it was before."""
+        if ranks.is_first():
+            where = {"device": device.type, "dtype": str(compute_dtype(device)).removeprefix("torch.")}
+            known = self.runs_in
+            if not known or {name: known[-1].get(name) for name in where} != where:
+                record = _record(self.folder / RUN_FILE) | {"runs_in": [*known, {"from_step": step, **where}]}
+                write_json(self.folder / RUN_FILE, record)
+
+    @property
+    def runs_in(self) -> list[dict[str, Any]]:
+        """What training computed in, each with the step that it began at: "from_step", "device", "dtype"."""
+        return list(_record(self.folder / RUN_FILE).get("runs_in", []))
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> bool:
         """Fill `tensors` from the saved state, and cut the metrics back to its step; return False where there is none.
@@ -306,6 +323,8 @@ def _record(path: Path) -> dict[str, Any]:
     whole = isinstance(legs, list) and all(isinstance(leg, dict) and _is_count(leg.get("steps")) for leg in legs)
     ends = [leg["steps"] for leg in legs] if whole else []
     whole = whole and ends == sorted(set(ends)) and (not ends or ends[-1] == _steps(record.get("config")))
-    if "config" not in record or not whole or not isinstance(record.get("uncompiled", []), list):
+    whole = whole and all(isinstance(record.get(name, []), list) for name in ("uncompiled", "runs_in"))
+    whole = whole and all(isinstance(entry, dict) for entry in record.get("runs_in", []))
+    if "config" not in record or not whole:
         raise CheckpointError(f"{path} cannot be read; restore it, or begin the run in another folder")
     return record

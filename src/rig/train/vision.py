@@ -134,6 +134,7 @@ class _VisionTrainer:
         state = self.state()
         if run.load_state(state):
             self.step = int(state["step"])
+        run.note_runs_in(self.step, self.device)
 
     def train_step(self) -> dict[str, float]:
         """Train on one batch; return what to log."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rig.envs.crafter.simulator import AREA, CrafterSimulator
-from rig.errors import RigError
+from rig.envs.facts import refuse_other_facts
 
 COLUMNS, ROWS = 9, 7
 HALF = (COLUMNS // 2, ROWS // 2)
@@ -86,12 +86,7 @@ class View:
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
-        lacking = [name for name in _READ if name not in facts]
-        if lacking:
-            raise RigError(
-                f"these are no facts of Crafter, for they lack {', '.join(lacking)}; take who knows the world that "
-                "they are from: --reasoner, --reviewer, --labeller"
-            )
+        refuse_other_facts(facts, _READ, "Crafter")
         self.facts = facts
         self.facing: Offset = (facts["facing"][0], facts["facing"][1])
         self.inventory: Mapping[str, int] = facts["inventory"]

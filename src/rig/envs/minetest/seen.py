@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rig.envs.facts import refuse_other_facts
 from rig.envs.minetest.keys import on_grid
 from rig.envs.minetest.progress import kind_of
 
@@ -38,6 +39,9 @@ _ITEMS = (
     *(("axe", ":axe_"), ("sword", ":sword_"), ("shovel", ":shovel_"), ("pickaxe", ":pick_")),
     *(("planks", ":wood"), ("stick", ":stick")),
 )
+
+_READ = ("view", "pointed", "wielded", "pitch", "menu_open")
+"""The facts that a `Seen` is of."""
 
 
 def thing_of(node: str) -> str:
@@ -81,9 +85,13 @@ class Seen:
 
     Args:
         facts: of `MinetestWorld.privileged`.
+
+    Raises:
+        RigError: they are those of another world.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
+        refuse_other_facts(facts, _READ, "Minetest")
         self.facts = facts
         self._across, self._upwards = (math.tan(math.radians(angle) / 2) for angle in facts["view"]["field"])
 
