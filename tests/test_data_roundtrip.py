@@ -80,9 +80,21 @@ def varied_steps(draw, steps):
             )
             for dream in step.dreams
         )
+        candidates = tuple(
+            replace(
+                plan,
+                thought=draw(thoughts),
+                votes=draw(st.integers(0, 9)),
+                score=draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
+                judgement=draw(thoughts),
+                dreams=tuple(replace(dream, codes=draw(codes), real_codes=draw(codes)) for dream in plan.dreams),
+            )
+            for plan in step.candidates
+        )
         yield replace(
             step,
             thought=draw(thoughts),
+            candidates=candidates,
             instruction=draw(texts),
             next_frame=step.next_frame if draw(maybe) else None,
             next_codes=draw(codes),
@@ -97,7 +109,8 @@ def varied_steps(draw, steps):
 @st.composite
 def trajectories(draw, space):
     length, dreams = draw(st.integers(1, 4)), draw(st.integers(0, 2))
-    plain = fake_trajectory(draw(st.integers(0, 99)), length=length, space=space, size=8, num_dreams=dreams)
+    fixed = {"length": length, "space": space, "size": 8, "num_dreams": dreams, "num_plans": draw(st.integers(0, 3))}
+    plain = fake_trajectory(draw(st.integers(0, 99)), **fixed)
     return replace(
         plain,
         seed=draw(st.integers(-(2**63), 2**63 - 1)),

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from rig.data.dataset import Dataset
 from rig.data.manifest import CODES_FOLDER, Shard
 from rig.data.packed import read_arrays
-from rig.data.row_reading import coded_numbers, rows_of
+from rig.data.row_reading import FRAME_COLUMNS, coded_numbers, rows_of
 from rig.data.shards import ShardReader
 from rig.errors import DatasetError
 from rig.records import Codes
@@ -124,7 +124,7 @@ class CodesCache:
         """Return each shard that lacks codes, with the numbers of the frames to encode."""
         keep = self.dataset.info.tokenizer == self.tokenizer_hash
         found = []
-        for reader, table in self.dataset.shard_tables(["next_frame", "dreams"]):
+        for reader, table in self.dataset.shard_tables(FRAME_COLUMNS[1:]):
             numbers = reader.stored(coded_numbers(rows_of(table), keep_dreamed=keep))
             cached = self._codes_of(reader.shard)
             if cached is not None:

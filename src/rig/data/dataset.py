@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from rig.data.manifest import SHARD_FOLDER, DatasetInfo, Manifest, Parent
 from rig.data.problems import Skipped, altered, damaged, missing
-from rig.data.row_reading import frame_numbers, rows_of
+from rig.data.row_reading import FRAME_COLUMNS, frame_numbers, rows_of
 from rig.data.rows import SCHEMA
 from rig.data.shards import CodeSource, Entry, FrameSource, ShardReader
 from rig.errors import DatasetError
@@ -198,7 +198,7 @@ class Dataset:
 
     def shard_frames(self) -> Iterator[tuple[ShardReader, list[int]]]:
         """Yield each shard with the numbers of its frames that this part mentions, ascending."""
-        for reader, table in self.shard_tables(["frame", "next_frame", "dreams"]):
+        for reader, table in self.shard_tables(FRAME_COLUMNS):
             yield reader, reader.stored(frame_numbers(rows_of(table)))
 
     def verify(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from rig.actions import ActionSpace
 from rig.data.problems import RESTORE
 from rig.data.rows import CODES, TRAJECTORY_COLUMNS, Row, facts_of
 from rig.errors import DatasetError
-from rig.records import Codes, Dream, Frame, Lineage, Review, Step, Trajectory
+from rig.records import Codes, Dream, Frame, Lineage, Plan, Review, Step, Trajectory
+
+FRAME_COLUMNS = ("frame", "next_frame", "dreams", "candidates")
+"""The columns in which rows mention frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +38,10 @@ class Images:
 
 def rows_of(table: pa.Table) -> list[Row]:
     """Return the rows of a table with some or all columns of `SCHEMA`; codes become uint16 arrays."""
-    plain = [name for name in table.column_names if name not in ("dreams", "next_codes")]
-    columns: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in plain}
-    if "next_codes" in table.column_names:
-        columns["next_codes"] = _code_arrays(table.column("next_codes").combine_chunks())
-    if "dreams" in table.column_names:
-        columns["dreams"] = _dream_rows(table.column("dreams").combine_chunks())
+    columns: dict[str, list[Any]] = {}
+    for name in table.column_names:
+        column = table.column(name)
+        columns[name] = _values(column.combine_chunks()) if pa.types.is_list(column.type) else column.to_pylist()
     return _transposed(columns, table.num_rows)
 
 
@@ -70,21 +72,28 @@ def decode_rows(rows: Sequence[Row], space: ActionSpace, images: Images, *, file
 
 def pixel_numbers(row: Row) -> tuple[int | None, ...]:
     """Return the numbers of a row's images, as `with_pixels` takes them; None where it has none."""
-    dreamed = (dream[name] for dream in row["dreams"] for name in ("frame", "real_frame"))
+    dreamed = (dream[name] for dream in _every_dream(row) for name in ("frame", "real_frame"))
     return row["frame"], row["next_frame"], *dreamed
+
+
+def _every_dream(row: Row) -> list[Row]:
+    """Return the dreams of a row, and behind them those of its candidates: `Step.every_dream`."""
+    return [*row["dreams"], *(dream for plan in row["candidates"] for dream in plan["dreams"])]
 
 
 def with_pixels(pixels: Callable[[int], Frame], step: Step, numbers: Sequence[int | None]) -> Step:
     """Return a step with the frames that `pixels` gives for the numbers of its row's images."""
     frame, next_frame, *dreamed = (None if number is None else pixels(number) for number in numbers)
     assert frame is not None
-    pairs = zip(step.dreams, dreamed[::2], dreamed[1::2], strict=True)
-    dreams = tuple(replace(dream, frame=shown, real_frame=real) for dream, shown, real in pairs)
-    return replace(step, frame=frame, next_frame=next_frame, dreams=dreams)
+    pairs = zip(step.every_dream, dreamed[::2], dreamed[1::2], strict=True)
+    seen = iter([replace(dream, frame=shown, real_frame=real) for dream, shown, real in pairs])
+    dreams = tuple(islice(seen, len(step.dreams)))
+    candidates = tuple(replace(plan, dreams=tuple(islice(seen, len(plan.dreams)))) for plan in step.candidates)
+    return replace(step, frame=frame, next_frame=next_frame, dreams=dreams, candidates=candidates)
 
 
 def frame_numbers(rows: Iterable[Row]) -> list[int]:
-    """Return the numbers of all frames that rows mention in "frame", "next_frame" and "dreams", ascending, once."""
+    """Return the numbers of all frames that rows mention in the columns `FRAME_COLUMNS`, ascending, once."""
     return sorted({number for row in rows for number in pixel_numbers(row) if number is not None})
 
 
@@ -94,7 +103,7 @@ def coded_numbers(rows: Iterable[Row], *, keep_dreamed: bool) -> list[int]:
     With `keep_dreamed`, dreams that hold codes of their own need none.
     """
     found = {row["next_frame"] for row in rows}
-    dreams = [dream for row in rows for dream in row["dreams"]]
+    dreams = [dream for row in rows for dream in _every_dream(row)]
     found.update(dream["real_frame"] for dream in dreams)
     found.update(dream["frame"] for dream in dreams if not (keep_dreamed and dream["codes"] is not None))
     return sorted(found - {None})
@@ -116,13 +125,33 @@ def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> S
         actor=values["actor"],
         reward=_finite(values["reward"]),
         privileged=facts_of(values["privileged"]),
+        candidates=tuple(_plan_of(fields, space, images) for fields in values["candidates"]),
+        chosen=values["chosen"],
     )
 
 
-def _finite(number: float) -> float:
+def _finite(number: float, name: str = "reward") -> float:
     if not math.isfinite(number):
-        raise DatasetError(f"its reward {number} is no number.")
+        raise DatasetError(f"its {name} {number} is no number.")
     return number
+
+
+def _plan_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Plan:
+    score = values["score"]
+    return Plan(
+        thought=values["thought"],
+        action=space.parse(values["action"]),
+        dreams=tuple(_dream_of(fields, space, images) for fields in values["dreams"]),
+        votes=_whole(values["votes"]),
+        score=None if score is None else _finite(score, "score"),
+        judgement=values["judgement"],
+    )
+
+
+def _whole(votes: int | None) -> int:
+    if votes is None:
+        raise DatasetError("a candidate has no votes.")
+    return votes
 
 
 def _dream_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Dream:
@@ -183,14 +212,18 @@ def _code_arrays(column: pa.Array) -> list[Codes | None]:
     return [values[starts[row] : starts[row + 1]] if present[row] else None for row in range(len(column))]
 
 
-def _dream_rows(column: pa.Array) -> list[list[Row]]:
-    """Return each step's dreams as rows."""
-    dreams = column.flatten()
-    columns: dict[str, list[Any]] = {
-        field.name: _code_arrays(array) if field.type == CODES else array.to_pylist()
-        for field, array in zip(dreams.type, dreams.flatten(), strict=True)
-    }
-    items = iter(_transposed(columns, len(dreams)))
+def _values(column: pa.Array) -> list[Any]:
+    """Return what each row has in a column: codes as an array, dreams and candidates as rows."""
+    if column.type == CODES:
+        return _code_arrays(column)
+    return _item_rows(column) if pa.types.is_list(column.type) else column.to_pylist()
+
+
+def _item_rows(column: pa.Array) -> list[list[Row]]:
+    """Return each step's dreams or candidates as rows."""
+    structs = column.flatten()
+    columns = {field.name: _values(array) for field, array in zip(structs.type, structs.flatten(), strict=True)}
+    items = iter(_transposed(columns, len(structs)))
     return [[next(items) for _ in range(count)] for count in np.diff(column.offsets.to_numpy()).tolist()]
 
 

@@ -1,8 +1,9 @@
 """Trajectories to rows of a table and back, exactly: one row per step, frames as numbers in the shard's frame file.
 
 The columns are the fields of `Step` under their own names; actions are text in the action space's codec, `privileged`
-is JSON text, dreams and the review are nested. The trajectory's fields repeat in each of its rows, where compression
-makes them free, so that any tool that reads Parquet can select and count without knowing this package.
+is JSON text, dreams, the review and the candidates are nested. The trajectory's fields repeat in each of its rows,
+where compression makes them free, so that any tool that reads Parquet can select and count without knowing this
+package.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rig.actions import Action, ActionSpace
 from rig.data.types import typed
 from rig.errors import DatasetError
-from rig.records import Codes, Dream, Frame, Review, Step, Trajectory
+from rig.records import Codes, Dream, Frame, Plan, Review, Step, Trajectory
 from rig.validation import parse_json
 
 CODES = pa.list_(pa.uint16())
@@ -36,6 +38,16 @@ _DREAM = pa.struct(
     }
 )
 _REVIEW = pa.struct({"thought": pa.string(), "action": pa.string(), "helped": pa.bool_()})
+_PLAN = pa.struct(
+    {
+        "thought": pa.string(),
+        "action": pa.string(),
+        "votes": pa.int32(),
+        "score": pa.float64(),
+        "judgement": pa.string(),
+        "dreams": pa.list_(_DREAM),
+    }
+)
 
 TRAJECTORY_COLUMNS = {
     "trajectory": pa.string(),
@@ -68,9 +80,15 @@ _STEP = {
     "actor": pa.string(),
     "reward": pa.float64(),
     "privileged": pa.string(),
+    "candidates": pa.list_(_PLAN),
+    "chosen": pa.int32(),
 }
+CANDIDATES = ("candidates", "chosen")
+"""The columns that a steps file has only where one of its steps has candidates: others are as they were without."""
+
 _DREAM_FIELDS = {field.name: field.type for field in _DREAM}
 _REVIEW_FIELDS = {field.name: field.type for field in _REVIEW}
+_PLAN_FIELDS = {field.name: field.type for field in _PLAN}
 _NULLABLE = {"thought", "next_frame", "next_codes", "review"}
 
 SCHEMA = pa.schema([pa.field(name, kind, name in _NULLABLE) for name, kind in {**TRAJECTORY_COLUMNS, **_STEP}.items()])
@@ -119,8 +137,10 @@ def encode_rows(
 
 
 def table_of(rows: Sequence[pa.StructArray]) -> pa.Table:
-    """Return a table in `SCHEMA` of the rows of several trajectories."""
-    return pa.Table.from_struct_array(pa.concat_arrays(rows)).cast(SCHEMA)
+    """Return a table in `SCHEMA` of the rows of several trajectories, without `CANDIDATES` where there are none."""
+    table = pa.Table.from_struct_array(pa.concat_arrays(rows)).cast(SCHEMA)
+    has_some = pc.max(pc.list_value_length(table.column("candidates"))).as_py()
+    return table if has_some else table.drop_columns(list(CANDIDATES))
 
 
 def _culprit(rows: Sequence[Row]) -> str:
@@ -190,7 +210,21 @@ def _step_fields(step: Step, space: _ActionTexts, number: Callable[[Frame], int]
         "actor": step.actor,
         "reward": step.reward,
         "privileged": _json_text(step.privileged),
+        "candidates": [_fields_of_plan(plan, space, number) for plan in step.candidates],
+        "chosen": step.chosen,
     }
+
+
+def _fields_of_plan(plan: Plan, space: _ActionTexts, number: Callable[[Frame], int]) -> dict[str, Any]:
+    fields = {
+        "thought": plan.thought,
+        "action": space(plan.action),
+        "votes": plan.votes,
+        "score": plan.score,
+        "judgement": plan.judgement,
+        "dreams": [_fields_of_dream(dream, space, number) for dream in plan.dreams],
+    }
+    return typed(fields, _PLAN_FIELDS)
 
 
 def _fields_of_dream(dream: Dream, space: _ActionTexts, number: Callable[[Frame], int]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from rig.data.row_reading import (
     rows_of,
     with_pixels,
 )
-from rig.data.rows import SCHEMA, Row
+from rig.data.rows import CANDIDATES, SCHEMA, Row
 from rig.errors import DatasetError
 from rig.lazy import lazily
 from rig.records import Codes, Frame, Trajectory
@@ -123,19 +123,27 @@ class ShardReader:
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows, read from disk, after comparing the file with its hash.
 
+        A file without `CANDIDATES` is one in which no step has any.
+
         Raises:
             DatasetError: the file cannot be read, is altered, lacks a column, or has one of another type.
         """
         self._check(self.steps_path, self.shard.steps_file)
         with reading(self.steps_path), pq.ParquetFile(self.steps_path) as file:
             there = set(file.schema_arrow.names)
-            missing = [name for name in columns if name not in there]
+            spared = () if there & set(CANDIDATES) else CANDIDATES
+            missing = [name for name in columns if name not in there and name not in spared]
             if missing:
                 raise DatasetError(f"{self.steps_path} lacks the columns {', '.join(missing)}; it is not a steps file")
-            table = file.read(columns=list(columns), use_threads=False)
-            if any(table.schema.field(name).type != SCHEMA.field(name).type for name in columns):
+            stored = [name for name in columns if name in there]
+            table = file.read(columns=stored, use_threads=False)
+            if any(table.schema.field(name).type != SCHEMA.field(name).type for name in stored):
                 raise DatasetError(f"{self.steps_path} has columns of other types; {RESTORE}")
-            return table
+            count = file.metadata.num_rows
+        for name in set(columns) - set(stored):
+            none: list[Any] = [[] if name == "candidates" else 0] * count
+            table = table.append_column(SCHEMA.field(name), pa.array(none, SCHEMA.field(name).type))
+        return table.select(list(columns))
 
     def entries(self) -> Iterator[Entry]:
         """Yield the shard's trajectories in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,19 @@ import pyarrow.compute as pc
 
 from rig.data.dataset import Dataset
 
-_COLUMNS = ("task", "setting", "lineage_stage", "lineage_annotator", "actor", "action", "thought", "dreams", "review")
+_COLUMNS = (
+    "task",
+    "setting",
+    "lineage_stage",
+    "lineage_annotator",
+    "actor",
+    "action",
+    "thought",
+    "dreams",
+    "review",
+    "candidates",
+    "chosen",
+)
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:
@@ -19,7 +32,9 @@ def summary(dataset: Dataset) -> dict[str, Any]:
     Keys: what it is (`name`, `stage`, `environment`, `action_space`, `frame_size`, `complete`, `content_hash`,
     `lineage`: ancestors, newest first), how much there is (`trajectories`, `steps`; `stored_frames` is of the whole
     dataset), `success_rate` over trajectories, steps and trajectories by task, setting and stage, steps by actor and
-    annotator, `thoughts`, `lookahead` (dreams and reviews), `actions` by text, most frequent first, and `skipped`.
+    annotator, `thoughts`, `lookahead` (dreams and reviews), `plans` (steps by the number of plans that were weighed
+    there, dreams of those that were not chosen, and choices of a plan that another had more votes than), `actions` by
+    text, most frequent first, and `skipped`.
     """
     table = dataset.table(_COLUMNS)
     entries = dataset.entries
@@ -48,6 +63,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         },
         "thoughts": _thoughts(table.column("thought")),
         "lookahead": _lookahead(table),
+        "plans": _plans(table),
         "actions": _counted(table.column("action").to_pylist()),
         "skipped": [f"{entry.place}: {entry.reason}" for entry in dataset.skipped],
     }
@@ -94,6 +110,19 @@ def _lookahead(table: pa.Table) -> dict[str, Any]:
         "steps_by_dreams": _counted(pc.list_value_length(dreams).to_pylist()),
         "reviews": len(reviews),
         "reviews_that_helped": sum(pc.struct_field(reviews, "helped").to_pylist()),
+    }
+
+
+def _plans(table: pa.Table) -> dict[str, Any]:
+    candidates = table.column("candidates").combine_chunks()
+    counts, plans = pc.list_value_length(candidates).to_pylist(), candidates.flatten()
+    left = iter(vote or 0 for vote in pc.struct_field(plans, "votes").to_pylist())
+    votes = [list(islice(left, count)) for count in counts]
+    choices = zip(table.column("chosen").to_pylist(), votes, strict=True)
+    return {
+        "steps_by_plans": _counted(counts),
+        "dreams_of_others": len(pc.struct_field(plans, "dreams").flatten()),
+        "against_the_votes": sum(0 <= one < len(those) and those[one] < max(those) for one, those in choices),
     }
 
 

@@ -333,7 +333,7 @@ def _stepwise(trajectory: Trajectory, steps: Iterable[Step], info: DatasetInfo) 
 
 
 def _has_codes(step: Step) -> bool:
-    held = (codes for dream in step.dreams for codes in (dream.codes, dream.real_codes))
+    held = (codes for dream in step.every_dream for codes in (dream.codes, dream.real_codes))
     return any(codes is not None for codes in (step.next_codes, *held))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rig.actions import Action
 from rig.envs.base import World
-from rig.records import Decision, Dream, Frame
+from rig.records import Decision, Dream, Frame, Plan
 
 
 class SimulatorDynamics:
@@ -60,18 +60,18 @@ class Forks:
         self._spares: dict[World, World] = {}
 
     def follow(self, decision: Decision, world: World) -> Decision:
-        """Return `decision`, made of `world` as it stands now, with what would come of its dreams' actions, in order.
+        """Return `decision`, made of `world` as it stands now, with what would come of each plan's dreams, in order.
 
         A single dream of the very action that is decided for is left as it is: see `with_executed`.
 
         Raises:
             SimulatorError: the engine of the copy failed.
         """
-        if not decision.dreams or _is_executed(decision):
+        if all(_is_known(plan, decision) for plan in decision.plans):
             return decision
-        dynamics = SimulatorDynamics(self._spare_of(world), world)
-        followed = (_came(dream, dynamics.follow(dream.action), dynamics.facts) for dream in decision.dreams)
-        return decision.with_dreams(tuple(followed))
+        start = SimulatorDynamics(self._spare_of(world), world)
+        plans = (plan if _is_known(plan, decision) else _followed(plan, start.fork()) for plan in decision.plans)
+        return replace(decision, plans=tuple(plans))
 
     def _spare_of(self, world: World) -> World:
         if world not in self._spares:
@@ -79,16 +79,30 @@ class Forks:
         return self._spares[world]
 
 
-def with_executed(decision: Decision, after: Frame, facts: Mapping[str, Any]) -> tuple[Dream, ...]:
-    """Return the dreams of a decision that led to the frame `after`, which is what came of a single dream of it.
+def with_executed(decision: Decision, after: Frame, facts: Mapping[str, Any]) -> Decision:
+    """Return a decision that led to the frame `after`, which is what came of a plan's single dream of its action.
 
     `facts` are the engine's there.
     """
-    return tuple(_came(dream, after, facts) for dream in decision.dreams) if _is_executed(decision) else decision.dreams
+    plans = (
+        replace(plan, dreams=(_came(plan.dreams[0], after, facts),)) if _is_executed(plan, decision) else plan
+        for plan in decision.plans
+    )
+    return replace(decision, plans=tuple(plans))
 
 
-def _is_executed(decision: Decision) -> bool:
-    return [dream.action for dream in decision.dreams] == [decision.action]
+def _is_known(plan: Plan, decision: Decision) -> bool:
+    """Return whether the world itself will show all that was dreamed of a plan."""
+    return not plan.dreams or _is_executed(plan, decision)
+
+
+def _is_executed(plan: Plan, decision: Decision) -> bool:
+    return [dream.action for dream in plan.dreams] == [decision.action]
+
+
+def _followed(plan: Plan, dynamics: SimulatorDynamics) -> Plan:
+    dreams = (_came(dream, dynamics.follow(dream.action), dynamics.facts) for dream in plan.dreams)
+    return replace(plan, dreams=tuple(dreams))
 
 
 def _came(dream: Dream, frame: Frame, facts: Mapping[str, Any]) -> Dream:

@@ -306,22 +306,22 @@ def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | No
     except SimulatorError as error:
         seat.failure = error
         return seat
-    seat.steps.append(
-        Step(
-            index=len(seat.steps),
-            frame=seat.frame,
-            instruction=seat.world.task.instruction,
-            previous_action=seat.previous_action,
-            action=decision.action,
-            thought=decision.thought,
-            next_frame=frame,
-            dreams=decision.dreams if forks is None else with_executed(decision, frame, info["privileged"]),
-            review=decision.review,
-            actor=actor_kind,
-            reward=reward,
-            privileged=seat.facts,
-        )
+    if forks is not None:
+        decision = with_executed(decision, frame, info["privileged"])
+    step = Step(
+        index=len(seat.steps),
+        frame=seat.frame,
+        instruction=seat.world.task.instruction,
+        previous_action=seat.previous_action,
+        action=decision.action,
+        thought=decision.thought,
+        next_frame=frame,
+        review=decision.review,
+        actor=actor_kind,
+        reward=reward,
+        privileged=seat.facts,
     )
+    seat.steps.append(step.with_plans(decision.plans, decision.chosen))
     seat.frame, seat.facts, seat.cost = frame, info["privileged"], seat.cost + decision.cost
     seat.has_ended = terminated or truncated or len(seat.steps) == most
     return seat

@@ -291,10 +291,9 @@ class _Tried:
 def _as_step(start: Step, tried: _Tried, facts: Branch) -> Step:
     known = asdict(facts) | {"totals": list(facts.totals), "samples": list(facts.samples)}
     return replace(
-        start,
+        start.with_dreams(tried.came),
         thought=tried.plan.thought,
         action=tried.plan.action,
-        dreams=tried.came,
         next_frame=tried.came[0].real_frame,
         next_codes=None,
         review=None,

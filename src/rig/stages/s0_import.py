@@ -5,7 +5,7 @@ Steps are read, looked at and written one by one, so that a recording may be of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -20,7 +20,7 @@ from rig.data.decoding import MAX_SIDE, decoding
 from rig.dialogue import refuse_unspeakable
 from rig.errors import DatasetError, DialogueError, RigError, UnknownNameError
 from rig.model.fit import fit_within
-from rig.records import Step, Trajectory
+from rig.records import Dream, Step, Trajectory
 from rig.stages.base import Opening
 
 
@@ -149,8 +149,16 @@ def _resized(step: Step, size: tuple[int, int]) -> Step:
         is_frame = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
         return fit_within(frame, *size) if is_frame and frame.size else frame
 
-    dreams = tuple(replace(dream, frame=fit(dream.frame), real_frame=fit(dream.real_frame)) for dream in step.dreams)
-    return replace(step, frame=fit(step.frame), next_frame=fit(step.next_frame), dreams=dreams)
+    def fitted(dreams: Sequence[Dream]) -> tuple[Dream, ...]:
+        return tuple(replace(dream, frame=fit(dream.frame), real_frame=fit(dream.real_frame)) for dream in dreams)
+
+    return replace(
+        step,
+        frame=fit(step.frame),
+        next_frame=fit(step.next_frame),
+        dreams=fitted(step.dreams),
+        candidates=tuple(replace(plan, dreams=fitted(plan.dreams)) for plan in step.candidates),
+    )
 
 
 @contextmanager

@@ -72,6 +72,6 @@ def _gaining(builder: LookaheadBuilder, visited: Visited) -> Iterator[tuple[Revi
         state, dreams = visited.states[index], as_dreamed(steps, index, horizon)
         if len(dreams) < horizon:
             continue
-        case = ReviewCase(step=replace(steps[index], dreams=dreams), better=builder.judge.action_at(state))
+        case = ReviewCase(step=steps[index].with_dreams(dreams), better=builder.judge.action_at(state))
         if builder.gains(case, state):
             yield case, builder.frame_after(state, case.better)

@@ -180,7 +180,7 @@ def _replayed(builder: LookaheadBuilder, step: Step, state: bytes, dreams: Seque
         made.append(as_came(dream, frame, facts))
         if terminated:
             break
-    case = ReviewCase(step=replace(step, dreams=tuple(made)), better=builder.judge.action_at(state))
+    case = ReviewCase(step=step.with_dreams(tuple(made)), better=builder.judge.action_at(state))
     return _Replayed(
         case=case, after=builder.frame_after(state, case.better), gains=builder.gains(case, state), seen=seen
     )

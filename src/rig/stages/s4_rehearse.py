@@ -82,7 +82,7 @@ def _cases(builder: ReviewBuilder[RehearseConfig], trajectory: Trajectory) -> li
     for chosen in sorted([*taught, *slips], key=lambda chosen: chosen.index):
         step = trajectory.steps[chosen.position]
         ahead = as_dreamed(trajectory.steps, step.index, builder.horizon(random))
-        dreamed = replace(step, dreams=tuple(takewhile(lambda dream: dream.thought is not None, ahead)))
+        dreamed = step.with_dreams(tuple(takewhile(lambda dream: dream.thought is not None, ahead)))
         if step.actor == TEACHER:
             cases.append((ReviewCase(step=dreamed, better=step.action), step.next_frame))
             continue

@@ -1,4 +1,4 @@
-"""The typed records that everything passes around, and factories of fakes for tests.
+"""The typed records that everything passes around.
 
 One `Step` serves the whole loop: a teacher makes it, the dataset stores it, the dialogue renders it for training, and
 the policy produces it live. The paper's letters: x is `Step.frame`, Y a `thought`, A an `action`, P a dream's `frame`.
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rig.actions import CRAFTER, NOOP, Action, ActionSpace
+from rig.actions import NOOP, Action
+from rig.errors import RigError
 
 Frame = NDArray[np.uint8]
 """An RGB image, uint8 [height, width, 3]."""
@@ -151,7 +152,8 @@ class Plan:
         dreams: the imagined steps, first to last; the first is that of `action`. Empty where nothing was dreamed.
         votes: how many proposals chose this action.
         score: what a judge of plans made of it, higher is better; None where nobody judged.
-        tokens: how thought and action were written; None where no model wrote them.
+        judgement: what the judge said of it; None where it said nothing.
+        tokens: how thought and action were written; None where no model wrote them. Datasets do not keep it.
     """
 
     thought: str | None
@@ -159,6 +161,7 @@ class Plan:
     dreams: tuple[Dream, ...] = ()
     votes: int = 1
     score: float | None = None
+    judgement: str | None = None
     tokens: SampledTokens | None = field(default=None, compare=False)
 
 
@@ -189,12 +192,6 @@ class Decision:
         """The imagined steps of the plan that was chosen, first to last."""
         return self.plans[self.chosen].dreams if self.plans else ()
 
-    def with_dreams(self, dreams: tuple[Dream, ...]) -> Decision:
-        """Return the same decision with other dreams of the plan that was chosen."""
-        plans = list(self.plans)
-        plans[self.chosen] = replace(plans[self.chosen], dreams=dreams)
-        return replace(self, plans=tuple(plans))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -209,8 +206,11 @@ class Step:
         thought: the reasoning that led to `action`, or None where nobody wrote one.
         next_frame: the frame after the action, uint8 [H, W, 3], or None where it is not known.
         next_codes: `next_frame` as VQ codes, or None where no tokenizer has seen it yet.
-        dreams: the imagined steps of a lookahead, first to last; empty without one.
+        dreams: the imagined steps of a lookahead, or of the plan that was chosen among several; empty without one.
         review: the review that ended the lookahead, or None without one. Its action equals `action`.
+        candidates: the plans that were weighed against each other, as they were proposed; empty where there was one
+            alone. The chosen one is without its dreams, which are the step's own; `plans` has them all.
+        chosen: which of the candidates was followed or reviewed.
         actor: who chose the action: "teacher", "noise", "policy" or "random".
         reward: the task's reward of this step.
         privileged: JSON-like facts of the engine that pixels need not show; for teachers, annotators and checks only.
@@ -226,9 +226,49 @@ class Step:
     next_codes: Codes | None = None
     dreams: tuple[Dream, ...] = ()
     review: Review | None = None
+    candidates: tuple[Plan, ...] = ()
+    chosen: int = 0
     actor: str = POLICY
     reward: float = 0.0
     privileged: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.candidates)
+        if not 0 <= self.chosen < max(1, count):
+            raise RigError(f"step {self.index}: chosen={self.chosen}, and it has {count} candidates, counted from 0")
+        if count and self.candidates[self.chosen].dreams:
+            raise RigError(
+                f"step {self.index}: its chosen candidate {self.chosen} has dreams of its own, which are to be those "
+                "of the step; give plans to Step.with_plans"
+            )
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The plans that were weighed against each other, each with its dreams."""
+        plans = list(self.candidates)
+        if plans:
+            plans[self.chosen] = replace(plans[self.chosen], dreams=self.dreams)
+        return tuple(plans)
+
+    @property
+    def every_dream(self) -> tuple[Dream, ...]:
+        """Its dreams, and behind them those of the candidates that were not chosen."""
+        return (*self.dreams, *(dream for plan in self.candidates for dream in plan.dreams))
+
+    def with_plans(self, plans: Sequence[Plan], chosen: int = 0) -> Step:
+        """Return the step with the plans that were considered, and the dreams of the one that was chosen.
+
+        A plan that was alone, proposed once and judged by nobody was weighed against nothing: its dreams say it all.
+        """
+        dreams = plans[chosen].dreams if plans else ()
+        if len(plans) < 2 and all((plan.votes, plan.score, plan.judgement) == (1, None, None) for plan in plans):
+            return self.with_dreams(dreams)
+        weighed = (replace(plan, dreams=()) if number == chosen else plan for number, plan in enumerate(plans))
+        return replace(self, dreams=dreams, candidates=tuple(weighed), chosen=chosen)
+
+    def with_dreams(self, dreams: tuple[Dream, ...]) -> Step:
+        """Return the step with a lookahead of one plan, which is weighed against no other."""
+        return replace(self, dreams=dreams, candidates=(), chosen=0)
 
     @property
     def observation(self) -> Observation:
@@ -238,7 +278,9 @@ class Step:
     @property
     def proposal(self) -> Action:
         """Return the action chosen before any review."""
-        return self.dreams[0].action if self.dreams else self.action
+        if self.dreams:
+            return self.dreams[0].action
+        return self.candidates[self.chosen].action if self.candidates else self.action
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,84 +315,3 @@ class Trajectory:
     def with_steps(self, steps: Sequence[Step]) -> Trajectory:
         """Return the same trajectory with other steps."""
         return replace(self, steps=steps)
-
-
-def fake_frame(random: np.random.Generator, size: int = 32) -> Frame:
-    """Return a random RGB frame, uint8 [size, size, 3]."""
-    return random.integers(0, 256, (size, size, 3), dtype=np.uint8)
-
-
-def fake_action(random: np.random.Generator, space: ActionSpace = CRAFTER) -> Action:
-    """Return a random legal action of `space`."""
-    count = int(random.integers(0, 2 if space.exclusive else 4))
-    keys = frozenset(str(key) for key in random.choice(space.keys, size=count, replace=False))
-    if space.camera is None:
-        return Action(keys=keys)
-    pitch, yaw = (int(angle) for angle in random.choice(list(space.camera.angles()), size=2))
-    return Action(keys=keys, camera=(pitch, yaw))
-
-
-def fake_thought(random: np.random.Generator) -> str:
-    """Return a short numbered thought."""
-    things = random.choice(["tree", "stone", "water", "cow", "table"], size=3)
-    return " ".join(f"{number}. The {thing} is near." for number, thing in enumerate(things, 1))
-
-
-def fake_dream(random: np.random.Generator, space: ActionSpace = CRAFTER, size: int = 32) -> Dream:
-    """Return a random dream with a thought, an action and both frames."""
-    return Dream(
-        thought=fake_thought(random),
-        action=fake_action(random, space),
-        frame=fake_frame(random, size),
-        real_frame=fake_frame(random, size),
-        privileged={"facing": "water"},
-    )
-
-
-def fake_step(
-    seed: int = 0, *, index: int = 0, space: ActionSpace = CRAFTER, size: int = 32, num_dreams: int = 0
-) -> Step:
-    """Return a random step; with `num_dreams` > 0 it holds that lookahead and its review."""
-    random = np.random.default_rng([seed, index])
-    dreams = tuple(fake_dream(random, space, size) for _ in range(num_dreams))
-    action, thought = fake_action(random, space), fake_thought(random)
-    review = Review(thought=thought, action=action, helped=action != dreams[0].action) if dreams else None
-    return Step(
-        index=index,
-        frame=fake_frame(random, size),
-        instruction="collect wood",
-        previous_action=fake_action(random, space),
-        action=action,
-        thought=thought,
-        next_frame=fake_frame(random, size),
-        dreams=dreams,
-        review=review,
-        privileged={"facing": "tree", "inventory": {"wood": int(random.integers(0, 9))}},
-    )
-
-
-def fake_trajectory(
-    seed: int = 0, *, length: int = 4, space: ActionSpace = CRAFTER, size: int = 32, num_dreams: int = 0
-) -> Trajectory:
-    """Return a random trajectory whose frames and previous actions chain from step to step."""
-    steps: list[Step] = []
-    for index in range(length):
-        step = fake_step(seed, index=index, space=space, size=size, num_dreams=num_dreams)
-        if steps:
-            steps[-1] = replace(steps[-1], next_frame=step.frame)
-            step = replace(step, previous_action=steps[-1].action)
-        else:
-            step = replace(step, previous_action=NOOP)
-        steps.append(step)
-    return Trajectory(
-        id=f"fake-{seed}",
-        environment="crafter",
-        task="collect_wood",
-        setting="manual",
-        seed=seed,
-        action_space=space.name,
-        steps=tuple(steps),
-        success=True,
-        samples=1,
-        lineage=Lineage(stage="s1", actor="fake"),
-    )

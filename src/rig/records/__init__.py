@@ -1,0 +1,47 @@
+"""The typed records that everything passes around, and factories of fakes for tests."""
+
+from rig.records.fakes import fake_action, fake_dream, fake_frame, fake_plan, fake_step, fake_thought, fake_trajectory
+from rig.records.types import (
+    NOISE,
+    POLICY,
+    RANDOM,
+    TEACHER,
+    Codes,
+    Cost,
+    Decision,
+    Dream,
+    Frame,
+    Lineage,
+    Observation,
+    Plan,
+    Review,
+    SampledTokens,
+    Step,
+    Trajectory,
+)
+
+__all__ = [
+    "Codes",
+    "Cost",
+    "Decision",
+    "Dream",
+    "Frame",
+    "Lineage",
+    "NOISE",
+    "Observation",
+    "POLICY",
+    "Plan",
+    "RANDOM",
+    "Review",
+    "SampledTokens",
+    "Step",
+    "TEACHER",
+    "Trajectory",
+    "fake_action",
+    "fake_dream",
+    "fake_frame",
+    "fake_plan",
+    "fake_step",
+    "fake_thought",
+    "fake_trajectory",
+]
