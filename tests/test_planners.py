@@ -173,6 +173,23 @@ def test_the_judge_of_change_prefers_the_dream_that_differs_most_from_what_is_se
         assert decision.chosen == changes.index(max(changes))
 
 
+def test_plans_are_dreamed_no_further_than_what_the_model_is_unsure_of(checkpoint):
+    """A limit amid the entropies of the first dreams stops some plans there, and lets the others go on."""
+
+    def entropies(**limit):
+        (decision,) = policy_of(checkpoint, BestOf(plans=5, dreams=2, **limit)).decide(observations(1), [3])
+        return [[dream.entropy for dream in plan.dreams] for plan in decision.plans]
+
+    whole = entropies()
+    assert len(whole) > 1
+    assert {len(plan) for plan in whole} == {2}
+    limit = sum(first for first, _ in whole) / len(whole)
+    stopped = entropies(stop_entropy=limit)
+    assert sorted({len(plan) for plan in stopped}) == [1, 2]
+    for first, *second in stopped:
+        assert bool(second) == (first <= limit)
+
+
 def test_an_oracle_shows_each_plan_its_own_future(made, checkpoint):
     """Also to the second step of each, whoever asked before."""
     world, spare, lived = (make_world("crafter") for _ in range(3))

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rig.agents.state import DecisionState
+from rig.agents.state import DecisionState, is_unsure
 from rig.dialogue import PromptFormat
 from rig.engine import Conversation
 from rig.errors import RigError
@@ -140,15 +140,12 @@ class Lookahead:
         plan = revised = yield from state.answer()
         for number in range(1, self.dreams + 1):
             dream = yield from state.dream()
-            review = number == self.dreams or self._is_unsure(dream.entropy)
+            review = number == self.dreams or is_unsure(dream, self.stop_entropy)
             yield from state.reread(review=review)
             revised = yield from state.answer(review=review)
             if review:
                 break
         return state.reviewed(plan, revised)
-
-    def _is_unsure(self, entropy: float | None) -> bool:
-        return self.stop_entropy is not None and entropy is not None and entropy > self.stop_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,19 +154,22 @@ class BestOf:
 
     A plan's worth is its judge's score plus `votes_weight` times the logarithm of the share of proposals that chose it.
     Of plans of the same worth the one that was proposed first is taken. Where all proposals agree there is nothing to
-    judge, and nothing is dreamed.
+    judge, and nothing is dreamed. What is done is what was planned: no review writes another action.
 
     Attributes:
         plans: k, the proposals.
         dreams: n, the steps imagined of each plan.
         judge: the name of the judge of plans, in `PLAN_JUDGES`.
         votes_weight: how much proposals weigh.
+        stop_entropy: dream no further of a plan than a dream whose entropy, in nats per code, is above this: what
+            follows from a dream that the model is unsure of says little. None dreams all n steps.
     """
 
     plans: int = 4
     dreams: int = 0
     judge: str = "majority"
     votes_weight: float = 1.0
+    stop_entropy: float | None = None
 
     def __post_init__(self) -> None:
         if self.plans < 1 or self.dreams < 0:
@@ -195,7 +195,7 @@ class BestOf:
     def _appraise(self, state: DecisionState, judge: PlanJudge, plan: Plan) -> Conversation[Plan]:
         """Return a plan with its dreams and its score."""
         yield from state.retell(plan)
-        dreams = yield from state.look_ahead(self.dreams)
+        dreams = yield from state.look_ahead(self.dreams, self.stop_entropy)
         plan = replace(plan, dreams=dreams)
         score = yield from judge.score(state, plan)
         return replace(plan, score=score)

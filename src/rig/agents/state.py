@@ -109,6 +109,11 @@ class Speaker:
         )
 
 
+def is_unsure(dream: Dream, stop_entropy: float | None) -> bool:
+    """Return whether the entropy of a dream is known, and above what one can go on from."""
+    return stop_entropy is not None and dream.entropy is not None and dream.entropy > stop_entropy
+
+
 @dataclass(eq=False)
 class DecisionState:
     """One conversation about what to do, and what was said in it so far.
@@ -185,13 +190,20 @@ class DecisionState:
         yield self._read([*asked, *answer_prefix(prompt_format, review=True)])
         return Plan(thought=step.dreams[0].thought, action=step.dreams[0].action)
 
-    def look_ahead(self, steps: int) -> Conversation[tuple[Dream, ...]]:
-        """Dream so many steps behind the answer that was just given: dream, read it, answer, dream again."""
+    def look_ahead(self, steps: int, stop_entropy: float | None = None) -> Conversation[tuple[Dream, ...]]:
+        """Dream so many steps behind the answer that was just given: dream, read it, answer, dream again.
+
+        Args:
+            steps: n.
+            stop_entropy: go no further than a dream whose entropy, in nats per code, is above this; None goes on.
+        """
         for number in range(steps):
             if number:
                 yield from self.reread(review=False)
                 yield from self.answer()
-            yield from self.dream()
+            dream = yield from self.dream()
+            if is_unsure(dream, stop_entropy):
+                break
         return tuple(self.dreams)
 
     def retell(self, plan: Plan) -> Conversation[None]:

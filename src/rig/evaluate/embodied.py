@@ -336,7 +336,7 @@ def _planner(config: EmbodiedConfig, prompt_format: PromptFormat) -> Planner:
     if config.planner_options:
         raise RigError("--planner-options are those of a --planner; name it")
     if config.plans > 1:
-        return BestOf(plans=config.plans, dreams=config.dreams, judge=config.judge)
+        return BestOf(plans=config.plans, dreams=config.dreams, judge=config.judge, stop_entropy=config.stop_entropy)
     if config.dreams:
         return Lookahead(dreams=config.dreams, stop_entropy=config.stop_entropy)
     return Basic(imagine=config.imagine and prompt_format.dream)
