@@ -44,8 +44,15 @@ def facts(draw):
     return found
 
 
+def plan(draw, made):
+    """A plan whose judge says anything; now and then its score is no number."""
+    score = draw.choice([None, 0.0, -1e300, 3.25, *([float("nan")] if draw.random() < 0.1 else [])])
+    return replace(made, thought=text(draw), judgement=text(draw), score=score, votes=draw.choice([0, 1, 2**40]))
+
+
 def episode(draw):
-    made = fake_trajectory(draw.randrange(9), length=2, num_dreams=draw.randint(0, 2), size=4)
+    fixed = {"length": 2, "num_dreams": draw.randint(0, 2), "num_plans": draw.choice([0, 0, 1, 3]), "size": 4}
+    made = fake_trajectory(draw.randrange(9), **fixed)
     steps = tuple(
         replace(
             step,
@@ -53,6 +60,7 @@ def episode(draw):
             instruction=text(draw),
             review=step.review and Review(thought=text(draw), action=step.action),
             dreams=tuple(replace(dream, thought=text(draw)) for dream in step.dreams),
+            candidates=tuple(plan(draw, each) for each in step.candidates),
             privileged=facts(draw),
         )
         for step in made.steps

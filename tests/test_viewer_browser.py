@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from rig.actions import CRAFTER, Action
-from rig.records import Dream, Lineage, Review, Step, Trajectory, fake_trajectory
+from rig.records import Dream, Lineage, Plan, Review, Step, Trajectory, fake_trajectory
 from rig.viewer import render_trace
 
 pytestmark = [
@@ -477,6 +477,83 @@ def test_the_first_screen_shows_results_frame_dream_what_would_have_come_and_rev
             assert max(bottoms) <= height, shown
         assert driver.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
         assert driver.execute_script("return document.querySelectorAll('#moment img').length") == 4
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory, lookahead):
+    """A page of decisions among three plans, two steps ahead, by votes alone, and of one that all agreed on."""
+    base = replace(lookahead.steps[1], review=None)
+    actions = ["move_left", "use", "move_up"]
+    plans = [
+        Plan(
+            thought=HOSTILE,
+            action=Action.press(name),
+            votes=2 - bool(number),
+            score=1.5 * number,
+            judgement=f"{9 - number} to go {HOSTILE}",
+            dreams=tuple(replace(dream, action=Action.press(name)) for dream in base.dreams[:2]),
+        )
+        for number, name in enumerate(actions)
+    ]
+    bare = [replace(plan, dreams=(), score=None, judgement=None) for plan in plans]
+    steps = [
+        replace(base, index=0, action=plans[2].action).with_plans(plans, 2),
+        replace(base, index=1, action=plans[0].action).with_plans(bare, 0),
+        replace(base, index=2, action=plans[0].action).with_plans([replace(bare[0], votes=4)]),
+        replace(base, index=3, action=plans[1].action).with_plans(plans * 2, 1),
+    ]
+    path = tmp_path_factory.mktemp("several") / "trace.html"
+    return render_trace([lookahead.with_steps(steps)], path)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (500, 844), (390, 844)])
+def test_plans_stand_beside_each_other_and_nothing_sticks_out(driver, several, width, height):
+    with screen(driver, width, height):
+        page = Page(driver, several, "#1/1")
+        page.driver.execute_script("document.querySelector('#plans').scrollIntoView()")
+        boxes = driver.execute_script(
+            "return [...document.querySelectorAll('#plans .plan')].map((node) => node.getBoundingClientRect())"
+        )
+        assert len(boxes) == 3
+        assert boxes[0]["top"] == boxes[1]["top"]
+        assert boxes[0]["right"] <= boxes[1]["left"]
+        assert (boxes[1]["top"] == boxes[2]["top"]) == (width > 640)
+        assert all(box["left"] >= 0 and box["right"] <= width for box in boxes)
+        page.press("d")
+        assert driver.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
+        assert page.console() == []
+
+
+def test_each_plan_shows_its_worth_its_dreams_and_what_comes_of_it(driver, several, keys):
+    page = Page(driver, several, "#1/1")
+    assert page.text("#plans .plan.chosen h3") == "Plan 3"
+    assert page.count(".plan.chosen") == 1
+    assert "✓ taken" in page.text(".plan.chosen")
+    assert "1 of 4 proposals" in page.text(".plan.chosen .worth")
+    assert "score 3" in page.text(".plan.chosen .worth")
+    assert page.text(".plan.chosen .judgement") == f"7 to go {HOSTILE}", "text that stays text"
+    assert page.count("#plans img") == 3 * 2 * 2
+    captions = "return [...document.querySelectorAll(arguments[0])].map((caption) => caption.innerText)"
+    assert driver.execute_script(captions, ".plan.chosen figcaption")[:2] == ["Dreamed", "Really came"]
+    assert set(driver.execute_script(captions, ".plan:not(.chosen) figcaption")) == {"Dreamed", "Would have come"}
+    assert page.text("#review").startswith("Review")
+    assert "I take plan 3." in page.text("#review")
+    assert "plan 3 of 3, against the votes" in page.text("#action")
+    assert page.count("#lookahead") == 0, "its dreams are beside the others'"
+    page.press("d")
+    assert page.count("#plans .difference") == 6
+    page.press("d", keys.ARROW_RIGHT)
+    assert page.count("#plans .plan") == 3
+    assert page.count("#plans img") == page.count("#difference") == 0
+    assert "plan 1 of 3" in page.text("#action")
+    assert "against" not in page.text("#action")
+    page.press(keys.ARROW_RIGHT)
+    assert page.count("#weighed") == page.count("#review") == 0
+    assert "all 4 proposals agree" in page.text("#action")
+    page.press(keys.HOME, "r")
+    assert page.text("#counter") == "Step 4 of 4", "the next that was taken against the votes"
+    assert page.driver.title != "owned"
+    assert page.console() == []
 
 
 def opening(driver, episodes, path, **options):

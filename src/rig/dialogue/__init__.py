@@ -21,6 +21,7 @@ from rig.dialogue.prompt import (
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.dialogue.tokenizer import TextTokenizer, train_bpe
 from rig.dialogue.usable import flaw, refuse_unspeakable
+from rig.dialogue.weighing import review_of_plans
 
 __all__ = [
     "End",
@@ -55,6 +56,7 @@ __all__ = [
     "parse_conversation",
     "refuse_unspeakable",
     "reread",
+    "review_of_plans",
     "told",
     "train_bpe",
 ]

@@ -43,13 +43,20 @@ const turned = (before) => [make("s", {}, code(before)), span("hidden", " change
 const acting = (step, ...shown) => box("acting", make("h3", {}, `Action, chosen by ${step.actor}`),
   make("div", { className: "act", id: "action" }, ...shown));
 
+/* Plans are weighed against each other; where there is one alone, all proposals agreed on it. */
+const isWeighed = (step) => step.plans.length > 1;
+const agreed = (step) => (step.plans.length === 1 && step.weighing.proposals > 1
+  ? [span("badge soft", `all ${counted(step.weighing.proposals)} proposals agree`)] : []);
+/* Whether a step did otherwise than what was proposed first, or most often. */
+const isTurn = (step) => Boolean(step.review ? step.review.changed : step.weighing?.against);
+
 const minding = (step) => {
   const fact = (name, ...value) => [make("dt", {}, name), make("dd", {}, ...value)];
   const facts = make("dl", { className: "facts" },
     ...fact("Task", ...flat(step.instruction)), ...fact("Before", code(step.previous)));
   if (!step.review) {
     return box("mind", facts, make("h3", {}, "Thought"), thought(step.thought, step.claims),
-      acting(step, code(step.action)));
+      ...(isWeighed(step) ? [] : [acting(step, code(step.action), ...agreed(step))]));
   }
   const first = step.dreams.length ? thought(step.dreams[0].thought) : null;
   return box("mind", facts, ...(first ? [make("h3", {}, "Thought, before the dream"), first] : []),
@@ -99,20 +106,55 @@ const reviewed = (step) => {
     acting(step, ...result, ...word(review.verdict, review.changed)));
 };
 
+/* What became of several plans: told as a review, and each plan beside the others with its dreams. */
+const MOST_PLANS = 16;
+const taken = (step) => step.plans.findIndex((plan) => plan.chosen);
+const weighed = (step) => make("article", { className: "review" + (isTurn(step) ? " turned" : ""), id: "review" },
+  box("heading", make("h3", {}, "Review"), make("p", { className: "phrase" }, trace.phrase)),
+  thought(step.weighing.text),
+  acting(step, code(step.action), span("badge " + (isTurn(step) ? "changed" : "soft"),
+    `plan ${taken(step) + 1} of ${step.plans.length}` + (isTurn(step) ? ", against the votes" : ""))));
+const worth = (plan, proposals) => make("p", { className: "worth" },
+  span("", `${counted(plan.votes)} of ${counted(proposals)} proposals`),
+  ...(plan.score === null ? [] : [span("score", `score ${plan.score}`)]));
+const ahead = (dream, index) => box("ahead",
+  ...(index ? [thought(dream.thought), box("act", span("soft", `step ${index + 1}`), code(dream.action))] : []),
+  dreamed(dream), span("match", dream.match));
+const planned = (step) => (plan, index) => {
+  const dreams = plan.chosen ? step.dreams : plan.dreams;
+  const article = make("article", { className: "card plan" + (plan.chosen ? " chosen" : "") },
+    box("heading", make("h3", {}, `Plan ${index + 1}`), ...(plan.chosen ? [span("badge good", "✓ taken")] : [])),
+    box("act", code(plan.action)), worth(plan, step.weighing.proposals),
+    ...(plan.judgement.clauses.length ? [make("p", { className: "judgement" }, ...flat(plan.judgement))] : []),
+    ...dreams.slice(0, ITEMS.first).map(ahead),
+    ...absent(Math.max(0, dreams.length - ITEMS.first), "dreams"), thought(plan.thought));
+  article.setAttribute("aria-label", `Plan ${index + 1}`);
+  return article;
+};
+const drawPlans = (step) => {
+  const plans = step.plans, dreams = plans.flatMap((plan) => (plan.chosen ? step.dreams : plan.dreams));
+  at("weighed").hidden = !isWeighed(step);
+  at("weighing").textContent = dreams.length ? "each dreamed, judged and held against what really comes of it" : "each weighed by its votes";
+  at("compare").replaceChildren(...(isWeighed(step) && dreams.some(comparable) ? [differenceButton()] : []));
+  filled(at("plans"), isWeighed(step) ? plans.slice(0, MOST_PLANS).map(planned(step)) : []);
+  at("plans").append(...absent(Math.max(0, plans.length - MOST_PLANS), "plans"));
+};
+
 const drawMoment = (step) => {
   const changed = Boolean(step.review && step.review.changed);
   const caption = changed ? "What came instead" : "What came next";
-  const [dream, ...further] = step.dreams;
+  const [dream, ...further] = isWeighed(step) ? [] : step.dreams;
   /* What was dreamed was done: what came of it is what came next, and is shown once. */
   const once = Boolean(dream && dream.played && dream.real !== null && dream.real === step.next);
   const came = once ? [] : [picture(step.next, caption, "the next frame is not known")];
   const seen = picture(step.frame, "Observed", "");
   for (const node of came) node.classList.add("came");
   seen.classList.add("seen");
-  const kinds = { dreamed: dream, reviewed: step.review, once };
+  const kinds = { dreamed: dream, reviewed: step.review || isWeighed(step), once };
   at("moment").className = ["card film", ...Object.keys(kinds).filter((kind) => kinds[kind])].join(" ");
   at("moment").replaceChildren(seen, ...(dream ? [firstDream(dream, once ? caption : undefined)] : []), minding(step),
-    ...(step.review ? [reviewed(step)] : []), ...came);
+    ...(step.review ? [reviewed(step)] : isWeighed(step) ? [weighed(step)] : []), ...came);
+  drawPlans(step);
   at("lookahead").hidden = !further.length;
   filled(at("dreams"), further.slice(0, ITEMS.first).map(furtherDream));
   at("dreams").append(...absent(Math.max(0, further.length - ITEMS.first), "dreams"));

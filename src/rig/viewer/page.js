@@ -28,7 +28,7 @@ const drawChart = (of) => {
   const steps = kept.map((index) => `H${x(index)}V${y(of.progress[index])}`).join("");
   const curve = `M0 ${y(of.progress[0])}${steps}V${y(of.final)}`;
   const turns = new Set();
-  of.steps.forEach((step, index) => { if (step.review?.changed) turns.add(Math.round(x(index))); });
+  of.steps.forEach((step, index) => { if (isTurn(step)) turns.add(Math.round(x(index))); });
   const marks = [...turns].map((where) => `M${where} 86V100`).join("");
   document.querySelector("#chart svg").replaceChildren(svg("path", { class: "area", d: `${curve}V100H0Z` }),
     svg("path", { d: curve }), svg("path", { class: "marks", d: marks }));
@@ -102,7 +102,7 @@ const nextWay = () => {
   if (same.length > 1) switchTo(same[(same.indexOf(state.episode) + 1) % same.length]);
 };
 const nextChanged = () => {
-  const found = episode().steps.findIndex((step, index) => index > state.step && step.review?.changed);
+  const found = episode().steps.findIndex((step, index) => index > state.step && isTurn(step));
   if (found >= 0) go(state.episode, found);
 };
 

@@ -16,10 +16,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from rig.actions import ACTION_SPACES, ActionSpace
+from rig.dialogue import review_of_plans
 from rig.dialogue.prompt import REVIEW
 from rig.errors import RigError
 from rig.evaluate.images import psnr
-from rig.records import Dream, Frame, Step, Trajectory
+from rig.records import Dream, Frame, Plan, Step, Trajectory
 from rig.viewer.choice import spread
 from rig.viewer.results import Scores, result_table
 from rig.viewer.text import claims, label, passage, text_limit
@@ -120,7 +121,7 @@ def _shown_steps(
 
 def _count_texts(trajectories: Sequence[Trajectory], shown: Sequence[Sequence[int]]) -> int:
     steps = (t.steps[position] for t, positions in zip(trajectories, shown, strict=True) for position in positions)
-    return sum(2 + len(step.dreams) for step in steps)
+    return sum(3 + len(step.every_dream) + 2 * len(step.candidates) for step in steps)
 
 
 def _first(episodes: Sequence[Mapping[str, Any]], first: tuple[int, int] | None) -> list[int]:
@@ -208,6 +209,11 @@ def _step(steps: Sequence[Step], position: int, space: ActionSpace, sheet: Sheet
         "next": sheet.frames.add(step.next_frame, f"{place}: next_frame"),
         "dreams": _dreams(steps, position, space, sheet, place),
         "review": _review(step, space, sheet),
+        "plans": [
+            _plan(plan, number == step.chosen, space, sheet, f"{place}: plans[{number}]")
+            for number, plan in enumerate(step.candidates)
+        ],
+        "weighing": _weighing(step, space, sheet),
     }
 
 
@@ -222,6 +228,34 @@ def _dreams(steps: Sequence[Step], position: int, space: ActionSpace, sheet: She
         where = f"{place}: dreams[{number}]"
         shown.append({**_dream(dream, real, space, sheet, where), "played": number < played})
     return shown
+
+
+def _plan(plan: Plan, chosen: bool, space: ActionSpace, sheet: Sheet, place: str) -> dict[str, Any]:
+    """Return a plan that was weighed; the dreams of the chosen one are those of its step."""
+    if plan.score is not None and not math.isfinite(plan.score):
+        raise RigError(f"{place}: its score is {plan.score}, no finite number; mend its judge")
+    dreams = [
+        {**_dream(dream, dream.real_frame, space, sheet, f"{place}.dreams[{number}]"), "played": False}
+        for number, dream in enumerate(plan.dreams)
+    ]
+    return {
+        "action": label(space.format(plan.action)),
+        "thought": sheet.text(plan.thought),
+        "votes": int(plan.votes),
+        "score": None if plan.score is None else float(f"{plan.score:.3g}"),
+        "judgement": sheet.text(plan.judgement),
+        "chosen": chosen,
+        "dreams": dreams,
+    }
+
+
+def _weighing(step: Step, space: ActionSpace, sheet: Sheet) -> dict[str, Any] | None:
+    """Return what was said of the plans, and whether one was taken that another had more votes than."""
+    if not step.candidates:
+        return None
+    told = review_of_plans(step.candidates, step.chosen, space).removeprefix(REVIEW)
+    votes = [plan.votes for plan in step.candidates]
+    return {"text": sheet.text(told), "proposals": int(sum(votes)), "against": votes[step.chosen] < max(votes)}
 
 
 def _played(steps: Sequence[Step], position: int) -> int:
