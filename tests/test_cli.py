@@ -465,7 +465,7 @@ def payload_of(page):
 
 def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_path):
     words = ("demo", "--agent", made.agent, "--tasks", "place_table/tool", "--episodes", 2, "--dreams", 1)
-    words += ("--out", tmp_path / "demo", "--json-last")
+    words += ("--plans", 1, "--out", tmp_path / "demo", "--json-last")
     status, out, err = rig(capsys, *words)
     assert status == 0, err
     summary = json.loads(out.splitlines()[-1])
@@ -494,12 +494,49 @@ def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_p
 
 
 def test_who_never_learned_to_review_is_shown_without_lookahead_unless_it_is_asked_for(made):
-    def shown(agent, dreams):
-        return list(_kinds(EmbodiedConfig(agent=str(agent), tasks=("place_table",)), dreams, ""))
+    def shown(agent, dreams, plans=1):
+        return list(_kinds(EmbodiedConfig(agent=str(agent), tasks=("place_table",)), dreams, "", plans))
 
     assert shown(made.agent, None) == shown(made.agent, 0) == ["RIG-basic"]
     assert shown(made.agent, 2) == ["RIG-basic", "RIG-lookahead, n = 2"]
-    assert shown("checkpoints/rig-crafter-small", None) == ["RIG-basic", "RIG-lookahead, n = 1"]
+    crafter = ["RIG-basic", "RIG-lookahead, n = 1", "best of 4 plans, n = 1"]
+    assert shown("checkpoints/rig-crafter-small", None, None) == crafter
+    assert shown(made.agent, None, 2) == ["RIG-basic", "best of 2 plans, n = 1"]
+
+
+def test_plans_are_not_weighed_unasked_without_dreams_or_where_worlds_are_engines(made, tmp_path, monkeypatch):
+    def shown(agent):
+        return list(_kinds(EmbodiedConfig(agent=str(agent), tasks=("place_table",)), 0, ""))
+
+    assert shown(made.agent) == ["RIG-basic", "best of 4 plans, n = 1"]
+    control = shutil.copytree(made.agent, tmp_path / "control")
+    about = json.loads((control / "agent.json").read_text())
+    about["form"]["dream"] = False
+    (control / "agent.json").write_text(json.dumps(about))
+    assert shown(control) == ["RIG-basic"]
+    monkeypatch.setattr("rig.envs.crafter.world.CrafterWorld.most_at_once", 2)
+    assert shown(made.agent) == ["RIG-basic"]
+
+
+def test_the_demonstration_shows_the_dreams_of_several_plans(made, tmp_path):
+    fixed = {"episodes": 1, "most_steps": 4, "temperature": 1.0, "dtype": "float32"}
+    config = EmbodiedConfig(agent=str(made.agent), tasks=("place_table/tool",), **fixed)
+    found = run_demo(config, 0, tmp_path / "demo", plans=3)
+    counts = found["best of 3 plans, n = 1"]["plans"]
+    assert counts["decisions"] == found["best of 3 plans, n = 1"]["cost_per_decision"]["decisions"]
+    assert found["RIG-basic"]["plans"]["decisions"] == 0
+    weighed = counts["decisions"] - counts["agreed"]
+    row = [counts["decisions"], counts["agreed"], weighed, counts["against"], counts["told"], counts["best"]]
+    assert re.search(r"\nbest of 3 plans, n = 1 +" + " +".join(map(str, row)) + "\n", found["text"])
+    page = payload_of(tmp_path / "demo" / "trace.html")
+    assert [episode["way"] for episode in page["episodes"]] == ["RIG-basic", "best of 3 plans, n = 1"]
+    steps = [step for step in page["episodes"][1]["steps"] if len(step["plans"]) > 1]
+    assert len(steps) == weighed > 0
+    for step in steps:
+        for plan in step["plans"]:
+            (dream,) = step["dreams"] if plan["chosen"] else plan["dreams"]
+            assert plan["action"] == dream["action"]
+            assert None not in (dream["frame"], dream["real"]), "what would come of every plan is known"
 
 
 def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monkeypatch):
@@ -508,7 +545,7 @@ def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monk
     found = {}
     for count in (1, 2):
         monkeypatch.setattr("rig.evaluate.parallel.usable_cores", lambda count=count: count)
-        found[count] = run_demo(config, 1, tmp_path / f"demo-{count}")
+        found[count] = run_demo(config, 1, tmp_path / f"demo-{count}", plans=1)
     for name in ("RIG-basic", "RIG-lookahead, n = 1"):
         one, two = (found[count][name] for count in (1, 2))
         assert one["episodes"] == two["episodes"] == 3

@@ -559,7 +559,7 @@ def reviews_config(made, rehearsed, **changes):
 
 
 def test_reviews_are_counted_by_what_the_plans_deserve(made, checkpoint, rehearsed):
-    lookaheads = list(recorded(checkpoint, reviews_config(made, rehearsed)))
+    lookaheads, _ = recorded(checkpoint, reviews_config(made, rehearsed))
     assert {one.is_bad for one in lookaheads} == {True, False}
     assert all(len(one.step.dreams) == 1 for one in lookaheads)
     assert [one.is_bad for one in lookaheads] == [one.step.review.helped for one in lookaheads]
@@ -627,9 +627,9 @@ def test_reviews_that_cannot_be_scored_are_named(made, checkpoint, rehearsed, tm
     with pytest.raises(RigError, match="no lookaheads of these tasks there; give datasets of `rig review`"):
         evaluate_reviews(reviews_config(made, rehearsed, data=(str(made.root / "s2"),)), tmp_path / "out")
     with pytest.raises(RigError, match="no lookaheads of these tasks"):
-        list(recorded(checkpoint, reviews_config(made, rehearsed, tasks=("explore",))))
+        recorded(checkpoint, reviews_config(made, rehearsed, tasks=("explore",)))
     with pytest.raises(RigError, match="plays Elsewhere"):
-        list(recorded(replace(checkpoint, environment="Elsewhere"), reviews_config(made, rehearsed)))
+        recorded(replace(checkpoint, environment="Elsewhere"), reviews_config(made, rehearsed))
     with pytest.raises(RigError, match="at least one of each"):
         reviews_config(made, rehearsed, shown=())
     blind = next(iter(rehearsed))

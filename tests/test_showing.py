@@ -8,7 +8,7 @@ import pytest
 from rig.actions import Action
 from rig.cli.showing import foresight, opening, shown_together
 from rig.envs.rollout import Episode, Played
-from rig.records import Cost, Dream, Review, fake_step, fake_trajectory
+from rig.records import Cost, Dream, Plan, Review, fake_step, fake_trajectory
 
 PLAN, OTHER = Action.press("use"), Action.press("move_left")
 SEEN, CAME = (np.full((8, 8, 3), level, np.uint8) for level in (50, 200))
@@ -35,6 +35,14 @@ LYING = replace(
 AGAINST = step(ALMOST, CAME, action=OTHER, consistent=False)
 
 
+def weighed(chosen_votes, other_votes, *, gaining=False):
+    """A choice between two plans, of which the other would have brought a sample or not."""
+    dreams = (replace(RIGHT.dreams[0], privileged={"samples": int(gaining)}),)
+    taken = Plan(thought=None, action=PLAN, dreams=RIGHT.dreams, votes=chosen_votes)
+    other = Plan(thought=None, action=OTHER, dreams=dreams, votes=other_votes)
+    return replace(RIGHT, review=None).with_plans([other, taken], 1)
+
+
 def episode(*steps, success=False):
     return replace(fake_trajectory().with_steps(steps), success=success)
 
@@ -53,6 +61,9 @@ def episode(*steps, success=False):
         ([episode(LYING, success=True), episode(AGAINST), episode(CHANGED)], (2, 0)),
         ([episode(AGAINST, success=True), episode(LYING)], (1, 0)),
         ([episode(HARDLY, success=True), episode(RIGHT)], (1, 0)),
+        ([episode(CHANGED, success=True), episode(weighed(2, 1)), episode(weighed(1, 2))], (2, 0)),
+        ([episode(weighed(2, 1), success=True), episode(weighed(1, 2, gaining=True)), episode(CHANGED)], (2, 0)),
+        ([episode(RIGHT, success=True), episode(weighed(2, 1))], (1, 0)),
         ([episode(BARE)], None),
         ([episode(step(None, CAME))], None),
     ],

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rig.agents.checkpoint import has_learned_reviews
+from rig.agents.checkpoint import has_learned_reviews, read_agent
 from rig.annotators import checker_of
 from rig.cli.showing import opening, shown_together
 from rig.cli.tables import table
@@ -18,24 +18,38 @@ from rig.errors import RigError
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
 from rig.evaluate.embodied import by_cell, environment_of, summarise, summary_row
 from rig.evaluate.parallel import play_in_parallel
+from rig.evaluate.plans import choices_of, count_plans
 from rig.storage import refuse_as_page, refuse_existing, write_json
 from rig.viewer import render_trace
 
 PAGE = "trace.html"
+
+PLANS = 4
+"""How many plans are weighed where nothing else is said."""
 
 Row = Mapping[str, Any]
 """What the summary needs of an episode, as `summary_row` makes it."""
 
 
 def run_demo(
-    config: EmbodiedConfig, dreams: int | None, out: Path, *, teacher: str = "", overwrite: bool = False
+    config: EmbodiedConfig,
+    dreams: int | None,
+    out: Path,
+    *,
+    plans: int | None = None,
+    teacher: str = "",
+    overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Play without and with dreams, write `trace.html` and `summary.json` into `out`, and return the summary.
+    """Play without and with dreams, and as the best of several plans; return the summary.
+
+    `trace.html` and `summary.json` are written into `out`.
 
     Args:
         config: who plays what; some tasks once where it names none.
         dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
         out: the folder.
+        plans: k of the best of several plans, each dreamed a step ahead, which is left out at 1; None: 4 where the
+            agent dreams and what would come of each is soon tried: in a world that is no engine of its own.
         teacher: who plays the same first; nobody where empty.
         overwrite: replace an earlier demonstration in `out`.
 
@@ -46,7 +60,7 @@ def run_demo(
     refuse_as_page(out / PAGE)
     if not overwrite:
         refuse_existing(out, "replace the demonstration there with --overwrite, or choose another folder with --out")
-    kinds = _kinds(config, dreams, teacher)
+    kinds = _kinds(config, dreams, teacher, plans)
     played = play_in_parallel(kinds)
     rows = {name: [_scored(episode) for episode in episodes] for name, episodes in played.items()}
     world = next(iter(kinds.values())).environment
@@ -60,8 +74,10 @@ def run_demo(
     write_json(out / "summary.json", summary)
     reviews = {name: summary[name]["reviews"] for name in rows if summary[name]["reviews"]}
     claims = {name: found["claims"] for name, found in reviews.items() if "claims" in found}
+    choices = {name: found["plans"] for name in rows if (found := summary[name])["plans"]["decisions"]}
     tables = [
         _table(rows),
+        *([_plans_table(choices)] if choices else []),
         *([_reviews_table(reviews)] if reviews else []),
         *([_claims_table(claims)] if claims else []),
     ]
@@ -84,7 +100,9 @@ def _show(
     )
 
 
-def _kinds(config: EmbodiedConfig, dreams: int | None, teacher: str) -> dict[str, EmbodiedConfig]:
+def _kinds(
+    config: EmbodiedConfig, dreams: int | None, teacher: str, plans: int | None = None
+) -> dict[str, EmbodiedConfig]:
     """Return the ways to play, by name."""
     first = replace(config, agent=BY_TEACHER + teacher)
     world = environment_of(config if config.agent else first)
@@ -96,9 +114,22 @@ def _kinds(config: EmbodiedConfig, dreams: int | None, teacher: str) -> dict[str
         shown = replace(config, follow_dreams=True)
         kinds |= {"RIG-basic": replace(shown, imagine=True, bind_verdicts=False)}
         kinds |= {f"RIG-lookahead, n = {ahead}": replace(shown, dreams=ahead)} if ahead else {}
+        count = _plans_shown(config.agent, world) if plans is None else plans
+        kinds |= {f"best of {count} plans, n = 1": _best_of(shown, count)} if count > 1 else {}
     if not kinds:
         raise RigError(f"there is no shipped agent for {world}; name one with --agent, or a --teacher")
     return {name: replace(kind, tasks=tasks, environment=world) for name, kind in kinds.items()}
+
+
+def _plans_shown(agent: str, world: str) -> int:
+    """Return how many plans are weighed where nothing else is said; see `run_demo`."""
+    return PLANS if read_agent(Path(agent))["form"]["dream"] and make_world(world).most_at_once is None else 1
+
+
+def _best_of(shown: EmbodiedConfig, plans: int) -> EmbodiedConfig:
+    """Return how to take the one of several plans whose dream changes most; what nothing comes of is a step lost."""
+    options = (f"plans={plans}", "dreams=1", "judge=change", "votes_weight=0.0")
+    return replace(shown, planner="best-of", planner_options=options, bind_verdicts=False)
 
 
 def _every_task(world: str) -> Iterator[str]:
@@ -108,14 +139,16 @@ def _every_task(world: str) -> Iterator[str]:
 
 
 def _scored(played: Played) -> dict[str, Any]:
-    return summary_row(played, checker_of(played.trajectory.environment))
+    trajectory = played.trajectory
+    return summary_row(played, checker_of(trajectory.environment)) | {"plans": count_plans(choices_of(trajectory))}
 
 
 def _scores(rows: Sequence[Row], config: EmbodiedConfig) -> dict[str, Any]:
     summary = summarise(rows, config)
     kept = ("success", "episodes", "cost_per_decision", "thoughts", "reviews", "provenance")
     cells = {name: cell["success"]["value"] for name, cell in summary["cells"].items()}
-    return {**{name: summary[name] for name in kept}, "cells": cells}
+    plans = {name: sum(row["plans"][name] for row in rows) for name in count_plans(())}
+    return {**{name: summary[name] for name in kept}, "cells": cells, "plans": plans}
 
 
 def _results(rows: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, tuple[int, int]]]:
@@ -138,6 +171,25 @@ def _table(rows: Mapping[str, Sequence[Row]]) -> str:
     total = [f"{sum(row['success'] for row in found)} of {len(found)}" for found in rows.values()]
     lines = [[cell, *(score(found, cell) for found in results.values())] for cell in names]
     return table(["task/setting", *results], [*lines, ["all", *total]])
+
+
+def _plans_table(choices: Mapping[str, Mapping[str, int]]) -> str:
+    """Return on how many decisions all proposals agreed, how the others were made, and what became of that."""
+    header = ["plans of", "decisions", "all agreed", "weighed", "against the votes", "gains differ", "took the best"]
+    parts = ("against", "told", "best")
+    return table(
+        header,
+        [
+            [
+                name,
+                found["decisions"],
+                found["agreed"],
+                found["decisions"] - found["agreed"],
+                *(found[part] for part in parts),
+            ]
+            for name, found in choices.items()
+        ],
+    )
 
 
 def _reviews_table(reviews: Mapping[str, Mapping[str, Any]]) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rig.errors import RigError
 from rig.storage import bytes_of, read_json, read_json_lines
+
+if TYPE_CHECKING:
+    from rig.data import Dataset
 
 RESULTS = {
     "summary.json": "scores of play",
@@ -123,7 +126,31 @@ def _dataset(folder: Path, verify: bool) -> dict[str, Any]:
     if verify:
         dataset.verify()
     found = summary(dataset)
-    return {"text": dataset_text(found), "kind": "dataset", "verified": verify, **found}
+    text = "\n".join([dataset_text(found), *_first_choice(dataset)])
+    return {"text": text, "kind": "dataset", "verified": verify, **found}
+
+
+def _first_choice(dataset: Dataset) -> list[str]:
+    """Return, as a line, what was said of the plans of the first decision among several; none without one."""
+    import pyarrow.compute as pc
+
+    from rig.dialogue import review_of_plans
+    from rig.records import Plan
+
+    table = dataset.table(["trajectory", "index", "candidates", "chosen"])
+    weighed = table.filter(pc.greater(pc.list_value_length(table.column("candidates")), 1)).slice(0, 1).to_pylist()
+    lines = []
+    for row in weighed:
+        told = ("thought", "votes", "score", "judgement")
+        space = dataset.info.action_space
+        plans = [
+            Plan(action=space.parse(plan["action"]), **{name: plan[name] for name in told})
+            for plan in row["candidates"]
+        ]
+        lines.append(
+            f"the first, in {row['trajectory']}, step {row['index']}: {review_of_plans(plans, row['chosen'], space)}"
+        )
+    return lines
 
 
 def _agent(folder: Path, _: bool) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _run_here(words: Sequence[str]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Play a world's tasks with the shipped agent, as RIG-basic and as RIG-lookahead, and show it.
+    """Play a world's tasks with the shipped agent, as RIG-basic, RIG-lookahead and the best of several plans; show it.
 
     Example: rig demo --out runs/demo
 
@@ -175,6 +175,8 @@ class Demo:
             two of Minetest.
         episodes: episodes per task and setting, of each kind.
         dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
+        plans: k of the best of several plans, each dreamed a step ahead, which is left out at 1; None: 4 where the
+            agent dreams and the world is no engine of its own, else 1.
         bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.
         batch_size: worlds side by side.
         overwrite: replace the demonstration that is in the folder.
@@ -187,6 +189,7 @@ class Demo:
     tasks: tuple[str, ...] = ()
     episodes: int = 1
     dreams: int | None = None
+    plans: int | None = None
     bind_verdicts: bool = False
     batch_size: int = 32
     overwrite: bool = False
@@ -206,7 +209,9 @@ class Demo:
             batch_size=self.batch_size,
             dtype="float32",  # for few worlds as fast as any, and the same episodes on every machine
         )
-        return run_demo(config, self.dreams, Path(self.out), teacher=self.teacher, overwrite=self.overwrite)
+        return run_demo(
+            config, self.dreams, Path(self.out), plans=self.plans, teacher=self.teacher, overwrite=self.overwrite
+        )
 
     def _world(self) -> str:
         """Return the world whose agent plays, where none is named."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from rig.envs.rollout import Episode, Played
 from rig.evaluate.images import psnr
-from rig.records import Frame, Step, Trajectory
+from rig.records import Dream, Frame, Step, Trajectory
 
 _CLEAREST = 60.0
 """dB above which frames are the same to the eye."""
@@ -40,7 +40,8 @@ def opening(trajectories: Sequence[Trajectory]) -> tuple[int, int] | None:
     """Return (episode, position) of the step that shows most at a glance, both from 0; None where nothing was dreamed.
 
     A dream that plainly foresaw a change comes first, then a review that changed a plan which would have brought no
-    sample, and says so, then one that says nothing false, then success.
+    sample, or a choice against such a plan with more votes, then one among several plans, then a review that does what
+    it says, then one that says nothing false, then success.
     """
     found = max(_candidates(trajectories), default=None)
     return None if found is None else (-found[1][0], -found[1][1])
@@ -55,17 +56,27 @@ def _candidates(trajectories: Sequence[Trajectory]) -> Iterator[tuple[tuple[floa
 
 
 def _worth(step: Step) -> tuple[bool, ...]:
-    changed = step.review is not None and step.action != step.proposal and not _would_gain(step)
+    changed = bool(rejected := _rejected(step)) and not _would_gain(step, rejected)
     keeps_its_word = step.privileged.get("verdict", {}).get("consistent") is not False
     claims = step.privileged.get("claims", ())
     says_nothing_false = not any(False in (claim["verdict"], claim.get("dreamed")) for claim in claims)
     foreseen = foresight(step)
-    return foreseen > _PLAINLY, foreseen > 0, changed, keeps_its_word, says_nothing_false
+    return foreseen > _PLAINLY, foreseen > 0, changed, len(step.plans) > 1, keeps_its_word, says_nothing_false
 
 
-def _would_gain(step: Step) -> bool:
-    """Return whether the plan would have brought a sample of the task, as far as the engine tells."""
-    before, after = (facts.get("samples", 0) for facts in (step.privileged, step.dreams[0].privileged))
+def _rejected(step: Step) -> tuple[Dream, ...]:
+    """Return what was dreamed of the plan that a review changed, or that had the most votes and was not taken."""
+    if step.review is not None:
+        return step.dreams if step.action != step.proposal else ()
+    favourite = max(step.plans, key=lambda plan: plan.votes, default=None)
+    if favourite is None or favourite.votes == step.plans[step.chosen].votes:
+        return ()
+    return favourite.dreams
+
+
+def _would_gain(step: Step, dreams: Sequence[Dream]) -> bool:
+    """Return whether a plan would have brought a sample of the task, as far as the engine tells."""
+    before, after = (facts.get("samples", 0) for facts in (step.privileged, dreams[0].privileged))
     return bool(after > before)
 
 

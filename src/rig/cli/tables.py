@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rig.actions import ACTION_SPACES
+from rig.dialogue import review_of_plans
 from rig.evaluate.measures import shown, taken
 from rig.evaluate.stats import interval
 from rig.records import Trajectory
@@ -67,7 +69,7 @@ def _claimed(claims: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def reviews_text(scores: Mapping[str, Any]) -> str:
-    """Return the table of an evaluation of reviews."""
+    """Return the table of an evaluation of reviews, and what was found of decisions among plans."""
     columns = {
         "changed_good": "good plans changed",
         "changed_bad": "bad plans changed",
@@ -78,7 +80,26 @@ def reviews_text(scores: Mapping[str, Any]) -> str:
     }
     rows = [[shown, *(interval(found[name]) for name in columns)] for shown, found in scores["shown"].items()]
     counts = f"{scores['lookaheads']} lookaheads of {scores['episodes']} episodes; {scores['bad']} plans are bad"
-    return f"{table(['shown', *columns.values()], rows)}\n\n{counts}"
+    parts = [table(["shown", *columns.values()], rows), counts] if rows else []
+    return "\n\n".join([*parts, *([plans_text(scores["plans"])] if "plans" in scores else [])])
+
+
+def plans_text(found: Mapping[str, Any]) -> str:
+    """Return how decisions among several plans were made."""
+    weighed = found["decisions"] - found["agreed"]
+    lines = [
+        f"{found['decisions']} decisions among plans in {found['episodes']} episodes; in {found['agreed']} all "
+        f"proposals agreed, and {weighed} weighed {interval(found['plans'], 1)} plans",
+        f"took a plan with the most votes {interval(found['most_votes'])}, with the best score "
+        f"{interval(found['best_score'])}",
+    ]
+    if found["told"]:
+        lines.append(
+            f"of {found['told']} in which plans are known to bring different gains, took a best one "
+            f"{interval(found['best_taken'])}; by votes {interval(found['best_by_votes'])}, at random "
+            f"{interval(found['best_at_random'])}"
+        )
+    return "\n".join(lines)
 
 
 def imagination_text(scores: Mapping[str, Any]) -> str:
@@ -110,6 +131,14 @@ def dataset_text(found: Mapping[str, Any]) -> str:
         "",
         table(["task", "trajectories", "steps", "success"], rows),
     ]
+    weighed = {int(count): steps for count, steps in found["plans"]["steps_by_plans"].items() if int(count)}
+    if weighed:
+        lines += [
+            "",
+            f"{sum(weighed.values())} decisions among plans: "
+            + ", ".join(f"{steps} of {count}" for count, steps in sorted(weighed.items()))
+            + f" plan(s); {found['plans']['against_the_votes']} took one that another had more votes than",
+        ]
     return "\n".join(lines)
 
 
@@ -125,6 +154,9 @@ def episode_text(trajectory: Trajectory, *, steps: bool = True) -> str:
         if step.review is not None and step.review.helped:
             proposed = ", ".join(sorted(step.proposal.keys)) or "noop"
             lines.append(f"       (proposed {proposed}; changed after {len(step.dreams)} dreams)")
+        if len(step.candidates) > 1:
+            space = ACTION_SPACES.get(trajectory.action_space)
+            lines.append(f"       {review_of_plans(step.candidates, step.chosen, space)}")
     return "\n".join(lines)
 
 

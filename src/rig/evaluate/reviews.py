@@ -3,6 +3,9 @@
 Recorded lookaheads (S3, S4) tell what was proposed and what would have been better; the agent is given all of it up to
 "Wait! Let's re-observe..." and goes on. A plan is bad where its data change it, good where they keep it. What is shown
 in the place of the dream can be exchanged: reviews that turn out alike whatever it is do not look at it.
+
+Decisions among several plans, which no review ended, are in such data as well: how they were made is read off what was
+recorded of them (`rig.evaluate.plans`), and the agent is not asked again.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from rig.data import Dataset
 from rig.engine import Engine, Sampler
 from rig.errors import RigError
 from rig.evaluate.config import ReviewsConfig
+from rig.evaluate.plans import Choice, choice_of, score_plans
 from rig.evaluate.saved import REVIEWS
 from rig.evaluate.stats import bootstrap_mean
 from rig.evaluate.verdicts import count_claims, verdict_of
@@ -54,17 +58,20 @@ class RecordedLookahead:
 def evaluate_reviews(config: ReviewsConfig, out: Path | str) -> dict[str, Any]:
     """Review, compare, and return (and write to `out`/reviews.json) the scores.
 
+    Where the data hold decisions among plans, "plans" says how they were made (`score_plans`).
+
     Raises:
-        RigError: there is nothing to review, or `out` holds scores already.
+        RigError: there is nothing to review and no decision among plans, or `out` holds scores already.
         CheckpointError: the agent cannot be loaded.
     """
     out = Path(out)
     refuse_existing(out / REVIEWS, "choose another folder with --out")
     checkpoint = AgentCheckpoint.load(config.agent).for_running(config.dtype)
-    lookaheads = list(recorded(checkpoint, config))
-    kinds = config.shown if checkpoint.prompt_format.dream else (NOTHING,)
+    lookaheads, choices = recorded(checkpoint, config)
+    kinds = (config.shown if checkpoint.prompt_format.dream else (NOTHING,)) if lookaheads else ()
     decisions = {kind: review_all(checkpoint, lookaheads, kind, config) for kind in kinds}
     scores = score_reviews(lookaheads, decisions, checker_of(checkpoint.environment)) | {
+        **({"plans": score_plans(choices)} if choices else {}),
         "config": asdict(config),
         "provenance": provenance(),
         "runs_in": checkpoint.model.runs_in,
@@ -73,13 +80,30 @@ def evaluate_reviews(config: ReviewsConfig, out: Path | str) -> dict[str, Any]:
     return scores
 
 
-def recorded(checkpoint: AgentCheckpoint, config: ReviewsConfig) -> Iterator[RecordedLookahead]:
-    """Yield the lookaheads of the data, cut to the configured depth.
+def recorded(checkpoint: AgentCheckpoint, config: ReviewsConfig) -> tuple[list[RecordedLookahead], list[Choice]]:
+    """Return the lookaheads of the data, cut to the configured depth, and its decisions among plans.
 
     Raises:
-        RigError: there is none, or they are of another world.
+        RigError: there is neither, or they are of another world.
     """
-    found = 0
+    lookaheads, choices = list[RecordedLookahead](), list[Choice]()
+    for trajectory in _trajectories(checkpoint, config):
+        for step in trajectory.steps:
+            if step.dreams and step.review is not None:
+                cut = replace(step, dreams=step.dreams[: config.depth])
+                lookaheads.append(RecordedLookahead(step=cut, trajectory=trajectory.with_steps(())))
+            if step.candidates:
+                choices.append(choice_of(step, trajectory.id))
+    if not (lookaheads or choices):
+        raise RigError(
+            f"{', '.join(config.data)}: no lookaheads of these tasks there; give datasets of `rig review`, `rig align` "
+            "or `rig rehearse`, or of decisions among several plans"
+        )
+    return lookaheads, choices
+
+
+def _trajectories(checkpoint: AgentCheckpoint, config: ReviewsConfig) -> Iterator[Trajectory]:
+    """Yield the episodes of the data that are of the configured tasks."""
     for folder in config.data:
         dataset = Dataset(folder)
         if dataset.info.environment != checkpoint.environment:
@@ -92,19 +116,8 @@ def recorded(checkpoint: AgentCheckpoint, config: ReviewsConfig) -> Iterator[Rec
                 f"{config.agent} ({checkpoint.space.described}); give data of the agent's own world as it was trained"
             )
         for entry in dataset.entries:
-            if config.tasks and not {entry.task, f"{entry.task}/{entry.setting}"} & set(config.tasks):
-                continue
-            trajectory = dataset[entry.id]
-            for step in trajectory.steps:
-                if step.dreams and step.review is not None:
-                    found += 1
-                    cut = replace(step, dreams=step.dreams[: config.depth])
-                    yield RecordedLookahead(step=cut, trajectory=trajectory.with_steps(()))
-    if not found:
-        raise RigError(
-            f"{', '.join(config.data)}: no lookaheads of these tasks there; give datasets of `rig review`, `rig align` "
-            "or `rig rehearse`"
-        )
+            if not config.tasks or {entry.task, f"{entry.task}/{entry.setting}"} & set(config.tasks):
+                yield dataset[entry.id]
 
 
 def review_all(
@@ -140,7 +153,7 @@ def score_reviews(
         those that say whether the plan stays, which do so ("consistent"), and of claims that hold ("true"); None where
         there are none.
     """
-    first = next(iter(decisions.values()))
+    first = next(iter(decisions.values()), [])
     return {
         "lookaheads": len(lookaheads),
         "episodes": len({one.trajectory.id for one in lookaheads}),

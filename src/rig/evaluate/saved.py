@@ -172,11 +172,27 @@ class _Shown(TypedDict):
     true: Interval | None
 
 
+class _Plans(TypedDict):
+    decisions: Count
+    agreed: Count
+    against: Count
+    told: Count
+    best: Count
+    episodes: Count
+    plans: Interval | None
+    most_votes: Interval | None
+    best_score: Interval | None
+    best_taken: Interval | None
+    best_by_votes: Interval | None
+    best_at_random: Interval | None
+
+
 class _Reviews(TypedDict):
     lookaheads: Count
     episodes: Count
     bad: Count
     shown: dict[str, _Shown]
+    plans: NotRequired[_Plans]
 
 
 _KINDS: Mapping[str, Any] = {SUMMARY: _Summary, IMAGINATION: _Imagination, REVIEWS: _Reviews}
