@@ -72,6 +72,8 @@ def good_files() -> dict[str, str]:
     rows = [_row(0), _row(1)]
     dreamed = {name: [depth, {**depth, "steps": 2}] for name in ("dream", "tokenizer", "copy")}
     shown = dict.fromkeys(("changed_good", "changed_bad", "mended", "same", "consistent", "true"), _SHARE)
+    weighed = {"decisions": 9, "agreed": 4, "against": 2, "told": 1, "best": 1, "episodes": 4, "plans": _SHARE}
+    weighed |= dict.fromkeys(("most_votes", "best_score", "best_taken", "best_by_votes", "best_at_random"), _SHARE)
     run = {"config": {"training": {"steps": 4}, "form": None}, "provenance": _MADE, "legs": [{"steps": 4}]}
     about = json.loads((good_agent() / "agent.json").read_text()) | {"origin": _ORIGIN}
     files = {
@@ -79,7 +81,8 @@ def good_files() -> dict[str, str]:
         f"eval/lookahead-1/{CONFIG}": asdict(_CONFIG),
         f"imagine/basic/{IMAGINATION}": dreamed
         | {"config": asdict(_CONFIG), "provenance": _MADE, "chains": 8, "passes": 3.0, "noise_actions": 0.1},
-        f"reviews/{REVIEWS}": {"lookaheads": 8, "episodes": 4, "bad": 2, "shown": {"real": shown, "still": shown}},
+        f"reviews/{REVIEWS}": {"lookaheads": 8, "episodes": 4, "bad": 2, "shown": {"real": shown, "still": shown}}
+        | {"plans": weighed},
         f"runs/{RUN_FILE}": run,
         "train/basic-1/agent/agent.json": about,
     }
