@@ -500,7 +500,7 @@ def several(tmp_path_factory, lookahead):
         replace(base, index=0, action=plans[2].action).with_plans(plans, 2),
         replace(base, index=1, action=plans[0].action).with_plans(bare, 0),
         replace(base, index=2, action=plans[0].action).with_plans([replace(bare[0], votes=4)]),
-        replace(base, index=3, action=plans[1].action).with_plans(plans * 2, 1),
+        replace(base, index=3, action=plans[1].action).with_plans(plans * 6, 16),
     ]
     path = tmp_path_factory.mktemp("several") / "trace.html"
     return render_trace([lookahead.with_steps(steps)], path)
@@ -552,6 +552,9 @@ def test_each_plan_shows_its_worth_its_dreams_and_what_comes_of_it(driver, sever
     assert "all 4 proposals agree" in page.text("#action")
     page.press(keys.HOME, "r")
     assert page.text("#counter") == "Step 4 of 4", "the next that was taken against the votes"
+    assert page.text(".plan.chosen h3") == "Plan 17", "wherever it stands"
+    assert page.count("#plans .plan") == 17
+    assert "… 1 plans more, not on this page" in page.text("#plans")
     assert page.driver.title != "owned"
     assert page.console() == []
 

@@ -120,7 +120,7 @@ const worth = (plan, proposals) => make("p", { className: "worth" },
 const ahead = (dream, index) => box("ahead",
   ...(index ? [thought(dream.thought), box("act", span("soft", `step ${index + 1}`), code(dream.action))] : []),
   dreamed(dream), span("match", dream.match));
-const planned = (step) => (plan, index) => {
+const planned = (step, plan, index) => {
   const dreams = plan.chosen ? step.dreams : plan.dreams;
   const article = make("article", { className: "card plan" + (plan.chosen ? " chosen" : "") },
     box("heading", make("h3", {}, `Plan ${index + 1}`), ...(plan.chosen ? [span("badge good", "✓ taken")] : [])),
@@ -134,10 +134,12 @@ const planned = (step) => (plan, index) => {
 const drawPlans = (step) => {
   const plans = step.plans, dreams = plans.flatMap((plan) => (plan.chosen ? step.dreams : plan.dreams));
   at("weighed").hidden = !isWeighed(step);
-  at("weighing").textContent = dreams.length ? "each dreamed, judged and held against what really comes of it" : "each weighed by its votes";
+  at("weighing").textContent = dreams.length ? "what was dreamed of each, and what really comes of it" : "not dreamed";
   at("compare").replaceChildren(...(isWeighed(step) && dreams.some(comparable) ? [differenceButton()] : []));
-  filled(at("plans"), isWeighed(step) ? plans.slice(0, MOST_PLANS).map(planned(step)) : []);
-  at("plans").append(...absent(Math.max(0, plans.length - MOST_PLANS), "plans"));
+  /* The one that was taken is shown wherever it stands. */
+  const shown = plans.map((plan, index) => [plan, index]).filter(([plan, index]) => index < MOST_PLANS || plan.chosen);
+  filled(at("plans"), isWeighed(step) ? shown.map(([plan, index]) => planned(step, plan, index)) : []);
+  at("plans").append(...absent(plans.length - shown.length, "plans"));
 };
 
 const drawMoment = (step) => {
