@@ -513,7 +513,7 @@ def test_plans_are_not_weighed_unasked_without_dreams_or_where_worlds_are_engine
     about = json.loads((control / "agent.json").read_text())
     about["form"]["dream"] = False
     (control / "agent.json").write_text(json.dumps(about))
-    assert shown(control) == ["RIG-basic"]
+    assert shown(control) == shown("teacher:crafter") == ["RIG-basic"]
     monkeypatch.setattr("rig.envs.crafter.world.CrafterWorld.most_at_once", 2)
     assert shown(made.agent) == ["RIG-basic"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rig.agents.checkpoint import has_learned_reviews, read_agent
+from rig.agents.sources import FolderSource, source_of
 from rig.annotators import checker_of
 from rig.cli.showing import opening, shown_together
 from rig.cli.tables import table
@@ -123,7 +124,9 @@ def _kinds(
 
 def _plans_shown(agent: str, world: str) -> int:
     """Return how many plans are weighed where nothing else is said; see `run_demo`."""
-    return PLANS if read_agent(Path(agent))["form"]["dream"] and make_world(world).most_at_once is None else 1
+    source, folder = source_of(agent)
+    dreams = isinstance(source, FolderSource) and read_agent(folder)["form"]["dream"]
+    return PLANS if dreams and make_world(world).most_at_once is None else 1
 
 
 def _best_of(shown: EmbodiedConfig, plans: int) -> EmbodiedConfig:
