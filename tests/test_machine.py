@@ -11,7 +11,7 @@ import pytest
 
 from rig import storage
 from rig.errors import RigError
-from rig.machine import cache_root, refusal, usable_cores, usable_memory
+from rig.machine import cache_root, note_path, refusal, usable_cores, usable_memory
 
 V2 = "30 23 0:26 {root} /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
@@ -215,3 +215,11 @@ def test_without_a_home_the_cache_says_what_to_set(monkeypatch):
     monkeypatch.setattr(Path, "home", lambda: Path("~no-such-user").expanduser())
     with pytest.raises(RigError, match=r"no home folder.*set RIG_CACHE"):
         cache_root()
+
+
+def test_what_was_found_out_is_kept_by_all_that_it_hangs_on_under_names_that_stay(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIG_CACHE", str(tmp_path))
+    assert note_path("compile", "2.9", None, 3) == tmp_path / "compile" / "234b33149ec37ec2"
+    assert note_path("precision", "2.9", suffix=".json").suffix == ".json"
+    found = {note_path(kind, *depends) for kind in ("a", "b") for depends in ((1, 2), (1, 3), (12,), ("1", 2), ())}
+    assert len(found) == 10

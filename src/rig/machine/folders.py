@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -24,3 +25,17 @@ def cache_root() -> Path:
             "there is no home folder to keep a cache in: HOME is not set, and the system knows none for this user; "
             "set RIG_CACHE to a folder that you can write to"
         ) from error
+
+
+def note_path(kind: str, *depends: object, suffix: str = "") -> Path:
+    """Return the file in the cache for what was found out of this machine; one for each of what that depends on.
+
+    Args:
+        kind: the folder of such notes.
+        depends: all that the finding hangs on; values whose `repr` is the same in every process.
+        suffix: of the name.
+
+    Raises:
+        RigError: there is no cache's folder.
+    """
+    return cache_root() / kind / f"{hashlib.sha256(repr(depends).encode()).hexdigest()[:16]}{suffix}"

@@ -6,7 +6,6 @@ as fast in bfloat16 as in float32, the other 0.6 times. So a small piece of each
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rig.errors import RigError
-from rig.machine import cache_root
+from rig.machine import note_path
 from rig.provenance import hardware
 from rig.storage import LOCK_NAME, Lock, write_json
 from rig.validation import Meta, load_json, validated
@@ -93,7 +92,7 @@ def kept_at() -> Path:
     limits = {name: value for name, value in os.environ.items() if name.startswith(("ONEDNN_", "DNNL_", "MKL_"))}
     capability = torch.backends.cpu.get_cpu_capability()
     parts = (hardware()["cpu"], capability, torch.__version__, torch.get_num_threads(), sorted(limits.items()))
-    return cache_root() / "precision" / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.json"
+    return note_path("precision", *parts, suffix=".json")
 
 
 def measure() -> Gains:

@@ -6,7 +6,6 @@ it says in the middle of the first step. Success is noted under `rig.machine.cac
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import random
@@ -18,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rig.machine import cache_root
+from rig.machine import note_path
 from rig.storage import write_text
 
 LONGEST_REASON = 160
@@ -71,4 +70,4 @@ def _note(device: torch.device) -> Path:
     caches = os.environ.get("TORCHINDUCTOR_CACHE_DIR", tempfile.gettempdir())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _instructions()
     parts = (torch.__version__, torch.__file__, platform.node(), name, os.environ.get("CXX"), compiler, changed, caches)
-    return cache_root() / "compile" / hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return note_path("compile", *parts)
