@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from safetensors.torch import load_file
 from test_train import metrics_of, state_of
 
 from rig.cli.main import main
+from rig.storage import Lock
 from rig.train import train_agent
 
 TWO_PACKS = replace(QUICK, steps=6, pack_tokens=1024, step_tokens=2048, log_every=1, save_every=2)
@@ -22,12 +26,14 @@ RELATIVE = 1e-5
 SCRIPT = """
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+import pytest
 import torch
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 from makers import agent_training, interrupted_at_a_save
-from test_train_ranks import TWO_PACKS
+from test_train_ranks import LOW_RANKS, TWO_PACKS
 from rig.train import Execution, train_agent
 from rig.train.ranks import number, together
 torch.cpu._is_amx_tile_supported = lambda: False
@@ -36,6 +42,32 @@ config = agent_training(Path({data!r}), Path({tokenizers!r}), training=TWO_PACKS
 with together():
 {body}
 """
+
+LOW_RANKS = {"lora": ("decoder", "heads"), "lora_rank": 3, "freeze": ("vision", "embeddings")}
+
+TOGETHER = """
+import rig.model.checkpoint
+
+def of_tokenizers(stored, read=rig.model.checkpoint.read_tensor):
+    assert stored.path.name == "vq.safetensors", stored.path
+    return read(stored)
+
+def low_ranks(folder, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        if number() == 1:
+            patch.setattr("rig.model.rig.initialise", None)
+            patch.setattr("rig.model.checkpoint.read_tensor", of_tokenizers)
+        train_agent(replace(config, **LOW_RANKS, **options), folder, execution=replace(FSDP, recompute=True))
+
+train_agent(config, folder / "ddp", execution=Execution(parallel='ddp'))
+train_agent(config, folder / "fsdp", execution=FSDP)
+train_agent(config, folder / "begun by one", resume=True, execution=FSDP)
+low_ranks(folder / "fresh")
+low_ranks(folder / "from a folder", start={agent!r})
+with interrupted_at_a_save(4):
+    train_agent(config, folder / "begun by two", execution=FSDP)
+"""
+"""All that two processes train in these tests: starting them takes longer than any of it."""
 
 
 def start(module, *words, processes=2):
@@ -64,11 +96,28 @@ def in_float32():
 
 
 @pytest.fixture(scope="module")
-def alone(made, tmp_path_factory, in_float32):
-    """The run of one process, which takes both packs of every step."""
-    folder = tmp_path_factory.mktemp("alone") / "run"
-    train_agent(agent_training(made.data, made.tokenizers, training=TWO_PACKS), folder)
-    return folder
+def trained(made, tmp_path_factory, in_float32):
+    """What one process and two together train, once for all of pytest's workers, with the data that it was made of."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "ranks"
+    with Lock(folder.with_suffix(".lock"), wait=True):
+        if not (folder / "told.json").is_file():
+            _train_all(made, folder)
+        told = json.loads((folder / "told.json").read_text())
+    assert told["status"] == 0, told["stderr"]
+    paths = {name: Path(told[name]) for name in ("data", "tokenizers", "agent")}
+    return SimpleNamespace(folder=folder, alone=folder / "alone", **paths)
+
+
+def _train_all(made, folder):
+    config = agent_training(made.data, made.tokenizers, training=TWO_PACKS)
+    train_agent(config, folder / "alone")
+    with interrupted_at_a_save(2):
+        train_agent(config, folder / "begun by one")
+    assert state_of(folder / "begun by one")["step"] == 2
+    done = train_together(made, folder, TOGETHER.format(agent=str(made.agent)))
+    paths = {name: str(getattr(made, name)) for name in ("data", "tokenizers", "agent")}
+    (folder / "told.json").write_text(json.dumps({"status": done.returncode, "stderr": done.stderr, **paths}))
 
 
 def assert_same_run(folder, wanted, *, exactly=False):
@@ -84,64 +133,35 @@ def assert_same_run(folder, wanted, *, exactly=False):
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_learn_what_one_learns(made, alone, tmp_path, parallel):
-    losses = [line["thought_loss"] for line in metrics_of(alone) if "thought_loss" in line]
+def test_two_processes_learn_what_one_learns(trained, parallel):
+    losses = [line["thought_loss"] for line in metrics_of(trained.alone) if "thought_loss" in line]
     assert losses[-1] < losses[0] - 0.3, "a curve that is to be followed"
-    done = train_together(
-        made, tmp_path / "run", f"train_agent(config, folder, execution=Execution(parallel={parallel!r}))"
-    )
-    assert done.returncode == 0, done.stderr
-    assert_same_run(tmp_path / "run", alone, exactly=parallel == "ddp")
-    assert len(list((made.data / "pixels").glob("*.npy"))) == 1, "both have their frames from there"
-    assert sorted(path.name for path in (tmp_path / "run" / "previews").iterdir()) == [
-        "step-000004.png",
-        "step-000006.png",
-    ]
+    run = trained.folder / parallel
+    assert_same_run(run, trained.alone, exactly=parallel == "ddp")
+    assert len(list((trained.data / "pixels").glob("*.npy"))) == 1, "both have their frames from there"
+    assert sorted(path.name for path in (run / "previews").iterdir()) == ["step-000004.png", "step-000006.png"]
 
 
-def test_a_run_of_two_processes_goes_on_in_one(made, alone, tmp_path):
-    body = "with interrupted_at_a_save(4):\n    train_agent(config, folder, execution=FSDP)"
-    done = train_together(made, tmp_path / "run", body)
-    assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "run" / "state" / "step-000004").glob("*.distcp"))) == 2
-    train_agent(agent_training(made.data, made.tokenizers, training=TWO_PACKS), tmp_path / "run", resume=True)
-    assert_same_run(tmp_path / "run", alone)
+def test_a_run_of_two_processes_goes_on_in_one(trained, tmp_path):
+    run = shutil.copytree(trained.folder / "begun by two", tmp_path / "run")
+    assert len(list((run / "state" / "step-000004").glob("*.distcp"))) == 2
+    train_agent(agent_training(trained.data, trained.tokenizers, training=TWO_PACKS), run, resume=True)
+    assert_same_run(run, trained.alone)
 
 
-def test_a_run_of_one_process_goes_on_in_two(made, alone, tmp_path):
-    with interrupted_at_a_save(2):
-        train_agent(agent_training(made.data, made.tokenizers, training=TWO_PACKS), tmp_path / "run")
-    assert state_of(tmp_path / "run")["step"] == 2
-    done = train_together(made, tmp_path / "run", "train_agent(config, folder, resume=True, execution=FSDP)")
-    assert done.returncode == 0, done.stderr
-    assert_same_run(tmp_path / "run", alone)
+def test_a_run_of_one_process_goes_on_in_two(trained):
+    assert_same_run(trained.folder / "begun by one", trained.alone)
 
 
 @pytest.mark.parametrize("start", [False, True], ids=["fresh", "from a folder"])
-def test_low_ranks_and_frozen_parts_can_be_sharded(made, tmp_path, start):
+def test_low_ranks_and_frozen_parts_can_be_sharded(trained, tmp_path, start):
     """Layers of which a part learns, recomputed, in shards: the agent has it merged, as that of one process has.
 
     The second process neither makes nor reads the network's weights.
     """
-    options = {"lora": ("decoder", "heads"), "lora_rank": 3, "freeze": ("vision", "embeddings")}
-    options |= {"start": str(made.agent)} if start else {}
-    config = agent_training(made.data, made.tokenizers, training=TWO_PACKS, **options)
-    train_agent(config, tmp_path / "one")
-    body = f"""
-from dataclasses import replace
-import rig.model.checkpoint
-if number() == 1:
-    read = rig.model.checkpoint.read_tensor
-    def of_tokenizers(stored):
-        assert stored.path.name == "vq.safetensors", stored.path
-        return read(stored)
-    rig.model.rig.initialise, rig.model.checkpoint.read_tensor = None, of_tokenizers
-config = replace(config, **{options!r})
-train_agent(config, folder, execution=replace(FSDP, recompute=True))
-"""
-    done = train_together(made, tmp_path / "two", body)
-    assert done.returncode == 0, done.stderr
-    assert_same_run(tmp_path / "two", tmp_path / "one")
+    options = LOW_RANKS | ({"start": str(trained.agent)} if start else {})
+    train_agent(agent_training(trained.data, trained.tokenizers, training=TWO_PACKS, **options), tmp_path / "one")
+    assert_same_run(trained.folder / ("from a folder" if start else "fresh"), tmp_path / "one")
 
 
 def test_a_mistake_in_one_process_ends_all_with_its_message(made, tmp_path):

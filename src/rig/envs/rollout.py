@@ -1,7 +1,8 @@
 """Plays episodes in many worlds side by side: one that ends makes room for the next, and no world waits for another.
 
 A world takes its step as soon as its own decision is made, while others are still being thought about. Where a world's
-engine is a process of its own (`World.most_at_once`), its steps and resets are waited for in a thread.
+engine is a process of its own (`World.most_at_once`), its steps and resets are waited for in a thread: not in another
+process, as `rig.workers` would, since actors look at the very worlds. Steps are kept out of memory (`spool`).
 """
 
 from __future__ import annotations
