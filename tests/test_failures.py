@@ -534,7 +534,7 @@ def test_mapped_frames_on_a_full_disk_are_written_once_there_is_space(made, disk
 @pytest.mark.parametrize(
     ("size", "file", "step"),
     [
-        ("4k", "metrics.jsonl", None),
+        ("4k", "run.json", None),
         ("8k", "(metrics.jsonl|state/step-000002)", None),
         ("1m", "state/step-000002", None),
         ("4m", "state/step-000004", 2),
