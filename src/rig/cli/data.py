@@ -12,6 +12,7 @@ from rig.stages.config import (
     CollectConfig,
     LookaheadConfig,
     Opening,
+    PlayerConfig,
     ReasonConfig,
     RehearseConfig,
     RereviewConfig,
@@ -28,14 +29,15 @@ def described(out: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collect(Flags, CollectConfig, Opening):
-    """S1: let a teacher play in training worlds, and keep frames, actions and the engine's facts.
+class Collect(Flags, CollectConfig, PlayerConfig, Opening):
+    """S1: let a teacher, or an agent that it corrects, play in training worlds; keep frames, actions, facts.
 
     Example: rig collect --out runs/s1 --episodes 100 --tasks collect_wood place_table/tool
 
     Attributes:
         out: folder of the new dataset.
-        workers: processes that play, each in a world of its own; the dataset is the same for any number.
+        workers: processes that play, each in a world of its own; the dataset is the same for any number. Beside a
+            `player` they only look for worlds.
     """
 
     out: str
@@ -43,9 +45,13 @@ class Collect(Flags, CollectConfig, Opening):
 
     def run(self) -> dict[str, Any]:
         """Collect."""
-        from rig.stages import collect
+        from rig.stages import collect, collect_on_policy
 
-        collect(self.part(CollectConfig), self.out, self.part(Opening), workers=self.workers)
+        config, player, opening = self.part(CollectConfig), self.part(PlayerConfig), self.part(Opening)
+        if player.player:
+            collect_on_policy(config, player, self.out, opening, workers=self.workers)
+        else:
+            collect(config, self.out, opening, workers=self.workers)
         return described(self.out)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rig.registry import Registry
 from rig.shipped import DEFAULT_WORLD
-from rig.stages.config import CollectConfig
+from rig.stages.config import USUAL_NOISE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class LadderConfig:
     describer: str | None = None
     tasks: tuple[str, ...] = ()
     episodes: int
-    noise: float = CollectConfig.noise
+    noise: float = USUAL_NOISE
     repeats: float = 1.0
     review_episodes: int
     review_states: int = 2

@@ -26,7 +26,10 @@ TEACHER = "teacher"
 NOISE = "noise"
 POLICY = "policy"
 RANDOM = "random"
-"""Who chose a step's action. A `noise` action perturbs a teacher's episode: it is dreamed about, never imitated."""
+CORRECTION = "correction"
+"""Who chose a step's action. A `noise` action perturbs a teacher's episode: it is dreamed about, never imitated. A
+`correction` is what a teacher would have done where an agent's own action was executed: it is imitated, `next_frame`
+is what it would have led to, and the next step's `previous_action` is what was executed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +205,7 @@ class Step:
         frame: the observed frame, uint8 [H, W, 3].
         instruction: the task as text, for example "collect wood".
         previous_action: the last action that the world executed; NOOP at the start.
-        action: the action that the world executed at this step.
+        action: the action that the world executed at this step; of a correction, the one that is better.
         thought: the reasoning that led to `action`, or None where nobody wrote one.
         next_frame: the frame after the action, uint8 [H, W, 3], or None where it is not known.
         next_codes: `next_frame` as VQ codes, or None where no tokenizer has seen it yet.
@@ -211,7 +214,7 @@ class Step:
         candidates: the plans that were weighed against each other, as they were proposed; empty where there was one
             alone. The chosen one is without its dreams, which are the step's own; `plans` has them all.
         chosen: which of the candidates was followed or reviewed.
-        actor: who chose the action: "teacher", "noise", "policy" or "random".
+        actor: who chose the action: "teacher", "noise", "policy", "random", or "correction".
         reward: the task's reward of this step.
         privileged: JSON-like facts of the engine that pixels need not show; for teachers, annotators and checks only.
     """

@@ -1,6 +1,7 @@
 """The data, stage by stage: each stage reads a dataset or plays, and writes the next, with progress and lineage.
 
-S0 imports other people's data (`rig.data.importers`); S1 collects from a teacher; S2 adds thoughts; S3 reviews an
+S0 imports other people's data (`rig.data.importers`); S1 collects from a teacher, or on policy: from an agent that a
+teacher corrects; S2 adds thoughts; S3 reviews an
 agent's mistakes; S4 aligns its dreams with the engine, or rehearses what a teacher did. Reviews can be
 written anew without any of them. Branches are what different actions from the same states lead to. What a stage needs
 is imported on first use.
@@ -15,6 +16,7 @@ from rig.stages.config import (
     CollectConfig,
     LookaheadConfig,
     Opening,
+    PlayerConfig,
     ReasonConfig,
     RehearseConfig,
     RereviewConfig,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from rig.stages.rereviewing import rereview
     from rig.stages.s0_import import import_dataset
     from rig.stages.s1_collect import collect
+    from rig.stages.s1_onpolicy import collect_on_policy
     from rig.stages.s2_reason import reason
     from rig.stages.s3_review import review
     from rig.stages.s4_align import align
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 _LATE = {
     "import_dataset": "s0_import",
     "collect": "s1_collect",
+    "collect_on_policy": "s1_onpolicy",
     "reason": "s2_reason",
     "review": "s3_review",
     "align": "s4_align",
@@ -47,12 +51,14 @@ __all__ = [
     "CollectConfig",
     "LookaheadConfig",
     "Opening",
+    "PlayerConfig",
     "ReasonConfig",
     "RehearseConfig",
     "RereviewConfig",
     "align",
     "branch",
     "collect",
+    "collect_on_policy",
     "import_dataset",
     "reason",
     "rehearse",

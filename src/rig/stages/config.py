@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rig.agents.checkpoint import Dtype
-from rig.errors import RigError, at_least_one
+from rig.errors import RigError, at_least_one, within
 from rig.shipped import DEFAULT_WORLD
+
+USUAL_NOISE = 0.08
+"""Chance of a slip at a step of a teacher's own episodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +37,10 @@ class CollectConfig:
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first, because another dataset has them.
-        noise: chance that a burst of random keys begins at a step.
+        noise: chance that a burst of random keys begins at a step; None: 0.08 where a teacher plays, and none where a
+            player does, who makes mistakes of its own.
         burst: the longest burst.
-        seed: of the noise.
+        seed: of the noise, and of the steps at which a teacher takes over from a player.
     """
 
     environment: str = DEFAULT_WORLD
@@ -44,14 +48,49 @@ class CollectConfig:
     tasks: tuple[str, ...] = ()
     episodes: int = 100
     skip: int = 0
-    noise: float = 0.08
+    noise: float | None = None
     burst: int = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.noise <= 1:
+        if self.noise is not None and not 0 <= self.noise <= 1:
             raise RigError(f"noise={self.noise}: a chance, 0 to 1")
         at_least_one(burst=self.burst)
+
+    @property
+    def slips(self) -> float:
+        """The chance of noise in a teacher's own episodes."""
+        return USUAL_NOISE if self.noise is None else self.noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayerConfig:
+    """Who plays while the teacher only says what it would do, and how.
+
+    Attributes:
+        player: an agent's folder, or whoever else can be named where an agent is asked for; where empty, the teacher
+            plays, and the rest is of no use.
+        mixture: chance that the teacher's action is done at a step in place of the player's. Rounds may begin with
+            much of it, which leads through states that the player does not reach alone, and end with none.
+        temperature: of the player's thoughts and actions.
+        batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
+        most_steps: cut episodes after so many steps; None leaves them to the task's own limit.
+        next_frames: whether what the teacher would have done is tried in a copy of the world, so that an agent that
+            dreams can learn from it. Without it, such steps are for agents that do not dream.
+        dtype: as in `LookaheadConfig`.
+    """
+
+    player: str = ""
+    mixture: float = 0.0
+    temperature: float = 0.5
+    batch_size: int | None = None
+    most_steps: int | None = None
+    next_frames: bool = True
+    dtype: Dtype = "auto"
+
+    def __post_init__(self) -> None:
+        within(0, 1, mixture=self.mixture)
+        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

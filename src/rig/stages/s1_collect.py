@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -50,16 +50,26 @@ def collect(config: CollectConfig, out: Path | str, opening: Opening | None = No
         RigError: a worker died.
     """
     world = make_world(config.environment)
-    config = with_kit(config, config.environment)
+    config = with_kit(replace(config, noise=config.slips), config.environment)
     TEACHERS.get(config.teacher)
-    cells = world.tasks.variants(config.tasks)
-    with Workers(partial(_classroom, config), workers) as crew:
-        look = partial(_look, crew)
-        episodes = episodes_in_turn(world, cells, Split.TRAIN, episodes=config.episodes, skip=config.skip, look=look)
-        return run_stage(out, _info(config, world, out), episodes, _id_of, partial(_play, crew), opening or Opening())
+    with Workers(partial(classroom, config), workers) as crew:
+        episodes = training_episodes(config, world, crew)
+        return run_stage(out, info_of(config, world, out), episodes, id_of, partial(_play, crew), opening or Opening())
 
 
-def _info(config: CollectConfig, world: World, out: Path | str) -> DatasetInfo:
+def training_episodes(config: CollectConfig, world: World, crew: Workers[Classroom]) -> list[Episode]:
+    """Return the episodes to play, in worlds that the crew looks for.
+
+    Raises:
+        RigError: no episode is asked for.
+        UnknownNameError: no such task or setting.
+    """
+    cells, look = world.tasks.variants(config.tasks), partial(_look, crew)
+    return episodes_in_turn(world, cells, Split.TRAIN, episodes=config.episodes, skip=config.skip, look=look)
+
+
+def info_of(config: CollectConfig, world: World, out: Path | str) -> DatasetInfo:
+    """Return what a dataset of S1 says of itself."""
     return DatasetInfo(
         name=Path(out).name,
         stage="s1",
@@ -71,7 +81,7 @@ def _info(config: CollectConfig, world: World, out: Path | str) -> DatasetInfo:
 
 
 @dataclass
-class _Class:
+class Classroom:
     """A world, and who plays in it."""
 
     config: CollectConfig
@@ -80,32 +90,33 @@ class _Class:
 
 
 @contextmanager
-def _classroom(config: CollectConfig) -> Iterator[_Class]:
+def classroom(config: CollectConfig) -> Iterator[Classroom]:
+    """Open a world with its teacher, and close it."""
     world = make_world(config.environment)
     try:
-        yield _Class(config, world, TEACHERS.get(config.teacher)())
+        yield Classroom(config, world, TEACHERS.get(config.teacher)())
     finally:
         world.close()
 
 
-def _look(crew: Workers[_Class], task: Task, setting: str, seeds: Sequence[int]) -> Iterator[bool]:
+def _look(crew: Workers[Classroom], task: Task, setting: str, seeds: Sequence[int]) -> Iterator[bool]:
     starts = [Episode(task=task.name, setting=setting, seed=seed) for seed in seeds]
-    return crew.map(partial(_patiently, _is_solvable), starts, _name_of)
+    return crew.map(partial(patiently, _is_solvable), starts, _name_of)
 
 
-def _play(crew: Workers[_Class], episodes: Iterable[Episode]) -> Iterator[Trajectory]:
-    return crew.map(partial(_patiently, _taught), episodes, _name_of)
+def _play(crew: Workers[Classroom], episodes: Iterable[Episode]) -> Iterator[Trajectory]:
+    return crew.map(partial(patiently, _taught), episodes, _name_of)
 
 
-def _is_solvable(room: _Class, episode: Episode) -> bool:
+def _is_solvable(room: Classroom, episode: Episode) -> bool:
     return room.world.solvable(room.world.tasks[episode.task], episode.setting, episode.seed)
 
 
-def _taught(room: _Class, episode: Episode) -> Trajectory:
+def _taught(room: Classroom, episode: Episode) -> Trajectory:
     return teach(room.world, room.teacher, episode, room.config)
 
 
-def _patiently(job: Callable[[_Class, Episode], R], room: _Class, episode: Episode) -> R:
+def patiently(job: Callable[[Classroom, Episode], R], room: Classroom, episode: Episode) -> R:
     """Return what comes of a job; where the engine fails, it begins anew.
 
     Raises:
@@ -121,7 +132,8 @@ def _patiently(job: Callable[[_Class, Episode], R], room: _Class, episode: Episo
     raise AssertionError("there is at least one attempt")
 
 
-def _id_of(episode: Episode) -> str:
+def id_of(episode: Episode) -> str:
+    """Return what a trajectory of this episode is called."""
     return episode.id
 
 
@@ -141,7 +153,7 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
     left, ended = 0, False
     while not ended:
         facts = info["privileged"]
-        if not left and random.random() < config.noise:
+        if not left and random.random() < config.slips:
             left = int(random.integers(1, config.burst + 1))
         action = world.random_action(random) if left else teacher.act(world)
         following, reward, terminated, truncated, info = world.act(action)

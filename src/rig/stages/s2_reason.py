@@ -1,8 +1,9 @@
 """S2: thoughts. Y = Reasoner(x, A), for successful, diverse and validated trajectories only.
 
-Successful: the task's test was met. Diverse: of episodes with the very same actions in the same task and setting only a
-few are kept. Validated: every claim of every thought was checked against the engine's facts, where a checker for the
-world exists; a thought with a false claim is left out, and its step with it wherever thoughts are learned.
+Successful: the task's test was met; or a teacher corrected whoever played, whose failure is then none of what is
+learned. Diverse: of episodes with the very same actions in the same task and setting only a few are kept. Validated:
+every claim of every thought was checked against the engine's facts, where a checker for the world exists; a thought
+with a false claim is left out, and its step with it wherever thoughts are learned.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rig.annotators import Asked, ClaimChecker, Reasoner, answered, build_reason
 from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.lazy import lazily
-from rig.records import Step, Trajectory
+from rig.records import CORRECTION, Step, Trajectory
 from rig.stages.annotating import episode_name, place_of, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import ReasonConfig
@@ -73,12 +74,15 @@ def annotate(
 
 
 def diverse_successes(dataset: Dataset, same_actions: int) -> list[str]:
-    """Return the ids of successful trajectories, at most `same_actions` of those with the very same actions."""
-    columns = dataset.table(["trajectory", "task", "setting", "success", "action"])
+    """Return the ids of successful or corrected trajectories, at most `same_actions` of those with the same actions."""
+    columns = dataset.table(["trajectory", "task", "setting", "success", "action", "actor"]).to_pydict()
+    corrected = {
+        name for name, actor in zip(columns["trajectory"], columns.pop("actor"), strict=True) if actor == CORRECTION
+    }
     actions: dict[str, list[str]] = {}
     cells: dict[str, tuple[str, str]] = {}
-    for name, task, setting, success, action in zip(*(column.to_pylist() for column in columns.columns), strict=True):
-        if success:
+    for name, task, setting, success, action in zip(*columns.values(), strict=True):
+        if success or name in corrected:
             actions.setdefault(name, []).append(action)
             cells[name] = (task, setting)
     seen: Counter[tuple[tuple[str, str], tuple[str, ...]]] = Counter()

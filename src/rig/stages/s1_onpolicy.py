@@ -1,0 +1,184 @@
+"""S1 on policy: an agent plays, and a teacher beside it says at every step what it would do there (DAgger).
+
+A student of the teacher's own episodes meets states that the teacher never showed, and does not know how to find back.
+Here the states are the student's own. Where both do the same, a step is as any other of S1. Where they do not, the step
+is a correction (`CORRECTION`): its action is the teacher's, which is to be learned, and its next frame is what that
+would have led to, tried in a copy of the world; the episode itself went on with what the student did, and that is the
+next step's previous action, as it will be where the agent plays alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from rig.actions import Action
+from rig.agents import PolicyActor, agent_name
+from rig.agents.sources import HowToPlay, source_of
+from rig.annotators.kit import with_kit
+from rig.data import Dataset
+from rig.envs import World, make_world
+from rig.envs.rollout import Actor, Deciding, Episode, PrivilegedDeciding
+from rig.errors import RigError
+from rig.records import CORRECTION, TEACHER, Decision, Lineage, Observation, Step, Trajectory
+from rig.stages.base import Opening, run_stage
+from rig.stages.config import CollectConfig, PlayerConfig
+from rig.stages.s1_collect import Classroom, classroom, id_of, info_of, patiently, training_episodes
+from rig.stages.visiting import Visited, visit
+from rig.teachers import TEACHERS, Teacher
+from rig.workers import Workers
+
+
+def collect_on_policy(
+    config: CollectConfig, player: PlayerConfig, out: Path | str, opening: Opening | None = None, *, workers: int = 1
+) -> Dataset:
+    """Let a player play with the teacher beside it, and write the episodes to the dataset `out`.
+
+    Args:
+        config: what to collect; its noise is none.
+        player: who plays, and how.
+        out: the dataset's folder.
+        opening: how to treat what is there.
+        workers: processes that look for worlds; the player plays in this one.
+
+    Raises:
+        UnknownNameError: no such world, teacher, task or setting.
+        RigError: no teacher is named, and the world's kit has none; or noise is asked for.
+        CheckpointError: the player cannot be loaded, or plays in another world.
+        DatasetError: `out` holds a dataset and `opening` does not allow to touch it.
+        SimulatorError: an engine failed in an episode again and again.
+    """
+    if config.noise:
+        raise RigError(f"noise={config.noise}: a player makes mistakes of its own; leave noise out beside one")
+    world = make_world(config.environment)
+    config = with_kit(replace(config, noise=0.0), config.environment)
+    tutored, name = _tutored(config, player, world)
+    with Workers(partial(classroom, config), workers) as crew, closing(world):
+        episodes = training_episodes(config, world, crew)
+        room = Classroom(config, world, TEACHERS.get(config.teacher)())
+        info = info_of(config, world, out)
+        info = replace(info, config={**info.config, **asdict(player), "player": name})
+        return run_stage(out, info, episodes, id_of, partial(_play, room, player, tutored, name), opening or Opening())
+
+
+def _tutored(config: CollectConfig, player: PlayerConfig, world: World) -> tuple[_Tutored, str]:
+    """Return the player with a teacher beside it, and its name for lineage; an agent's has its weights' hash."""
+    source, named = source_of(player.player)
+    source.world(named, config.environment)
+    how = HowToPlay(temperature=player.temperature, dtype=player.dtype)
+    actor = source.actor(named, make_world(config.environment), how)
+    name = player.player
+    if isinstance(actor, PolicyActor):
+        name = agent_name(named)
+        for task, _ in world.tasks.variants(config.tasks):
+            actor.policy.check_instruction(task.name, task.instruction)
+    return _Tutored(actor, TEACHERS.get(config.teacher)(), share=player.mixture, seed=config.seed), name
+
+
+def _play(
+    room: Classroom, player: PlayerConfig, tutored: _Tutored, name: str, episodes: Sequence[Episode]
+) -> Iterator[Trajectory]:
+    """Yield each episode as the teacher corrects it."""
+    lineage = Lineage(stage="s1", actor=f"{name} beside {room.teacher.name}")
+    visits = visit(
+        partial(make_world, room.config.environment),
+        tutored,
+        episodes,
+        batch_size=player.batch_size,
+        most_steps=player.most_steps,
+        lineage=lineage,
+    )
+    for visited in visits:
+        said = tutored.said.pop(visited.episode.id)
+        job = partial(_corrected, visited, said, player.next_frames)
+        yield patiently(job, room, visited.episode)
+
+
+def _corrected(
+    visited: Visited, said: Sequence[Action], next_frames: bool, room: Classroom, episode: Episode
+) -> Trajectory:
+    return correct(visited, said, room.world if next_frames else None)
+
+
+def correct(visited: Visited, said: Sequence[Action], world: World | None) -> Trajectory:
+    """Return an episode with what the teacher said at each of its steps.
+
+    Args:
+        visited: as it was played.
+        said: the teacher's action at every step; of an episode that the engine made begin anew, at all before too.
+        world: where to try what was said and not done; without one, the next frame of such steps is not known.
+
+    Raises:
+        SimulatorError: the world's engine failed.
+    """
+    steps = visited.trajectory.steps
+    last = said[len(said) - len(steps) :]
+    corrected = (_as_said(*known, world) for known in zip(steps, last, visited.states, strict=True))
+    return visited.trajectory.with_steps(tuple(corrected))
+
+
+def _as_said(step: Step, said: Action, state: bytes, world: World | None) -> Step:
+    bare = replace(step, thought=None, dreams=(), review=None)
+    if said == step.action:
+        return replace(bare, actor=TEACHER)
+    frame = None
+    if world is not None:
+        world.load(state)
+        frame = world.act(said)[0]
+    return replace(bare, action=said, next_frame=frame, actor=CORRECTION, reward=0.0)
+
+
+@dataclass
+class _Tutored:
+    """A player with a teacher beside it, who says at every step what it would do, and at some does it.
+
+    Attributes:
+        player: who decides.
+        teacher: who says.
+        share: chance that the teacher's action is done at a step in place of the player's.
+        seed: of that chance.
+        said: what the teacher said in each episode, by the episode's id, in order.
+    """
+
+    player: Actor
+    teacher: Teacher
+    share: float
+    seed: int
+    said: dict[str, list[Action]] = field(default_factory=lambda: defaultdict(list))
+
+    def deciding(self, places: int) -> PrivilegedDeciding:
+        """Return where decisions are made."""
+        return _Beside(self, self.player.deciding(places))
+
+
+class _Beside:
+    def __init__(self, tutored: _Tutored, inner: Deciding) -> None:
+        self._tutored, self._inner = tutored, inner
+        self._worlds: dict[int, World] = {}
+        self._taken: deque[tuple[int, Action]] = deque()
+
+    def see(self, key: int, world: World) -> None:
+        self._worlds[key] = world
+
+    def submit(self, key: int, observation: Observation, seed: int) -> None:
+        tutored, world = self._tutored, self._worlds.pop(key)
+        said = tutored.teacher.act(world)
+        tutored.said[Episode(task=world.task.name, setting=world.setting, seed=world.seed).id].append(said)
+        if np.random.default_rng([tutored.seed, seed]).random() < tutored.share:
+            self._taken.append((key, said))
+            return
+        if isinstance(self._inner, PrivilegedDeciding):
+            self._inner.see(key, world)
+        self._inner.submit(key, observation, seed)
+
+    def next(self) -> tuple[int, Decision]:
+        if self._taken:
+            key, action = self._taken.popleft()
+            return key, Decision(action=action)
+        return self._inner.next()
