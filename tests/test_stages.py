@@ -32,12 +32,14 @@ from rig.stages import (
     CollectConfig,
     LookaheadConfig,
     Opening,
+    PlayerConfig,
     ReasonConfig,
     RehearseConfig,
     RereviewConfig,
     align,
     branch,
     collect,
+    collect_on_policy,
     reason,
     rehearse,
     rereview,
@@ -52,9 +54,18 @@ from rig.teachers import TEACHERS
 from rig.train import Tokenizers
 from rig.train.tokenizers import encode_frames
 
-STAGES = ("collect", "reason", "review", "align", "rehearse", "rereview", "branch")
-SHARD_STEPS = {"collect": 30, "reason": 30, "review": 12, "align": 1, "rehearse": 8, "rereview": 4, "branch": 8}
-PIECES = {"collect": "s1_collect.teach", "reason": "s2_reason.annotate"}
+STAGES = ("collect", "on_policy", "reason", "review", "align", "rehearse", "rereview", "branch")
+SHARD_STEPS = {
+    "collect": 30,
+    "on_policy": 4,
+    "reason": 30,
+    "review": 12,
+    "align": 1,
+    "rehearse": 8,
+    "rereview": 4,
+    "branch": 8,
+}
+PIECES = {"collect": "s1_collect.teach", "on_policy": "s1_onpolicy.correct", "reason": "s2_reason.annotate"}
 PIECES |= {"review": "s3_review.review_episode", "align": "s4_align.align_episode"}
 PIECES |= {"rehearse": "s4_rehearse.rehearse_episode", "rereview": "rereviewing.rereview_episode"}
 PIECES |= {"branch": "branching.branch_episode"}
@@ -90,6 +101,10 @@ def run(stage, root, out, *, resume=False, **changes):
     opening = Opening(resume=resume)
     if stage == "collect":
         return collect(replace(CollectConfig(tasks=TASKS, episodes=4), **changes), out, opening)
+    if stage == "on_policy":
+        player = PlayerConfig(player=str(root / "basic" / "agent"), mixture=0.5, most_steps=4, dtype="float32")
+        config = CollectConfig(tasks=TASKS, episodes=2, skip=4)
+        return collect_on_policy(config, replace(player, batch_size=2, **changes), out, opening)
     if stage == "reason":
         return reason(root / "s1", replace(ReasonConfig(), **changes), out, opening)
     if stage == "review":
@@ -570,6 +585,7 @@ def test_what_holds_no_reviews_is_not_rewritten(made, tmp_path):
     ("stage", "changes", "message"),
     [
         ("collect", {"noise": 0.5}, "config.noise: 0.08 there, 0.5 now"),
+        ("on_policy", {"mixture": 0.25}, "config.mixture: 0.5 there, 0.25 now"),
         ("reason", {"same_actions": 3}, "config.same_actions: 20 there, 3 now"),
         ("review", {"margin": 2}, "config.margin: 1 there, 2 now"),
         ("align", {"horizons": (1,)}, r"config.horizons: \[0, 1\] there, \[1\] now"),
@@ -616,7 +632,16 @@ def stamps(path):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_goes_on_where_it_was_and_ends_the_same(whole, made, tmp_path, monkeypatch, stage):
     out, wanted = tmp_path / "cut", whole[stage]
-    kept = {"collect": 4, "reason": 4, "review": 3, "align": 1, "rehearse": 3, "rereview": 2, "branch": 2}[stage]
+    kept = {
+        "collect": 4,
+        "on_policy": 2,
+        "reason": 4,
+        "review": 3,
+        "align": 1,
+        "rehearse": 3,
+        "rereview": 2,
+        "branch": 2,
+    }[stage]
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), stage, str(made.root), str(out), str(kept)]
     killed = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from rig.cli.flags import Flags, Settings
+from rig.errors import RigError
 from rig.stages.config import (
     AlignConfig,
     BranchConfig,
@@ -26,6 +27,14 @@ def described(out: str) -> dict[str, Any]:
 
     found = summary(Dataset(out))
     return {"text": dataset_text(found), "out": out, **found}
+
+
+def _refuse_idle(player: PlayerConfig) -> None:
+    """Refuse settings of a player where none plays."""
+    usual = PlayerConfig()
+    idle = [field.name for field in fields(player) if getattr(player, field.name) != getattr(usual, field.name)]
+    if idle:
+        raise RigError(f"--{idle[0].replace('_', '-')} is of a player, and nobody plays but the teacher: add --player")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +60,7 @@ class Collect(Flags, CollectConfig, PlayerConfig, Opening):
         if player.player:
             collect_on_policy(config, player, self.out, opening, workers=self.workers)
         else:
+            _refuse_idle(player)
             collect(config, self.out, opening, workers=self.workers)
         return described(self.out)
 

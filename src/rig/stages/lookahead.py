@@ -20,7 +20,7 @@ from rig.dialogue import is_speakable
 from rig.envs import World, make_world
 from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
-from rig.records import POLICY, Dream, Frame, Lineage, Review, Step
+from rig.records import CORRECTION, POLICY, Dream, Frame, Lineage, Review, Step
 from rig.stages.advantage import Judge
 from rig.stages.annotating import saved_config
 from rig.stages.base import episodes_in_turn
@@ -77,11 +77,12 @@ def decided(case: ReviewCase, after: Frame | None) -> Step:
 def as_dreamed(steps: Sequence[Step], start: int, horizon: int) -> tuple[Dream, ...]:
     """Return up to `horizon` steps of an episode from `start` on, as if they had been dreamed, and as they came.
 
-    They end before a step whose thought no conversation can hold, and before the last, of which no facts are known.
+    They end before a step whose thought no conversation can hold, before a correction, behind which the episode went
+    on otherwise, and before the last, of which no facts are known.
     """
     dreams = []
     for step, following in pairwise(steps[start : start + horizon + 1]):
-        if not is_speakable(step.thought):
+        if step.actor == CORRECTION or not is_speakable(step.thought):
             break
         dreams.append(
             Dream(

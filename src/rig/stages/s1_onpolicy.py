@@ -84,7 +84,7 @@ def _tutored(config: CollectConfig, player: PlayerConfig, world: World) -> tuple
 def _play(
     room: Classroom, player: PlayerConfig, tutored: _Tutored, name: str, episodes: Sequence[Episode]
 ) -> Iterator[Trajectory]:
-    """Yield each episode as the teacher corrects it."""
+    """Yield each episode as the teacher corrects it, in the order given: a run that was cut then ends the same."""
     lineage = Lineage(stage="s1", actor=f"{name} beside {room.teacher.name}")
     visits = visit(
         partial(make_world, room.config.environment),
@@ -94,10 +94,13 @@ def _play(
         most_steps=player.most_steps,
         lineage=lineage,
     )
+    waiting, early = deque(episodes), dict[str, Trajectory]()
     for visited in visits:
         said = tutored.said.pop(visited.episode.id)
         job = partial(_corrected, visited, said, player.next_frames)
-        yield patiently(job, room, visited.episode)
+        early[visited.episode.id] = patiently(job, room, visited.episode)
+        while waiting and waiting[0].id in early:
+            yield early.pop(waiting.popleft().id)
 
 
 def _corrected(
