@@ -315,8 +315,10 @@ def test_a_command_that_leaves_no_result_has_failed(tmp_path, stand_in):
 # The ladder.
 
 
-@pytest.fixture(params=["debug", "small", "two rounds"])
+@pytest.fixture(params=["debug", "small", "two rounds", "on policy"])
 def ladder(request, tmp_path):
+    if request.param == "on policy":
+        return Ladder(replace(LADDERS.get("crafter/debug"), on_policy=(0.5, 0.0)), tmp_path)
     if request.param == "two rounds":
         return Ladder(replace(LADDERS.get("crafter/debug"), rounds=2), tmp_path)
     return Ladder(LADDERS.get(f"crafter/{request.param}"), tmp_path)
@@ -338,7 +340,7 @@ def test_a_ladder_can_be_run_from_top_to_bottom(ladder):
     there = set()
     for entry in jobs:
         verb = verbs[entry.name]
-        read = [getattr(verb, name, "") for name in ("source", "agent", "tokenizers", "start")]
+        read = [getattr(verb, name, "") for name in ("source", "agent", "tokenizers", "start", "player")]
         read += [*getattr(verb, "lookahead", ()), *getattr(verb, "describe", ()), getattr(verb, "vision", "")]
         read += [verb.data] if isinstance(getattr(verb, "data", ()), str) else [*getattr(verb, "data", ())]
         for folder in read:
@@ -408,6 +410,32 @@ def test_no_world_that_is_scored_was_ever_taught(ladder):
         assert (review.skip, review.episodes, review.agent) == (align.skip, align.episodes, align.agent)
         played += range(review.skip, review.skip + review.episodes)
     assert played == list(beside), "the agent is reviewed in worlds it has not learned, which every row then learns"
+
+
+def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
+    """They begin behind RIG-basic, in worlds that nobody learned from, and differ from their control in data alone."""
+    plain = Ladder(LADDERS.get("crafter/debug"), tmp_path)
+    ladder = Ladder(replace(plain.config, on_policy=(0.5, 0.0)), tmp_path)
+    verbs, usual, config = verbs_of(ladder), verbs_of(plain), plain.config
+    assert {name: verb for name, verb in verbs.items() if name in usual} == usual, "the paper's rows stay as they are"
+    players = [verbs[f"s1-corrected-{number}"] for number in (1, 2)]
+    assert [verb.player for verb in players] == [ladder.agent("basic-2"), ladder.agent("on-policy-1")]
+    assert [verb.mixture for verb in players] == [0.5, 0.0]
+    taught = config.episodes + config.rounds * config.review_episodes
+    assert [verb.skip for verb in players] == [taught, taught + config.on_policy_episodes]
+    assert {verb.episodes for verb in players} == {config.on_policy_episodes}
+    for number in (1, 2):
+        ours, control = verbs[f"on-policy-{number}"], verbs[f"longer-{number}"]
+        corrected = tuple(ladder.path(f"s2-corrected-{earlier}") for earlier in range(1, number + 1))
+        assert ours.data == (*control.data, *corrected)
+        assert control.data == verbs["basic-2"].data
+        assert replace(ours, data=(), out="", start="") == replace(control, data=(), out="", start="")
+        assert ours.start == ladder.agent(f"on-policy-{number - 1}" if number > 1 else "basic-2")
+        assert control.start == ladder.agent(f"longer-{number - 1}" if number > 1 else "basic-2")
+    assert (verbs["eval-on-policy"].agent, verbs["eval-longer"].agent) == (
+        ladder.agent("on-policy-2"),
+        ladder.agent("longer-2"),
+    )
 
 
 def test_rows_are_scored_on_the_same_episodes(ladder):

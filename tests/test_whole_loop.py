@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 from PIL import Image
 
@@ -12,6 +13,7 @@ from rig.cli.main import main
 from rig.data import Dataset
 from rig.recipes.config import LADDERS
 from rig.recipes.ladder import ROWS, Ladder
+from rig.records import CORRECTION
 
 INTERVAL = re.compile(r"-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]")
 
@@ -50,18 +52,25 @@ def check_data(ladder):
             assert all(step.dreams and step.review for step in trajectory.steps)
     for dataset in (s4, rehearsed):
         assert all(dream.real_frame is not None for step in dataset.steps() for dream in step.dreams)
+    corrected = Dataset(ladder.root / "s2-corrected-1")
+    assert corrected.info.parent.name == "s1-corrected-1"
+    assert CORRECTION in {step.actor for step in corrected.steps()}
+    played = Dataset(ladder.root / "s1-corrected-1")
+    assert played.info.config["player"] == agent_name(ladder.agent("basic-2"))
     assert {s1.entries[0].stage, s2.entries[0].stage} == {"s1", "s2"}
 
 
 def check_agents(ladder):
     """Every row was trained, on the data that it is said to have, from the agent that it is said to begin with."""
     rows = {f"{row}-{phase}" for row in ROWS for phase in (1, 2)} | {"control-2", "lookahead-1"}
+    rows |= {"on-policy-1", "longer-1"}
     reviews = ["s3-1", "s4-1", "s4-taught"]
-    names = ["s2", "described", "s2-beside", *reviews]
+    names = ["s2", "described", "s2-beside", "s2-corrected-1", *reviews]
     hashes = {name: Dataset(ladder.root / name).content_hash for name in names}
     for run in rows:
         origin = read_agent(ladder.agent(run))["origin"]
         data = ["s2"] if run in {f"{row}-1" for row in ROWS} else ["s2", "s2-beside"]
+        data += ["s2-corrected-1"] if run == "on-policy-1" else []
         data += ["described", *(reviews if run in ("control-2", "lookahead-1") else [])]
         assert [part["content_hash"] for part in origin["data"]] == [hashes[name] for name in data]
         if data == ["s2", "described"]:
@@ -92,6 +101,8 @@ def check_report(ladder, page):
         "+ imagine",
         "+ reason",
         "RIG-basic",
+        "+ on-policy",
+        "RIG-basic, as many steps more",
         "RIG-lookahead, n = 0",
         "RIG-lookahead, n = 1",
         "control, no review",
@@ -103,7 +114,11 @@ def check_report(ladder, page):
     assert rows["teacher"][1].startswith("1.00 [")
     differences = tables["The ladder"][1][2:]
     assert differences[0][0] == "RIG-basic − action only"
-    assert [row[0] for row in differences[8:]] == [
+    assert [row[0] for row in differences[4:6]] == [
+        "+ on-policy − RIG-basic",
+        "+ on-policy − RIG-basic, as many steps more",
+    ]
+    assert [row[0] for row in differences[10:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]
@@ -138,10 +153,10 @@ def test_the_whole_loop(tmp_path, capsys, monkeypatch):
         return read_verb(name, given)
 
     monkeypatch.setattr(cli, "read_verb", note)
-    ladder = Ladder(LADDERS.get("crafter/debug"), tmp_path / "root")
+    ladder = Ladder(replace(LADDERS.get("crafter/debug"), on_policy=(0.5,)), tmp_path / "root")
     page = tmp_path / "crafter.md"
     command = ["reproduce", "crafter", "--preset", "debug", "--workers", "0", "--json"]
-    command += ["--root", str(ladder.root), "--report", str(page)]
+    command += ["--root", str(ladder.root), "--report", str(page), "--on-policy", "0.5"]
     assert main(command) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["report"], result["jobs"]) == (str(page), len(ladder.jobs()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +50,8 @@ class Reproduce:
         root: folder of everything it makes; runs/<ladder>-<preset> where empty.
         report: the page to write; docs/results/<ladder>.md where empty, or report.md in the root for other presets
             than small. With `only`, none is written where this is empty.
+        on_policy: add the row "+ on-policy" and its control: rounds in which RIG-basic plays and is corrected, and the
+            share of the teacher's steps in each, as 0.2 0.
         workers: commands side by side, sharing the cores; 0 runs all inside this process.
         only: names of jobs to run, with all that they need; all where none is given.
         plan: print the commands, and run nothing.
@@ -60,6 +62,7 @@ class Reproduce:
     preset: str = "small"
     root: str = ""
     report: str = ""
+    on_policy: tuple[float, ...] = ()
     workers: int = 1
     only: tuple[str, ...] = ()
     plan: bool = False
@@ -74,6 +77,7 @@ class Reproduce:
         if self.report:
             refuse_as_page(Path(self.report))
         config = LADDERS.get(f"{self.ladder}/{self.preset}")
+        config = replace(config, on_policy=self.on_policy or config.on_policy)
         root = Path(self.root or f"runs/{self.ladder}-{self.preset}")
         ladder = Ladder(config, root)
         jobs = needed(ladder.jobs(), self.only) if self.only else ladder.jobs()

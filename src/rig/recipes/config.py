@@ -45,6 +45,10 @@ class LadderConfig:
         rounds: rounds of S3 and S4, each with the agent that the one before made; from the second on, S4's states are
             those that it reaches with its reviews. A round's agent begins with the first part's RIG-basic again and
             learns from the reviews of all rounds so far, so it takes no more steps than the other rows.
+        on_policy: rounds behind RIG-basic in which it, and then the agent of the round before, plays and is corrected:
+            the share of the teacher's steps in each. Every round takes `second_steps` more than the paper's rows have,
+            on all taught and corrected episodes so far, and so does a control without corrections. None where empty.
+        on_policy_episodes: of a round, per task and setting.
         tokenizer_steps: optimiser steps of the VQ tokenizer.
         tokenizer_held_out: frames kept aside to score it.
         vision_steps: optimiser steps of the vision tower.
@@ -93,6 +97,8 @@ class LadderConfig:
     rehearsed_slips: int = 1
     patience: int = 80
     rounds: int = 1
+    on_policy: tuple[float, ...] = ()
+    on_policy_episodes: int = 20
     tokenizer_steps: int
     tokenizer_held_out: int = 256
     vision_steps: int
@@ -132,6 +138,7 @@ LADDERS.add(
         review_episodes=2,
         review_states=4,
         align_states=4,
+        on_policy_episodes=2,
         tokenizer_steps=30,
         tokenizer_held_out=16,
         vision_steps=10,
@@ -221,6 +228,7 @@ LADDERS.add(
         repeats=0.25,
         review_episodes=4,
         align_states=6,
+        on_policy_episodes=8,
         # Every slip is judged by playing its episode again, in an engine of its own.
         rehearsed_slips=0,
         # A tree takes bare hands a hundred steps.

@@ -1,12 +1,14 @@
 """The ladder: from nothing to a table of every row, as a plan of `rig` commands.
 
     S1 ─► S2 ─► tokenizers, vision ─► base ─► first part of each row ─► S3, S4 ─► second part ─► scores
+                                                                                     └► S1, S2 on policy ─► a part more
 
 S3 and S4 are played by RIG-basic, in further rounds by the agent of the round before; S4 also rehearses what the
 teacher did in S2.
 
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
-the teacher · random; and action only and RIG-basic on shares of the data.
+the teacher · random; and action only and RIG-basic on shares of the data. Where the configuration has on-policy rounds,
++ on-policy, and RIG-basic with as many steps more.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ SCALED = ("action", "basic")
 
 TAUGHT = "s4-taught"
 """The reviews of what the teacher did in S2."""
+
+LONGER = "longer"
+"""The control of the on-policy rounds: as many steps more, on what RIG-basic had already."""
 
 OWN = "-own"
 """Ends the names of scores of dreams about an agent's own actions."""
@@ -86,6 +91,14 @@ class Ladder:
         """Return the name of the run that a round of S3 and S4 leads to."""
         return f"lookahead-{round_}"
 
+    def on_policy_run(self, round_: int) -> str:
+        """Return the name of the run that an on-policy round leads to; RIG-basic's for round 0."""
+        return f"on-policy-{round_}" if round_ else "basic-2"
+
+    def longer_run(self, round_: int) -> str:
+        """Return the name of the run that takes as many steps as an on-policy round, without corrections."""
+        return f"{LONGER}-{round_}" if round_ else "basic-2"
+
     # The jobs.
 
     def _data(self) -> Iterator[Job]:
@@ -114,6 +127,9 @@ class Ladder:
         yield self._rehearse()
         for number in range(1, config.rounds + 1):
             yield from self._review(number)
+        for number in range(1, len(config.on_policy) + 1):
+            yield self._correct(number)
+            yield self._reason(f"s1-corrected-{number}", f"s2-corrected-{number}", self.kit.reasoner)
 
     def _vision(self) -> Job:
         config = self.config
@@ -133,6 +149,17 @@ class Ladder:
         words += ("--noise", str(self.config.noise))
         counts = ("--episodes", str(episodes), "--skip", str(skip), "--resume")
         return Job(name=name, arguments=(*words, *counts, *self._tasks()), result=self._marker(name))
+
+    def _correct(self, number: int) -> Job:
+        """Return the job in which the agent of the round before plays, in worlds that none has learned from."""
+        config, name, player = self.config, f"s1-corrected-{number}", self.on_policy_run(number - 1)
+        taught = config.episodes + config.rounds * config.review_episodes
+        words: tuple[str, ...] = ("collect", "--player", self.agent(player), "--out", self.path(name))
+        words += ("--environment", config.environment, "--teacher", self.kit.teacher)
+        words += ("--mixture", f"{config.on_policy[number - 1]:g}", "--episodes", str(config.on_policy_episodes))
+        words += ("--skip", str(taught + (number - 1) * config.on_policy_episodes), "--resume")
+        words += (*self._worlds(), *self._cut(), *self._tasks())
+        return Job(name=name, arguments=words, result=self._marker(name), needs=(player,))
 
     def _reason(self, source: str, name: str, reasoner: str) -> Job:
         words: tuple[str, ...] = ("reason", "--source", self.path(source), "--out", self.path(name))
@@ -188,11 +215,20 @@ class Ladder:
                 start="basic-1",
                 lookahead=self._reviews(number),
             )
+        yield from self._more_training(*second)
         cells = len(make_world(config.environment).tasks.variants(config.tasks))
         for row in SCALED:
             for fraction in config.fractions:
                 flags, steps = (*ROWS[row], "--fraction", str(fraction)), self._steps_for(fraction, cells)
                 yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, config.learning_rate, start=base)
+
+    def _more_training(self, data: tuple[str, ...], steps: int, rate: float) -> Iterator[Job]:
+        """Yield the training of each on-policy round, and as much of it without corrections."""
+        for number in range(1, len(self.config.on_policy) + 1):
+            corrected = tuple(f"s2-corrected-{earlier}" for earlier in range(1, number + 1))
+            before, longer = self.on_policy_run(number - 1), self.longer_run(number - 1)
+            yield self._train(self.on_policy_run(number), (), (*data, *corrected), steps, rate, start=before)
+            yield self._train(self.longer_run(number), (), data, steps, rate, start=longer)
 
     def _steps_for(self, fraction: float, cells: int) -> int:
         """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner."""
@@ -239,6 +275,9 @@ class Ladder:
         yield self._eval("random", BY_TEACHER + "random")
         for row in ROWS:
             yield self._eval(row, f"{row}-2")
+        if rounds := len(config.on_policy):
+            yield self._eval("on-policy", self.on_policy_run(rounds))
+            yield self._eval(LONGER, self.longer_run(rounds))
         yield self._eval("control", "control-2", dreams=1)
         yield self._eval("control-0", "control-2")
         for dreams in (0, *config.dreams):

@@ -22,7 +22,7 @@ from rig.provenance import provenance
 from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
-from rig.recipes.ladder import SCALED, Ladder
+from rig.recipes.ladder import LONGER, SCALED, Ladder
 from rig.recipes.results import Results
 from rig.recipes.tables import NAMES, image, markdown, row_name
 from rig.storage import write_text
@@ -57,7 +57,19 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
 def main_rows(results: Results) -> list[str]:
     """Return the rows that were scored on everything, in the order of the ladder."""
     ahead = sorted(name for name in results.embodied if name.startswith("lookahead-"))
-    order = ["action", "imagine", "reason", "basic", *ahead, "control-0", "control", "teacher", "random"]
+    order = [
+        "action",
+        "imagine",
+        "reason",
+        "basic",
+        "on-policy",
+        LONGER,
+        *ahead,
+        "control-0",
+        "control",
+        "teacher",
+        "random",
+    ]
     return [name for name in order if name in results.embodied]
 
 
@@ -120,6 +132,7 @@ def _ladder_table(results: Results) -> str:
 def _differences_table(results: Results) -> str:
     ahead = [name for name in main_rows(results) if name.startswith("lookahead-")]
     pairs = [("basic", "action"), ("basic", "reason"), ("basic", "imagine"), ("control", "basic")]
+    pairs += [("on-policy", "basic"), ("on-policy", LONGER)]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]
     pairs += [*((name, "lookahead-0") for name in ahead if name != "lookahead-0"), ("control", "control-0")]
     rows = []

@@ -14,6 +14,8 @@ NAMES = {
     "imagine": "+ imagine",
     "reason": "+ reason",
     "basic": "RIG-basic",
+    "on-policy": "+ on-policy",
+    "longer": "RIG-basic, as many steps more",
     "control-0": "control, no review",
     "control": "control: corrections without dreams",
     "teacher": "teacher",
