@@ -2,6 +2,7 @@
 
 from rig.records.fakes import fake_action, fake_dream, fake_frame, fake_plan, fake_step, fake_thought, fake_trajectory
 from rig.records.types import (
+    CORRECTION,
     NOISE,
     POLICY,
     RANDOM,
@@ -27,6 +28,7 @@ __all__ = [
     "Dream",
     "Frame",
     "Lineage",
+    "CORRECTION",
     "NOISE",
     "Observation",
     "POLICY",

@@ -23,6 +23,7 @@ from rig.data import Dataset, DatasetInfo
 from rig.envs import Task, World, make_world
 from rig.envs.rollout import ATTEMPTS, Episode, given_up, trajectory_of
 from rig.envs.seeds import Split
+from rig.envs.spool import StepSpool
 from rig.errors import SimulatorError
 from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
 from rig.stages.base import Opening, episodes_in_turn, run_stage
@@ -149,7 +150,7 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
     """
     frame, info = episode.begin(world)
     random = np.random.default_rng([config.seed, crc32(episode.id.encode())])
-    steps: list[Step] = []
+    steps = StepSpool()
     left, ended = 0, False
     while not ended:
         facts = info["privileged"]

@@ -127,7 +127,7 @@ def correct(visited: Visited, said: Sequence[Action], world: World | None) -> Tr
 
 
 def _as_said(step: Step, said: Action, state: bytes, world: World | None) -> Step:
-    bare = replace(step, thought=None, dreams=(), review=None)
+    bare = replace(step, thought=None, dreams=(), review=None, candidates=(), chosen=0)
     if said == step.action:
         return replace(bare, actor=TEACHER)
     frame = None
