@@ -22,6 +22,7 @@ from rig.annotators.base import (
     can_tell,
     checker_of,
     judge_of,
+    outcomes,
     vocabulary_of,
 )
 from rig.annotators.configured import incidental, prompt_hash
@@ -71,6 +72,7 @@ __all__ = [
     "checker_of",
     "incidental",
     "judge_of",
+    "outcomes",
     "prompt_hash",
     "seen_in",
     "seen_of",

@@ -140,6 +140,13 @@ class Reviewer(_Writer[Q]):
         """
         return [True] * len(batch)
 
+    def outcomes(self, batch: Sequence[Q]) -> Sequence[str]:
+        """Return for each item where its plan leads, in words: what a judgement of the plan begins with.
+
+        `better` is the proposal itself. Nothing is said where this is not overridden: judgements are verdicts alone.
+        """
+        return [""] * len(batch)
+
     def review(self, cases: Sequence[ReviewCase]) -> list[str]:
         """Return a review for each case, in order.
 
@@ -178,6 +185,24 @@ def can_tell(reviewer: Reviewer[Any], cases: Sequence[ReviewCase]) -> list[bool]
     if len(told) != len(cases):
         raise AnnotationError(f"{reviewer.name} can tell {len(told)} things of {len(cases)} cases; mend the Reviewer")
     return told
+
+
+def outcomes(reviewer: Reviewer[Any], steps: Sequence[Step]) -> list[str]:
+    """Return what the Reviewer's `outcomes` says of each step's plan and what came of it, handed what it may know.
+
+    Raises:
+        AnnotationError: it says something of more or of fewer, or what can stand in no conversation.
+    """
+    if not steps:
+        return []
+    cases = [ReviewCase(step=step, better=step.proposal) for step in steps]
+    said = list(reviewer.outcomes([handed(reviewer, seen_of(case)) for case in cases]))
+    if len(said) != len(steps):
+        raise AnnotationError(f"{reviewer.name} tells {len(said)} outcomes of {len(steps)} plans; mend the Reviewer")
+    failures = (found for text in said if isinstance(found := reviewer.checked(text), Failure))
+    if failure := next(failures, None):
+        raise AnnotationError(f"{reviewer.name} tells an outcome that cannot be said: {failure.reason}")
+    return said
 
 
 @dataclass(frozen=True, kw_only=True)

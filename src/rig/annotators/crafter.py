@@ -66,6 +66,18 @@ class CrafterReviewer(RuleReviewer):
             return True
         return bool(view.find(need.thing)) if need.is_out_there else need.verb in ("make", "place")
 
+    def outcome(self, known: Informed[ReviewEvidence]) -> str:
+        """Return what the plan led to, and what is faced, missing and seen there; nothing where nobody tried it.
+
+        The words are always the same: which of several wordings it is says nothing of a plan, and costs learning.
+        """
+        after = known.dream_facts[-1] if known.dream_facts else {}
+        if not after:
+            return ""
+        there = [claim for claim in explain(after, Action())[:-1] if not claim.kind.startswith("hold")]
+        claims = [describe_dream(known.facts, after), *there]
+        return CRAFTER.say(claims, [0] * len(claims))
+
     @classmethod
     def vocabulary(cls) -> Vocabulary:
         """Return every wording with some values filled in, and every place in view.

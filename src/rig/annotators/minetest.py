@@ -75,6 +75,18 @@ class MinetestReviewer(RuleReviewer):
             return True
         return seen.crosshair == target or bool(seen.find(target)) or _is_search(known.evidence.better)
 
+    def outcome(self, known: Informed[ReviewEvidence]) -> str:
+        """Return what the plan led to, and what is aimed at and seen there; nothing where nobody tried it.
+
+        The words are always the same, as Crafter's are.
+        """
+        after = known.dream_facts[-1] if known.dream_facts else {}
+        if not after:
+            return ""
+        came = describe_dream(known.facts, after, known.evidence.dreams[-1].action)
+        claims = [came, *explain(after, Action())[:-1]]
+        return MINETEST.say(claims, [0] * len(claims))
+
     @classmethod
     def vocabulary(cls) -> Vocabulary:
         """Return every wording with each thing in it, the deeds, and the words for turns."""

@@ -42,6 +42,14 @@ class RuleReviewer(_ByRule[ReviewEvidence, str], Reviewer[Informed[ReviewEvidenc
         """Return it of each item."""
         return [self.tells(known) for known in batch]
 
+    def outcome(self, known: Informed[ReviewEvidence]) -> str:
+        """Return where the plan of one item leads, in words; nothing where this is not overridden."""
+        return ""
+
+    def outcomes(self, batch: Sequence[Informed[ReviewEvidence]]) -> list[str]:
+        """Return it of each item."""
+        return [self.outcome(known) for known in batch]
+
 
 class RuleLabeller(_ByRule[Evidence, list[str]], Labeller[Informed[Evidence]]):
     """A Labeller whose `answer` is the labels of one frame."""

@@ -13,6 +13,7 @@ from rig.train.config import (
     AgentTraining,
     Execution,
     FrameTraining,
+    JudgeTraining,
     Mixture,
     NetworkTraining,
     OptimiserConfig,
@@ -148,8 +149,10 @@ class TrainVision(_OnFrames):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(Flags, Execution, StepsConfig, NetworkTraining, Mixture):
+class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixture):
     """Train an agent: RIG-basic on thoughts and next frames, RIG-lookahead on reviews and aligned dreams besides.
+
+    With --judge it learns to say what its plans are worth.
 
     Example: rig train --preset small --data runs/s2 --tokenizers runs/tokenizers --out runs/basic --steps 3000
 
@@ -217,8 +220,13 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, Mixture):
             tokenizers=self.tokenizers or self.start,
             parts=parts_of(self.part(Mixture)),
             prompt_format=PromptFormat(
-                thought=self.thought, dream=self.dream, reobserve=self.reobserve, about=self._about()
+                thought=self.thought,
+                dream=self.dream,
+                reobserve=self.reobserve,
+                judgement=self.judge_scale if self.judge else None,
+                about=self._about(),
             ),
+            judging=self.part(JudgeTraining) if self.judge else None,
             read_backs=self.read_back,
             training=self.part(
                 TrainingConfig,
@@ -236,7 +244,7 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, Mixture):
 
         if self.start and (Path(self.start) / AGENT_FILE).is_file():
             return about_agent(self.start).form.about
-        first = next(iter((*self.data, *self.describe, *self.lookahead)), None)
+        first = next(iter((*self.data, *self.describe, *self.lookahead, *self.judge)), None)
         return about_of(Manifest.load(Path(first)).info.environment) if first else None
 
 

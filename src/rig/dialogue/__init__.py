@@ -1,6 +1,7 @@
 """A `Step` to a list of text and image segments, and segments to token ids: the one place where the prompt lives."""
 
 from rig.dialogue.encoding import Kind, Layout, SegmentEncoder, TokenSequence
+from rig.dialogue.judging import ask_worth, asked_to_judge, judge_conversation, judged, judgement_text
 from rig.dialogue.learned import USUAL, Learned, RoleWeights, Style, TurnWeights
 from rig.dialogue.parse import parse_answer, parse_conversation
 from rig.dialogue.prompt import (
@@ -11,14 +12,15 @@ from rig.dialogue.prompt import (
     ask,
     asked_to_review,
     basic_conversation,
-    conversation_of,
     description_conversation,
     is_speakable,
     lookahead_conversation,
     reread,
     told,
 )
+from rig.dialogue.scales import SCALES, Scale
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
+from rig.dialogue.styles import conversation_of
 from rig.dialogue.tokenizer import TextTokenizer, train_bpe
 from rig.dialogue.usable import flaw, refuse_unspeakable
 from rig.dialogue.weighing import review_of_plans
@@ -32,6 +34,8 @@ __all__ = [
     "ReadImage",
     "Role",
     "RoleWeights",
+    "SCALES",
+    "Scale",
     "Segment",
     "SegmentEncoder",
     "Style",
@@ -45,12 +49,17 @@ __all__ = [
     "answer",
     "answer_prefix",
     "ask",
+    "ask_worth",
+    "asked_to_judge",
     "asked_to_review",
     "basic_conversation",
     "conversation_of",
     "description_conversation",
     "flaw",
     "is_speakable",
+    "judge_conversation",
+    "judged",
+    "judgement_text",
     "lookahead_conversation",
     "parse_answer",
     "parse_conversation",

@@ -11,11 +11,12 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from rig.errors import RigError, within
-from rig.records import NOISE, Step
+from rig.records import NOISE, Dream, Step
 from rig.validation import refuse_not_finite
 
-Style = Literal["basic", "lookahead", "describe"]
-"""As what a step is learned: a single turn, a lookahead with dreams and a review, or a description of its frame."""
+Style = Literal["basic", "lookahead", "describe", "judge"]
+"""As what a step is learned: a single turn, a lookahead with dreams and a review, a description of its frame, or a plan
+with what it is worth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class Learned:
         kept: thought and action of a lookahead's first proposal, where its review keeps it.
         proposal: thought and action of any other proposal.
         frame: a next frame, where it is known what really came; a dream is never learned against itself.
+        judgement: the words of a judgement; the plan that it is of is context.
+        verdict: the term that a judgement ends with: one token among dozens, on which all of it turns.
     """
 
     answer: float = 1.0
@@ -53,6 +56,8 @@ class Learned:
     kept: float = 1.0
     proposal: float = 0.0
     frame: float = 1.0
+    judgement: float = 1.0
+    verdict: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -64,21 +69,28 @@ class Learned:
             return [TurnWeights(text=self.answer, image=0.0)]
         if style == "basic":
             return [TurnWeights(text=self.noise if step.actor == NOISE else self.answer, image=self.frame)]
+        if style == "judge":
+            dreams = [TurnWeights(text=0.0, image=self._image(dream)) for dream in step.dreams]
+            return [*dreams, TurnWeights(text=self.judgement, image=0.0)]
         return [*self._proposals(step), TurnWeights(text=self.answer, image=self.frame)]
 
     def anything(self, step: Step, style: Style, *, dreams: bool) -> bool:
         """Return whether anything of `step` is learned; `dreams`: whether turns have a next frame."""
-        return any(turn.text or (dreams and turn.image) for turn in self.turns(step, style))
+        said = style == "judge" and bool(self.verdict)
+        return said or any(turn.text or (dreams and turn.image) for turn in self.turns(step, style))
 
     def _proposals(self, step: Step) -> list[TurnWeights]:
         keeps = step.review is not None and not step.review.helped
         return [
             TurnWeights(
                 text=self.kept if keeps and number == 0 else self.proposal,
-                image=self.frame if dream.real_codes is not None else 0.0,
+                image=self._image(dream),
             )
             for number, dream in enumerate(step.dreams)
         ]
+
+    def _image(self, dream: Dream) -> float:
+        return self.frame if dream.real_codes is not None else 0.0
 
 
 USUAL = Learned()

@@ -7,7 +7,8 @@ Training items and inference prompts are built by the same functions. One step i
 
 and a lookahead continues it: each dream becomes the `<image>` of a further human turn, marked `<Imagine:>`, until the
 turn that begins with "Wait! Let's re-observe..." revises the action (specification section 2). What it re-observes, the
-frame from before all dreams, stands once more in the human turn that it answers (`PromptFormat.reobserve`).
+frame from before all dreams, stands once more in the human turn that it answers (`PromptFormat.reobserve`). Where the turn
+begins with "The judgement: " instead, it says where the plan leads and what that is worth (`PromptFormat.judgement`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from rig.actions import ActionSpace
-from rig.dialogue.learned import IMITATED, USUAL, Learned, Style, TurnWeights
+from rig.dialogue.learned import IMITATED, USUAL, Learned, TurnWeights
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
 from rig.records import Codes, Dream, Frame, Observation, Step
@@ -54,6 +55,13 @@ FIRST_ACTION = "Next action: "
 NEXT_ACTION = " Next action: "
 NEXT_FRAME = ", and next frame: "
 REVIEW = "Wait! Let's re-observe... "
+JUDGEMENT = "The judgement: "
+VERDICT = " The verdict: "
+
+LOST = ("0 lost", "1 lost", "2 lost", "3-4 lost", "5-8 lost", "9-16 lost", "more lost")
+"""How many steps a plan loses against the best one."""
+TO_GO = ("0 to go", "1 to go", "2 to go", "3-4 to go", "5-8 to go", "9-16 to go", "up to 32 to go", "more to go")
+"""How many steps there still are to success behind a plan."""
 
 LITERALS = (
     SYSTEM,
@@ -70,9 +78,14 @@ LITERALS = (
     NEXT_ACTION,
     NEXT_FRAME,
     REVIEW,
+    JUDGEMENT,
+    VERDICT,
 )
 """Every fixed phrase, each of which a small tokenizer may write as one token; the system phrase is that of a format
 which says nothing else of the task (see `literals`)."""
+
+TERMS = (*LOST, *TO_GO)
+"""What verdicts say, each of which a small tokenizer may write as one token; a thought may hold such words too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +99,8 @@ class PromptFormat:
             or left in the context as the "codes" it was written in.
         reobserve: whether the turn of the review shows the observed frame again, behind the last dream, and asks about
             it. Without it the last image before the review is a dream, which a small model takes for the present.
+        judgement: the scale on which the model says what a plan is worth (`rig.dialogue.SCALES`); None where it was not
+            taught to.
         about: what the system phrase says that is reasoned about, a few words like "a board game"; None, which every
             format was before it could be said, is "a Minecraft-like task".
     """
@@ -94,6 +109,7 @@ class PromptFormat:
     dream: bool = True
     read_back: Literal["pixels", "codes"] = "pixels"
     reobserve: bool = True
+    judgement: Literal["lost", "to-go"] | None = None
     about: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
     def __post_init__(self) -> None:
@@ -141,25 +157,27 @@ def ask(
         observed: the frame that was really observed, shown again behind the dream; the turn is then about it.
     """
     for name, text in (("instruction", instruction), ("previous action", previous_action)):
-        _reject_phrases(name, text)
-    opening = [_phrase(HUMAN_AGAIN)] if imagined else [_phrase(system_phrase(prompt_format)), _phrase(HUMAN)]
+        reject_phrases(name, text)
+    opening = (
+        [fixed_phrase(HUMAN_AGAIN)] if imagined else [fixed_phrase(system_phrase(prompt_format)), fixed_phrase(HUMAN)]
+    )
     return [
         *opening,
         *_image(frame),
-        *([_phrase(IMAGINE)] if imagined and prompt_format.dream else []),
+        *([fixed_phrase(IMAGINE)] if imagined and prompt_format.dream else []),
         *_image(observed),
-        _phrase(ASK[prompt_format.thought, prompt_format.dream]),
+        fixed_phrase(ASK[prompt_format.thought, prompt_format.dream]),
         Text(text=instruction),
-        _phrase(PREVIOUS_ACTION),
+        fixed_phrase(PREVIOUS_ACTION),
         Text(text=previous_action, literal=True),
-        _phrase(RIG),
+        fixed_phrase(RIG),
     ]
 
 
 def answer_prefix(prompt_format: PromptFormat, *, review: bool = False) -> list[Segment]:
     """Return the phrases that open the model's turn, at an aligned position, and that it is never asked to predict."""
     first = REASONING if prompt_format.thought else FIRST_ACTION
-    return [_phrase(REVIEW, aligned=True), _phrase(first)] if review else [_phrase(first, aligned=True)]
+    return [fixed_phrase(REVIEW, aligned=True), fixed_phrase(first)] if review else [fixed_phrase(first, aligned=True)]
 
 
 def answer(
@@ -207,7 +225,7 @@ def told(thought: str | None, action: str, prompt_format: PromptFormat, *, weigh
         return act(action, prompt_format, weight=weight)
     if thought is None:
         raise DialogueError("this step has no thought, yet the format reasons; run `rig reason` on the dataset first")
-    _reject_phrases("thought", thought)
+    reject_phrases("thought", thought)
     said = Text(text=thought, role=Role.THOUGHT, weight=weight)
     ending = Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, weight=weight)
     return [said, ending, *act(action, prompt_format, weight=weight)]
@@ -219,21 +237,6 @@ def act(action: str, prompt_format: PromptFormat, *, weight: float = 0.0) -> lis
     if not prompt_format.dream:
         return [said, End(weight=weight)]
     return [said, Text(text=NEXT_FRAME, role=Role.ACTION, literal=True, weight=weight)]
-
-
-def conversation_of(
-    step: Step, style: Style, space: ActionSpace, prompt_format: PromptFormat, learned: Learned = USUAL
-) -> list[Segment]:
-    """Return the conversation in which training shows `step` as `style`; its segments weigh what `learned` says.
-
-    Raises:
-        DialogueError: the step lacks what the style needs.
-    """
-    if style == "lookahead":
-        return lookahead_conversation(step, space, prompt_format, learned)
-    if style == "describe":
-        return description_conversation(step, prompt_format, learned)
-    return basic_conversation(step, space, prompt_format, learned)
 
 
 def basic_conversation(
@@ -257,15 +260,15 @@ def description_conversation(step: Step, prompt_format: PromptFormat, learned: L
     """
     if step.thought is None:
         raise DialogueError(f"step {step.index} has no description; run `rig reason` with a describing Reasoner first")
-    _reject_phrases("description", step.thought)
+    reject_phrases("description", step.thought)
     (weights,) = learned.turns(step, "describe")
     return [
-        _phrase(system_phrase(prompt_format)),
-        _phrase(HUMAN),
+        fixed_phrase(system_phrase(prompt_format)),
+        fixed_phrase(HUMAN),
         ReadImage(frame=step.frame),
-        _phrase(DESCRIBE),
-        _phrase(RIG),
-        _phrase(SHOWN, aligned=True),
+        fixed_phrase(DESCRIBE),
+        fixed_phrase(RIG),
+        fixed_phrase(SHOWN, aligned=True),
         Text(text=step.thought, role=Role.THOUGHT, weight=weights.text),
         End(weight=weights.text),
     ]
@@ -314,8 +317,8 @@ def asked_to_review(
     dreams = step.dreams if prompt_format.dream else step.dreams[:1]
     weights = learned.turns(step, "lookahead")
     for number, dream in enumerate(dreams, 1):
-        segments += _dreamed_turn(dream, space, prompt_format, weights[number - 1])
-        segments += reread(_aligned(dream), step, space, prompt_format, review=number == len(dreams))
+        segments += dreamed_turn(dream, space, prompt_format, weights[number - 1])
+        segments += reread(as_came(dream), step, space, prompt_format, review=number == len(dreams))
     return segments
 
 
@@ -348,12 +351,13 @@ def reread(
     )
 
 
-def _aligned(dream: Dream) -> Dream:
+def as_came(dream: Dream) -> Dream:
     """Return the dream as it should have been."""
     return dream if dream.real_frame is None else replace(dream, frame=dream.real_frame)
 
 
-def _dreamed_turn(dream: Dream, space: ActionSpace, prompt_format: PromptFormat, weights: TurnWeights) -> list[Segment]:
+def dreamed_turn(dream: Dream, space: ActionSpace, prompt_format: PromptFormat, weights: TurnWeights) -> list[Segment]:
+    """Return the model's turn that ends with a dream, as it should have been where that is known."""
     codes = dream.real_codes if dream.real_codes is not None else dream.codes
     return answer(dream.thought, space.format(dream.action), codes, prompt_format, weights=weights)
 
@@ -362,7 +366,8 @@ def _image(frame: Frame | None) -> list[Segment]:
     return [] if frame is None else [ReadImage(frame=frame)]
 
 
-def _phrase(text: str, *, aligned: bool = False) -> Text:
+def fixed_phrase(text: str, *, aligned: bool = False) -> Text:
+    """Return a fixed phrase of the prompt as a segment."""
     return Text(text=text, literal=True, aligned=aligned)
 
 
@@ -371,7 +376,8 @@ def is_speakable(text: str | None) -> bool:
     return text is None or held_phrase(text) is None
 
 
-def _reject_phrases(name: str, text: str) -> None:
+def reject_phrases(name: str, text: str) -> None:
+    """Raise DialogueError where `text` holds a fixed phrase; `name` is what it is called."""
     held = held_phrase(text)
     if held is not None:
         raise DialogueError(f"the {name} {text!r} holds the fixed phrase {held!r}; reword it")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from rig.dialogue.learned import USUAL, Learned, Style
 from rig.dialogue.prompt import PromptFormat, held_phrase
 from rig.errors import DialogueError
-from rig.records import NOISE, Step
+from rig.records import NOISE, Dream, Step
 
 HELD_PHRASE = "with a fixed phrase of the prompt in a text"
 EMPTY = "with an empty thought"
@@ -18,6 +18,7 @@ NO_THOUGHT = "without a thought"
 NO_NEXT_FRAME = "without a next frame"
 NO_REVIEW = "without dreams and a review"
 NO_DREAMED_FRAME = "with a dream that has no frame"
+NO_JUDGEMENT = "without a judgement"
 OF_NOISE = "of noise, where nothing is dreamed"
 UNLEARNED = "of which nothing is learned"
 
@@ -37,6 +38,8 @@ def flaw(step: Step, style: Style, prompt_format: PromptFormat, learned: Learned
         return _flaw_of_thought(step.thought)
     if style == "lookahead":
         return _flaw_of_lookahead(step, prompt_format)
+    if style == "judge":
+        return _flaw_of_judged(step, prompt_format)
     return _flaw_of_answer(step, step.thought, prompt_format)
 
 
@@ -67,15 +70,35 @@ def _flaw_of_lookahead(step: Step, prompt_format: PromptFormat) -> str | None:
     if not step.dreams or step.review is None:
         return NO_REVIEW
     for dream in step.dreams if prompt_format.dream else step.dreams[:1]:
-        if (
-            prompt_format.thought and (found := _flaw_of_thought(dream.thought)) and found != EMPTY
-        ):  # it is context alone
+        if found := _flaw_of_plan(dream.thought, prompt_format) or _flaw_of_dream(dream, prompt_format):
             return found
-        frame = dream.frame if dream.real_frame is None else dream.real_frame
-        codes = dream.codes if dream.real_codes is None else dream.real_codes
-        if prompt_format.dream and (codes is None or (prompt_format.read_back == "pixels" and frame is None)):
-            return NO_DREAMED_FRAME
     return _flaw_of_answer(step, step.review.thought, prompt_format)
+
+
+def _flaw_of_judged(step: Step, prompt_format: PromptFormat) -> str | None:
+    if step.judgement is None:
+        return NO_JUDGEMENT
+    if held_phrase(step.instruction) is not None or held_phrase(step.judgement.outcome) is not None:
+        return HELD_PHRASE
+    if not (step.dreams and prompt_format.dream):
+        return _flaw_of_plan(step.thought, prompt_format)
+    flaws = (
+        _flaw_of_plan(dream.thought, prompt_format) or _flaw_of_dream(dream, prompt_format) for dream in step.dreams
+    )
+    return next((found for found in flaws if found), None)
+
+
+def _flaw_of_plan(thought: str | None, prompt_format: PromptFormat) -> str | None:
+    """Return the flaw of a thought that is context alone, and may be empty."""
+    found = _flaw_of_thought(thought) if prompt_format.thought else None
+    return None if found == EMPTY else found
+
+
+def _flaw_of_dream(dream: Dream, prompt_format: PromptFormat) -> str | None:
+    frame = dream.frame if dream.real_frame is None else dream.real_frame
+    codes = dream.codes if dream.real_codes is None else dream.real_codes
+    lacks = prompt_format.dream and (codes is None or (prompt_format.read_back == "pixels" and frame is None))
+    return NO_DREAMED_FRAME if lacks else None
 
 
 def _flaw_of_answer(step: Step, thought: str | None, prompt_format: PromptFormat) -> str | None:

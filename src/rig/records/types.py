@@ -93,6 +93,19 @@ class Review:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What is said of a plan that was dreamed, or could have been.
+
+    Attributes:
+        outcome: where the plan leads, in the words of the world's annotator; empty where it has none for that.
+        term: what that is worth, one of the terms of a scale (`rig.dialogue.SCALES`).
+    """
+
+    outcome: str
+    term: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """What a policy may know when it decides: x_IMG and x_TXT.
 
@@ -155,7 +168,7 @@ class Plan:
         dreams: the imagined steps, first to last; the first is that of `action`. Empty where nothing was dreamed.
         votes: how many proposals chose this action.
         score: what a judge of plans made of it, higher is better; None where nobody judged.
-        judgement: what the judge said of it; None where it said nothing.
+        judgement: what the agent itself said of it, in words; None where it was not asked.
         tokens: how thought and action were written; None where no model wrote them. Datasets do not keep it.
     """
 
@@ -214,6 +227,8 @@ class Step:
         candidates: the plans that were weighed against each other, as they were proposed; empty where there was one
             alone. The chosen one is without its dreams, which are the step's own; `plans` has them all.
         chosen: which of the candidates was followed or reviewed.
+        judgement: of a branch, what is to be said of its plan; None elsewhere. Datasets do not keep it: it follows from
+            what they know of the branch.
         actor: who chose the action: "teacher", "noise", "policy", "random", or "correction".
         reward: the task's reward of this step.
         privileged: JSON-like facts of the engine that pixels need not show; for teachers, annotators and checks only.
@@ -231,6 +246,7 @@ class Step:
     review: Review | None = None
     candidates: tuple[Plan, ...] = ()
     chosen: int = 0
+    judgement: Judgement | None = None
     actor: str = POLICY
     reward: float = 0.0
     privileged: Mapping[str, Any] = field(default_factory=dict)

@@ -68,7 +68,9 @@ def train_agent(
     styles: tuple[Style, ...] = ("basic", "describe")
     held_out = {style: steps for style in styles if (steps := _of_style(style, config.parts, kept))}
     sources = [
-        source for part, steps in zip(config.parts, chosen, strict=True) for source in sources_of(part, steps, config)
+        source
+        for part, steps in zip(config.parts, chosen, strict=True)
+        for source in sources_of(part, steps, config, info.environment)
     ]
     conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
     with Run(folder, config, resume=resume) as run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rig.dialogue import Learned, PromptFormat, RoleWeights, Style
+from rig.dialogue import USUAL, Learned, PromptFormat, RoleWeights, Style
 from rig.errors import RigError, at_least_one, within
 from rig.model.config import VisionConfig, VQConfig
 
@@ -190,7 +190,7 @@ class DataPart:
     Attributes:
         data: folder of the dataset.
         style: "basic"; "lookahead" for datasets with dreams and reviews; "describe" for ones whose thoughts say what
-            the frame shows.
+            the frame shows; "judge" for datasets of `rig branch`.
         share: its share of the conversations, relative to the other parts'.
         fraction: how much of its trajectories to use.
         repeats: how many of the steps that do what the step before did are used, as a share. Where long digging is
@@ -219,6 +219,8 @@ class Mixture:
         describe_share: share of the conversations that come from them beside other datasets.
         lookahead: datasets of lookahead steps (S3, S4).
         lookahead_share: share of the other conversations that come from the lookahead datasets.
+        judge: datasets of `rig branch`: the agent learns to say what a plan is worth.
+        judge_share: share of all conversations that come from them beside other datasets.
         fraction: how much of the trajectories to use.
         repeats: how many of the steps of `data` that do what the step before did are used, as a share.
     """
@@ -228,11 +230,45 @@ class Mixture:
     describe_share: float = 0.4
     lookahead: tuple[str, ...] = ()
     lookahead_share: float = 0.5
+    judge: tuple[str, ...] = ()
+    judge_share: float = 0.3
     fraction: float = 1.0
     repeats: float = 1.0
 
     def __post_init__(self) -> None:
-        within(0, 1, describe_share=self.describe_share, lookahead_share=self.lookahead_share)
+        within(
+            0,
+            1,
+            describe_share=self.describe_share,
+            lookahead_share=self.lookahead_share,
+            judge_share=self.judge_share,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeTraining:
+    """How an agent learns to say what plans are worth.
+
+    Attributes:
+        judge_scale: in which terms: steps "lost" against the best plan of the same state, or steps "to-go" behind it.
+        judge_given: what it is shown of a plan: the "real" frames that came, its own "dreams", or "nothing" but the
+            plan; each entry has an equal share, and one that is named twice gets two.
+        judge_closed: whether it learns from states too in which all plans are worth the same.
+        judge_words: whose words say where plans lead; None: who the kit of the world names as Reviewer, if it names
+            one; where empty, nobody's.
+        verdict_weight: what the term that a judgement ends with weighs, in the loss, against its words.
+    """
+
+    judge_scale: Literal["lost", "to-go"] = "lost"
+    judge_given: tuple[Literal["real", "dreams", "nothing"], ...] = ("real",)
+    judge_closed: bool = False
+    judge_words: str | None = None
+    verdict_weight: float = 4.0
+
+    def __post_init__(self) -> None:
+        within(0, verdict_weight=self.verdict_weight)
+        if not self.judge_given:
+            raise RigError('judge_given is empty: one or more of "real", "dreams" and "nothing"')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +310,7 @@ class AgentTraining(NetworkTraining):
         read_backs: how lookahead parts read dreams back; each entry gets an equal share.
         learn_kept: whether lookahead parts learn proposals that their review keeps.
         training: see `TrainingConfig`.
+        judging: see `JudgeTraining`; None where no part is judged.
         model_seed: of fresh weights.
     """
 
@@ -282,13 +319,22 @@ class AgentTraining(NetworkTraining):
     read_backs: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
     learn_kept: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    judging: JudgeTraining | None = None
     model_seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         within(0, seed=self.model_seed)
+        scale = self.judging and self.judging.judge_scale
+        judged = any(part.style == "judge" for part in self.parts)
+        if judged != (scale is not None) or self.prompt_format.judgement != scale:
+            raise RigError(
+                f"judging on {scale!r} and form.judgement={self.prompt_format.judgement!r}: give both, and alike, where a part "
+                "is judged, and neither elsewhere"
+            )
 
     @property
     def learned(self) -> Learned:
         """What of the parts' steps is learned."""
-        return Learned(kept=float(self.learn_kept))
+        verdict = self.judging.verdict_weight if self.judging else USUAL.verdict
+        return Learned(kept=float(self.learn_kept), verdict=verdict)

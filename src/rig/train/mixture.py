@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from rig.annotators import build_reviewer
+from rig.annotators.kit import kit_name
 from rig.data import Manifest
 from rig.dialogue import Style
 from rig.records import Step
+from rig.stages.judging import shown, with_judgements
 from rig.train.config import AgentTraining, DataPart, Mixture
 from rig.train.conversations import ConversationSource
 
@@ -21,7 +24,8 @@ from rig.train.conversations import ConversationSource
 def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
     """Return the parts of a training, each style's share spread over its datasets by their steps.
 
-    Descriptions have all of it where there is nothing else, and only single turns leave repeats out.
+    Descriptions have all of it where there is nothing else, and only single turns leave repeats out. Judgements take
+    their share off all others.
 
     Raises:
         RigError: a folder holds no dataset.
@@ -29,15 +33,30 @@ def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
     ahead = mixture.lookahead_share if mixture.lookahead else 0.0
     described = mixture.describe_share if mixture.data or mixture.lookahead else 1.0
     fraction = mixture.fraction
-    return (
+    others = (
         *_spread("basic", mixture.data, (1 - described) * (1 - ahead), fraction, mixture.repeats),
         *_spread("describe", mixture.describe, described, fraction),
         *_spread("lookahead", mixture.lookahead, (1 - described) * ahead, fraction),
     )
+    if not mixture.judge:
+        return others
+    judged, whole = mixture.judge_share if others else 1.0, sum(part.share for part in others) or 1.0
+    return (
+        *(replace(part, share=part.share * (1 - judged)) for part in others),
+        *_spread("judge", mixture.judge, whole * judged, fraction),
+    )
 
 
-def sources_of(part: DataPart, steps: Sequence[Step], config: AgentTraining) -> list[ConversationSource]:
-    """Return the sources of a part with these steps: one, or one for each way to read its dreams back."""
+def sources_of(
+    part: DataPart, steps: Sequence[Step], config: AgentTraining, environment: str
+) -> list[ConversationSource]:
+    """Return the sources of a part with these steps: one, or one for each way to read its dreams back, or to judge.
+
+    Raises:
+        DatasetError: plans are to be judged, and a step is no branch.
+    """
+    if part.style == "judge":
+        return _judging(part, steps, config, environment)
     if part.style != "lookahead" or not config.prompt_format.dream:
         prompt_formats = [config.prompt_format]
     else:
@@ -47,6 +66,25 @@ def sources_of(part: DataPart, steps: Sequence[Step], config: AgentTraining) -> 
     return [
         ConversationSource(steps=steps, style=part.style, prompt_format=prompt_format, share=share, learned=learned)
         for prompt_format in prompt_formats
+    ]
+
+
+def _judging(
+    part: DataPart, steps: Sequence[Step], config: AgentTraining, environment: str
+) -> list[ConversationSource]:
+    judging, prompt_format = config.judging, replace(config.prompt_format, read_back="pixels")
+    assert judging is not None
+    given = judging.judge_given if prompt_format.dream else ("nothing",)
+    words = judging.judge_words
+    if words is None:
+        words = kit_name(environment, "reviewer", spared=True)
+    reviewer = build_reviewer(words) if words else None
+    judged = with_judgements(steps, judging.judge_scale, reviewer, closed=judging.judge_closed)
+    share, learned = part.share / len(given), config.learned
+    seen = [[shown(step, what) for step in judged] for what in given]
+    return [
+        ConversationSource(steps=some, style="judge", prompt_format=prompt_format, share=share, learned=learned)
+        for some in seen
     ]
 
 

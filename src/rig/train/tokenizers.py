@@ -130,13 +130,13 @@ def train_tokenizers(
 
 
 def text_atoms(space: ActionSpace, about: str | None = None) -> list[str]:
-    """Return what a small text tokenizer writes as single tokens: the prompt's phrases, and the space's keys.
+    """Return what a small text tokenizer writes as single tokens: the prompt's phrases and terms, and the space's keys.
 
     Args:
         space: the keys.
         about: what the system phrase calls the task; as in `PromptFormat`.
     """
-    return [*prompt.literals(prompt.PromptFormat(about=about)), *space.keys, NOOP_TEXT]
+    return [*prompt.literals(prompt.PromptFormat(about=about)), *prompt.TERMS, *space.keys, NOOP_TEXT]
 
 
 def encode_frames(vq: VQModel, frames: Any) -> Any:
