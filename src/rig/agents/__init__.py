@@ -19,20 +19,10 @@ if TYPE_CHECKING:
         short_name,
         world_of,
     )
-    from rig.agents.planners import (
-        PLAN_JUDGES,
-        PLANNERS,
-        Basic,
-        BestOf,
-        Change,
-        Lookahead,
-        Majority,
-        PlanJudge,
-        Planner,
-        merged,
-        planner_of,
-    )
+    from rig.agents.judges import PLAN_JUDGES, Change, InWords, Majority, PlanJudge
+    from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, merged, planner_of
     from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
+    from rig.agents.said import Said
     from rig.agents.sources import ACTORS, ActorSource, FolderSource, HowToPlay, TeacherSource, source_of
     from rig.agents.state import DecisionState, OracleDynamics, Speaker
 
@@ -45,20 +35,22 @@ _LATE = {
     "refuse_other_world": "actors",
     "short_name": "actors",
     "world_of": "actors",
-    "PLAN_JUDGES": "planners",
+    "PLAN_JUDGES": "judges",
+    "Change": "judges",
+    "InWords": "judges",
+    "Majority": "judges",
+    "PlanJudge": "judges",
     "PLANNERS": "planners",
     "Basic": "planners",
     "BestOf": "planners",
-    "Change": "planners",
     "Lookahead": "planners",
-    "Majority": "planners",
-    "PlanJudge": "planners",
     "Planner": "planners",
     "merged": "planners",
     "planner_of": "planners",
     "Policy": "policy",
     "PolicyConfig": "policy",
     "PolicyDeciding": "policy",
+    "Said": "said",
     "ACTORS": "sources",
     "ActorSource": "sources",
     "FolderSource": "sources",
@@ -83,6 +75,7 @@ __all__ = [
     "Dtype",
     "FolderSource",
     "HowToPlay",
+    "InWords",
     "Lookahead",
     "Majority",
     "OracleActor",
@@ -93,6 +86,7 @@ __all__ = [
     "PolicyActor",
     "PolicyConfig",
     "PolicyDeciding",
+    "Said",
     "Speaker",
     "TeacherActor",
     "TeacherSource",

@@ -19,13 +19,11 @@ from functools import partial
 from math import log
 from typing import Any, Protocol
 
-import numpy as np
-
+from rig.agents.judges import PLAN_JUDGES, ExactingJudge, PlanJudge
 from rig.agents.state import DecisionState, is_unsure
-from rig.dialogue import PromptFormat
+from rig.dialogue import PromptFormat, judgement_text
 from rig.engine import Conversation
 from rig.errors import RigError
-from rig.model.fit import fit_frame
 from rig.records import Decision, Plan
 from rig.registry import Registry
 from rig.validation import validated
@@ -48,25 +46,8 @@ class Planner(Protocol):
         ...
 
 
-class PlanJudge(Protocol):
-    """Says what a plan is worth, in the fork in which it was thought and dreamed, and so with all of it in view.
-
-    Attributes:
-        looks: False for one that has nothing to ask: without dreams there is then no fork either.
-    """
-
-    looks: bool
-
-    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
-        """Return a score, in nats: how much likelier the plan is the best one; higher is better."""
-        ...
-
-
 PLANNERS: Registry[Any] = Registry("planner", "rig.planners")
 """Planners, each made from its own options."""
-
-PLAN_JUDGES: Registry[Any] = Registry("judge of plans", "rig.plan_judges")
-"""Judges of plans, each made without arguments."""
 
 
 def planner_of(name: str, options: Mapping[str, Any]) -> Planner:
@@ -176,10 +157,12 @@ class BestOf:
             raise RigError(f"plans={self.plans} and dreams={self.dreams}: at least 1 and 0")
 
     def check(self, prompt_format: PromptFormat) -> None:
-        """Refuse to dream with a model that does not, and judges that are not known."""
+        """Refuse to dream with a model that does not, and judges that are not known or cannot judge its plans."""
         if self.dreams and not prompt_format.dream:
             raise RigError("this agent was trained without dreams; take dreams=0")
-        PLAN_JUDGES.get(self.judge)
+        judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
+        if isinstance(judge, ExactingJudge):
+            judge.check(prompt_format)
 
     def decide(self, state: DecisionState) -> Conversation[Decision]:
         """Propose, merge, dream, judge, choose."""
@@ -193,12 +176,13 @@ class BestOf:
         return state.decision(*plans, chosen=worth.index(max(worth)))
 
     def _appraise(self, state: DecisionState, judge: PlanJudge, plan: Plan) -> Conversation[Plan]:
-        """Return a plan with its dreams and its score."""
+        """Return a plan with its dreams, its score and what was said of it."""
         yield from state.retell(plan)
         dreams = yield from state.look_ahead(self.dreams, self.stop_entropy)
         plan = replace(plan, dreams=dreams)
         score = yield from judge.score(state, plan)
-        return replace(plan, score=score)
+        said = judgement_text(state.said.judgement) if state.said else None
+        return replace(plan, score=score, judgement=said)
 
 
 def merged(proposals: Sequence[Plan]) -> list[Plan]:
@@ -210,37 +194,6 @@ def merged(proposals: Sequence[Plan]) -> list[Plan]:
     return list(plans.values())
 
 
-class Majority:
-    """Finds every plan as good as any other, so that the votes decide."""
-
-    looks = False
-
-    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
-        """Return 0."""
-        yield from ()
-        return 0.0
-
-
-class Change:
-    """Finds a plan the better, the more of the frame its last dream changes: what nothing comes of is a step lost.
-
-    The score is the mean difference of the dream's pixels from the observed ones, in levels of 255.
-    """
-
-    looks = True
-
-    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
-        """Return how much changes; 0 of a plan without dreams."""
-        yield from ()
-        dreamed = plan.dreams[-1].frame if plan.dreams else None
-        if dreamed is None:
-            return 0.0
-        seen = fit_frame(state.observation.frame, len(dreamed)).astype(np.float64)
-        return float(np.abs(seen - dreamed).mean())
-
-
 PLANNERS.add("basic", Basic)
 PLANNERS.add("lookahead", Lookahead)
 PLANNERS.add("best-of", BestOf)
-PLAN_JUDGES.add("majority", Majority)
-PLAN_JUDGES.add("change", Change)

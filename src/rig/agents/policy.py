@@ -16,7 +16,9 @@ from functools import partial
 from operator import itemgetter
 
 from rig.actions import ActionSpace
+from rig.agents.judges import refuse_unjudging
 from rig.agents.planners import Basic, Planner, merged
+from rig.agents.said import Judging, Said
 from rig.agents.state import DecisionState, OracleDynamics, Speaker
 from rig.dialogue import PromptFormat, SegmentEncoder, prompt
 from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
@@ -71,7 +73,9 @@ class PolicyConfig:
         actions = 2 * longest_action(space)  # the one before, which is told, and the one that is written
         turn = phrases + images + actions + _INSTRUCTION_TOKENS + self.thought_tokens
         again = layout.read_tokens + _MARKS if self.prompt_format.reobserve else 0
-        return ((self.planner.dreams if dreams is None else dreams) + 1) * turn + again
+        turns = (self.planner.dreams if dreams is None else dreams) + 1
+        judged = 1 if self.prompt_format.judgement else 0  # of a plan without dreams it is a second turn
+        return max(turns, 1 + judged) * turn + again + judged * 2 * self.thought_tokens
 
 
 class Policy:
@@ -107,6 +111,7 @@ class Policy:
             image=config.image,
             log_probs=config.log_probs,
             verdict_of=verdict_of,
+            judging=Judging.of(encoder, config.prompt_format, config.thought_tokens),
         )
 
     def check_instruction(self, task: str, instruction: str) -> None:
@@ -227,6 +232,30 @@ class Policy:
             return state.reviewed(plan, (yield from state.answer(review=True)))
 
         stream: Stream[Decision] = self.engine.stream(max(1, len(steps)))
+        for step, seed in zip(steps, seeds, strict=True):
+            stream.submit(seed, partial(converse, step=step))
+        return stream.finish()
+
+    def judge(self, steps: Sequence[Step], seeds: Sequence[int]) -> list[Said]:
+        """Return what the agent says of plans that are given: of each step the plan and its dreams are its own.
+
+        Args:
+            steps: whose dreams have frames, and codes where the format dreams; or none, to be judged unseen. A dream that
+                is aligned with the engine is shown as it really came.
+            seeds: one per step.
+
+        Raises:
+            RigError: the agent has not learned to judge.
+        """
+        refuse_unjudging(self.config.prompt_format)
+        speaker = self._speaker_for(len(steps))
+
+        def converse(slot: Slot, step: Step) -> Conversation[Said]:
+            state = DecisionState(speaker, step.observation, slot)
+            yield from state.read_plan(step)
+            return (yield from state.judge())
+
+        stream: Stream[Said] = self.engine.stream(max(1, len(steps)))
         for step, seed in zip(steps, seeds, strict=True):
             stream.submit(seed, partial(converse, step=step))
         return stream.finish()

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from rig.actions import Action, ActionGrammar, ActionSpace
+from rig.agents.said import Judging, Said
 from rig.dialogue import (
     End,
     Kind,
@@ -26,12 +27,15 @@ from rig.dialogue import (
     act,
     answer_prefix,
     ask,
+    ask_worth,
+    asked_to_judge,
     asked_to_review,
     prompt,
     reread,
     told,
 )
 from rig.engine import (
+    GREEDY,
     ONE_BY_ONE,
     ActionConstraint,
     Constraint,
@@ -48,7 +52,18 @@ from rig.engine import (
     Speculation,
     ThoughtConstraint,
 )
-from rig.records import Codes, Cost, Decision, Dream, Frame, Observation, Plan, Review, SampledTokens, Step
+from rig.records import (
+    Codes,
+    Cost,
+    Decision,
+    Dream,
+    Frame,
+    Observation,
+    Plan,
+    Review,
+    SampledTokens,
+    Step,
+)
 
 T = TypeVar("T")
 
@@ -82,6 +97,7 @@ class Speaker:
         log_probs: whether decisions say how likely the tokens of their texts were.
         verdict_of: reads off a review's thought what it says of its plan, "keep" or another; where given, a review that
             says so does what was planned, whatever it would have written.
+        judging: what judgements may be; None of an agent that has not learned to say any.
     """
 
     engine: Engine
@@ -95,6 +111,7 @@ class Speaker:
     speculation: Speculation = ONE_BY_ONE
     log_probs: bool = False
     verdict_of: Callable[[str], str | None] | None = None
+    judging: Judging | None = None
 
     @staticmethod
     def constraints(
@@ -127,6 +144,7 @@ class DecisionState:
         action: the last one that was chosen.
         dreams: what was dreamed, in order.
         texts: what the last answer wrote, the thought and then the action.
+        said: what was said of the plan, where it was judged.
         cost: what was read and written so far, in forks too.
     """
 
@@ -138,6 +156,7 @@ class DecisionState:
     action: Action = field(default_factory=Action)
     dreams: list[Dream] = field(default_factory=list)
     texts: list[GeneratedText] = field(default_factory=list)
+    said: Said | None = None
     cost: Cost = field(default_factory=Cost)
 
     def observe(self) -> Conversation[None]:
@@ -190,6 +209,29 @@ class DecisionState:
         yield self._read([*asked, *answer_prefix(prompt_format, review=True)])
         return Plan(thought=step.dreams[0].thought, action=step.dreams[0].action)
 
+    def read_plan(self, step: Step) -> Conversation[None]:
+        """Put a step's own plan and its dreams, up to where its judgement begins."""
+        self.dreams = list(step.dreams)
+        yield self._read(asked_to_judge(step, self.speaker.space, self.speaker.prompt_format))
+
+    def ask_worth(self) -> Conversation[None]:
+        """Put the last dream, or the plan that was just told without one, up to where its judgement begins."""
+        dream = self.dreams[-1] if self.dreams else Dream(thought=self.thought, action=self.action)
+        yield self._read(ask_worth(dream, self.observation, self.speaker.space, self.speaker.prompt_format))
+
+    def judge(self) -> Conversation[Said]:
+        """Let the model say where its plan leads and what that is worth, where it has been asked.
+
+        The likeliest words are taken, and the likeliest verdict; what to expect is by all verdicts.
+        """
+        judging = self.speaker.judging
+        assert judging is not None, "the planner's check, or the policy's, refuses agents that say no judgements"
+        words: GeneratedText = yield GenerateText(constraint=judging.words, sampler=GREEDY)
+        verdict: GeneratedText = yield GenerateText(constraint=judging.verdict, sampler=GREEDY, choices=True)
+        self.cost += Cost(text_tokens=len(words.ids) + len(verdict.ids))
+        self.said = judging.read(words, verdict, self.speaker.encoder.tokenizer)
+        return self.said
+
     def look_ahead(self, steps: int, stop_entropy: float | None = None) -> Conversation[tuple[Dream, ...]]:
         """Dream so many steps behind the answer that was just given: dream, read it, answer, dream again.
 
@@ -234,7 +276,9 @@ class DecisionState:
 
         def program(slot: Slot, way: Callable[[DecisionState], Conversation[T]]) -> Conversation[T]:
             oracle = None if self.oracle is None else self.oracle.fork()
-            states.append(replace(self, slot=slot, oracle=oracle, dreams=list(self.dreams), texts=[], cost=Cost()))
+            states.append(
+                replace(self, slot=slot, oracle=oracle, dreams=list(self.dreams), texts=[], said=None, cost=Cost())
+            )
             return way(states[-1])
 
         returned: list[T] = yield Fork(programs=[partial(program, way=way) for way in ways])

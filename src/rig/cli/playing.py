@@ -10,7 +10,7 @@ import tyro
 
 from rig.cli.flags import Flags, Settings
 from rig.errors import RigError
-from rig.evaluate.config import EmbodiedConfig, ImaginationConfig, ReviewsConfig
+from rig.evaluate.config import EmbodiedConfig, ImaginationConfig, JudgementsConfig, ReviewsConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +194,27 @@ class EvalReviews(Flags, ReviewsConfig):
 
         scores = evaluate_reviews(self.part(ReviewsConfig), self.out)
         return {"text": reviews_text(scores), "out": self.out, **scores}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeVerb(Flags, JudgementsConfig):
+    """Score what an agent says its plans are worth: shown what really came of them, shown its dreams, shown nothing.
+
+    Example: rig judge --agent runs/judge/agent --data runs/branches-held-out --out runs/judged
+
+    Attributes:
+        out: folder of the results.
+    """
+
+    out: str
+
+    def run(self) -> dict[str, Any]:
+        """Judge and score."""
+        from rig.cli.tables import judgements_text
+        from rig.evaluate.judgements import evaluate_judgements
+
+        scores = evaluate_judgements(self.part(JudgementsConfig), self.out)
+        return {"text": judgements_text(scores), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)

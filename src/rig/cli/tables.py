@@ -171,3 +171,19 @@ def sets_text(scores: Mapping[str, Any]) -> str:
         for name, found in scores["scorers"].items()
     ]
     return f"{table(['judge', 'pairs ranked rightly', 'best found', 'lost by the choice'], rows)}\n\n{counts}"
+
+
+def judgements_text(scores: Mapping[str, Any]) -> str:
+    """Return how well an agent says what its own proposals are worth, beside judges that need no training."""
+    rows = [
+        [given, interval(found["right"]), f"{found['confidence']:.2f}", f"{found['ece']:.3f}", interval(found["words"])]
+        for given, found in scores["said"].items()
+    ]
+    verdicts = table(["given", "verdict right", "confidence", "ECE", "in the annotator's words"], rows)
+    names = {"dreams": "dreams add to nothing", "real": "real frames add to dreams"}
+    added = [
+        [names[more], *(interval(found[measure]) for measure in ("pairs", "best", "lost"))]
+        for more, found in scores["imagination"].items()
+    ]
+    parts = [sets_text(scores), verdicts]
+    return "\n\n".join([*parts, table(["set by set", "pairs", "best found", "lost"], added)] if added else parts)

@@ -1,6 +1,6 @@
 """Fast generation of interleaved text and images over a key-value cache; it speaks token ids only."""
 
-from rig.engine.constrain import ActionConstraint, Constraint, ThoughtConstraint, longest_action
+from rig.engine.constrain import ActionConstraint, ChoiceConstraint, Constraint, ThoughtConstraint, longest_action
 from rig.engine.engine import Engine
 from rig.engine.sampling import GREEDY, Sampler
 from rig.engine.speculation import ONE_BY_ONE, Speculation
@@ -23,6 +23,7 @@ __all__ = [
     "GREEDY",
     "ONE_BY_ONE",
     "ActionConstraint",
+    "ChoiceConstraint",
     "Constraint",
     "Conversation",
     "Ended",

@@ -6,8 +6,10 @@ the mask of a state is computed once. It is the decoder's only guard: what a mas
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
+from math import exp
 from typing import Any, Protocol
 
 import torch
@@ -178,6 +180,55 @@ class ActionConstraint:
             following = self.grammar.advance(state, character)
             if following is not None:
                 yield from self._spellings(child, following)
+
+
+class ChoiceConstraint:
+    """One of several texts, as literal text is tokenized, and nothing behind it.
+
+    A state is what has been written.
+
+    Args:
+        tokenizer: whose tokens.
+        texts: at least one; none may begin with all of another.
+
+    Raises:
+        RigError: there is none, or one begins with another.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, texts: Sequence[str]) -> None:
+        self._spelled = {text: tuple(tokenizer.encode(text, literal=True)) for text in texts}
+        spelled = sorted(self._spelled.values())
+        if not all(spelled) or any(long[: len(short)] == short for short, long in pairwise(spelled)) or not spelled:
+            raise RigError(f"{list(texts)} cannot be told apart; give texts of which none is the start of another")
+        self.limit = max(map(len, spelled))
+        self.start: tuple[int, ...] = ()
+        self._size = len(tokenizer)
+        self.allowed = lru_cache(maxsize=None)(self._allowed)
+
+    def advance(self, state: tuple[int, ...], token: int) -> tuple[int, ...]:
+        """Return the state after an allowed token."""
+        return (*state, token)
+
+    def is_done(self, state: tuple[int, ...]) -> bool:
+        """Return True behind a whole text."""
+        return state in self._spelled.values()
+
+    def shares(self, choices: Mapping[int, float]) -> dict[str, float]:
+        """Return the probability of each text where the first token is chosen so: `GeneratedText.choices[0]`.
+
+        Raises:
+            RigError: texts begin with the same token, and so one place does not tell their probabilities.
+        """
+        firsts = {text: ids[0] for text, ids in self._spelled.items()}
+        if len(set(firsts.values())) < len(firsts):
+            raise RigError(f"some of {list(firsts)} begin with the same token; give texts that differ from there on")
+        return {text: exp(choices[first]) for text, first in firsts.items()}
+
+    def _allowed(self, state: tuple[int, ...]) -> Tensor:
+        mask = torch.zeros(self._size, dtype=torch.bool)
+        at = len(state)
+        mask[[ids[at] for ids in self._spelled.values() if len(ids) > at and ids[:at] == state]] = True
+        return mask
 
 
 class _Node:

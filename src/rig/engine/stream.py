@@ -52,11 +52,13 @@ class GenerateText:
         constraint: what may be written.
         sampler: how tokens are drawn.
         log_probs: also say how likely each was.
+        choices: also say how likely everything else was that could have been written.
     """
 
     constraint: Constraint
     sampler: Sampler
     log_probs: bool = False
+    choices: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,10 +68,13 @@ class GeneratedText:
     Attributes:
         ids: the tokens.
         log_probs: float32 [len(ids)], of each token in the distribution that it was drawn from, where asked for.
+        choices: for each token the log-probability of all that the constraint allowed in its place, by id, at
+            temperature 1 and among these alone, where asked for.
     """
 
     ids: list[int]
     log_probs: NDArray[np.float32] | None = None
+    choices: list[dict[int, float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -282,7 +287,7 @@ class Stream(Generic[T]):
                 self._fork(one, wish.programs)
             elif isinstance(wish, GenerateText):
                 self._rows.check_room([one.row], [wish.constraint.limit])
-                one.writing = TextWriting(one.row, wish.constraint, wish.sampler, wish.log_probs)
+                one.writing = TextWriting(one.row, wish.constraint, wish.sampler, wish.log_probs, wish.choices)
             elif wish is not None:
                 begun.append(self._begin_image(one, wish))
         put_codes(self._rows, begun)
@@ -347,7 +352,8 @@ class Stream(Generic[T]):
         one.slot.next_position += count
         if isinstance(writing, TextWriting):
             scores = np.array(writing.log_probs, np.float32) if writing.wants_log_probs else None
-            return GeneratedText(ids=writing.ids, log_probs=scores)
+            choices = writing.choices if writing.wants_choices else None
+            return GeneratedText(ids=writing.ids, log_probs=scores, choices=choices)
         if one.guide is not None:
             self._rows.drop(one.guide.row)
             one.guide = None

@@ -33,16 +33,20 @@ class TextWriting:
         constraint: what it may be.
         sampler: how it is drawn.
         wants_log_probs: whether `log_probs` is kept.
+        wants_choices: whether `choices` is kept.
         ids: what is written so far.
         log_probs: of each of them, in the distribution that it was drawn from.
+        choices: at each of their places the log-probability of every token that was allowed there.
     """
 
     row: int
     constraint: Constraint
     sampler: Sampler
     wants_log_probs: bool = False
+    wants_choices: bool = False
     ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
+    choices: list[dict[int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rows = (self.row,)
@@ -216,6 +220,7 @@ def _write_text(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tup
     numbers = np.concatenate([sampler.numbers(rows.generators[writing.row], 1) for writing, _ in some])
     tokens = draw(masked, sampler, numbers)
     _note_log_probs(some, masked, sampler, tokens)
+    _note_choices(some, masked)
     for (writing, _), token in zip(some, tokens.tolist(), strict=True):
         writing.take(token)
     rows.push(np.array([writing.row for writing, _ in some]), rows.model.embed_text(tokens))
@@ -227,6 +232,14 @@ def _note_log_probs(some: Sequence[tuple[TextWriting, int]], masked: Tensor, sam
         values = log_probs(masked[asked], sampler, tokens[asked]).tolist()
         for index, value in zip(asked, values, strict=True):
             some[index][0].log_probs.append(value)
+
+
+def _note_choices(some: Sequence[tuple[TextWriting, int]], masked: Tensor) -> None:
+    for index, (writing, _) in enumerate(some):
+        if writing.wants_choices:
+            allowed = writing.allowed.nonzero()[:, 0].tolist()
+            values = masked[index].float().log_softmax(-1)[allowed].tolist()
+            writing.choices.append(dict(zip(allowed, values, strict=True)))
 
 
 def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[ImageWriting, int]]) -> None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, groupby
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from rig.data import Dataset
-from rig.errors import DatasetError
+from rig.errors import DatasetError, RigError
 from rig.evaluate.stats import bootstrap_mean
 from rig.records import POLICY, Step
 from rig.stages.branching import Branch, branch_of
@@ -84,6 +84,18 @@ def by_order(branches: BranchSet) -> list[float]:
     return [-float(index) for index in range(len(branches.facts))]
 
 
+def by_change(kind: Literal["dreams", "real"]) -> Scorer:
+    """Return a scorer by how much of the frame the plan changes: in its last dream, or really."""
+
+    def changes(step: Step) -> float:
+        frame = step.dreams[-1].real_frame if kind == "real" else step.dreams[-1].frame
+        if frame is None:
+            raise RigError(f"step {step.index} has no {kind} frame to see a change in; make the sets anew")
+        return float(np.abs(step.frame.astype(np.float64) - frame).mean())
+
+    return lambda branches: [changes(step) for step in branches.steps]
+
+
 BASELINES: Mapping[str, Scorer] = {"the first": by_order, "most votes": by_votes}
 
 
@@ -95,8 +107,8 @@ def score_sets(sets: Iterable[BranchSet], scorers: Mapping[str, Scorer] = BASELI
         scorer `pairs`, the share of pairs of different worth that it ranks rightly (half for a tie), `best`, the share
         of sets whose best branch it finds, and `lost`, what its choice costs; with 95 % intervals over sets.
     """
-    own = [branches.own for branches in sets]
-    open_ = [branches for branches in own if len(branches.facts) > 1 and branches.losses.any()]
+    sets = list(sets)
+    own, open_ = [branches.own for branches in sets], open_sets(sets)
     found: dict[str, Any] = {
         "sets": len(own),
         "branches": sum(len(branches.facts) for branches in own),
@@ -106,7 +118,18 @@ def score_sets(sets: Iterable[BranchSet], scorers: Mapping[str, Scorer] = BASELI
     return found | {"scorers": {name: _score(open_, scorer) for name, scorer in scorers.items()}}
 
 
+def open_sets(sets: Iterable[BranchSet]) -> list[BranchSet]:
+    """Return the agent's own proposals of those sets in which the choice among them matters."""
+    own = (branches.own for branches in sets)
+    return [branches for branches in own if len(branches.facts) > 1 and branches.losses.any()]
+
+
 def _score(sets: Sequence[BranchSet], scorer: Scorer) -> dict[str, Any]:
+    return {name: _mean(values) for name, values in measured(sets, scorer).items()}
+
+
+def measured(sets: Sequence[BranchSet], scorer: Scorer) -> dict[str, list[float]]:
+    """Return the "pairs", "best" and "lost" of `score_sets` for each of some sets that leave a choice."""
     pairs, best, lost = list[float](), list[float](), list[float]()
     for branches in sets:
         scores, losses = np.array(scorer(branches), float), branches.losses
@@ -114,7 +137,7 @@ def _score(sets: Sequence[BranchSet], scorer: Scorer) -> dict[str, Any]:
         choice = int(scores.argmax())  # of equal ones the first, as a planner takes it
         best.append(float(losses[choice] == 0))
         lost.append(float(losses[choice]))
-    return {"pairs": _mean(pairs), "best": _mean(best), "lost": _mean(lost)}
+    return {"pairs": pairs, "best": best, "lost": lost}
 
 
 def _ranked(scores: np.ndarray, losses: np.ndarray) -> float:

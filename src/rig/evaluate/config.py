@@ -32,7 +32,8 @@ class EmbodiedConfig:
         plans: k, how many plans are proposed; of more than one the best is taken (the planner "best-of"), each dreamed
             `dreams` steps ahead; of one alone, the paper's lookahead.
         judge: who says what each of several plans is worth; "majority" takes the one that was proposed most often,
-            "change" weighs the votes with how much of the frame a dream changes.
+            "change" weighs the votes with how much of the frame a dream changes, "said" with what the agent itself says
+            of it, where it has learned to.
         planner: another way to decide, by its name; where given, `dreams`, `stop_entropy`, `plans`, `judge` and
             `imagine` are not for it.
         planner_options: of that planner, each as "name=value"; the value is JSON, or else a text.
@@ -114,6 +115,34 @@ class ReviewsConfig:
         at_least_one(depth=self.depth, batch_size=self.batch_size, thought_tokens=self.thought_tokens)
         if not self.shown or not self.data:
             raise RigError("--data and --shown: at least one of each")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgementsConfig:
+    """Which plans to judge, and what to show of them.
+
+    Attributes:
+        agent: folder of a trained agent that has learned to judge.
+        data: folders of `rig branch`'s datasets, from worlds that the agent has not learned from; sets of its own play
+            tell most.
+        given: what it is shown of a plan: the "real" frames that came, the "dreams" that were made with the sets, or
+            "nothing" but the plan.
+        tasks: "task" or "task/setting"; all where none is given.
+        batch_size: judgements side by side.
+        dtype: as in `EmbodiedConfig`.
+    """
+
+    agent: str
+    data: tuple[str, ...]
+    given: tuple[Literal["real", "dreams", "nothing"], ...] = ("real", "dreams", "nothing")
+    tasks: tuple[str, ...] = ()
+    batch_size: int = 64
+    dtype: Dtype = "auto"
+
+    def __post_init__(self) -> None:
+        at_least_one(batch_size=self.batch_size)
+        if not self.given or not self.data:
+            raise RigError("--data and --given: at least one of each")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from rig.storage import read_json, read_json_lines
 from rig.validation import Meta, validated
 
 EPISODES, SUMMARY, IMAGINATION, REVIEWS = "episodes.jsonl", "summary.json", "imagination.json", "reviews.json"
+JUDGEMENTS = "judgements.json"
 
 Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Number = Annotated[float, Meta(ge=-1e15, le=1e15)]
@@ -195,7 +196,31 @@ class _Reviews(TypedDict):
     plans: NotRequired[_Plans]
 
 
-_KINDS: Mapping[str, Any] = {SUMMARY: _Summary, IMAGINATION: _Imagination, REVIEWS: _Reviews}
+class _Judge(TypedDict):
+    pairs: Interval | None
+    best: Interval | None
+    lost: Interval | None
+
+
+class _Said(TypedDict):
+    branches: Count
+    right: Interval
+    confidence: Number
+    ece: Number
+    words: Interval
+
+
+class _Judgements(TypedDict):
+    sets: Count
+    branches: Count
+    with_a_choice: Count
+    at_random: dict[str, Interval | None]
+    scorers: dict[str, _Judge]
+    said: dict[str, _Said]
+    imagination: dict[str, _Judge]
+
+
+_KINDS: Mapping[str, Any] = {SUMMARY: _Summary, IMAGINATION: _Imagination, REVIEWS: _Reviews, JUDGEMENTS: _Judgements}
 _FIX = "restore it from a copy, or score again into another folder"
 
 

@@ -1,0 +1,118 @@
+"""Judges of plans: what says which of several plans, thought and dreamed in forks of one conversation, is the best.
+
+class Longest:
+    looks = True
+
+    def score(self, state, plan):
+        yield from ()
+        return float(len(plan.dreams))
+
+PLAN_JUDGES.add("longest", Longest)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from rig.agents.state import DecisionState
+from rig.dialogue import PromptFormat
+from rig.engine import Conversation
+from rig.errors import RigError
+from rig.model.fit import fit_frame
+from rig.records import Plan
+from rig.registry import Registry
+
+
+class PlanJudge(Protocol):
+    """Says what a plan is worth, in the fork in which it was thought and dreamed, and so with all of it in view.
+
+    Attributes:
+        looks: False for one that has nothing to ask: without dreams there is then no fork either.
+    """
+
+    looks: bool
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Return a score, in nats: how much likelier the plan is the best one; higher is better.
+
+        What the agent says of the plan on the way (`DecisionState.judge`) is kept beside the score.
+        """
+        ...
+
+
+@runtime_checkable
+class ExactingJudge(Protocol):
+    """A judge of plans that cannot judge those of every agent."""
+
+    def check(self, prompt_format: PromptFormat) -> None:
+        """Raise RigError where plans of an agent that speaks `prompt_format` cannot be judged so."""
+        ...
+
+
+PLAN_JUDGES: Registry[Any] = Registry("judge of plans", "rig.plan_judges")
+"""Judges of plans, each made without arguments."""
+
+
+class Majority:
+    """Finds every plan as good as any other, so that the votes decide."""
+
+    looks = False
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Return 0."""
+        yield from ()
+        return 0.0
+
+
+class Change:
+    """Finds a plan the better, the more of the frame its last dream changes: what nothing comes of is a step lost.
+
+    The score is the mean difference of the dream's pixels from the observed ones, in levels of 255.
+    """
+
+    looks = True
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Return how much changes; 0 of a plan without dreams."""
+        yield from ()
+        dreamed = plan.dreams[-1].frame if plan.dreams else None
+        if dreamed is None:
+            return 0.0
+        seen = fit_frame(state.observation.frame, len(dreamed)).astype(np.float64)
+        return float(np.abs(seen - dreamed).mean())
+
+
+class InWords:
+    """Asks the agent itself, which says where the plan leads and what that is worth, having seen its own dreams of it.
+
+    The score is the number of steps that are to be expected by the probabilities of all verdicts, below 0: steps lost,
+    or steps to go, as the agent was taught. Without dreams it judges the plan alone.
+    """
+
+    looks = True
+
+    def check(self, prompt_format: PromptFormat) -> None:
+        """Refuse agents that have not learned to judge."""
+        refuse_unjudging(prompt_format)
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Ask, and return minus the expected steps."""
+        yield from state.ask_worth()
+        said = yield from state.judge()
+        return -said.steps
+
+
+def refuse_unjudging(prompt_format: PromptFormat) -> None:
+    """Raise RigError where an agent that speaks `prompt_format` was never taught to say what plans are worth."""
+    if prompt_format.judgement is None:
+        raise RigError(
+            "this agent has not learned to say what its plans are worth (its form has no judgement); train one with "
+            "`rig train --judge SETS`, of sets that `rig branch` makes, or choose another judge"
+        )
+
+
+PLAN_JUDGES.add("majority", Majority)
+PLAN_JUDGES.add("change", Change)
+PLAN_JUDGES.add("said", InWords)
