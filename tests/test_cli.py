@@ -118,7 +118,7 @@ def fits(text, lines):
 def test_the_overview_fits_a_screen_and_lists_groups_with_a_line_for_each_verb(capsys):
     status, out, _ = rig(capsys, "--help")
     assert status == 0
-    assert fits(out, 40)
+    assert fits(out, 42)
     assert [line.split(":")[0] for line in out.splitlines()[4:-4] if not line.startswith(" ")] == list(GROUPS)
     alone = [verb for verb in VERBS if not verb.startswith("bench ")]
     assert [verb for verb in lines_of(out) if verb != "bench WHAT"] == alone
@@ -437,6 +437,10 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
         ("--data a b --lookahead l", {"a": 0.25, "b": 0.25, "l": 0.5}),
         ("--data a --describe d --describe-share 0.2 --lookahead l m", {"a": 0.4, "d": 0.2, "l": 0.1, "m": 0.3}),
         ("--data a --lookahead empty", {"a": 1, "empty": 0}),
+        ("--judge j", {"j": 1}),
+        ("--data a --judge j m --judge-share 0.25", {"a": 0.75, "j": 0.25 * 2 / 17, "m": 0.25 * 15 / 17}),
+        ("--data a --describe d --judge j --judge-share 0.5", {"a": 0.3, "d": 0.2, "j": 0.5}),
+        ("--data a --judge j --judge-share 1", {"a": 0, "j": 1}),
     ],
 )
 def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_kind_by_size(words, shares, monkeypatch):

@@ -124,7 +124,7 @@ def test_plans_that_all_agree_are_not_dreamed(checkpoint):
 @pytest.mark.parametrize("planner", [BestOf(plans=3, dreams=1), Lookahead(dreams=2)])
 def test_a_decision_follows_from_its_observation_and_seed_alone(checkpoint, planner):
     seen = observations(3)
-    policy = policy_of(checkpoint, planner)
+    policy = policy_of(checkpoint, planner, thought_tokens=2)
     seed, together = clearly(lambda seed: policy.decide(seen, range(seed, seed + 3)))
     (alone,) = policy.decide(seen[1:2], [seed + 1])
     assert [(plan.thought, plan.action, plan.votes) for plan in alone.plans] == [
