@@ -11,7 +11,7 @@ from rig.cli.main import main, read_verb
 from rig.cli.training import Train
 from rig.data.manifest import RENAMED
 from rig.errors import RigError
-from rig.train.config import AgentTraining, Execution, Mixture
+from rig.train.config import AgentTraining, Execution, JudgeTraining, Mixture
 from rig.train.runs import check_run, plain
 
 FLAGS = json.loads("""
@@ -22,7 +22,16 @@ FLAGS = json.loads("""
  "action_weight": 1.0, "image_weight": 1.0, "compile": true, "seed": 0, "freeze": [], "lora": [],
  "lora_rank": 16, "parallel": "ddp", "recompute": false, "resume": false}
 """)
-"""Every flag but --out, which must be given, and what it is where it is not."""
+"""Every flag of old but --out, which must be given, and what it is where it is not."""
+
+JUDGING = json.loads("""
+{"judge": [], "judge_share": 0.3, "judge_scale": "lost", "judge_given": ["real"], "judge_closed": false,
+ "judge_words": null, "verdict_weight": 4.0}
+""")
+"""The flags of judgements, of which earlier versions knew nothing."""
+
+LATER = {"judging": None}
+"""What configurations have had since; of a run without it nothing is asked."""
 
 WORDS = """
 --out o --start s --tokenizers t --data DATA --describe DATA --lookahead DATA DATA --describe-share 0.2
@@ -70,7 +79,7 @@ def words(made):
 
 def test_the_flags_and_their_defaults_are_those_of_old():
     verb = read_verb("train", ["--out", "o"])
-    assert plain(verb) == FLAGS | {"out": "o"}
+    assert plain(verb) == FLAGS | JUDGING | {"out": "o"}
     assert [field.name for field in fields(Train) if field.default is MISSING] == ["out"]
 
 
@@ -79,7 +88,7 @@ def test_the_help_names_every_flag_and_says_what_it_is(capsys):
         main(["train", "--help"])
     text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
     entries = re.findall(r"^--([a-z][a-z-]+)(.*?)\((?:default|required)", text, re.DOTALL | re.MULTILINE)
-    assert {name.replace("-", "_") for name, _ in entries} == {"out", *FLAGS}
+    assert {name.replace("-", "_") for name, _ in entries} == {"out", *FLAGS, *JUDGING}
     assert not [name for name, said in entries if not re.search(r"[a-z]+ [a-z]+", said)], "these say nothing"
 
 
@@ -87,8 +96,31 @@ def test_every_flag_comes_to_where_it_came(words, saved):
     verb = read_verb("train", words)
     given = plain(verb)
     assert not [name for name, value in FLAGS.items() if given[name] == value], "each of them is to be told apart"
-    assert plain(verb.config()) == renamed(saved)
+    wanted = renamed(saved) | LATER
+    wanted["prompt_format"] |= {"judgement": None}
+    assert plain(verb.config()) == wanted
     assert verb.part(Execution) == Execution(parallel="fsdp", recompute=True)
+
+
+def test_judgements_come_to_where_they_are_learned(made):
+    words = ["--out", "o", "--tokenizers", "t", "--data", str(made.data), "--judge", str(made.data)]
+    assert read_verb("train", words).config().judging == JudgeTraining()
+    words += ["--judge-share", "0.25", "--judge-scale", "to-go", "--judge-given", "dreams", "nothing"]
+    words += ["--judge-closed", "--judge-words", "crafter", "--verdict-weight", "2"]
+    verb = read_verb("train", words)
+    given = plain(verb)
+    assert not [name for name, value in JUDGING.items() if given[name] == value], "each of them is to be told apart"
+    config = verb.config()
+    assert config.prompt_format.judgement == "to-go"
+    assert {part.style: part.share for part in config.parts} == pytest.approx({"basic": 0.45, "judge": 0.15})
+    assert config.judging == JudgeTraining(
+        judge_scale="to-go",
+        judge_given=("dreams", "nothing"),
+        judge_closed=True,
+        judge_words="crafter",
+        verdict_weight=2.0,
+    )
+    assert config.learned.verdict == 2
 
 
 def test_a_run_that_was_begun_by_an_earlier_version_is_the_same_run(words, saved, tmp_path):
@@ -107,8 +139,9 @@ def test_a_run_whose_configuration_an_earlier_version_wrote_down_goes_on_to_its_
     with interrupted_at_a_save():
         read_verb("train", words[1:]).run()
     record = json.loads((run / "run.json").read_text())
-    assert set(record["config"]) == set(renamed(SAVED)) == {field.name for field in fields(AgentTraining)}
+    assert set(record["config"]) == {*renamed(SAVED), *LATER} == {field.name for field in fields(AgentTraining)}
     record["config"] = {name: record["config"][RENAMED.get(name, name)] for name in json.loads(SAVED)}
+    del record["config"]["form"]["judgement"]
     (run / "run.json").write_text(json.dumps(record))
     assert main([*words, "--resume"]) == 0, capsys.readouterr().err
     assert json.loads((run / "run.json").read_text())["config"] == record["config"]

@@ -240,8 +240,8 @@ class Policy:
         """Return what the agent says of plans that are given: of each step the plan and its dreams are its own.
 
         Args:
-            steps: whose dreams have frames, and codes where the format dreams; or none, to be judged unseen. A dream that
-                is aligned with the engine is shown as it really came.
+            steps: whose dreams have frames, and codes where the format dreams; or none, to be judged unseen. A dream
+                that is aligned with the engine is shown as it really came.
             seeds: one per step.
 
         Raises:

@@ -41,7 +41,7 @@ class Judging:
 
     @classmethod
     def of(cls, encoder: SegmentEncoder, prompt_format: PromptFormat, tokens: int) -> Judging | None:
-        """Return it for an agent that speaks `prompt_format`, with so many tokens of words; None where it never judges."""
+        """Return it for an agent that speaks so, with so many tokens of words; None where it never judges."""
         if prompt_format.judgement is None:
             return None
         tokenizer, scale = encoder.tokenizer, SCALES[prompt_format.judgement]

@@ -7,8 +7,9 @@ Training items and inference prompts are built by the same functions. One step i
 
 and a lookahead continues it: each dream becomes the `<image>` of a further human turn, marked `<Imagine:>`, until the
 turn that begins with "Wait! Let's re-observe..." revises the action (specification section 2). What it re-observes, the
-frame from before all dreams, stands once more in the human turn that it answers (`PromptFormat.reobserve`). Where the turn
-begins with "The judgement: " instead, it says where the plan leads and what that is worth (`PromptFormat.judgement`).
+frame from before all dreams, stands once more in the human turn that it answers (`PromptFormat.reobserve`). Where the
+turn begins with "The judgement: " instead, it says where the plan leads and what that is worth
+(`PromptFormat.judgement`).
 """
 
 from __future__ import annotations
