@@ -19,7 +19,7 @@ from rig.envs.rollout import Episode
 from rig.errors import RigError, SimulatorError
 from rig.records import CORRECTION, POLICY, TEACHER
 from rig.stages import CollectConfig, PlayerConfig, ReasonConfig, RehearseConfig, collect, collect_on_policy, reason
-from rig.stages.lookahead import Bench
+from rig.stages.lookahead import ReviewBuilder
 from rig.stages.s4_rehearse import rehearse_episode
 from rig.teachers import TEACHERS
 from rig.train import DataPart, train_agent
@@ -136,7 +136,7 @@ def test_corrected_episodes_are_reasoned_about_whoever_lost_them(clumsy, thought
 
 
 def test_a_rehearsal_dreams_no_further_than_what_came(thought):
-    bench = Bench(RehearseConfig(states=99, slips=99, horizons=(0, 0, 1)), "crafter")
+    bench = ReviewBuilder(RehearseConfig(states=99, slips=99, horizons=(0, 0, 1)), "crafter")
     lengths = set()
     for trajectory in thought:
         for step in rehearse_episode(bench, trajectory).steps:

@@ -329,8 +329,8 @@ class AgentTraining(NetworkTraining):
         judged = any(part.style == "judge" for part in self.parts)
         if judged != (scale is not None) or self.prompt_format.judgement != scale:
             raise RigError(
-                f"judging on {scale!r} and prompt_format.judgement={self.prompt_format.judgement!r}: give both, and alike, "
-                "where a part is judged, and neither elsewhere"
+                f"judging on {scale!r} and prompt_format.judgement={self.prompt_format.judgement!r}: give both, and "
+                "alike, where a part is judged, and neither elsewhere"
             )
 
     @property
