@@ -22,7 +22,7 @@ from rig.cli.inspecting import inspect
 from rig.cli.training import _told
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
-from rig.evaluate.embodied import CONFIG, _refuse_foreign, summarise
+from rig.evaluate.embodied import CONFIG, refuse_foreign, summarise
 from rig.evaluate.saved import EPISODES, IMAGINATION, REVIEWS, SUMMARY, read_rows
 from rig.provenance import provenance
 from rig.recipes import dreams, report
@@ -106,7 +106,7 @@ def read_all(root: Path, name: str) -> None:
     inspect(path)
     inspect(path.parents[1] if path.name == TIMES else path.parent)
     if path.name in (EPISODES, CONFIG):
-        _refuse_foreign(path.parent, _CONFIG, resume=True)
+        refuse_foreign(path.parent, _CONFIG, resume=True)
         write_json(root / "summary.json", summarise(read_rows(path.parent), _CONFIG))
     if path.parent.name == "runs":
         with Run(path.parent, json.loads(good_files()[f"runs/{RUN_FILE}"])["config"], resume=True) as run:

@@ -20,6 +20,7 @@ from rig.agents import (
     PolicyConfig,
     PolicyDeciding,
     TeacherActor,
+    TrueFuture,
     build_policy,
     merged,
     planner_of,
@@ -197,7 +198,7 @@ def test_an_oracle_shows_each_plan_its_own_future(made, checkpoint):
     frame, state = world.act(NOOP)[0], world.save()
     seen = Observation(frame=frame, instruction="collect wood", previous_action=NOOP)
     policy = policy_of(checkpoint, BestOf(plans=6, dreams=2))
-    (decision,) = policy.decide([seen], [1], [SimulatorDynamics(spare, world)])
+    (decision,) = policy.decide([seen], [1], [TrueFuture(SimulatorDynamics(spare, world))])
     assert len(decision.plans) > 2
     for plan in decision.plans:
         lived.load(state)

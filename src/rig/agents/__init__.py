@@ -10,7 +10,6 @@ from rig.agents.checkpoint import AgentCheckpoint, Dtype
 
 if TYPE_CHECKING:
     from rig.agents.actors import (
-        OracleActor,
         PolicyActor,
         TeacherActor,
         agent_name,
@@ -19,15 +18,26 @@ if TYPE_CHECKING:
         short_name,
         world_of,
     )
+    from rig.agents.chance import Chance
+    from rig.agents.dream_sources import (
+        DREAM_SOURCES,
+        OWN,
+        DreamSource,
+        Fixed,
+        OracleDynamics,
+        OtherEpisode,
+        OtherPlan,
+        SubstitutingActor,
+        TrueFuture,
+    )
     from rig.agents.judges import PLAN_JUDGES, Change, InWords, Majority, PlanJudge
     from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, merged, planner_of
     from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
     from rig.agents.said import Said
     from rig.agents.sources import ACTORS, ActorSource, FolderSource, HowToPlay, TeacherSource, source_of
-    from rig.agents.state import DecisionState, OracleDynamics, Speaker
+    from rig.agents.state import DecisionState, Imagined, Speaker, Substitute
 
 _LATE = {
-    "OracleActor": "actors",
     "PolicyActor": "actors",
     "TeacherActor": "actors",
     "agent_name": "actors",
@@ -35,15 +45,25 @@ _LATE = {
     "refuse_other_world": "actors",
     "short_name": "actors",
     "world_of": "actors",
-    "PLAN_JUDGES": "judges",
+    "Chance": "chance",
+    "DREAM_SOURCES": "dream_sources",
+    "DreamSource": "dream_sources",
+    "Fixed": "dream_sources",
+    "OWN": "dream_sources",
+    "OracleDynamics": "dream_sources",
+    "OtherEpisode": "dream_sources",
+    "OtherPlan": "dream_sources",
+    "SubstitutingActor": "dream_sources",
+    "TrueFuture": "dream_sources",
     "Change": "judges",
     "InWords": "judges",
     "Majority": "judges",
+    "PLAN_JUDGES": "judges",
     "PlanJudge": "judges",
-    "PLANNERS": "planners",
     "Basic": "planners",
     "BestOf": "planners",
     "Lookahead": "planners",
+    "PLANNERS": "planners",
     "Planner": "planners",
     "merged": "planners",
     "planner_of": "planners",
@@ -58,28 +78,36 @@ _LATE = {
     "TeacherSource": "sources",
     "source_of": "sources",
     "DecisionState": "state",
-    "OracleDynamics": "state",
+    "Imagined": "state",
     "Speaker": "state",
+    "Substitute": "state",
 }
 
 __all__ = [
     "ACTORS",
+    "DREAM_SOURCES",
+    "OWN",
     "PLANNERS",
     "PLAN_JUDGES",
     "ActorSource",
     "AgentCheckpoint",
     "Basic",
     "BestOf",
+    "Chance",
     "Change",
     "DecisionState",
+    "DreamSource",
     "Dtype",
+    "Fixed",
     "FolderSource",
     "HowToPlay",
+    "Imagined",
     "InWords",
     "Lookahead",
     "Majority",
-    "OracleActor",
     "OracleDynamics",
+    "OtherEpisode",
+    "OtherPlan",
     "PlanJudge",
     "Planner",
     "Policy",
@@ -88,8 +116,11 @@ __all__ = [
     "PolicyDeciding",
     "Said",
     "Speaker",
+    "Substitute",
+    "SubstitutingActor",
     "TeacherActor",
     "TeacherSource",
+    "TrueFuture",
     "agent_name",
     "build_policy",
     "merged",

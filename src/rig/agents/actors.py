@@ -10,10 +10,9 @@ import numpy as np
 
 from rig.actions import ActionSpace
 from rig.agents.checkpoint import AgentCheckpoint
-from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
+from rig.agents.policy import Policy, PolicyConfig
 from rig.engine import Engine
 from rig.envs import World, make_world
-from rig.envs.forks import SimulatorDynamics
 from rig.envs.rollout import Deciding, PrivilegedDeciding
 from rig.errors import CheckpointError
 from rig.records import Decision, Observation
@@ -33,38 +32,6 @@ class PolicyActor:
     def deciding(self, places: int) -> Deciding:
         """Return where the policy's decisions are made."""
         return self.policy.deciding(places)
-
-
-class OracleActor:
-    """A policy that is shown, in the place of its dreams, what its actions would really lead to: the bound of dreams.
-
-    Args:
-        policy: who decides.
-        spare: a world of the same kind to try actions in.
-    """
-
-    def __init__(self, policy: Policy, spare: World) -> None:
-        self.policy = policy
-        self._spare = spare
-
-    def deciding(self, places: int) -> PrivilegedDeciding:
-        """Return where the policy's decisions are made."""
-        return _OracleDeciding(self.policy.deciding(places), self._spare)
-
-
-class _OracleDeciding:
-    def __init__(self, inner: PolicyDeciding, spare: World) -> None:
-        self._inner, self._spare = inner, spare
-        self._oracles: dict[int, SimulatorDynamics] = {}
-
-    def see(self, key: int, world: World) -> None:
-        self._oracles[key] = SimulatorDynamics(self._spare, world)
-
-    def submit(self, key: int, observation: Observation, seed: int) -> None:
-        self._inner.submit(key, observation, seed, self._oracles.pop(key))
-
-    def next(self) -> tuple[int, Decision]:
-        return self._inner.next()
 
 
 class TeacherActor:

@@ -19,7 +19,7 @@ from rig.actions import ActionSpace
 from rig.agents.judges import refuse_unjudging
 from rig.agents.planners import Basic, Planner, merged
 from rig.agents.said import Judging, Said
-from rig.agents.state import DecisionState, OracleDynamics, Speaker
+from rig.agents.state import DecisionState, Speaker, Substitute
 from rig.dialogue import PromptFormat, SegmentEncoder, prompt
 from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
 from rig.errors import RigError
@@ -128,27 +128,32 @@ class Policy:
             )
 
     def decide(
-        self, observations: Sequence[Observation], seeds: Sequence[int], oracles: Sequence[OracleDynamics] | None = None
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        substitutes: Sequence[Substitute | None] | None = None,
     ) -> list[Decision]:
         """Return a decision for each observation.
 
         Args:
             observations: what is seen now, one per world.
             seeds: one per observation; a decision follows from its observation and its seed alone.
-            oracles: of the same worlds; where given, what they show takes the place of every dream.
+            substitutes: one per observation; where given, what they show takes the place of every dream.
         """
         deciding = self.deciding(max(1, len(observations)))
-        given = oracles if oracles is not None else [None] * len(observations)
-        for key, (observation, seed, oracle) in enumerate(zip(observations, seeds, given, strict=True)):
-            deciding.submit(key, observation, seed, oracle)
+        given = substitutes if substitutes is not None else [None] * len(observations)
+        for key, (observation, seed, substitute) in enumerate(zip(observations, seeds, given, strict=True)):
+            deciding.submit(key, observation, seed, substitute)
         return [decision for _, decision in sorted((deciding.next() for _ in observations), key=itemgetter(0))]
 
     def deciding(self, places: int) -> PolicyDeciding:
         """Return where observations are handed in and decisions handed out, `places` of them in the making at once."""
         speaker, planner = self._speaker_for(places), self.config.planner
 
-        def converse(slot: Slot, observation: Observation, oracle: OracleDynamics | None) -> Conversation[Decision]:
-            return planner.decide(DecisionState(speaker, observation, slot, oracle))
+        def converse(
+            slot: Slot, observation: Observation, seed: int, substitute: Substitute | None
+        ) -> Conversation[Decision]:
+            return planner.decide(DecisionState(speaker, observation, slot, seed, substitute))
 
         return PolicyDeciding(self.engine.stream(places), converse)
 
@@ -277,14 +282,14 @@ class PolicyDeciding:
     def __init__(
         self,
         stream: Stream[Decision],
-        converse: Callable[[Slot, Observation, OracleDynamics | None], Conversation[Decision]],
+        converse: Callable[[Slot, Observation, int, Substitute | None], Conversation[Decision]],
     ) -> None:
         self._stream, self._converse = stream, converse
         self._keys: dict[int, int] = {}
 
-    def submit(self, key: int, observation: Observation, seed: int, oracle: OracleDynamics | None = None) -> None:
+    def submit(self, key: int, observation: Observation, seed: int, substitute: Substitute | None = None) -> None:
         """Hand in an observation under a key of the caller's; the decision follows from it and the seed alone."""
-        ticket = self._stream.submit(seed, lambda slot: self._converse(slot, observation, oracle))
+        ticket = self._stream.submit(seed, lambda slot: self._converse(slot, observation, seed, substitute))
         self._keys[ticket] = key
 
     def next(self) -> tuple[int, Decision]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from rig.agents.actors import OracleActor, PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
+from rig.agents.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
 from rig.agents.checkpoint import AgentCheckpoint, Dtype, about_agent
+from rig.agents.dream_sources import DREAM_SOURCES, OWN, SubstitutingActor
 from rig.agents.planners import Basic, Lookahead, Planner
 from rig.agents.policy import PolicyConfig
 from rig.annotators import checker_of, judge_of
@@ -32,7 +33,8 @@ class HowToPlay:
         thought_tokens: as in `PolicyConfig`.
         temperature: of thoughts and actions.
         dtype: what a network computes in.
-        true_dreams: put what would really come in the place of every dream.
+        dreams_from: the dream source, by its name: what is shown in the place of every dream.
+        tasks: what is to be played; all of the world's where there is none.
         bind_verdicts: hold reviews to what they say.
     """
 
@@ -42,7 +44,8 @@ class HowToPlay:
     thought_tokens: int = 96
     temperature: float = 0.5
     dtype: Dtype = "auto"
-    true_dreams: bool = False
+    dreams_from: str = OWN
+    tasks: tuple[str, ...] = ()
     bind_verdicts: bool = False
 
 
@@ -90,7 +93,7 @@ class FolderSource:
         refuse_other_world(make_world(environment), about.action_space, about.environment, name)
         return environment
 
-    def actor(self, name: str, spare: World, how: HowToPlay) -> PolicyActor | OracleActor:
+    def actor(self, name: str, spare: World, how: HowToPlay) -> PolicyActor | SubstitutingActor:
         """Load the agent."""
         checkpoint = AgentCheckpoint.load(name).for_running(how.dtype)
         prompt_format = replace(checkpoint.prompt_format, read_back=how.read_back)
@@ -101,9 +104,10 @@ class FolderSource:
             thought_tokens=how.thought_tokens,
             text=Sampler(temperature=how.temperature),
         )
+        source = DREAM_SOURCES.get(how.dreams_from)
         _refuse_useless(how, settings)
         policy = build_policy(checkpoint, settings, verdict_of=_judge(spare.name) if how.bind_verdicts else None)
-        return OracleActor(policy, spare) if how.true_dreams else PolicyActor(policy)
+        return PolicyActor(policy) if source is None else SubstitutingActor(policy, source(policy, spare, how.tasks))
 
     def short_name(self, name: str) -> str:
         """Return the name of the folder, or of the run that it lies in."""
@@ -127,8 +131,10 @@ class TeacherSource:
 
 
 def _refuse_useless(how: HowToPlay, settings: PolicyConfig) -> None:
-    if how.true_dreams and not (settings.prompt_format.dream and settings.planner.dreams):
-        raise RigError("true dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more")
+    if how.dreams_from != OWN and not (settings.prompt_format.dream and settings.planner.dreams):
+        raise RigError(
+            f"{how.dreams_from!r} dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more"
+        )
     if how.bind_verdicts and not isinstance(settings.planner, Lookahead):
         raise RigError(
             "--bind-verdicts holds reviews to what they say, and none is written here: take --dreams 1 or more, of one "

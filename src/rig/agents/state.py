@@ -68,15 +68,30 @@ from rig.records import (
 T = TypeVar("T")
 
 
-class OracleDynamics(Protocol):
-    """Knows what really comes of actions in one world: stands in for dreams, to bound what better ones could bring."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Imagined:
+    """What is shown as the next frame.
 
-    def follow(self, action: Action) -> Frame:
-        """Return the frame after one more action; the observed world itself stays as it is."""
+    Attributes:
+        frame: uint8 [H, W, 3].
+        codes: those that it was drawn of; None where nobody drew it, and it is to be encoded.
+        entropy: of the distributions of these codes, in nats per code.
+    """
+
+    frame: Frame
+    codes: Codes | None = None
+    entropy: float = 0.0
+
+
+class Substitute(Protocol):
+    """Shows something in the place of the dreams of one conversation."""
+
+    def show(self, state: DecisionState) -> Conversation[Imagined]:
+        """Return what is shown as the frame after `state.action`, behind the dreams that `state` has."""
         ...
 
-    def fork(self) -> OracleDynamics:
-        """Return one that goes on from the same actions, for another way to go on."""
+    def fork(self) -> Substitute:
+        """Return one that goes on from what was shown so far, for another way to go on."""
         ...
 
 
@@ -139,10 +154,12 @@ class DecisionState:
         speaker: how the agent speaks.
         observation: what is seen.
         slot: where the conversation stands.
-        oracle: where given, what it shows takes the place of every dream.
+        seed: of the decision, the same in all forks.
+        substitute: where given, what it shows takes the place of every dream.
         thought: the last one.
         action: the last one that was chosen.
         dreams: what was dreamed, in order.
+        proposals: the plans that forks came back with, in order; later forks know them.
         texts: what the last answer wrote, the thought and then the action.
         said: what was said of the plan, where it was judged.
         cost: what was read and written so far, in forks too.
@@ -151,10 +168,12 @@ class DecisionState:
     speaker: Speaker
     observation: Observation
     slot: Slot
-    oracle: OracleDynamics | None = None
+    seed: int = 0
+    substitute: Substitute | None = None
     thought: str | None = None
     action: Action = field(default_factory=Action)
     dreams: list[Dream] = field(default_factory=list)
+    proposals: list[Plan] = field(default_factory=list)
     texts: list[GeneratedText] = field(default_factory=list)
     said: Said | None = None
     cost: Cost = field(default_factory=Cost)
@@ -184,10 +203,10 @@ class DecisionState:
 
     def dream(self) -> Conversation[Dream]:
         """Let the model imagine the frame after its action, and keep the dream; a control keeps one without a frame."""
-        codes, frame, entropy = None, None, None
+        dream = Dream(thought=self.thought, action=self.action)
         if self.speaker.prompt_format.dream:
-            codes, frame, entropy = yield from (self._draw if self.oracle is None else self._foresee)()
-        dream = Dream(thought=self.thought, action=self.action, codes=codes, frame=frame, entropy=entropy)
+            shown = yield from (self._draw() if self.substitute is None else self._show(self.substitute))
+            dream = replace(dream, codes=shown.codes, frame=shown.frame, entropy=shown.entropy)
         self.dreams.append(dream)
         return dream
 
@@ -275,15 +294,40 @@ class DecisionState:
         states: list[DecisionState] = []
 
         def program(slot: Slot, way: Callable[[DecisionState], Conversation[T]]) -> Conversation[T]:
-            oracle = None if self.oracle is None else self.oracle.fork()
-            states.append(
-                replace(self, slot=slot, oracle=oracle, dreams=list(self.dreams), texts=[], said=None, cost=Cost())
-            )
+            states.append(self._forked(slot))
             return way(states[-1])
 
         returned: list[T] = yield Fork(programs=[partial(program, way=way) for way in ways])
         self.cost = sum((state.cost for state in states), start=self.cost)
+        self.proposals += [one for one in returned if isinstance(one, Plan)]
         return returned
+
+    def aside(self, way: Callable[[DecisionState], Conversation[T]]) -> Conversation[T]:
+        """Hold another conversation about the same observation, from its very beginning; return what it returned.
+
+        Nothing of it is in this one, and what it dreams is the model's own.
+        """
+        states: list[DecisionState] = []
+
+        def program(slot: Slot) -> Conversation[T]:
+            states.append(DecisionState(self.speaker, self.observation, slot, self.seed))
+            return way(states[-1])
+
+        returned: list[T] = yield Fork(programs=[program], anew=True)
+        self.cost += states[0].cost
+        return returned[0]
+
+    def _forked(self, slot: Slot) -> DecisionState:
+        return replace(
+            self,
+            slot=slot,
+            substitute=None if self.substitute is None else self.substitute.fork(),
+            dreams=list(self.dreams),
+            proposals=list(self.proposals),
+            texts=[],
+            said=None,
+            cost=Cost(),
+        )
 
     def decision(self, *plans: Plan, chosen: int = 0) -> Decision:
         """Return the decision for one of `plans`, without a review."""
@@ -326,8 +370,8 @@ class DecisionState:
         scores = [text.log_probs for text in self.texts if text.log_probs is not None]
         return SampledTokens(ids=np.array(ids, np.int32), log_probs=np.concatenate(scores) if scores else None)
 
-    def _draw(self) -> Conversation[tuple[Codes, Frame, float]]:
-        """Let the model write an image; return its codes, the frame they stand for, and its entropy."""
+    def _draw(self) -> Conversation[Imagined]:
+        """Let the model write an image."""
         speaker = self.speaker
         opening = speaker.encoder.open_image(self.slot.next_position)
         yield Prefill(tokens=opening)
@@ -336,20 +380,20 @@ class DecisionState:
         closing = speaker.encoder.close_image(self.slot.next_position)
         yield Prefill(tokens=closing)
         self.cost += Cost(image_tokens=len(drawn.codes), read_tokens=len(opening) + len(closing))
-        return drawn.codes, speaker.engine.decode_images(drawn.codes[None])[0], drawn.entropy
+        frame = speaker.engine.decode_images(drawn.codes[None])[0]
+        return Imagined(frame=frame, codes=drawn.codes, entropy=drawn.entropy)
 
     def _shown(self) -> Codes:
         """Return the codes of the frame before the next dream: most of what it shows will still be there."""
         codes = self.dreams[-1].codes if self.dreams else None
         return codes if codes is not None else self.speaker.engine.encode_images(self.observation.frame[None])[0]
 
-    def _foresee(self) -> Conversation[tuple[Codes, Frame, float]]:
-        """Put the frame that really comes where the model would write its image, and return the same of it."""
-        assert self.oracle is not None
-        frame = self.oracle.follow(self.action)
-        codes = self.speaker.engine.encode_images(frame[None])[0]
+    def _show(self, substitute: Substitute) -> Conversation[Imagined]:
+        """Put what a substitute shows where the model would write its image."""
+        shown = yield from substitute.show(self)
+        codes = self.speaker.engine.encode_images(shown.frame[None])[0] if shown.codes is None else shown.codes
         yield self._read([WriteImage(codes=codes), End()])
-        return codes, frame, 0.0
+        return replace(shown, codes=codes)
 
     def _read(self, segments: list[Segment]) -> Prefill:
         """Return the wish to read segments."""

@@ -17,6 +17,7 @@ RESULTS = {
     "summary.json": "scores of play",
     "imagination.json": "scores of dreams",
     "reviews.json": "scores of reviews",
+    "causality.json": "scores with dreams exchanged",
     "vision.json": "a vision tower",
     "scores.json": "tokenizers",
     "run.json": "a training run",
@@ -78,6 +79,7 @@ def _told(path: Path, found: Mapping[str, Any]) -> str:
         "summary.json": ("cost_per_decision", tables.scores_text),
         "imagination.json": ("dream", tables.imagination_text),
         "reviews.json": ("shown", tables.reviews_text),
+        "causality.json": ("rows", tables.causality_text),
     }
     head, plain = f"{path}: {RESULTS.get(path.name, 'a result')}", json.dumps(found, indent=2)
     needed, show = whole.get(path.name, ("", None))

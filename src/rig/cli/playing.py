@@ -10,7 +10,13 @@ import tyro
 
 from rig.cli.flags import Flags, Settings
 from rig.errors import RigError
-from rig.evaluate.config import EmbodiedConfig, ImaginationConfig, JudgementsConfig, ReviewsConfig
+from rig.evaluate.config import (
+    CausalityConfig,
+    EmbodiedConfig,
+    ImaginationConfig,
+    JudgementsConfig,
+    ReviewsConfig,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +179,38 @@ class Imagine(Flags, ImaginationConfig):
 
         scores = evaluate_imagination(self.part(ImaginationConfig), self.out)
         return {"text": imagination_text(scores), "out": self.out, **scores}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Causality(Flags, CausalityConfig):
+    """Say whether dreams cause better decisions: the same episodes with own dreams, with other frames, and without any.
+
+    Example: rig causality --agent runs/rig/agent --plans 4 --judge change --out runs/causality-rig
+
+    Attributes:
+        out: folder of the results, with a page causality.md; each row has a folder of its own in it.
+        resume: go on with a suite that was cut, or with other --rows.
+        workers: processes that share the episodes out; in float32 the results are the same for any number.
+    """
+
+    out: str
+    resume: bool = False
+    workers: int = 1
+    imagine: tyro.conf.Suppress[bool] = False
+    follow_dreams: tyro.conf.Suppress[bool] = False
+    dreams_from: tyro.conf.Suppress[str] = "own"
+    true_dreams: tyro.conf.Suppress[bool] = False
+
+    def run(self) -> dict[str, Any]:
+        """Evaluate the rows."""
+        from rig.cli.tables import causality_text
+        from rig.evaluate.causality import evaluate_causality
+        from rig.recipes.causality import write_causality_page
+
+        config = self.part(CausalityConfig)
+        scores = evaluate_causality(config, self.out, resume=self.resume, workers=self.workers)
+        page = write_causality_page(scores, Path(self.out) / "causality.md")
+        return {"text": causality_text(scores), "page": str(page), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)

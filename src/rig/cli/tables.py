@@ -102,6 +102,13 @@ def plans_text(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def causality_text(scores: Mapping[str, Any]) -> str:
+    """Return the table of a causality suite."""
+    from rig.recipes.causality import HEADER, conclusion, table_rows
+
+    return f"{table(HEADER, table_rows(scores))}\n\n{conclusion(scores)}"
+
+
 def imagination_text(scores: Mapping[str, Any]) -> str:
     """Return the table of an evaluation of dreams."""
     entries = [(kind, entry) for kind in ("dream", "tokenizer", "copy") for entry in scores[kind]]

@@ -68,6 +68,7 @@ GROUPS = {
         verbs={
             "eval": ("rig.cli.playing:Eval", "score an agent or a teacher on unseen seeds"),
             "imagine": ("rig.cli.playing:Imagine", "score an agent's dreams against what really comes"),
+            "causality": ("rig.cli.playing:Causality", "say whether dreams cause better decisions, by exchanging them"),
             "eval-reviews": ("rig.cli.playing:EvalReviews", "score an agent's reviews of lookaheads that are given"),
             "judge": ("rig.cli.playing:JudgeVerb", "score what an agent says its plans are worth"),
             "reproduce": ("rig.cli.looking:Reproduce", "run a whole ladder: data, training, evaluation, report"),

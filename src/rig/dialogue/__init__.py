@@ -26,15 +26,16 @@ from rig.dialogue.usable import flaw, refuse_unspeakable
 from rig.dialogue.weighing import review_of_plans
 
 __all__ = [
+    "SCALES",
+    "USUAL",
     "End",
-    "PromptFormat",
     "Kind",
     "Layout",
     "Learned",
+    "PromptFormat",
     "ReadImage",
     "Role",
     "RoleWeights",
-    "SCALES",
     "Scale",
     "Segment",
     "SegmentEncoder",
@@ -43,7 +44,6 @@ __all__ = [
     "TextTokenizer",
     "TokenSequence",
     "TurnWeights",
-    "USUAL",
     "WriteImage",
     "act",
     "answer",

@@ -143,9 +143,14 @@ class Fork:
     What is sent back, when all of them have ended, is the list of what they returned, in the order of `programs`. The
     conversation itself holds what it held; what was read before the fork is kept once for all. Draws of the n-th way
     follow from the conversation's seed and n, whoever shares the passes.
+
+    Attributes:
+        programs: the ways.
+        anew: let each begin with nothing before it: conversations of their own, on the side.
     """
 
     programs: Sequence[Program[Any]]
+    anew: bool = False
 
 
 Wish = Prefill | GenerateText | GenerateImage | Fork
@@ -284,7 +289,7 @@ class Stream(Generic[T]):
             if wish is not None and not isinstance(wish, Fork) and not one.slot.length:
                 raise RigError("a conversation that holds nothing cannot go on; let it prefill a prompt first")
             if isinstance(wish, Fork):
-                self._fork(one, wish.programs)
+                self._fork(one, wish)
             elif isinstance(wish, GenerateText):
                 self._rows.check_room([one.row], [wish.constraint.limit])
                 one.writing = TextWriting(one.row, wish.constraint, wish.sampler, wish.log_probs, wish.choices)
@@ -307,13 +312,16 @@ class Stream(Generic[T]):
         self._rows.read([beside], [guidance.tokens])
         return Guide(beside, guidance.weight)
 
-    def _fork(self, parent: _Active, programs: Sequence[Program[Any]]) -> None:
+    def _fork(self, parent: _Active, wish: Fork) -> None:
+        programs = wish.programs
         if not programs:
             self._advance(parent, [])
             return
         parent.awaited, parent.returned = len(programs), [None] * len(programs)
         for number, row in enumerate(self._rows.fork([parent.row] * len(programs))):
-            slot = replace(parent.slot)
+            if wish.anew:
+                self._rows.rewind(row, 0)
+            slot = Slot() if wish.anew else replace(parent.slot)
             self._start(_Active(row, parent.ticket, slot, programs[number](slot), parent, number))
 
     def _advance(self, one: _Active, came: Any) -> None:

@@ -27,14 +27,14 @@ if CRAFTER_ID not in registry:
     register(CRAFTER_ID, entry_point="rig.envs.crafter.gym:make_crafter")
 
 __all__ = [
-    "CRAFTER_ID",
     "CELL_READERS",
+    "CRAFTER_ID",
     "MANUAL",
-    "CellReader",
-    "Look",
     "TASKS",
     "TOOL",
     "WORLDS",
+    "CellReader",
+    "Look",
     "Role",
     "Split",
     "Start",

@@ -38,8 +38,11 @@ class EmbodiedConfig:
             `imagine` are not for it.
         planner_options: of that planner, each as "name=value"; the value is JSON, or else a text.
         read_back: how dreams are read: "pixels" or "codes".
-        true_dreams: put what would really come in the place of every dream: the bound on what better dreams could
-            bring. The agent is then told what no agent knows, so such a score is none of its own.
+        dreams_from: what is shown in the place of every dream: "own" for nothing else; what "true"ly comes, the bound
+            on what better dreams could bring (the agent is then told what no agent knows, so such a score is none of
+            its own); a "still" copy of what is observed; the agent's dream of an "other-plan" from the same state; one
+            of an "other-episode"; or a "blank" frame.
+        true_dreams: the same as `dreams_from` "true".
         bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.
         thought_tokens: the longest thought.
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
@@ -49,6 +52,9 @@ class EmbodiedConfig:
             that multiplies it. In bfloat16 an episode may turn out otherwise in another batch.
         imagine: without a lookahead, dream the next frame all the same, to be shown; costs time and changes nothing.
         follow_dreams: also do in a copy of the world what was dreamed, to show what would have come; the same is true.
+        valued: the share of decisions of which a teacher says, playing on from copies of the world, what the first
+            proposal and what is done lose in steps; 0 asks nobody.
+        patience: steps after which the teacher has not finished in time.
     """
 
     agent: str
@@ -65,6 +71,7 @@ class EmbodiedConfig:
     planner: str = ""
     planner_options: tuple[str, ...] = ()
     read_back: Literal["pixels", "codes"] = "pixels"
+    dreams_from: str = "own"
     true_dreams: bool = False
     bind_verdicts: bool = False
     thought_tokens: int = 96
@@ -74,9 +81,47 @@ class EmbodiedConfig:
     dtype: Dtype = "auto"
     imagine: bool = False
     follow_dreams: bool = False
+    valued: float = 0.0
+    patience: int = 80
 
     def __post_init__(self) -> None:
-        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps, plans=self.plans)
+        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps, plans=self.plans, patience=self.patience)
+        if not 0 <= self.valued <= 1:
+            raise RigError(f"valued={self.valued}: a share of the decisions, 0 to 1")
+        if self.true_dreams and self.dreams_from not in ("own", "true"):
+            raise RigError(f"--true-dreams and --dreams-from {self.dreams_from}: only one of them can be shown")
+
+    @property
+    def dream_source(self) -> str:
+        """The name of what is shown in the place of dreams."""
+        return "true" if self.true_dreams else self.dreams_from
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalityConfig(EmbodiedConfig):
+    """Which agent's dreams to exchange, for what; how it plays and where is said as in `EmbodiedConfig`.
+
+    Attributes:
+        dreams: n, the steps dreamed of each plan; at least 1.
+        valued: the share of decisions, drawn by their seeds, of which a teacher says what the first proposal and what
+            is done lose in steps; 0 asks nobody.
+        rows: which, by their names, in this order: dream sources (`dreams_from`), and "no-dreams", "majority", "random"
+            and "first"; all where none is given.
+        votes: k, of the three last rows where the planner has one plan; where it has several, it is their number.
+    """
+
+    dreams: int = 1
+    valued: float = 0.05
+    rows: tuple[str, ...] = ()
+    votes: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one(votes=self.votes)
+        if self.dream_source != "own":
+            raise RigError(f"dreams from {self.dream_source!r}: name what is to be shown among the --rows")
+        if len(set(self.rows)) < len(self.rows):
+            raise RigError(f"--rows {' '.join(self.rows)}: each once")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,10 @@ from tqdm import tqdm
 
 from rig.agents import (
     Basic,
-    BestOf,
     HowToPlay,
-    Lookahead,
-    OracleActor,
     Planner,
     PolicyActor,
+    SubstitutingActor,
     planner_of,
     source_of,
 )
@@ -46,10 +44,12 @@ from rig.evaluate.verdicts import (
     summarise_reviews,
     with_verdicts,
 )
+from rig.evaluate.watched import Watch, judge_in
 from rig.machine import usable_cores
 from rig.model.runtime import threads_of
 from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
+from rig.stages.advantage import Judge
 from rig.storage import (
     LOCK_NAME,
     Lock,
@@ -89,15 +89,15 @@ def evaluate_embodied(
     """
     out = Path(out)
     at_least_one(workers=workers)
-    _refuse_foreign(out, config, resume)
+    refuse_foreign(out, config, resume)
     setup = _Setup.of(config)
     episodes = setup.episodes
     with Lock(out / LOCK_NAME):  # not before: a wrong name leaves no folder behind
         done = _open(out, config)
         wanted = [episode for episode in episodes if episode.id not in done]
         with tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
-            for played in setup.play(wanted) if workers == 1 else _shared_out(config, wanted, workers):
-                append_json_line(out / EPISODES, summary_row(played, setup.checker))
+            for played, changes in setup.watch(wanted) if workers == 1 else _shared_out(config, wanted, workers):
+                append_json_line(out / EPISODES, summary_row(played, setup.checker) | {"changes": changes})
                 bar.update()
                 if keep is not None:
                     keep.append(played.trajectory)
@@ -122,6 +122,7 @@ class _Setup:
     actor: Actor
     name: str
     checker: ClaimChecker | None
+    judge: Judge | None
     config: EmbodiedConfig
 
     @staticmethod
@@ -130,7 +131,7 @@ class _Setup:
         world = make_world(environment)
         source, named = source_of(config.agent)
         actor = source.actor(named, world, how_to_play(config))
-        if isinstance(actor, PolicyActor | OracleActor):
+        if isinstance(actor, PolicyActor | SubstitutingActor):
             for task, _ in world.tasks.variants(config.tasks):
                 actor.policy.check_instruction(task.name, task.instruction)
         return _Setup(
@@ -139,6 +140,7 @@ class _Setup:
             actor=actor,
             name=source.short_name(named),
             checker=checker_of(world.name),
+            judge=judge_in(environment, config.patience) if config.valued else None,
             config=config,
         )
 
@@ -150,27 +152,36 @@ class _Setup:
     @property
     def runs_in(self) -> dict[str, str]:
         """Device and dtype of the agent's network; nothing of a teacher."""
-        return self.actor.policy.engine.model.runs_in if isinstance(self.actor, PolicyActor | OracleActor) else {}
+        return self.actor.policy.engine.model.runs_in if isinstance(self.actor, PolicyActor | SubstitutingActor) else {}
 
-    def play(self, episodes: Sequence[Episode]) -> Iterator[Played]:
+    def play(self, episodes: Sequence[Episode], watch: Watch | None = None) -> Iterator[Played]:
         lineage = Lineage(stage="live", actor=self.name)
         return play(
             lambda: make_world(self.environment),
-            self.actor,
+            watch or self.actor,
             episodes,
             batch_size=self.config.batch_size,
             most_steps=self.config.most_steps,
             lineage=lineage,
+            before=watch.before if watch else None,
             follow_dreams=self.config.follow_dreams,
         )
 
+    def watch(self, episodes: Sequence[Episode]) -> Iterator[tuple[Played, dict[str, Any]]]:
+        """Play, and count beside each episode what became of first proposals; see `Changes`."""
+        watch = Watch(self.actor, self.config.valued, self.judge)
+        for played in self.play(episodes, watch):
+            yield played, watch.changes(played.episode)
 
-def _shared_out(config: EmbodiedConfig, episodes: Sequence[Episode], workers: int) -> Iterator[Played]:
+
+def _shared_out(
+    config: EmbodiedConfig, episodes: Sequence[Episode], workers: int
+) -> Iterator[tuple[Played, dict[str, Any]]]:
     """Play `episodes` in several processes, long and short ones dealt out evenly."""
     parts = [part for first in range(workers) if (part := episodes[first::workers])]
     threads = max(1, usable_cores() // max(1, len(parts)))
     with Workers(partial(_prepared, config, threads), max(1, len(parts))) as crew:
-        yield from crew.each(_Setup.play, parts, lambda part: f"the episode {part[0].id} and others")
+        yield from crew.each(_Setup.watch, parts, lambda part: f"the episode {part[0].id} and others")
 
 
 @contextmanager
@@ -279,21 +290,21 @@ def summary_row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:
     }
 
 
-def _refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
+def refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
     """Raise RigError where `out` holds what is not to be touched."""
     if not resume:
         refuse_existing(out, "continue it with --resume, or choose another folder with --out")
     path = out / CONFIG
     refuse_unmakeable(path)
-    found = _without_flags() | read_json(path) if path.is_file() else {}
+    found = _without_flags(config) | read_json(path) if path.is_file() else {}
     changed = differences(found, json.loads(json.dumps(asdict(config)))) if found else []
     if changed:
         raise RigError(f"{out} holds results of another configuration: {'; '.join(changed[:5])}")
 
 
-def _without_flags() -> dict[str, Any]:
+def _without_flags(config: EmbodiedConfig) -> dict[str, Any]:
     """Return what results say of flags that were not there yet when they were made."""
-    return {field.name: field.default for field in fields(EmbodiedConfig) if field.default is not MISSING}
+    return {field.name: field.default for field in fields(config) if field.default is not MISSING}
 
 
 def _open(out: Path, config: EmbodiedConfig) -> set[str]:
@@ -324,22 +335,38 @@ def how_to_play(config: EmbodiedConfig) -> HowToPlay:
         thought_tokens=config.thought_tokens,
         temperature=config.temperature,
         dtype=config.dtype,
-        true_dreams=config.true_dreams,
+        dreams_from=config.dream_source,
+        tasks=config.tasks,
         bind_verdicts=config.bind_verdicts,
     )
 
 
 def _planner(config: EmbodiedConfig, prompt_format: PromptFormat) -> Planner:
     """Return how an agent that speaks `prompt_format` comes to decisions."""
+    name, options = named_planner(config)
+    return (
+        planner_of(name, options)
+        if config.planner or options
+        else Basic(imagine=config.imagine and prompt_format.dream)
+    )
+
+
+def named_planner(config: EmbodiedConfig) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options of the planner that `config` asks for.
+
+    Raises:
+        RigError: an option cannot be read, or stands there without a planner.
+    """
     if config.planner:
-        return planner_of(config.planner, dict(map(_option, config.planner_options)))
+        return config.planner, dict(map(_option, config.planner_options))
     if config.planner_options:
         raise RigError("--planner-options are those of a --planner; name it")
     if config.plans > 1:
-        return BestOf(plans=config.plans, dreams=config.dreams, judge=config.judge, stop_entropy=config.stop_entropy)
+        options = {"plans": config.plans, "dreams": config.dreams, "judge": config.judge}
+        return "best-of", options | {"stop_entropy": config.stop_entropy}
     if config.dreams:
-        return Lookahead(dreams=config.dreams, stop_entropy=config.stop_entropy)
-    return Basic(imagine=config.imagine and prompt_format.dream)
+        return "lookahead", {"dreams": config.dreams, "stop_entropy": config.stop_entropy}
+    return "basic", {}
 
 
 def _option(text: str) -> tuple[str, Any]:

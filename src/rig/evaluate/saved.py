@@ -16,7 +16,7 @@ from rig.storage import read_json, read_json_lines
 from rig.validation import Meta, validated
 
 EPISODES, SUMMARY, IMAGINATION, REVIEWS = "episodes.jsonl", "summary.json", "imagination.json", "reviews.json"
-JUDGEMENTS = "judgements.json"
+JUDGEMENTS, CAUSALITY = "judgements.json", "causality.json"
 
 Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Number = Annotated[float, Meta(ge=-1e15, le=1e15)]
@@ -66,6 +66,14 @@ class Verdicts(TypedDict, total=False):
     against: KeptOrChanged
 
 
+class Changes(TypedDict):
+    """See `rig.evaluate.watched.Changes`."""
+
+    decisions: Count
+    changed: Count
+    lost: list[tuple[Number, Number]]
+
+
 class Row(TypedDict):
     """A line of `episodes.jsonl`: an episode, as `rig.evaluate.embodied.summary_row` makes it."""
 
@@ -80,6 +88,7 @@ class Row(TypedDict):
     reviews: Count
     changed: Count
     verdicts: NotRequired[Verdicts]
+    changes: NotRequired[Changes]
 
 
 class _Computed(TypedDict):
@@ -220,7 +229,40 @@ class _Judgements(TypedDict):
     imagination: dict[str, _Judge]
 
 
-_KINDS: Mapping[str, Any] = {SUMMARY: _Summary, IMAGINATION: _Imagination, REVIEWS: _Reviews, JUDGEMENTS: _Judgements}
+class _Difference(TypedDict):
+    estimate: Interval
+    p_value: Number
+    wins: Count
+    losses: Count
+
+
+class _Exchanged(TypedDict):
+    episodes: Count
+    success: Interval
+    against_own: _Difference | None
+    changed: Interval | None
+    valued: Count
+    spoilt: Interval | None
+    mended: Interval | None
+    gained: Interval | None
+    cost_per_decision: Spent
+
+
+class _Causality(TypedDict):
+    config: _Played
+    provenance: Made
+    seeds: tuple[int, int]
+    plans: Count
+    rows: dict[str, _Exchanged]
+
+
+_KINDS: Mapping[str, Any] = {
+    SUMMARY: _Summary,
+    IMAGINATION: _Imagination,
+    REVIEWS: _Reviews,
+    JUDGEMENTS: _Judgements,
+    CAUSALITY: _Causality,
+}
 _FIX = "restore it from a copy, or score again into another folder"
 
 

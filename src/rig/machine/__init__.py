@@ -4,4 +4,4 @@ from rig.machine.folders import cache_root, note_path
 from rig.machine.limits import usable_cores, usable_memory
 from rig.machine.refusals import refusal, refusals_named
 
-__all__ = ["cache_root", "note_path", "refusals_named", "refusal", "usable_cores", "usable_memory"]
+__all__ = ["cache_root", "note_path", "refusal", "refusals_named", "usable_cores", "usable_memory"]

@@ -23,6 +23,11 @@ from rig.records.types import (
 )
 
 __all__ = [
+    "CORRECTION",
+    "NOISE",
+    "POLICY",
+    "RANDOM",
+    "TEACHER",
     "Codes",
     "Cost",
     "Decision",
@@ -30,16 +35,11 @@ __all__ = [
     "Frame",
     "Judgement",
     "Lineage",
-    "CORRECTION",
-    "NOISE",
     "Observation",
-    "POLICY",
     "Plan",
-    "RANDOM",
     "Review",
     "SampledTokens",
     "Step",
-    "TEACHER",
     "Trajectory",
     "fake_action",
     "fake_dream",

@@ -62,8 +62,8 @@ __all__ = [
     "import_dataset",
     "reason",
     "rehearse",
-    "review",
     "rereview",
+    "review",
 ]
 
 

@@ -19,11 +19,11 @@ if ENVIRONMENT_ID not in registry:
 
 __all__ = [
     "ENVIRONMENT_ID",
-    "SimulatorError",
     "FrameSkip",
     "LikeMineRL",
     "MinetestConfig",
     "MinetestEnv",
+    "SimulatorError",
     "info_of",
     "native_action",
 ]
