@@ -111,7 +111,7 @@ class CausalityConfig(EmbodiedConfig):
     """
 
     dreams: int = 1
-    valued: float = 0.05
+    valued: float = 0.1
     rows: tuple[str, ...] = ()
     votes: int = 4
 
