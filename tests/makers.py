@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from rig.agents.checkpoint import AgentCheckpoint
 from rig.data import Dataset
 from rig.model import PRESETS
 from rig.stages import BranchConfig, CollectConfig, ReasonConfig, collect, reason
@@ -46,6 +48,19 @@ def agent_training(data: Path, tokenizers: Path, **changes: object) -> AgentTrai
 def make_agent(root: Path, data: Path, tokenizers: Path) -> Path:
     """Train a debug agent; return its folder."""
     return train_agent(agent_training(data, tokenizers), root / "basic")
+
+
+def make_lively_agent(agent: Path, folder: Path) -> Path:
+    """Write to `folder` an untrained agent whose dreams differ: louder weights let what stands far back be heard."""
+    checkpoint = AgentCheckpoint.load(agent)
+    with torch.no_grad():
+        for name, weight in checkpoint.model.named_parameters():
+            if "language_model.layers" in name and weight.ndim == 2:
+                weight.mul_(3)
+            if "vision_head" in name:
+                weight.mul_(30)
+    checkpoint.save(folder)
+    return folder
 
 
 def branch_config(agent: Path, **changes: object) -> BranchConfig:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from makers import make_lively_agent
 
 from rig.actions import NOOP
 from rig.agents import PLAN_JUDGES
@@ -32,9 +33,14 @@ torch.set_num_threads(1)  # threads that spin for a shared core cost more than t
 BEST = {"planner": "best-of", "planner_options": ("plans=3", "dreams=1", "judge=change", "votes_weight=0")}
 
 
-def config_of(made, **changes):
+@pytest.fixture(scope="module")
+def agent(made, tmp_path_factory):
+    return make_lively_agent(made.agent, tmp_path_factory.mktemp("lively") / "agent")
+
+
+def config_of(agent, **changes):
     settings = {"tasks": ("place_table/tool",), "episodes": 2, "most_steps": 2, "thought_tokens": 4, "valued": 1.0}
-    return CausalityConfig(agent=str(made.agent), split="validation", dtype="float32", **settings | changes)
+    return CausalityConfig(agent=str(agent), split="validation", dtype="float32", **settings | changes)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,9 +51,9 @@ def short_pools():
 
 
 @pytest.fixture(scope="module")
-def suite(made, tmp_path_factory):
+def suite(agent, tmp_path_factory):
     out = tmp_path_factory.mktemp("causality") / "best"
-    return out, evaluate_causality(config_of(made, **BEST, temperature=1.0), out)
+    return out, evaluate_causality(config_of(agent, **BEST, temperature=1.0), out)
 
 
 def episodes_of(folder):
@@ -87,25 +93,25 @@ def test_where_nothing_is_to_be_seen_the_judge_of_change_takes_the_first_plan(su
     assert scores["rows"]["own"]["changed"]["value"] > 0, "at full temperature proposals differ"
 
 
-def test_a_lookahead_is_held_against_acting_at_once_and_votes(made):
-    config = config_of(made, dreams=2, stop_entropy=1.5)
+def test_a_lookahead_is_held_against_acting_at_once_and_votes(agent):
+    config = config_of(agent, dreams=2, stop_entropy=1.5)
     still = row_config(config, "still")
     assert (still.planner, still.planner_options) == ("lookahead", ("dreams=2", "stop_entropy=1.5"))
     assert (still.dreams_from, still.dreams, still.episodes) == ("still", 0, 2)
     assert row_config(config, "no-dreams").planner == "basic"
     majority = row_config(replace(config, votes=6), "majority")
     assert majority.planner_options == ("plans=6", "dreams=0", 'judge="majority"')
-    several = config_of(made, plans=3, judge="change")
+    several = config_of(agent, plans=3, judge="change")
     assert plans_of(several) == 3
     assert row_config(several, "no-dreams").planner_options == ("plans=3", "dreams=0", 'judge="change"')
     assert "chance" in PLAN_JUDGES
     assert type(still) is EmbodiedConfig
 
 
-def test_a_suite_by_command_its_page_and_its_json(made, tmp_path, capsys):
+def test_a_suite_by_command_its_page_and_its_json(agent, tmp_path, capsys):
     out = tmp_path / "suite"
     rows = ("own", "still", "no-dreams")
-    words = f"causality --agent {made.agent} --tasks place_table/tool --episodes 2 --most-steps 2 --thought-tokens 4"
+    words = f"causality --agent {agent} --tasks place_table/tool --episodes 2 --most-steps 2 --thought-tokens 4"
     words = [*words.split(), "--dtype", "float32", "--valued", "0.5", "--out", str(out)]
     assert main([*words, "--rows", *rows[:2]]) == 0
     assert "still copies of the present" in capsys.readouterr().out
@@ -123,7 +129,7 @@ def test_a_suite_by_command_its_page_and_its_json(made, tmp_path, capsys):
     assert "against own dreams" in found["text"]
 
 
-def test_a_suite_that_was_killed_goes_on_and_ends_with_the_same_scores(made, suite, tmp_path):
+def test_a_suite_that_was_killed_goes_on_and_ends_with_the_same_scores(agent, suite, tmp_path):
     """Killed while it plays a row: rows that are whole are left alone, and the one at work is gone on with."""
     whole, scores = suite
     out = tmp_path / "cut"
@@ -135,16 +141,16 @@ def test_a_suite_that_was_killed_goes_on_and_ends_with_the_same_scores(made, sui
     kept = (out / "still" / "episodes.jsonl").read_text().splitlines(keepends=True)
     (out / "still" / "episodes.jsonl").write_text(kept[0] + kept[1][:20])
     before = (out / "own" / "episodes.jsonl").read_bytes()
-    again = evaluate_causality(config_of(made, **BEST, temperature=1.0), out, resume=True)
+    again = evaluate_causality(config_of(agent, **BEST, temperature=1.0), out, resume=True)
     assert (out / "own" / "episodes.jsonl").read_bytes() == before
     assert (out / "still" / "episodes.jsonl").read_text().startswith(kept[0])
     assert timeless(again) == timeless(scores)
 
 
-def test_a_killed_process_leaves_what_can_be_gone_on_with(made, tmp_path):
+def test_a_killed_process_leaves_what_can_be_gone_on_with(agent, tmp_path):
     """`kill -9` as soon as the first row is there."""
     out = tmp_path / "out"
-    words = ["causality", "--agent", str(made.agent), "--tasks", "place_table/tool", "--episodes", "2", "--most-steps"]
+    words = ["causality", "--agent", str(agent), "--tasks", "place_table/tool", "--episodes", "2", "--most-steps"]
     words += ["2", "--thought-tokens", "4", "--dtype", "float32", "--valued", "0", "--rows", "own", "still"]
     process = subprocess.Popen(
         [sys.executable, "-m", "rig", *words, "--out", str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
@@ -159,7 +165,7 @@ def test_a_killed_process_leaves_what_can_be_gone_on_with(made, tmp_path):
     assert {name: row["episodes"] for name, row in found.items()} == {"own": 2, "still": 2}
 
 
-def test_mistakes_are_named_before_anything_is_played(made, suite, tmp_path):
+def test_mistakes_are_named_before_anything_is_played(agent, suite, tmp_path):
     for changes, error, message in (
         ({"rows": ("own", "stil")}, UnknownNameError, r"unknown row 'stil'. Did you mean 'still'"),
         ({"dreams": 0}, RigError, r"--dreams of 1 or more"),
@@ -168,7 +174,7 @@ def test_mistakes_are_named_before_anything_is_played(made, suite, tmp_path):
         ({"agent": "teacher:crafter"}, RigError, r"teacher:crafter does not dream"),
     ):
         with pytest.raises(error, match=message):
-            evaluate_causality(replace(config_of(made), **changes), tmp_path / "out")
+            evaluate_causality(replace(config_of(agent), **changes), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     for changes, message in (
         ({"votes": 0}, "votes=0"),
@@ -177,10 +183,10 @@ def test_mistakes_are_named_before_anything_is_played(made, suite, tmp_path):
         ({"rows": ("own", "own")}, r"each once"),
     ):
         with pytest.raises(RigError, match=message):
-            config_of(made, **changes)
+            config_of(agent, **changes)
     out, _ = suite
     with pytest.raises(RigError, match=r"another configuration: votes"):
-        evaluate_causality(config_of(made, **BEST, temperature=1.0, votes=2), out, resume=True)
+        evaluate_causality(config_of(agent, **BEST, temperature=1.0, votes=2), out, resume=True)
 
 
 class Scripted:
@@ -251,9 +257,9 @@ def test_a_table_says_what_own_dreams_beat(suite, tmp_path):
     assert "Nothing to compare" in conclusion({**scores, "rows": {"own": rows["own"]}})
 
 
-def test_an_evaluation_counts_what_became_of_first_proposals(made, tmp_path):
+def test_an_evaluation_counts_what_became_of_first_proposals(agent, tmp_path):
     settings = {"tasks": ("place_table/tool",), "episodes": 2, "most_steps": 3, "thought_tokens": 4, "dtype": "float32"}
-    config = EmbodiedConfig(agent=str(made.agent), dreams=1, valued=1.0, **settings)
+    config = EmbodiedConfig(agent=str(agent), dreams=1, valued=1.0, **settings)
     kept = []
     evaluate_embodied(config, tmp_path / "one", keep=kept)
     rows = {row["seed"]: row for row in episodes_of(tmp_path / "one")}
@@ -262,7 +268,3 @@ def test_an_evaluation_counts_what_became_of_first_proposals(made, tmp_path):
         assert counted["decisions"] == len(trajectory.steps)
         assert counted["changed"] == sum(step.action != step.proposal for step in trajectory.steps)
         assert len(counted["lost"]) <= counted["decisions"]
-    evaluate_embodied(config, tmp_path / "two", workers=2)
-    assert {row["seed"]: row["changes"] for row in episodes_of(tmp_path / "two")} == {
-        seed: row["changes"] for seed, row in rows.items()
-    }

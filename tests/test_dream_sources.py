@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from choices import clearly
+from makers import make_lively_agent
 from test_planners import policy_of
 from test_policy import observations
 
@@ -39,16 +40,7 @@ KEYS = make_world("crafter").alternatives()
 
 @pytest.fixture(scope="module")
 def agent(made, tmp_path_factory):
-    """An untrained agent whose dreams differ: louder weights let what stands far back be heard."""
-    checkpoint = AgentCheckpoint.load(made.agent)
-    with torch.no_grad():
-        for name, weight in checkpoint.model.named_parameters():
-            if "language_model.layers" in name and weight.ndim == 2:
-                weight.mul_(3)
-            if "vision_head" in name:
-                weight.mul_(30)
-    checkpoint.save(tmp_path_factory.mktemp("lively") / "agent")
-    return tmp_path_factory.getbasetemp() / "lively0" / "agent"
+    return make_lively_agent(made.agent, tmp_path_factory.mktemp("lively") / "agent")
 
 
 @pytest.fixture(scope="module")
