@@ -21,9 +21,10 @@ from rig.agents.checkpoint import AgentCheckpoint, has_learned_reviews, origin_o
 from rig.cli.inspecting import inspect
 from rig.cli.training import _told
 from rig.errors import RigError
+from rig.evaluate.causality import changes_of
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import CONFIG, refuse_foreign, summarise
-from rig.evaluate.saved import EPISODES, IMAGINATION, REVIEWS, SUMMARY, read_rows
+from rig.evaluate.saved import CAUSALITY, EPISODES, IMAGINATION, REVIEWS, SUMMARY, read_rows
 from rig.provenance import provenance
 from rig.recipes import dreams, report
 from rig.recipes import publish as publishing
@@ -51,6 +52,7 @@ def _row(seed: int) -> dict[str, object]:
         "reviews": 3,
         "changed": 1,
         "verdicts": {"says": {"keep": 2, "change": 1, "nothing": 0}, "against": {"keep": 0, "change": 1}},
+        "changes": {"decisions": 7, "changed": 2, "lost": [[0, 1], [2, 0]]},
     }
 
 
@@ -74,6 +76,13 @@ def good_files() -> dict[str, str]:
     shown = dict.fromkeys(("changed_good", "changed_bad", "mended", "same", "consistent", "true"), _SHARE)
     weighed = {"decisions": 9, "agreed": 4, "against": 2, "told": 1, "best": 1, "episodes": 4, "plans": _SHARE}
     weighed |= dict.fromkeys(("most_votes", "best_score", "best_taken", "best_by_votes", "best_at_random"), _SHARE)
+    exchanged = {
+        "episodes": 2,
+        "success": _SHARE,
+        "against_own": {"estimate": _SHARE, "p_value": 0.5, "wins": 1, "losses": 0},
+        "cost_per_decision": rows[0]["cost"],
+        **changes_of(rows),
+    }
     run = {"config": {"training": {"steps": 4}, "form": None}, "provenance": _MADE, "legs": [{"steps": 4}]}
     about = json.loads((good_agent() / "agent.json").read_text()) | {"origin": _ORIGIN}
     files = {
@@ -83,6 +92,13 @@ def good_files() -> dict[str, str]:
         | {"config": asdict(_CONFIG), "provenance": _MADE, "chains": 8, "passes": 3.0, "noise_actions": 0.1},
         f"reviews/{REVIEWS}": {"lookaheads": 8, "episodes": 4, "bad": 2, "shown": {"real": shown, "still": shown}}
         | {"plans": weighed},
+        f"causality/{CAUSALITY}": {
+            "config": asdict(_CONFIG),
+            "provenance": _MADE,
+            "seeds": [0, 1],
+            "plans": 4,
+            "rows": {"own": {**exchanged, "against_own": None}, "still": exchanged, "majority": exchanged},
+        },
         f"runs/{RUN_FILE}": run,
         "train/basic-1/agent/agent.json": about,
     }

@@ -48,10 +48,10 @@ print(json.dumps({"overview": overview, "early": early, "groups": groups, "verbs
 
 SPELLINGS = """
 collect, import, reason, review, align, branch, rehearse, rereview, train-tokenizer, train-vision, train, import-janus,
-export-janus, play, picture, eval, imagine, eval-reviews, view, inspect, reproduce, publish, card, demo, bench decode,
-bench train, bench dreams, bench policy, bench loop, bench env, doctor
+export-janus, play, picture, eval, imagine, causality, eval-reviews, view, inspect, reproduce, publish, card, demo,
+bench decode, bench train, bench dreams, bench policy, bench loop, bench env, doctor
 """
-"""The verbs as they were spelled before there were groups."""
+"""The verbs, each as it has been spelled since it was there."""
 
 
 def rig(capsys, *words):

@@ -31,7 +31,9 @@ def test_results_are_read_although_their_folder_holds_a_configuration(capsys, tm
     assert (cut["kind"], cut["episodes"]) == ("unfinished scores", 1)
 
 
-@pytest.mark.parametrize("name", ["imagination.json", "reviews.json", "vision.json", "scores.json", "run.json"])
+@pytest.mark.parametrize(
+    "name", ["imagination.json", "reviews.json", "causality.json", "vision.json", "scores.json", "run.json"]
+)
 def test_every_file_of_results_says_what_its_folder_is(capsys, tmp_path, name):
     (tmp_path / name).write_text('{"value": 1}')
     if name == "vision.json":  # beside which its scores lie

@@ -39,7 +39,11 @@ HEADER = (
 
 def table_rows(scores: Mapping[str, Any]) -> list[list[str]]:
     """Return the rows of the table under `HEADER`."""
-    return [[_NAMES.get(name, name).format(**scores), *_columns(row)] for name, row in scores["rows"].items()]
+    return [[_name(name, scores), *_columns(row)] for name, row in scores["rows"].items()]
+
+
+def _name(row: str, scores: Mapping[str, Any]) -> str:
+    return _NAMES[row].format(plans=scores["plans"]) if row in _NAMES else row
 
 
 def _columns(row: Mapping[str, Any]) -> list[str]:
@@ -66,8 +70,8 @@ def conclusion(scores: Mapping[str, Any]) -> str:
     even = [name for name, row in scores["rows"].items() if row["against_own"] and name not in better]
     if not scores["rows"].get("own") or not (better or even):
         return "Nothing to compare own dreams with yet."
-    shown = ", ".join(_NAMES.get(name, name).format(**scores) for name in better) or "none of the other rows"
-    left = ", ".join(_NAMES.get(name, name).format(**scores) for name in even)
+    shown = ", ".join(_name(name, scores) for name in better) or "none of the other rows"
+    left = ", ".join(_name(name, scores) for name in even)
     return f"Own dreams win more than {shown}" + (f"; that they win more than {left} is not shown." if left else ".")
 
 
