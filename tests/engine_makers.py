@@ -59,7 +59,8 @@ def conversation(seed, dreams=1):
     step = fake_step(seed, size=32, num_dreams=dreams)
     dreamed = tuple(replace(dream, codes=codes()) for dream in step.dreams)
     thought = "1. Go." * int(random.integers(1, 4))
-    step = replace(step, next_codes=codes(), dreams=dreamed, review=replace(step.review, thought=thought))
+    step = step.with_next_codes(codes())
+    step = replace(step, dreams=dreamed, review=replace(step.review, thought=thought))
     return ENCODER.encode(lookahead_conversation(step, CRAFTER, PromptFormat()))
 
 

@@ -14,7 +14,7 @@ from test_data_roundtrip import TOKENIZER, assert_same, info_for, write
 from rig.data import CodesCache, Dataset, Manifest, load_frames, summary
 from rig.data.writer import _described
 from rig.errors import DatasetError
-from rig.records import Lineage, fake_trajectory
+from rig.records import CodedStep, Lineage, fake_trajectory
 
 FRAMES = ("frame", "next_frame", "real_frame")
 
@@ -189,7 +189,7 @@ def test_a_cache_that_another_fills_is_seen(tmp_path):
     reader.folder.mkdir(parents=True)
     (reader.folder / ".killed.npz.1.new.tmp").write_text("half")
     filler.fill(mean_codes, progress=False)
-    assert dataset.with_codes(reader)[0].steps[0].next_codes is not None
+    assert isinstance(dataset.with_codes(reader)[0].steps[0], CodedStep)
     assert not list(reader.folder.glob(".*.tmp"))
 
 
@@ -220,7 +220,7 @@ def test_steps_without_a_next_frame_have_no_codes(tmp_path):
     dataset = Dataset(write(tmp_path / "set", [trajectory]))
     cache = CodesCache(dataset, "vq")
     assert cache.fill(mean_codes, progress=False) == 0
-    assert dataset.with_codes(cache)[0].steps[0].next_codes is None
+    assert not isinstance(dataset.with_codes(cache)[0].steps[0], CodedStep)
 
 
 def test_bad_encoders_names_and_cache_files_are_named(path):

@@ -92,12 +92,11 @@ def varied_steps(draw, steps):
             for plan in step.candidates
         )
         yield replace(
-            step,
+            step.with_next_codes(draw(codes)),
             thought=draw(thoughts),
             candidates=candidates,
             instruction=draw(texts),
             next_frame=step.next_frame if draw(maybe) else None,
-            next_codes=draw(codes),
             dreams=dreams,
             review=replace(step.review, thought=draw(thoughts)) if step.review and draw(maybe) else None,
             actor=draw(st.sampled_from(["teacher", "noise", "policy"])),
@@ -186,6 +185,11 @@ def changed(**changes):
     return trajectory.with_steps((*trajectory.steps[:2], replace(trajectory.steps[2], **changes)))
 
 
+def coded(codes):
+    trajectory = fake_trajectory(1, size=8)
+    return trajectory.with_steps((*trajectory.steps[:2], trajectory.steps[2].with_next_codes(codes)))
+
+
 @pytest.mark.parametrize(
     ("trajectory", "message"),
     [
@@ -198,7 +202,7 @@ def changed(**changes):
             r"step 2: a frame is uint8 \[4, 8, 3\].*\[8, 8, 3\].*frame_size",
         ),
         (changed(frame=np.zeros((8, 8, 3))), "step 2: a frame is float64"),
-        (changed(next_codes=np.zeros(4, np.int64)), "names no tokenizer"),
+        (coded(np.zeros(4, np.int64)), "names no tokenizer"),
         (changed(reward=None), "'reward' cannot be stored"),
         (changed(reward=float("nan")), "step 2: field 'reward' cannot be stored: it is nan"),
         (changed(reward=True), "step 2: field 'reward' cannot be stored: it is True, of type bool"),
@@ -236,7 +240,7 @@ def test_what_cannot_be_given_back_is_refused_and_leaves_nothing(tmp_path, traje
 
 def test_codes_of_another_type_are_refused(tmp_path):
     with pytest.raises(DatasetError, match="VQ codes are int64"):
-        write(tmp_path / "set", [changed(next_codes=np.zeros(4, np.int64))], info_for(tokenizer=TOKENIZER))
+        write(tmp_path / "set", [coded(np.zeros(4, np.int64))], info_for(tokenizer=TOKENIZER))
     assert list((tmp_path / "set" / "shards").iterdir()) == []
 
 

@@ -106,15 +106,20 @@ def test_an_interrupted_preview_does_not_take_the_state_with_it(made, tmp_path, 
 def coded(step, count=81):
     codes = np.zeros(count, np.uint16)
     dreams = tuple(replace(dream, codes=codes, real_codes=codes) for dream in step.dreams)
-    return replace(step, next_codes=codes, dreams=dreams)
+    return replace(step.with_next_codes(codes), dreams=dreams)
 
 
 TAKEN = coded(fake_step(1, num_dreams=2))
 BAD = {
     "without a thought": {"thought": None, "review": Review(thought=None, action=TAKEN.action)},
     "with an empty thought": {"thought": "\n", "review": Review(thought="", action=TAKEN.action)},
-    "without a next frame": {"next_codes": None},
+    "without a next frame": {},
 }
+
+
+def spoilt_by(change):
+    """TAKEN with a change; where there is none, without the codes of its next frame."""
+    return replace(TAKEN, **change) if change else TAKEN.with_next_codes(None)
 
 
 @pytest.mark.parametrize("style", ["basic", "lookahead", "describe"])
@@ -126,13 +131,13 @@ def test_a_flaw_is_what_rendering_would_raise_for(style):
     }[style]
     changes = [{"instruction": f"x {phrase} y"} for phrase in LITERALS]
     changes += [{"thought": f"x{phrase}y", "review": replace(TAKEN.review, thought=phrase)} for phrase in LITERALS]
-    changes += [{"next_codes": None}, {"thought": None, "review": replace(TAKEN.review, thought=None)}]
+    changes += [{}, {"thought": None, "review": replace(TAKEN.review, thought=None)}]
     for name in ("thought", "codes"):
         spoilt = tuple(replace(dream, **{name: None, "real_codes": None}) for dream in TAKEN.dreams)
         changes.append({"dreams": spoilt})
     found = []
     for change in changes:
-        step = replace(TAKEN, **change)
+        step = spoilt_by(change)
         found.append(flaw(step, style, PromptFormat()))
         if found[-1] is None:
             render(step)
@@ -146,9 +151,9 @@ def test_a_flaw_is_what_rendering_would_raise_for(style):
 
 def test_flaws_have_names():
     for name, change in BAD.items():
-        assert flaw(replace(TAKEN, **change), "basic", PromptFormat()) == name
-        assert flaw(replace(TAKEN, **change), "lookahead", PromptFormat()) == name
-    assert flaw(replace(TAKEN, next_codes=None), "basic", DREAMLESS) is None
+        assert flaw(spoilt_by(change), "basic", PromptFormat()) == name
+        assert flaw(spoilt_by(change), "lookahead", PromptFormat()) == name
+    assert flaw(TAKEN.with_next_codes(None), "basic", DREAMLESS) is None
     assert flaw(replace(TAKEN, thought=None), "basic", PromptFormat(thought=False)) is None
     assert flaw(replace(TAKEN, dreams=()), "lookahead", PromptFormat()) == "without dreams and a review"
 

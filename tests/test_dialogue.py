@@ -67,7 +67,8 @@ def coded_step(seed, thought, dreams, space):
     step = fake_step(seed, space=space, size=8, num_dreams=dreams)
     dreamed = tuple(replace(dream, thought=thought, codes=codes(random), real_frame=None) for dream in step.dreams)
     review = replace(step.review, thought=thought) if step.review else None
-    return replace(step, thought=thought, next_codes=codes(random), dreams=dreamed, review=review)
+    step = step.with_next_codes(codes(random))
+    return replace(step, thought=thought, dreams=dreamed, review=review)
 
 
 def visible(step, prompt_format):
@@ -108,7 +109,7 @@ def test_encode_then_decode_is_the_identity(seed, thought, dreams, prompt_format
     encoder = SegmentEncoder(tokenizer, LAYOUT)
     tokens = encoder.encode(build(step, space, prompt_format))
     found = parse_conversation(encoder.decode(tokens), space)
-    shown = replace(found, next_codes=found.next_codes if prompt_format.dream else step.next_codes)
+    shown = found if prompt_format.dream else found.with_next_codes(step.next_codes)
     assert visible(shown, prompt_format) == visible(step, prompt_format)
     assert np.all(np.diff(tokens.positions) > 0)
 
@@ -351,10 +352,10 @@ def test_mistakes_are_named():
     with pytest.raises(DialogueError, match="rig reason"):
         basic_conversation(replace(step, thought=None), CRAFTER, PromptFormat())
     with pytest.raises(DialogueError, match="tokenize the frames"):
-        basic_conversation(replace(step, next_codes=None), CRAFTER, PromptFormat())
+        basic_conversation(step.with_next_codes(None), CRAFTER, PromptFormat())
     with pytest.raises(DialogueError, match="no dreams"):
         lookahead_conversation(step, CRAFTER, PromptFormat())
-    short = basic_conversation(replace(step, next_codes=np.zeros(3, np.uint16)), CRAFTER, PromptFormat())
+    short = basic_conversation(step.with_next_codes(np.zeros(3, np.uint16)), CRAFTER, PromptFormat())
     with pytest.raises(DialogueError, match="6"):
         SegmentEncoder(ATOMIC, LAYOUT).encode(short)
     segments = basic_conversation(step, CRAFTER, PromptFormat())

@@ -329,8 +329,8 @@ def test_how_it_is_learned_is_checked_before_anything_is_read(made):
     for changes, message in (
         ({"parts": (part,)}, "give both"),
         ({"parts": (part,), "judging": JudgeTraining()}, "give both"),
-        ({"parts": (part,), "judging": JudgeTraining(), "form": PromptFormat(judgement="to-go")}, "give both"),
-        ({"form": JUDGES}, "neither elsewhere"),
+        ({"parts": (part,), "judging": JudgeTraining(), "prompt_format": PromptFormat(judgement="to-go")}, "give both"),
+        ({"prompt_format": JUDGES}, "neither elsewhere"),
     ):
         with pytest.raises(RigError, match=message):
             agent_training(made.data, made.tokenizers, **changes)

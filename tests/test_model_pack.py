@@ -24,7 +24,7 @@ ENCODER = SegmentEncoder(TOKENIZER, CONFIG.layout)
 def document(seed, thought="1. A tree is near."):
     """A real conversation, with gaps in its positions."""
     codes = np.random.default_rng(seed).integers(0, CONFIG.vq.codebook_size, 81).astype(np.uint16)
-    step = replace(fake_step(seed, size=144), thought=thought, next_codes=codes)
+    step = replace(fake_step(seed, size=144), thought=thought).with_next_codes(codes)
     return ENCODER.encode(basic_conversation(step, CRAFTER, PromptFormat()))
 
 

@@ -196,9 +196,9 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(checkpoint, 
 
 
 def _as_step(observation, decision):
-    from rig.records import Step
+    from rig.records import CodedStep
 
-    return Step(
+    return CodedStep(
         index=0,
         frame=observation.frame,
         instruction=observation.instruction,

@@ -111,7 +111,7 @@ def coded_numbers(rows: Iterable[Row], *, keep_dreamed: bool) -> list[int]:
 
 def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Step:
     next_frame = values["next_frame"]
-    return Step(
+    step = Step(
         index=values["index"],
         frame=_pixels(values["frame"], images),
         instruction=values["instruction"],
@@ -119,7 +119,6 @@ def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> S
         action=space.parse(values["action"]),
         thought=values["thought"],
         next_frame=None if next_frame is None else _pixels(next_frame, images),
-        next_codes=_codes_of(next_frame, values["next_codes"], images),
         dreams=tuple(_dream_of(fields, space, images) for fields in values["dreams"]),
         review=_review_of(values["review"], space),
         actor=values["actor"],
@@ -128,6 +127,8 @@ def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> S
         candidates=tuple(_plan_of(fields, space, images) for fields in values["candidates"]),
         chosen=values["chosen"],
     )
+    codes = _codes_of(next_frame, values["next_codes"], images)
+    return step if codes is None else step.with_next_codes(codes)
 
 
 def _finite(number: float, name: str = "reward") -> float:

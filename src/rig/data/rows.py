@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from rig.actions import Action, ActionSpace
 from rig.data.types import typed
 from rig.errors import DatasetError
-from rig.records import Codes, Dream, Frame, Plan, Review, Step, Trajectory
+from rig.records import Codes, Dream, Frame, Plan, Review, Step, Trajectory, next_codes_of
 from rig.validation import parse_json
 
 CODES = pa.list_(pa.uint16())
@@ -204,7 +204,7 @@ def _step_fields(step: Step, space: _ActionTexts, number: Callable[[Frame], int]
         "action": space(step.action),
         "thought": step.thought,
         "next_frame": None if step.next_frame is None else number(step.next_frame),
-        "next_codes": _checked_codes(step.next_codes),
+        "next_codes": _checked_codes(next_codes_of(step)),
         "dreams": [_fields_of_dream(dream, space, number) for dream in step.dreams],
         "review": _fields_of_review(step.review, space),
         "actor": step.actor,

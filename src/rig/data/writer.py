@@ -38,7 +38,7 @@ from rig.data.manifest import (
 from rig.data.rows import encode_rows, table_of
 from rig.errors import DatasetError
 from rig.provenance import provenance
-from rig.records import Frame, Step, Trajectory
+from rig.records import Frame, Step, Trajectory, next_codes_of
 from rig.storage import (
     LOCK_NAME,
     TEMPORARY,
@@ -334,7 +334,7 @@ def _stepwise(trajectory: Trajectory, steps: Iterable[Step], info: DatasetInfo) 
 
 def _has_codes(step: Step) -> bool:
     held = (codes for dream in step.every_dream for codes in (dream.codes, dream.real_codes))
-    return any(codes is not None for codes in (step.next_codes, *held))
+    return any(codes is not None for codes in (next_codes_of(step), *held))
 
 
 def _described(path: Path) -> ShardFile:

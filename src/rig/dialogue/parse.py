@@ -47,17 +47,17 @@ def parse_conversation(segments: Sequence[Segment], space: ActionSpace) -> Step:
     review = (
         Review(thought=last.thought, action=last.action, helped=last.action != dreams[0].action) if dreams else None
     )
-    return Step(
+    step = Step(
         index=0,
         frame=turns[0].frame,
         instruction=first.instruction,
         previous_action=first.previous_action,
         thought=last.thought,
         action=last.action,
-        next_codes=last.codes,
         dreams=dreams,
         review=review,
     )
+    return step.with_next_codes(last.codes)
 
 
 def parse_answer(text: str, space: ActionSpace) -> tuple[str | None, Action]:

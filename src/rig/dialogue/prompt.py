@@ -21,7 +21,7 @@ from rig.actions import ActionSpace
 from rig.dialogue.learned import IMITATED, USUAL, Learned, TurnWeights
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
-from rig.records import Codes, Dream, Frame, Observation, Step
+from rig.records import Codes, Dream, Frame, Observation, Step, next_codes_of
 from rig.validation import Meta, check_fields, is_unicode
 
 MINECRAFT_LIKE = "a Minecraft-like task"
@@ -247,7 +247,7 @@ def basic_conversation(
     (weights,) = learned.turns(step, "basic")
     return [
         *ask(step.frame, step.instruction, space.format(step.previous_action), prompt_format),
-        *answer(step.thought, space.format(step.action), step.next_codes, prompt_format, weights=weights),
+        *answer(step.thought, space.format(step.action), next_codes_of(step), prompt_format, weights=weights),
     ]
 
 
@@ -295,7 +295,12 @@ def lookahead_conversation(
     return [
         *asked_to_review(step, space, prompt_format, learned),
         *answer(
-            review.thought, space.format(review.action), step.next_codes, prompt_format, review=True, weights=weights
+            review.thought,
+            space.format(review.action),
+            next_codes_of(step),
+            prompt_format,
+            review=True,
+            weights=weights,
         ),
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from rig.dialogue.learned import USUAL, Learned, Style
 from rig.dialogue.prompt import PromptFormat, held_phrase
 from rig.errors import DialogueError
-from rig.records import NOISE, Dream, Step
+from rig.records import NOISE, Dream, Step, next_codes_of
 
 HELD_PHRASE = "with a fixed phrase of the prompt in a text"
 EMPTY = "with an empty thought"
@@ -106,7 +106,7 @@ def _flaw_of_answer(step: Step, thought: str | None, prompt_format: PromptFormat
         return HELD_PHRASE
     if prompt_format.thought and (found := _flaw_of_thought(thought)):
         return found
-    return NO_NEXT_FRAME if prompt_format.dream and step.next_codes is None else None
+    return NO_NEXT_FRAME if prompt_format.dream and next_codes_of(step) is None else None
 
 
 def _flaw_of_thought(thought: str | None) -> str | None:

@@ -7,6 +7,7 @@ from rig.records.types import (
     POLICY,
     RANDOM,
     TEACHER,
+    CodedStep,
     Codes,
     Cost,
     Decision,
@@ -20,6 +21,7 @@ from rig.records.types import (
     SampledTokens,
     Step,
     Trajectory,
+    next_codes_of,
 )
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "POLICY",
     "RANDOM",
     "TEACHER",
+    "CodedStep",
     "Codes",
     "Cost",
     "Decision",
@@ -48,4 +51,5 @@ __all__ = [
     "fake_step",
     "fake_thought",
     "fake_trajectory",
+    "next_codes_of",
 ]

@@ -7,7 +7,7 @@ the policy produces it live. The paper's letters: x is `Step.frame`, Y a `though
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -211,7 +211,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One decision, and what came of it.
+    """One decision, and what came of it; a `CodedStep` where a tokenizer has seen what came of it.
 
     Attributes:
         index: position in the episode, from 0.
@@ -221,7 +221,6 @@ class Step:
         action: the action that the world executed at this step; of a correction, the one that is better.
         thought: the reasoning that led to `action`, or None where nobody wrote one.
         next_frame: the frame after the action, uint8 [H, W, 3], or None where it is not known.
-        next_codes: `next_frame` as VQ codes, or None where no tokenizer has seen it yet.
         dreams: the imagined steps of a lookahead, or of the plan that was chosen among several; empty without one.
         review: the review that ended the lookahead, or None without one. Its action equals `action`.
         candidates: the plans that were weighed against each other, as they were proposed; empty where there was one
@@ -241,7 +240,6 @@ class Step:
     previous_action: Action = NOOP
     thought: str | None = None
     next_frame: Frame | None = None
-    next_codes: Codes | None = None
     dreams: tuple[Dream, ...] = ()
     review: Review | None = None
     candidates: tuple[Plan, ...] = ()
@@ -289,6 +287,11 @@ class Step:
         """Return the step with a lookahead of one plan, which is weighed against no other."""
         return replace(self, dreams=dreams, candidates=(), chosen=0)
 
+    def with_next_codes(self, codes: Codes | None) -> Step:
+        """Return the step as a `CodedStep`; or, given None, as one whose next frame no tokenizer has seen."""
+        values = {each.name: getattr(self, each.name) for each in fields(Step)}
+        return Step(**values) if codes is None else CodedStep(**values, next_codes=codes)
+
     @property
     def observation(self) -> Observation:
         """What a policy may know of this step when it decides."""
@@ -300,6 +303,22 @@ class Step:
         if self.dreams:
             return self.dreams[0].action
         return self.candidates[self.chosen].action if self.candidates else self.action
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedStep(Step):
+    """A step whose next frame a tokenizer has seen: what a model that dreams learns from.
+
+    Attributes:
+        next_codes: `next_frame` as VQ codes.
+    """
+
+    next_codes: Codes
+
+
+def next_codes_of(step: Step) -> Codes | None:
+    """Return a step's next frame as VQ codes; None of one that is no `CodedStep`."""
+    return step.next_codes if isinstance(step, CodedStep) else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -291,11 +291,10 @@ class _Tried:
 def _as_step(start: Step, tried: _Tried, facts: Branch) -> Step:
     known = asdict(facts) | {"totals": list(facts.totals), "samples": list(facts.samples)}
     return replace(
-        start.with_dreams(tried.came),
+        start.with_dreams(tried.came).with_next_codes(None),
         thought=tried.plan.thought,
         action=tried.plan.action,
         next_frame=tried.came[0].real_frame,
-        next_codes=None,
         review=None,
         actor=facts.source,
         reward=0.0,

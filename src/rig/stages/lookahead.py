@@ -71,7 +71,8 @@ def decided(case: ReviewCase, after: Frame | None) -> Step:
     """
     step, better = case.step, case.better
     review = Review(thought=None, action=better, helped=better != step.proposal)
-    return replace(step, action=better, thought=None, review=review, next_frame=after, next_codes=None, actor=POLICY)
+    bare = step.with_next_codes(None)
+    return replace(bare, action=better, thought=None, review=review, next_frame=after, actor=POLICY)
 
 
 def as_dreamed(steps: Sequence[Step], start: int, horizon: int) -> tuple[Dream, ...]:

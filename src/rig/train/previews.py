@@ -19,7 +19,7 @@ from rig.contact_sheets import write_sheet
 from rig.dialogue import PromptFormat, SegmentEncoder, TokenSequence, WriteImage, basic_conversation
 from rig.engine import GREEDY, Conversation, Engine, GeneratedImage, GenerateImage, Prefill, Slot, Stream
 from rig.model import RIG, fit_frame
-from rig.records import Codes, Step
+from rig.records import CodedStep, Codes, Step
 
 Preview = Callable[[RIG, int], Mapping[str, float]]
 """Called with (model, step); draws what it likes into the run's folder and returns values to log."""
@@ -88,7 +88,7 @@ class DreamPreview:
         """Draw the preview of `step`; return `preview/codes_right`, the share of codes dreamed as they came."""
         engine = Engine(model, capacity=self._capacity)
         codes = dream_of(engine, self.encoder, self.steps, self.space, self.prompt_format)
-        truth = np.stack([shown.next_codes for shown in self.steps if shown.next_codes is not None])
+        truth = np.stack([shown.next_codes for shown in self.steps if isinstance(shown, CodedStep)])
         frames, ceiling = engine.decode_images(codes), engine.decode_images(truth)
         fit = partial(fit_frame, size=frames.shape[1])
         rows = [
