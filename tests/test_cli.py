@@ -48,8 +48,8 @@ print(json.dumps({"overview": overview, "early": early, "groups": groups, "verbs
 
 SPELLINGS = """
 collect, import, reason, review, align, branch, rehearse, rereview, train-tokenizer, train-vision, train, import-janus,
-export-janus, play, picture, eval, imagine, causality, eval-reviews, view, inspect, reproduce, publish, card, demo,
-bench decode, bench train, bench dreams, bench policy, bench loop, bench env, doctor
+export-janus, play, picture, eval, imagine, causality, eval-reviews, judge, view, inspect, reproduce, publish, card,
+demo, bench decode, bench train, bench dreams, bench policy, bench loop, bench env, doctor
 """
 """The verbs, each as it has been spelled since it was there."""
 

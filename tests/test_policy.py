@@ -9,7 +9,7 @@ import torch
 from choices import clearly
 
 from rig.actions import CRAFTER, NOOP, Action
-from rig.agents import Basic, Lookahead, PolicyActor, PolicyConfig, TeacherActor, build_policy, short_name
+from rig.agents import Basic, Lookahead, PolicyActor, PolicyConfig, TeacherActor, TrueFuture, build_policy, short_name
 from rig.agents.checkpoint import AgentCheckpoint
 from rig.dialogue import Kind, PromptFormat, Role, SegmentEncoder, lookahead_conversation, train_bpe
 from rig.engine import ONE_BY_ONE, Sampler, Speculation
@@ -170,7 +170,7 @@ def test_the_context_of_a_lookahead_is_the_conversation_of_training(checkpoint, 
     monkeypatch.setattr(Rows, "put", spy_put)
     monkeypatch.setattr(Rows, "push", spy_push)
     shown = fake_frame(np.random.default_rng(7), 144)
-    decision = policy.decide(seen, [0], [Told(shown)] if told else None)[0]
+    decision = policy.decide(seen, [0], [TrueFuture(Told(shown))] if told else None)[0]
     assert all((dream.thought, dream.action) == (thought, Action(keys=frozenset({"use"}))) for dream in decision.dreams)
     if told:
         codes = policy.engine.encode_images(shown[None])[0]

@@ -459,7 +459,12 @@ def test_rows_are_scored_on_the_same_episodes(ladder):
 def test_episodes_that_agents_play_can_be_cut_and_the_teachers_are_not(tmp_path):
     verbs = verbs_of(Ladder(replace(LADDERS.get("crafter/debug"), most_steps=9), tmp_path))
     most = {name: verb.most_steps for name, verb in verbs.items() if hasattr(verb, "most_steps")}
-    whole = {"eval-teacher", *(name for name in most if name.startswith("imagine-") and not name.endswith("-own"))}
+    whole = {
+        "eval-teacher",
+        "s1",
+        "s1-beside",
+        *(name for name in most if name.startswith("imagine-") and not name.endswith("-own")),
+    }
     assert {name for name in most if most[name] is None} == whole
     assert {most[name] for name in most if name not in whole} == {9}
     assert {"s3-1", "s4-1", "eval-random", "eval-basic", "imagine-basic-own"} <= set(most) - whole

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         short_name,
         world_of,
     )
-    from rig.agents.chance import Chance
     from rig.agents.dream_sources import (
         DREAM_SOURCES,
         OWN,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
         SubstitutingActor,
         TrueFuture,
     )
-    from rig.agents.judges import PLAN_JUDGES, Change, InWords, Majority, PlanJudge
+    from rig.agents.judges import PLAN_JUDGES, Chance, Change, InWords, Majority, PlanJudge
     from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, merged, planner_of
     from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
     from rig.agents.said import Said
@@ -45,7 +44,7 @@ _LATE = {
     "refuse_other_world": "actors",
     "short_name": "actors",
     "world_of": "actors",
-    "Chance": "chance",
+    "Chance": "judges",
     "DREAM_SOURCES": "dream_sources",
     "DreamSource": "dream_sources",
     "Fixed": "dream_sources",

@@ -13,6 +13,7 @@ PLAN_JUDGES.add("longest", Longest)
 from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
+from zlib import crc32
 
 import numpy as np
 
@@ -104,6 +105,18 @@ class InWords:
         return -said.steps
 
 
+class Chance:
+    """Finds plans good in an order that the decision's seed alone gives: what choosing is worth without judging."""
+
+    looks = True
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Return a number from 0 to 1."""
+        yield from ()
+        named = crc32(state.speaker.space.format(plan.action).encode())
+        return float(np.random.default_rng([state.seed, named]).random())
+
+
 def refuse_unjudging(prompt_format: PromptFormat) -> None:
     """Raise RigError where an agent that speaks `prompt_format` was never taught to say what plans are worth."""
     if prompt_format.judgement is None:
@@ -116,3 +129,4 @@ def refuse_unjudging(prompt_format: PromptFormat) -> None:
 PLAN_JUDGES.add("majority", Majority)
 PLAN_JUDGES.add("change", Change)
 PLAN_JUDGES.add("said", InWords)
+PLAN_JUDGES.add("chance", Chance)

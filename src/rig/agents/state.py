@@ -52,18 +52,7 @@ from rig.engine import (
     Speculation,
     ThoughtConstraint,
 )
-from rig.records import (
-    Codes,
-    Cost,
-    Decision,
-    Dream,
-    Frame,
-    Observation,
-    Plan,
-    Review,
-    SampledTokens,
-    Step,
-)
+from rig.records import Codes, Cost, Decision, Dream, Frame, Observation, Plan, Review, SampledTokens, Step
 
 T = TypeVar("T")
 

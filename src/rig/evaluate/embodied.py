@@ -363,7 +363,8 @@ def named_planner(config: EmbodiedConfig) -> tuple[str, dict[str, Any]]:
         raise RigError("--planner-options are those of a --planner; name it")
     if config.plans > 1:
         options = {"plans": config.plans, "dreams": config.dreams, "judge": config.judge}
-        return "best-of", options | {"stop_entropy": config.stop_entropy}
+        limit = {} if config.stop_entropy is None else {"stop_entropy": config.stop_entropy}
+        return "best-of", options | limit
     if config.dreams:
         return "lookahead", {"dreams": config.dreams, "stop_entropy": config.stop_entropy}
     return "basic", {}
