@@ -222,10 +222,10 @@ class Verdict:
     concludes: bool = False
 
 
-Judgement = Literal["keep", "change"]
+ReviewVerdict = Literal["keep", "change"]
 """What a review says of its plan."""
 
-Judge = Callable[[str], Judgement | None]
+Judge = Callable[[str], ReviewVerdict | None]
 """Reads a review's judgement off its words; None where they hold none."""
 
 
@@ -241,7 +241,7 @@ class JudgingChecker(ClaimChecker):
     """Also reads what a review says of its plan, where reviews say whether it stays."""
 
     @abstractmethod
-    def judgement(self, thought: str) -> Judgement | None:
+    def judgement(self, thought: str) -> ReviewVerdict | None:
         """Return what a review says of its plan; None where it says neither, or both."""
 
 

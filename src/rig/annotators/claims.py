@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 from zlib import crc32
 
-from rig.annotators.base import Judgement, Verdict, prompt_hash
+from rig.annotators.base import ReviewVerdict, Verdict, prompt_hash
 from rig.records import Frame, Step
 
 PLAN, DREAM = "plan", "dream_"
@@ -131,7 +131,7 @@ class Language:
 
         return [replace(verdict, holds=holds(verdict)) for verdict in checked]
 
-    def judgement(self, thought: str) -> Judgement | None:
+    def judgement(self, thought: str) -> ReviewVerdict | None:
         """Return what a review says of its plan, that it stays or not; None where it says neither, or both."""
         claims = (self.read(clause) for clause in split_clauses(thought))
         said = {claim.kind for claim in claims if claim is not None}

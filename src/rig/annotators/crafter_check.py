@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import Judgement, JudgingChecker, Verdict
+from rig.annotators.base import JudgingChecker, ReviewVerdict, Verdict
 from rig.annotators.claims import Claim
 from rig.annotators.crafter import is_still
 from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
@@ -42,7 +42,7 @@ class CrafterChecker(JudgingChecker):
             step, checked, plan=plan, came=lambda claim: _came(claim, step.privileged, step.dreams[-1].privileged)
         )
 
-    def judgement(self, thought: str) -> Judgement | None:
+    def judgement(self, thought: str) -> ReviewVerdict | None:
         """Return what a review says of its plan; None where it says neither, or both."""
         return CRAFTER.judgement(thought)
 

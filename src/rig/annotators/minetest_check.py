@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rig.actions import Action
-from rig.annotators.base import Judgement, JudgingChecker, Verdict
+from rig.annotators.base import JudgingChecker, ReviewVerdict, Verdict
 from rig.annotators.claims import Claim
 from rig.annotators.minetest import aim_of, gain_of, hand_of, has_moved, is_still, tilt_claim, way_of
 from rig.annotators.minetest_words import MINETEST, deed_of, turn_in
@@ -33,7 +33,7 @@ class MinetestChecker(JudgingChecker):
             step, checked, plan=plan, came=lambda claim: _came(claim, step.privileged, step.dreams[-1])
         )
 
-    def judgement(self, thought: str) -> Judgement | None:
+    def judgement(self, thought: str) -> ReviewVerdict | None:
         """Return what a review says of its plan; None where it says neither, or both."""
         return MINETEST.judgement(thought)
 
