@@ -12,7 +12,9 @@ import torch
 
 from rig.agents.checkpoint import AgentCheckpoint
 from rig.data import Dataset
+from rig.envs.crafter.world import CrafterWorld
 from rig.model import PRESETS
+from rig.records import Trajectory
 from rig.stages import BranchConfig, CollectConfig, ReasonConfig, collect, reason
 from rig.train import AgentTraining, DataPart, TokenizerTraining, TrainingConfig, train_agent, train_tokenizers
 from rig.train.runs import Run
@@ -61,6 +63,21 @@ def make_lively_agent(agent: Path, folder: Path) -> Path:
                 weight.mul_(30)
     checkpoint.save(folder)
     return folder
+
+
+def fail_engine(monkeypatch: pytest.MonkeyPatch, episode: Trajectory, failures: int) -> list[int]:
+    """Have the engine fail so often at the third step of an episode; return, as [count], how often it still will."""
+    step, left = CrafterWorld.step, [failures]
+
+    def failing(world: CrafterWorld, native: int) -> tuple:
+        frame, reward, terminated, truncated, info = step(world, native)
+        if left[0] and world.engine.time == 3 and (world.task.name, world.seed) == (episode.task, episode.seed):
+            left[0] -= 1
+            return frame, reward, False, True, {**info, "engine_failed": "it ended"}
+        return frame, reward, terminated, truncated, info
+
+    monkeypatch.setattr(CrafterWorld, "step", failing)
+    return left
 
 
 def branch_config(agent: Path, **changes: object) -> BranchConfig:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from makers import QUICK, TASKS, agent_training
+from makers import QUICK, TASKS, agent_training, fail_engine
 from test_stages import relive
 
 from rig.agents import PolicyConfig, build_policy
@@ -14,7 +14,6 @@ from rig.cli.main import main
 from rig.data import Dataset
 from rig.dialogue import PromptFormat, flaw
 from rig.engine import Sampler
-from rig.envs.crafter.world import CrafterWorld
 from rig.envs.rollout import Episode
 from rig.errors import RigError, SimulatorError
 from rig.records import CORRECTION, POLICY, TEACHER
@@ -165,16 +164,8 @@ def test_without_next_frames_corrections_are_for_agents_that_do_not_dream(tmp_pa
 
 @pytest.mark.parametrize("failures", [2, 3])
 def test_an_episode_whose_engine_fails_is_played_and_corrected_again(tmp_path, monkeypatch, clumsy, failures):
-    step, left, last = CrafterWorld.step, [failures], clumsy[1]
-
-    def failing(world, native):
-        frame, reward, terminated, truncated, info = step(world, native)
-        if left[0] and world.engine.time == 3 and (world.task.name, world.seed) == (last.task, last.seed):
-            left[0] -= 1
-            return frame, reward, False, True, {**info, "engine_failed": "it ended"}
-        return frame, reward, terminated, truncated, info
-
-    monkeypatch.setattr(CrafterWorld, "step", failing)
+    last = clumsy[1]
+    left = fail_engine(monkeypatch, last, failures)
     if failures == 3:
         with pytest.raises(SimulatorError, match=f"each of 3 attempts at the episode {last.id}"):
             collect_on_policy(FEW, CLUMSY, tmp_path / "bad")

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from makers import TASKS, branch_config
+from makers import TASKS, branch_config, fail_engine
 from test_data_roundtrip import assert_same, write
 
 from rig.actions import CRAFTER, NOOP, Action
@@ -23,7 +23,6 @@ from rig.data import CodesCache, Dataset, DatasetWriter
 from rig.dialogue import prompt
 from rig.engine import Sampler
 from rig.envs import make_world
-from rig.envs.crafter.world import CrafterWorld
 from rig.envs.seeds import Split, split_of
 from rig.errors import DatasetError, RigError, SimulatorError
 from rig.records import NOISE, POLICY, TEACHER, Decision, Dream, Observation, fake_trajectory
@@ -759,16 +758,7 @@ def test_a_worker_that_is_killed_costs_its_episode_alone(made, tmp_path, monkeyp
 def test_an_episode_whose_engine_fails_is_played_again_and_not_for_ever(tmp_path, monkeypatch, failures, teacher):
     config = CollectConfig(tasks=("collect_wood/manual",), episodes=2, teacher=teacher)
     wanted = collect(config, tmp_path / "good")
-    step, left, last = CrafterWorld.step, [failures], wanted[1]
-
-    def failing(world, native):
-        frame, reward, terminated, truncated, info = step(world, native)
-        if left[0] and world.engine.time == 3 and world.seed == last.seed:
-            left[0] -= 1
-            return frame, reward, False, True, {**info, "engine_failed": "it ended"}
-        return frame, reward, terminated, truncated, info
-
-    monkeypatch.setattr(CrafterWorld, "step", failing)
+    left = fail_engine(monkeypatch, wanted[1], failures)
     if failures == 3:
         with pytest.raises(SimulatorError, match=rf"each of 3 attempts at the episode {wanted.ids[1]}.*: it ended"):
             collect(config, tmp_path / "bad")

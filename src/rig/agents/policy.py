@@ -10,7 +10,7 @@ each at its own pace. Which of several plans is followed, and what is dreamed on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import itemgetter
@@ -22,6 +22,7 @@ from rig.agents.said import Judging, Said
 from rig.agents.state import DecisionState, Speaker, Substitute
 from rig.dialogue import PromptFormat, SegmentEncoder, prompt
 from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
+from rig.envs import TaskTable
 from rig.errors import RigError
 from rig.records import Cost, Decision, Dream, Observation, Plan, Step
 
@@ -113,6 +114,11 @@ class Policy:
             verdict_of=verdict_of,
             judging=Judging.of(encoder, config.prompt_format, config.thought_tokens),
         )
+
+    def check_tasks(self, tasks: TaskTable, names: Iterable[str] = ()) -> None:
+        """Refuse tasks, all or those called `names`, that there is no room for; see `check_instruction`."""
+        for task, _ in tasks.variants(names):
+            self.check_instruction(task.name, task.instruction)
 
     def check_instruction(self, task: str, instruction: str) -> None:
         """Refuse what a task asks for where there is no room for it; to be called before playing begins.

@@ -152,5 +152,16 @@ def _judge(environment: str) -> Any:
     return judge
 
 
+def can_dream(agent: str) -> bool:
+    """Return whether `agent` is the folder of one that was trained to dream; its network is not loaded.
+
+    Raises:
+        UnknownNameError: there is no such kind of actor.
+        CheckpointError: the folder holds no agent.
+    """
+    source, folder = source_of(agent)
+    return isinstance(source, FolderSource) and about_agent(folder).form.dream
+
+
 ACTORS.add(_FOLDER, FolderSource)
 ACTORS.add("teacher", TeacherSource)

@@ -58,9 +58,8 @@ def bench_policy(config: PolicyBench) -> dict[str, Any]:
         raise RigError(f"{config.agent} does not dream; give --dreams 0")
     wanted = EmbodiedConfig(agent=config.agent, tasks=(config.tasks,), episodes=max(config.worlds), split="validation")
     world, actors = world_of(checkpoint, config.agent), {dreams: _actor(checkpoint, dreams) for dreams in config.dreams}
-    for task, _ in world.tasks.variants(wanted.tasks):
-        for actor in actors.values():
-            actor.policy.check_instruction(task.name, task.instruction)
+    for actor in actors.values():
+        actor.policy.check_tasks(world.tasks, wanted.tasks)
     episodes = evaluation_episodes(world, wanted)
     entries = []
     for dreams, actor in actors.items():

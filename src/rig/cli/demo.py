@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rig.agents.checkpoint import has_learned_reviews, read_agent
-from rig.agents.sources import FolderSource, source_of
+from rig.agents.checkpoint import has_learned_reviews
+from rig.agents.sources import can_dream
 from rig.annotators import checker_of
 from rig.cli.showing import opening, shown_together
 from rig.cli.tables import table
@@ -124,9 +124,7 @@ def _kinds(
 
 def _plans_shown(agent: str, world: str) -> int:
     """Return how many plans are weighed where nothing else is said; see `run_demo`."""
-    source, folder = source_of(agent)
-    dreams = isinstance(source, FolderSource) and read_agent(folder)["form"]["dream"]
-    return PLANS if dreams and make_world(world).most_at_once is None else 1
+    return PLANS if can_dream(agent) and make_world(world).most_at_once is None else 1
 
 
 def _best_of(shown: EmbodiedConfig, plans: int) -> EmbodiedConfig:

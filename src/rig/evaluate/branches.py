@@ -9,7 +9,7 @@ same say nothing of a judge, and are counted apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations, groupby
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from rig.data import Dataset
 from rig.errors import DatasetError, RigError
-from rig.evaluate.stats import bootstrap_mean
+from rig.evaluate.stats import mean_if_any
 from rig.records import POLICY, Step
 from rig.stages.branching import Branch, branch_of
 
@@ -113,7 +113,7 @@ def score_sets(sets: Iterable[BranchSet], scorers: Mapping[str, Scorer] = BASELI
         "sets": len(own),
         "branches": sum(len(branches.facts) for branches in own),
         "with_a_choice": len(open_),
-        "at_random": {"lost": _mean([float(branches.losses.mean()) for branches in open_])},
+        "at_random": {"lost": mean_if_any([float(branches.losses.mean()) for branches in open_])},
     }
     return found | {"scorers": {name: _score(open_, scorer) for name, scorer in scorers.items()}}
 
@@ -125,7 +125,7 @@ def open_sets(sets: Iterable[BranchSet]) -> list[BranchSet]:
 
 
 def _score(sets: Sequence[BranchSet], scorer: Scorer) -> dict[str, Any]:
-    return {name: _mean(values) for name, values in measured(sets, scorer).items()}
+    return {name: mean_if_any(values) for name, values in measured(sets, scorer).items()}
 
 
 def measured(sets: Sequence[BranchSet], scorer: Scorer) -> dict[str, list[float]]:
@@ -148,7 +148,3 @@ def _ranked(scores: np.ndarray, losses: np.ndarray) -> float:
         if losses[a] != losses[b]
     ]
     return float(np.mean(shares))
-
-
-def _mean(values: Sequence[float]) -> dict[str, Any] | None:
-    return asdict(bootstrap_mean(values)) if values else None

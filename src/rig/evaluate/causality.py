@@ -16,15 +16,13 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rig.agents import DREAM_SOURCES, OWN, FolderSource, planner_of, source_of
-from rig.agents.checkpoint import about_agent
+from rig.agents import DREAM_SOURCES, OWN, planner_of
+from rig.agents.sources import can_dream
 from rig.errors import RigError
 from rig.evaluate.config import CausalityConfig, EmbodiedConfig
 from rig.evaluate.embodied import CONFIG, evaluate_embodied, named_planner, refuse_foreign
 from rig.evaluate.saved import CAUSALITY, SUMMARY, read_rows, read_scores
-from rig.evaluate.stats import bootstrap_mean, paired_difference
+from rig.evaluate.stats import mean_if_any, paired_difference
 from rig.provenance import provenance
 from rig.registry import unknown_name
 from rig.storage import LOCK_NAME, Lock, write_json
@@ -125,8 +123,7 @@ def plans_of(config: CausalityConfig) -> int:
 
 
 def _refuse_undreamed(config: CausalityConfig) -> None:
-    source, folder = source_of(config.agent)
-    if not isinstance(source, FolderSource) or not about_agent(folder).form.dream:
+    if not can_dream(config.agent):
         raise RigError(f"{config.agent} does not dream; give the folder of an agent that was trained to")
     if not planner_of(*named_planner(config)).dreams:
         raise RigError("nothing is dreamed that could be exchanged: take --dreams of 1 or more")
@@ -198,7 +195,4 @@ def changes_of(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _mean(values: Sequence[tuple[float, int]]) -> dict[str, Any] | None:
     """Return the mean of values, each with its episode; None where there are none."""
-    if not values:
-        return None
-    found, clusters = np.array([value for value, _ in values]), [cluster for _, cluster in values]
-    return asdict(bootstrap_mean(found, clusters=clusters))
+    return mean_if_any([value for value, _ in values], [cluster for _, cluster in values])

@@ -72,8 +72,7 @@ def real_chains(checkpoint: AgentCheckpoint, config: ImaginationConfig) -> Itera
     world = world_of(checkpoint, config.agent)
     cells = world.tasks.variants(config.tasks)
     policy = build_policy(checkpoint, PolicyConfig(prompt_format=checkpoint.prompt_format))
-    for task, _ in cells:
-        policy.check_instruction(task.name, task.instruction)
+    policy.check_tasks(world.tasks, config.tasks)
     if config.actions == "agent":
         yield from _chains(_played(world, cells, policy, config), len(cells), config)
         return

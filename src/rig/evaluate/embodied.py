@@ -132,8 +132,7 @@ class _Setup:
         source, named = source_of(config.agent)
         actor = source.actor(named, world, how_to_play(config))
         if isinstance(actor, PolicyActor | SubstitutingActor):
-            for task, _ in world.tasks.variants(config.tasks):
-                actor.policy.check_instruction(task.name, task.instruction)
+            actor.policy.check_tasks(world.tasks, config.tasks)
         return _Setup(
             environment=environment,
             spare=world,

@@ -43,7 +43,7 @@ from rig.evaluate.config import ImaginationConfig
 from rig.evaluate.images import SSIM_MODULE, frechet_score, pair_scores
 from rig.evaluate.outcomes import Outcomes, action_agreement, outcomes_of
 from rig.evaluate.saved import IMAGINATION
-from rig.evaluate.stats import bootstrap_mean
+from rig.evaluate.stats import bootstrap_mean, mean_if_any
 from rig.model.fit import unfit_frame
 from rig.provenance import provenance
 from rig.records import NOISE, Frame, Step
@@ -212,8 +212,8 @@ class _Judge:
         stills = [float(r.all()) for r, c in zip(right, changed, strict=True) if not c.any()]
         return {
             "cells_right": asdict(bootstrap_mean(right.mean(axis=(1, 2)))),
-            "changed_cells_right": asdict(bootstrap_mean(shares)) if shares else None,
-            "stills_right": asdict(bootstrap_mean(stills)) if stills else None,
+            "changed_cells_right": mean_if_any(shares),
+            "stills_right": mean_if_any(stills),
             **({} if entropy is None else told_by_entropy(entropy, right.all(axis=(1, 2)))),
         }
 

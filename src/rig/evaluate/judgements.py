@@ -61,8 +61,9 @@ def evaluate_judgements(config: JudgementsConfig, out: Path | str) -> dict[str, 
     scorers = {f"said, given {kind}": _as_scorer(chosen, found) for kind, found in said.items()}
     changes = {f"change, {kind}": by_change(kind) for kind in ("dreams", "real")}
     scores = score_sets(sets, {**BASELINES, **changes, **scorers})
+    judged = _judged(checkpoint, chosen)
     found = scores | {
-        "said": {kind: calibration(_judged(checkpoint, chosen), flat(given)) for kind, given in said.items()},
+        "said": {kind: calibration(judged, flat(given)) for kind, given in said.items()},
         "imagination": _imagination(chosen, {kind: scorers[f"said, given {kind}"] for kind in said}),
         "config": asdict(config),
         "provenance": provenance(),

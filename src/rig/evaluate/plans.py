@@ -7,12 +7,12 @@ is worth the task's samples that it brings, as far as it was dreamed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rig.evaluate.stats import bootstrap_mean
+from rig.evaluate.stats import mean_if_any
 from rig.records import Plan, Step, Trajectory
 
 SAMPLES = "samples"
@@ -132,5 +132,4 @@ def _is_best(choice: Choice, number: int) -> bool:
 
 
 def _mean(choices: Sequence[Choice], value: Callable[[Choice], Any]) -> dict[str, Any] | None:
-    values = [float(value(choice)) for choice in choices]
-    return asdict(bootstrap_mean(values, clusters=[choice.episode for choice in choices])) if values else None
+    return mean_if_any([float(value(choice)) for choice in choices], [choice.episode for choice in choices])

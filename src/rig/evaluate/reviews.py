@@ -27,7 +27,7 @@ from rig.errors import RigError
 from rig.evaluate.config import ReviewsConfig
 from rig.evaluate.plans import Choice, choice_of, score_plans
 from rig.evaluate.saved import REVIEWS
-from rig.evaluate.stats import bootstrap_mean
+from rig.evaluate.stats import mean_if_any
 from rig.evaluate.verdicts import count_claims, verdict_of
 from rig.provenance import provenance
 from rig.records import Decision, Dream, Frame, Review, Step, Trajectory
@@ -185,10 +185,7 @@ def _scores(
 
 def _share(values: Sequence[tuple[RecordedLookahead, float]]) -> dict[str, Any] | None:
     """Return the mean with its interval over whole episodes; None of nothing."""
-    if not values:
-        return None
-    clusters = [one.trajectory.id for one, _ in values]
-    return asdict(bootstrap_mean([float(value) for _, value in values], clusters=clusters))
+    return mean_if_any([float(value) for _, value in values], [one.trajectory.id for one, _ in values])
 
 
 def _true_share(one: RecordedLookahead, made: Decision, checker: ClaimChecker | None) -> float | None:

@@ -12,7 +12,7 @@ Every function is deterministic: what resamples takes a seed. Which one fits:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import exp, log, sqrt
 from statistics import NormalDist
@@ -137,6 +137,11 @@ def bootstrap_mean(
     else:
         means = _resampled_cluster_means(found, clusters, np.random.default_rng(seed), resamples)
     return _percentile(float(found.mean()), means, len(found), confidence)
+
+
+def mean_if_any(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> dict[str, Any] | None:
+    """Return the `bootstrap_mean` of values as a JSON-able dict; None where there are none."""
+    return asdict(bootstrap_mean(values, clusters=clusters)) if len(values) else None
 
 
 def mean_of_cells(

@@ -152,8 +152,7 @@ class _BranchBuilder:
         if config.teacher:
             teacher = TEACHERS.get(config.teacher)()
             self.judge = Judge(world=self.world, teacher=teacher, patience=config.patience)
-        for task, _ in self.world.tasks.variants(config.tasks):
-            self.policy.check_instruction(task.name, task.instruction)
+        self.policy.check_tasks(self.world.tasks, config.tasks)
 
     def info(self, out: Path | str) -> DatasetInfo:
         """Return what the dataset says of itself; its agent is named with its weights' hash."""

@@ -31,8 +31,9 @@ def with_judgements(
     """
     chosen = []
     for step in steps:
-        term = term_of(branch_of(step), scale)
-        if term is not None and (closed or not branch_of(step).same):
+        branch = branch_of(step)
+        term = term_of(branch, scale)
+        if term is not None and (closed or not branch.same):
             chosen.append((step, term))
     words = [""] * len(chosen) if reviewer is None else outcomes(reviewer, [step for step, _ in chosen])
     return [

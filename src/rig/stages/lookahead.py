@@ -117,8 +117,7 @@ class LookaheadBuilder(ReviewBuilder[LookaheadConfig]):
             PolicyConfig(prompt_format=self.checkpoint.prompt_format),
             dreams_ahead=len(config.horizons),
         )
-        for task, _ in self.world.tasks.variants(config.tasks):
-            self.policy.check_instruction(task.name, task.instruction)
+        self.policy.check_tasks(self.world.tasks, config.tasks)
 
     def info(self, stage: str, out: Path | str, **others: Annotator[Any, Any]) -> DatasetInfo:
         """Return what the stage's dataset says of itself; its agent is named with its weights' hash.

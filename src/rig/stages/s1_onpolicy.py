@@ -72,12 +72,11 @@ def _tutored(config: CollectConfig, player: PlayerConfig, world: World) -> tuple
     source, named = source_of(player.player)
     source.world(named, config.environment)
     how = HowToPlay(temperature=player.temperature, dtype=player.dtype)
-    actor = source.actor(named, make_world(config.environment), how)
+    actor = source.actor(named, world, how)
     name = player.player
     if isinstance(actor, PolicyActor):
         name = agent_name(named)
-        for task, _ in world.tasks.variants(config.tasks):
-            actor.policy.check_instruction(task.name, task.instruction)
+        actor.policy.check_tasks(world.tasks, config.tasks)
     return _Tutored(actor, TEACHERS.get(config.teacher)(), share=player.mixture, seed=config.seed), name
 
 
