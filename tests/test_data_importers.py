@@ -13,7 +13,7 @@ from test_data_roundtrip import assert_same, info_for
 from rig.actions import MINERL, NOOP, Action
 from rig.cli.main import main
 from rig.data import IMPORTERS, Dataset, DatasetWriter, build_importer
-from rig.data.recorded_frames import open_frames
+from rig.data.importers.recorded_frames import open_frames
 from rig.errors import DatasetError, RigError, UnknownNameError
 from rig.lazy import lazily
 from rig.records import Lineage

@@ -1,4 +1,4 @@
-"""Stage S0: other people's recordings become trajectories, through importers that a user can add.
+"""What an importer is: other people's recordings become trajectories, through importers that a user can add.
 
 An importer turns a folder or file of recorded play into `Trajectory` records: actions in an action space's own terms,
 cameras rounded to its grid. It is found by name in `IMPORTERS`, where other packages add theirs through the entry
@@ -54,7 +54,7 @@ class Importer(ABC):
 
 
 IMPORTERS: Registry[type[Importer]] = Registry("importer", "rig.importers")
-IMPORTERS.add("open-folder", "rig.data.open_folder:OpenFolderImporter")
+IMPORTERS.add("open-folder", "rig.data.importers.open_folder:OpenFolderImporter")
 
 
 def build_importer(name: str, config: Mapping[str, Any] | None = None) -> Importer:

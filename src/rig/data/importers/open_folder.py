@@ -26,11 +26,11 @@ from typing import Annotated, Any
 from tqdm import tqdm
 
 from rig.actions import ACTION_SPACES, NOOP, Action, ActionSpace
-from rig.data.cameras import MAX_TURN, CameraRounding
 from rig.data.decoding import decoding
-from rig.data.importers import Importer
+from rig.data.importers.base import Importer
+from rig.data.importers.cameras import MAX_TURN, CameraRounding
+from rig.data.importers.recorded_frames import open_frames
 from rig.data.problems import Skipped
-from rig.data.recorded_frames import open_frames
 from rig.errors import DatasetError, RigError, UnknownNameError
 from rig.lazy import Lazy
 from rig.records import TEACHER, Frame, Lineage, Step, Trajectory
