@@ -120,7 +120,9 @@ def load_json(path: Path, fix: str, error: type[RigError] = RigError, *, half_pa
     return value
 
 
-def validated(value: Any, kind: type[T], place: object, fix: str, error: type[RigError] = RigError) -> T:
+def validated(
+    value: Any, kind: type[T], place: object, fix: str, error: type[RigError] = RigError, *, others: bool = False
+) -> T:
     """Return `value`, which is of JSON's plain types, as a `kind`: a dataclass, or any type that has no methods.
 
     Nothing is converted but a whole number to a float and a list to a tuple: 1.0 is no integer, and 1 no truth.
@@ -131,12 +133,14 @@ def validated(value: Any, kind: type[T], place: object, fix: str, error: type[Ri
         place: what it was read from, for the message.
         fix: what to do about it, for the message.
         error: what to raise.
+        others: whether fields that `kind` has not may be there, and are not looked at: of a format that others extend.
 
     Raises:
         RigError: of the kind `error`: a field is unknown, lacking, of another type, out of its range, or not finite; or
             the dataclass itself refuses its values.
     """
-    _refuse_unknown_within(value, kind, str(place), error)
+    if not others:
+        _refuse_unknown_within(value, kind, str(place), error)
     refuse_not_finite(value, place, fix, error)
     try:
         return msgspec.convert(value, kind, strict=True)

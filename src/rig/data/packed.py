@@ -20,7 +20,23 @@ MAX_ARRAY_BYTES = 8 << 30
 _CHUNK = 1 << 16
 
 
-def read_arrays(path: Path, wanted: Mapping[str, tuple[type, int]], fix: str) -> dict[str, NDArray]:
+def array_headers(path: Path, fix: str) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Return shape and type of every array of an `.npz` file, by its name, as their headers say.
+
+    Raises:
+        DatasetError: the file is damaged.
+    """
+    with decoding(path, fix), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        found = {}
+        for name in names:
+            with _opened(archive, path, name) as file:
+                shape, _, kind = _read_header(file)
+                found[name] = shape, kind
+        return found
+
+
+def read_arrays(path: Path, wanted: Mapping[str, tuple[type | np.dtype, int]], fix: str) -> dict[str, NDArray]:
     """Return arrays of an `.npz` file, once its headers say that they are what is wanted.
 
     Args:

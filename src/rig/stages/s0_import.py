@@ -6,7 +6,7 @@ stands beside the dataset, in `imported.json`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -90,14 +90,11 @@ def import_dataset(
         )
     with DatasetWriter(out, info, resume=opening.resume, overwrite=opening.overwrite) as writer:
         log, there = ImportLog(Path(out), importer), set(writer.done)
-        left = (recording for recording in chain([first], recordings) if recording.id not in there)
-        with (
-            taking(run.intake, info, Path(out), workers) as take,
-            tqdm(desc=info.stage, unit="episode", initial=len(there)) as bar,
-        ):
-            for taken in take(left):
+        coming = (recording for recording in chain([first], recordings) if recording.id not in there)
+        left = coming if isinstance(reader, WholeImporter) else list(coming)
+        with taking(run.intake, info, Path(out), workers) as take:
+            for taken in tqdm(take(left), desc=info.stage, unit="episode", total=_length(left)):
                 run.write(taken, writer, log)
-                bar.update()
         if skipped is not None:
             skipped += loose
         writer.flush()
@@ -105,6 +102,10 @@ def import_dataset(
         log.finish(writer.done, run.report, [*chain(*run.left_out), *loose], len(run.left_out))
         writer.finalize()
     return Dataset(out)
+
+
+def _length(recordings: Iterable[Recording]) -> int | None:
+    return len(recordings) if isinstance(recordings, list) else None
 
 
 def _checked_size(size: tuple[int, int]) -> list[int]:

@@ -29,6 +29,7 @@ KINDS = {
     "turns": "turns of the camera",
     "degrees": "degrees of turns lost",
     "mended": "mended",
+    "contradictions": "what the metadata says otherwise",
 }
 """What is counted, and in which words it is told; an importer may add kinds of its own."""
 
