@@ -149,6 +149,7 @@ def read_recording(
 IMPORTERS: Registry[type[Importer]] = Registry("importer", "rig.importers")
 IMPORTERS.add("open-folder", "rig.data.importers.open_folder:OpenFolderImporter")
 IMPORTERS.add("minerl", "rig.data.importers.minerl:MineRLImporter")
+IMPORTERS.add("vpt", "rig.data.importers.vpt:VPTImporter")
 
 
 def build_importer(name: str, config: Mapping[str, Any] | None = None) -> Importer:
