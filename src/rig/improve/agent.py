@@ -1,0 +1,137 @@
+"""From an agent to one that has learned from its own play: what `rig improve` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from rig.agents import Basic, BestOf, Planner, PolicyActor, PolicyConfig, agent_name, build_policy, world_of
+from rig.agents.checkpoint import AgentCheckpoint
+from rig.data import Manifest
+from rig.engine import Sampler
+from rig.errors import RigError
+from rig.improve.batches import ImprovingBatches
+from rig.improve.config import ImproveConfig, PlayConfig
+from rig.model import RIG, best_device
+from rig.provenance import provenance
+from rig.train import ranks
+from rig.train.agent import conversations_of
+from rig.train.config import AgentTraining
+from rig.train.conversations import Conversations
+from rig.train.loop import Trainer
+from rig.train.runs import Run, check_run
+
+_PREFIX = "play/"
+
+
+def improve_agent(config: ImproveConfig, folder: Path | str, *, resume: bool = False) -> Path:
+    """Have an agent learn from its own play in `folder`, and return where what it became lies: `<folder>/agent`.
+
+    Raises:
+        CheckpointError: the agent, or the run's state, cannot be used.
+        RigError: `Run` refuses the folder, a dataset is not of the agent's, or several processes were started.
+        SimulatorError: an engine failed again and again.
+    """
+    if ranks.count() > 1:
+        raise RigError("rig improve plays and learns in one process; start it without torchrun")
+    check_run(folder, config, resume=resume)
+    checkpoint, name = _loaded(config.agent), agent_name(config.agent)
+    world = world_of(checkpoint, config.agent)
+    settings = PolicyConfig(
+        prompt_format=checkpoint.prompt_format,
+        planner=_planner(config.play),
+        thought_tokens=config.play.thought_tokens,
+        text=Sampler(temperature=config.play.temperature),
+        log_probs=True,
+    )
+    checkpoint.model.place(best_device(), torch.float32)
+    policy = build_policy(checkpoint, settings)
+    policy.check_tasks(world.tasks, config.play.tasks)
+    start = _start(config) if config.lessons.kl else None
+    replay = _replay(config, checkpoint)
+    with Run(folder, config, resume=resume) as run:
+        batches = ImprovingBatches(
+            config,
+            PolicyActor(policy),
+            start,
+            checkpoint.environment,
+            name,
+            replay,
+            lambda step, values: _tell(run, config, step, values),
+        )
+        totals = Trainer(checkpoint.model, batches, config.training, run).fit()
+        rounds = [{"step": line["step"], **_played(line)} for line in run.metrics() if _played(line)]
+        improved = {
+            "from": name,
+            "config": run.config,
+            "totals": totals,
+            "rounds": rounds,
+            "provenance": provenance(),
+        }
+        before = checkpoint.origin.get("improved", [])
+        origin = dict(checkpoint.origin) | {"improved": [*before, improved]}
+        replace(checkpoint, origin=origin).save(run.folder / "agent")
+        return run.folder / "agent"
+
+
+def _loaded(agent: str) -> AgentCheckpoint:
+    checkpoint = AgentCheckpoint.load(agent)
+    checkpoint.model.float()
+    return checkpoint
+
+
+def _start(config: ImproveConfig) -> RIG:
+    """Return the network at the start, which learns nothing."""
+    model = _loaded(config.agent).model
+    model.place(best_device(), torch.float32)
+    return model.eval().requires_grad_(False)
+
+
+def _planner(config: PlayConfig) -> Planner:
+    if config.plans == 1:
+        return Basic()
+    return BestOf(plans=config.plans, dreams=config.dreams, judge=config.judge, votes_weight=config.votes_weight)
+
+
+def _replay(config: ImproveConfig, checkpoint: AgentCheckpoint) -> Conversations | None:
+    """Return the conversations that go on being learned; None where there is no dataset.
+
+    Raises:
+        RigError: a dataset is of another world.
+    """
+    if not config.parts:
+        return None
+    for part in config.parts:
+        found = Manifest.load(Path(part.data)).info.environment
+        if found != checkpoint.environment:
+            raise RigError(f"{part.data} is from {found!r}, and the agent plays in {checkpoint.environment!r}")
+    training = AgentTraining(
+        preset="",
+        tokenizers=config.agent,
+        start=config.agent,
+        parts=config.parts,
+        prompt_format=checkpoint.prompt_format,
+        training=config.training,
+    )
+    return conversations_of(training, checkpoint.encoder).conversations
+
+
+def _tell(run: Run, config: ImproveConfig, step: int, values: Mapping[str, float]) -> None:
+    run.log(step, values)
+    number = (step - 1) // config.lessons.updates + 1
+    played = _played(values)
+    tqdm.write(
+        f"round {number} of {config.rounds}: {played['success']:.2f} of the attempts win, in "
+        f"{played['open_groups']:.0f} of {played['groups']:.0f} groups some and not others; "
+        f"{played['decisions']:.0f} decisions are learned"
+    )
+
+
+def _played(line: Mapping[str, float]) -> dict[str, Any]:
+    """Return what a line of the log says of a round."""
+    return {name.removeprefix(_PREFIX): value for name, value in line.items() if name.startswith(_PREFIX)}
