@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,8 @@ from rig.improve.config import ImproveConfig, PlayConfig
 from rig.model import RIG, best_device
 from rig.provenance import provenance
 from rig.train import ranks
-from rig.train.agent import conversations_of
+from rig.train.agent import LearnedData, conversations_of, described
 from rig.train.config import AgentTraining
-from rig.train.conversations import Conversations
 from rig.train.loop import Trainer
 from rig.train.runs import Run, check_run
 
@@ -53,7 +52,7 @@ def improve_agent(config: ImproveConfig, folder: Path | str, *, resume: bool = F
     policy = build_policy(checkpoint, settings)
     policy.check_tasks(world.tasks, config.play.tasks)
     start = _start(config) if config.lessons.kl else None
-    replay = _replay(config, checkpoint)
+    replayed = _replayed(config, checkpoint)
     with Run(folder, config, resume=resume) as run:
         batches = ImprovingBatches(
             config,
@@ -61,22 +60,38 @@ def improve_agent(config: ImproveConfig, folder: Path | str, *, resume: bool = F
             start,
             checkpoint.environment,
             name,
-            replay,
+            replayed.conversations if replayed else None,
             lambda step, values: _tell(run, config, step, values),
         )
         totals = Trainer(checkpoint.model, batches, config.training, run).fit()
-        rounds = [{"step": line["step"], **_played(line)} for line in run.metrics() if _played(line)]
-        improved = {
-            "from": name,
-            "config": run.config,
-            "totals": totals,
-            "rounds": rounds,
-            "provenance": provenance(),
-        }
-        before = checkpoint.origin.get("improved", [])
-        origin = dict(checkpoint.origin) | {"improved": [*before, improved]}
+        origin = _origin(
+            checkpoint.origin, run, totals, [described(one) for one in (replayed.datasets if replayed else ())]
+        )
+        improved = {"from": name, "config": run.config, "rounds": _rounds(run), "provenance": origin["provenance"]}
+        origin["improved"] = [*checkpoint.origin.get("improved", []), improved]
         replace(checkpoint, origin=origin).save(run.folder / "agent")
         return run.folder / "agent"
+
+
+def _origin(
+    before: Mapping[str, Any], run: Run, totals: Mapping[str, float], data: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return how the agent was made: it still is what the data of before, which are kept, taught it."""
+    known = [*before.get("data", [])]
+    hashes = {part.get("content_hash") for part in known}
+    training = {"model_seed": 0, "start": run.config["agent"], "training": run.config["training"]}
+    return {
+        **before,
+        "training": {**training, "improving": run.config},
+        "runs_in": run.runs_in,
+        "data": [*known, *(part for part in data if part["content_hash"] not in hashes)],
+        "totals": dict(totals),
+        "provenance": provenance(),
+    }
+
+
+def _rounds(run: Run) -> list[dict[str, Any]]:
+    return [{"step": line["step"], **played} for line in run.metrics() if (played := _played(line))]
 
 
 def _loaded(agent: str) -> AgentCheckpoint:
@@ -98,8 +113,8 @@ def _planner(config: PlayConfig) -> Planner:
     return BestOf(plans=config.plans, dreams=config.dreams, judge=config.judge, votes_weight=config.votes_weight)
 
 
-def _replay(config: ImproveConfig, checkpoint: AgentCheckpoint) -> Conversations | None:
-    """Return the conversations that go on being learned; None where there is no dataset.
+def _replayed(config: ImproveConfig, checkpoint: AgentCheckpoint) -> LearnedData | None:
+    """Return what goes on being learned; None where there is no dataset.
 
     Raises:
         RigError: a dataset is of another world.
@@ -118,7 +133,7 @@ def _replay(config: ImproveConfig, checkpoint: AgentCheckpoint) -> Conversations
         prompt_format=checkpoint.prompt_format,
         training=config.training,
     )
-    return conversations_of(training, checkpoint.encoder).conversations
+    return conversations_of(training, checkpoint.encoder)
 
 
 def _tell(run: Run, config: ImproveConfig, step: int, values: Mapping[str, float]) -> None:

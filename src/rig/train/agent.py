@@ -77,7 +77,7 @@ def train_agent(
             "training": run.config,
             "legs": run.legs,
             "runs_in": run.runs_in,
-            "data": [_described(dataset) for dataset in learned.datasets],
+            "data": [described(dataset) for dataset in learned.datasets],
             "tokenizers": {"hash": tokenizers.hash, **tokenizers.scores},
             "totals": totals,
             "conversations": len(conversations),
@@ -220,7 +220,8 @@ def _shown(held_out: list[Step]) -> list[Step]:
     return taught[:: max(1, len(taught) // _PREVIEWS)][:_PREVIEWS]
 
 
-def _described(dataset: Dataset) -> dict[str, Any]:
+def described(dataset: Dataset) -> dict[str, Any]:
+    """Return what an agent keeps of a dataset that it learned from."""
     return {
         "name": dataset.info.name,
         "stage": dataset.info.stage,
