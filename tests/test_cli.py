@@ -21,6 +21,7 @@ from rig.cli.verbs import GROUPS, VERBS, example_of, overview, verb_class
 from rig.data import Dataset
 from rig.errors import RigError
 from rig.evaluate.config import EmbodiedConfig
+from rig.evaluate.embodied import named_planner
 from rig.evaluate.parallel import play_in_parallel
 from rig.teachers.crafter import CrafterExpert
 from rig.train.config import Mixture
@@ -47,9 +48,9 @@ print(json.dumps({"overview": overview, "early": early, "groups": groups, "verbs
 """
 
 SPELLINGS = """
-collect, import, reason, review, align, branch, rehearse, rereview, train-tokenizer, train-vision, train, import-janus,
-export-janus, play, picture, eval, imagine, causality, eval-reviews, judge, view, inspect, reproduce, publish, card,
-demo, bench decode, bench train, bench dreams, bench policy, bench loop, bench env, doctor
+collect, import, reason, review, align, branch, rehearse, rereview, train-tokenizer, train-vision, train, improve,
+import-janus, export-janus, play, picture, eval, imagine, causality, eval-reviews, judge, view, inspect, reproduce,
+publish, card, demo, bench decode, bench train, bench dreams, bench policy, bench loop, bench env, doctor
 """
 """The verbs, each as it has been spelled since it was there."""
 
@@ -118,7 +119,7 @@ def fits(text, lines):
 def test_the_overview_fits_a_screen_and_lists_groups_with_a_line_for_each_verb(capsys):
     status, out, _ = rig(capsys, "--help")
     assert status == 0
-    assert fits(out, 42)
+    assert fits(out, 48)
     assert [line.split(":")[0] for line in out.splitlines()[4:-4] if not line.startswith(" ")] == list(GROUPS)
     alone = [verb for verb in VERBS if not verb.startswith("bench ")]
     assert [verb for verb in lines_of(out) if verb != "bench WHAT"] == alone
@@ -346,6 +347,15 @@ def test_play_prints_an_episode_and_writes_a_page(capsys, tmp_path):
     (played,) = result(capsys, *words)["episodes"]
     assert (played["task"], played["success"]) == ("place_table", True)
     assert (tmp_path / "page.html").stat().st_size > 10_000
+
+
+def test_play_plays_the_best_of_several_plans(capsys, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("rig.evaluate.embodied.play_config", lambda config: asked.append(config) or [])
+    monkeypatch.setattr("rig.viewer.render_trace", lambda *given, **named: tmp_path / "page.html")
+    words = ("--agent", "a", "--tasks", "x", "--plans", "4", "--dreams", "1", "--judge", "change")
+    assert rig(capsys, "play", *words, "--out", tmp_path / "page.html")[0] == 0
+    assert named_planner(*asked) == ("best-of", {"plans": 4, "dreams": 1, "judge": "change"})
 
 
 def test_doctor_says_what_is_there_and_what_mends_the_rest(capsys, made):

@@ -91,6 +91,18 @@ def check_scores(ladder):
             assert min(summary["seeds"]) >= 2 << 28
 
 
+def check_planning(tables):
+    """Several plans were played, judged and distilled, and the page says how they did."""
+    assert [row[:2] for row in tables["Several plans"][0][2:]] == [["2", "0"], ["2", "1"], ["2", "1, said"]]
+    ranks, verdicts = tables["What plans are worth"]
+    assert [row[0] for row in verdicts[2:]] == ["real", "dreams", "nothing"]
+    assert {"said, given dreams", "change, real"} <= {row[0] for row in ranks[2:]}
+    shown = [row[0] for row in tables["What dreams cause"][0][2:]]
+    assert (shown[:2], len(shown)) == (["own dreams", "true futures"], 10)
+    learned = {row[0]: row[4] for row in tables["Learning from its own play"][0][2:]}
+    assert list(learned.values()) == ["1"] * 3
+
+
 def check_report(ladder, page):
     text = page.read_text()
     tables = tables_of(text)
@@ -103,6 +115,9 @@ def check_report(ladder, page):
         "RIG-basic",
         "+ on-policy",
         "RIG-basic, as many steps more",
+        "RIG-basic, improved by reward",
+        "control: imitates its own attempts that won",
+        "RIG-basic, distilled from the best of several plans",
         "RIG-lookahead, n = 0",
         "RIG-lookahead, n = 1",
         "control, no review",
@@ -118,7 +133,7 @@ def check_report(ladder, page):
         "+ on-policy − RIG-basic",
         "+ on-policy − RIG-basic, as many steps more",
     ]
-    assert [row[0] for row in differences[10:]] == [
+    assert [row[0] for row in differences[13:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]
@@ -136,11 +151,16 @@ def check_report(ladder, page):
     assert {row[0] for row in tables["What was spent"][0][2:]} == {
         path.parent.name for path in (ladder.root / "train").glob("*/agent")
     }
+    check_planning(tables)
     figures = re.findall(r"!\[[\w-]+\]\(([\w/.-]+)\)", text)
-    drawn = [*(f"{name}.svg" for name in ("dreams", "data", "dream-depth")), "dreams-basic.jpg", "dreams-lookahead.jpg"]
+    drawn = [
+        *(f"{name}.svg" for name in ("dreams", "plans", "data", "dream-depth")),
+        "dreams-basic.jpg",
+        "dreams-lookahead.jpg",
+    ]
     assert figures == [f"figures/crafter/{name}" for name in drawn]
-    assert all("</svg>" in (page.parent / figure).read_text() for figure in figures[:3])
-    assert all(Image.open(page.parent / figure).width > 128 for figure in figures[3:])
+    assert all("</svg>" in (page.parent / figure).read_text() for figure in figures[:4])
+    assert all(Image.open(page.parent / figure).width > 128 for figure in figures[4:])
     assert text.count("\nrig ") == len(ladder.jobs())
 
 
@@ -153,10 +173,11 @@ def test_the_whole_loop(tmp_path, capsys, monkeypatch):
         return read_verb(name, given)
 
     monkeypatch.setattr(cli, "read_verb", note)
-    ladder = Ladder(replace(LADDERS.get("crafter/debug"), on_policy=(0.5,)), tmp_path / "root")
+    ladder = Ladder(replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), with_planning=True), tmp_path / "root")
     page = tmp_path / "crafter.md"
     command = ["reproduce", "crafter", "--preset", "debug", "--workers", "0", "--json"]
     command += ["--root", str(ladder.root), "--report", str(page), "--on-policy", "0.5"]
+    command += ["--planning"]
     assert main(command) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["report"], result["jobs"]) == (str(page), len(ladder.jobs()))

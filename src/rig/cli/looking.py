@@ -52,6 +52,8 @@ class Reproduce:
             than small. With `only`, none is written where this is empty.
         on_policy: add the row "+ on-policy" and its control: rounds in which RIG-basic plays and is corrected, and the
             share of the teacher's steps in each, as 0.2 0.
+        planning: add rows of several plans, a judge of them, rows in which dreams are exchanged, and what RIG-basic
+            learns from its own play.
         workers: commands side by side, sharing the cores; 0 runs all inside this process.
         only: names of jobs to run, with all that they need; all where none is given.
         plan: print the commands, and run nothing.
@@ -63,6 +65,7 @@ class Reproduce:
     root: str = ""
     report: str = ""
     on_policy: tuple[float, ...] = ()
+    planning: bool = False
     workers: int = 1
     only: tuple[str, ...] = ()
     plan: bool = False
@@ -78,6 +81,7 @@ class Reproduce:
             refuse_as_page(Path(self.report))
         config = LADDERS.get(f"{self.ladder}/{self.preset}")
         config = replace(config, on_policy=self.on_policy or config.on_policy)
+        config = replace(config, with_planning=self.planning or config.with_planning)
         root = Path(self.root or f"runs/{self.ladder}-{self.preset}")
         ladder = Ladder(config, root)
         jobs = needed(ladder.jobs(), self.only) if self.only else ladder.jobs()

@@ -33,7 +33,9 @@ class Play:
         tasks: "task" or "task/setting"; the first of the world's where none is given.
         episodes: episodes per task and setting.
         skip: seeds to leave out first.
-        dreams: n of the lookahead; 0 acts at once.
+        dreams: n of the lookahead; 0 acts at once. Of several plans each is dreamed so far.
+        plans: k, how many plans are proposed; of more than one the best is taken.
+        judge: who says what each of several plans is worth.
         read_back: how dreams are read.
         temperature: of thoughts and actions; 0 takes the likeliest.
         bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.
@@ -47,6 +49,8 @@ class Play:
     episodes: int = 1
     skip: int = 0
     dreams: int = 0
+    plans: int = 1
+    judge: str = EmbodiedConfig.judge
     read_back: Literal["pixels", "codes"] = "pixels"
     temperature: float = EmbodiedConfig.temperature
     bind_verdicts: bool = False
@@ -69,6 +73,8 @@ class Play:
             skip=self.skip,
             split="validation",
             dreams=self.dreams,
+            plans=self.plans,
+            judge=self.judge,
             read_back=self.read_back,
             temperature=self.temperature,
             bind_verdicts=self.bind_verdicts,

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from rig.cli.flags import Flags
 from rig.dialogue import PromptFormat
 from rig.errors import RigError
+from rig.improve.config import ImproveConfig, LessonsConfig, PlayConfig, training_of
 from rig.train.config import (
     AgentTraining,
     Execution,
@@ -246,6 +247,62 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
             return about_agent(self.start).form.about
         first = next(iter((*self.data, *self.describe, *self.lookahead, *self.judge)), None)
         return about_of(Manifest.load(Path(first)).info.environment) if first else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Improve(Flags, PlayConfig, LessonsConfig):
+    """Have an agent learn from its own play: several attempts from each of many states, and what each was worth.
+
+    With --plans and --learn won it learns what it decides when it thinks longer (expert iteration).
+
+    Example: rig improve --agent runs/rig/agent --data runs/s2 --out runs/improved --rounds 20
+
+    Attributes:
+        agent: folder of the agent to begin with.
+        out: folder of the run; what the agent became is written to <out>/agent.
+        data: datasets of single steps (S2) that go on being learned beside, so that dreams are not forgotten.
+        rounds: how often is played, and learned of it.
+        save_every: rounds between saved states.
+        learning_rate: the peak.
+        warmup: steps of linear warm-up; a tenth of all steps if that is fewer.
+        seed: of worlds, states and order.
+        resume: go on with a run that was cut; with more `rounds` than a finished run has, go on with that.
+    """
+
+    agent: str
+    out: str
+    data: tuple[str, ...] = ()
+    rounds: int = 20
+    save_every: int = 1
+    learning_rate: float = 1e-4
+    warmup: int = 8
+    seed: int = 0
+    resume: bool = False
+
+    def run(self) -> dict[str, Any]:
+        """Play and learn, round after round."""
+        from rig.agents.checkpoint import about_agent
+        from rig.improve import improve_agent
+        from rig.provenance import provenance
+        from rig.train.mixture import parts_of
+
+        lessons = self.part(LessonsConfig)
+        optimiser = OptimiserConfig(learning_rate=self.learning_rate, warmup=self.warmup, weight_decay=0.0)
+        config = ImproveConfig(
+            agent=self.agent,
+            play=self.part(PlayConfig),
+            lessons=lessons,
+            parts=parts_of(Mixture(data=self.data)) if self.data else (),
+            training=training_of(self.rounds, lessons.updates, optimiser, seed=self.seed, save_every=self.save_every),
+        )
+        agent = improve_agent(config, self.out, resume=self.resume)
+        rounds = about_agent(agent).origin["improved"][-1]["rounds"]
+        first, last = rounds[0]["success"], rounds[-1]["success"]
+        text = (
+            f"{agent}: {len(rounds)} rounds; {first:.2f} of the attempts of the first won, {last:.2f} of the last's, "
+            "in training worlds; score it with `rig eval`"
+        )
+        return {"text": text, "agent": str(agent), "rounds": rounds, "provenance": provenance()}
 
 
 def _told(agent: Path) -> dict[str, Any]:

@@ -60,6 +60,7 @@ GROUPS = {
                 "train the understanding encoder to name what patches show",
             ),
             "train": ("rig.cli.training:Train", "train an agent on datasets"),
+            "improve": ("rig.cli.training:Improve", "have an agent learn from its own play, and what that was worth"),
             "import-janus": ("rig.cli.janus:ImportJanus", "make a base to train from of a Janus checkpoint"),
         },
     ),

@@ -24,6 +24,7 @@ from rig.dialogue.styles import conversation_of
 from rig.dialogue.tokenizer import TextTokenizer, train_bpe
 from rig.dialogue.usable import flaw, refuse_unspeakable
 from rig.dialogue.weighing import review_of_plans
+from rig.dialogue.written import as_written
 
 __all__ = [
     "SCALES",
@@ -48,6 +49,7 @@ __all__ = [
     "act",
     "answer",
     "answer_prefix",
+    "as_written",
     "ask",
     "ask_worth",
     "asked_to_judge",

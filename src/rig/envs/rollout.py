@@ -43,6 +43,11 @@ class Episode:
         """A name that is the same wherever the same episode is played."""
         return f"{self.task}-{self.setting}-{self.seed}"
 
+    @property
+    def previous_action(self) -> Action:
+        """What was executed last before it begins: nothing, where it begins with a reset."""
+        return NOOP
+
     def decision_seed(self, index: int) -> int:
         """Return the seed of the decision at step `index`: the same whoever plays beside this episode."""
         return crc32(f"{self.id}/{index}".encode())
@@ -98,7 +103,7 @@ class _Seat:
 
     @property
     def previous_action(self) -> Action:
-        return self.steps[-1].action if self.steps else NOOP
+        return self.steps[-1].action if self.steps else self.episode.previous_action
 
     @property
     def observation(self) -> Observation:
@@ -318,6 +323,7 @@ def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | No
         thought=decision.thought,
         next_frame=frame,
         review=decision.review,
+        tokens=decision.tokens,
         actor=actor_kind,
         reward=reward,
         privileged=seat.facts,

@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rig.registry import Registry
 from rig.shipped import DEFAULT_WORLD
 from rig.stages.config import USUAL_NOISE
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanningConfig:
+    """What a ladder spends on choosing among several plans, and on learning from its own play; of RIG-basic.
+
+    Attributes:
+        plans: numbers of plans that are scored, each with each of `dreams`.
+        dreams: numbers of dreams of each plan; with 0 most votes decide, with more what dreams change.
+        branch_episodes: training episodes per task and setting whose states are branched, for a judge to learn from.
+        held_out_episodes: validation episodes per task and setting that judges are scored on.
+        states: branched, of an episode.
+        proposals: in each state.
+        judge_steps: optimiser steps of the judge.
+        judge_share: of its conversations.
+        said: (plans, dreams) that are scored with the judge.
+        shown: (plans, dreams) of the rows in which dreams are exchanged.
+        valued: share of their decisions that a teacher values.
+        rounds: of learning from its own play; each of three ways to learn takes as many.
+        groups: states of a round.
+        attempts: at each.
+        decisions: learned of a round.
+        improve_rate: peak learning rate.
+    """
+
+    plans: tuple[int, ...] = (2, 4, 8)
+    dreams: tuple[int, ...] = (0, 1, 2, 3, 5)
+    branch_episodes: int = 12
+    held_out_episodes: int = 4
+    states: int = 8
+    proposals: int = 8
+    judge_steps: int = 1500
+    judge_share: float = 0.8
+    said: tuple[int, int] = (4, 1)
+    shown: tuple[int, int] = (4, 1)
+    valued: float = 0.1
+    rounds: int = 20
+    groups: int = 28
+    attempts: int = 8
+    decisions: int = 1024
+    improve_rate: float = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +90,9 @@ class LadderConfig:
             the share of the teacher's steps in each. Every round takes `second_steps` more than the paper's rows have,
             on all taught and corrected episodes so far, and so does a control without corrections. None where empty.
         on_policy_episodes: of a round, per task and setting.
+        with_planning: whether there are rows of several plans, of judges, of dreams that are exchanged, and of learning
+            from its own play.
+        planning: what they spend.
         tokenizer_steps: optimiser steps of the VQ tokenizer.
         tokenizer_held_out: frames kept aside to score it.
         vision_steps: optimiser steps of the vision tower.
@@ -99,6 +143,8 @@ class LadderConfig:
     rounds: int = 1
     on_policy: tuple[float, ...] = ()
     on_policy_episodes: int = 20
+    with_planning: bool = False
+    planning: PlanningConfig = field(default_factory=PlanningConfig)
     tokenizer_steps: int
     tokenizer_held_out: int = 256
     vision_steps: int
@@ -139,6 +185,22 @@ LADDERS.add(
         review_states=4,
         align_states=4,
         on_policy_episodes=2,
+        planning=PlanningConfig(
+            plans=(2,),
+            dreams=(0, 1),
+            branch_episodes=2,
+            held_out_episodes=2,
+            states=2,
+            proposals=3,
+            judge_steps=5,
+            said=(2, 1),
+            shown=(2, 1),
+            valued=0.2,
+            rounds=1,
+            groups=2,
+            attempts=2,
+            decisions=4,
+        ),
         tokenizer_steps=30,
         tokenizer_held_out=16,
         vision_steps=10,

@@ -8,22 +8,20 @@ teacher did in S2.
 
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data. Where the configuration has on-policy rounds,
-+ on-policy, and RIG-basic with as many steps more.
++ on-policy, and RIG-basic with as many steps more. Where it has planning, the rows of `rig.recipes.planning`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
 from pathlib import Path
 
-from rig.annotators.kit import with_kit
 from rig.envs import make_world
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.saved import IMAGINATION, SUMMARY
-from rig.recipes.config import LadderConfig
 from rig.recipes.jobs import Job
+from rig.recipes.places import Places
+from rig.recipes.planning import planning_jobs
 
 ROWS = {"action": ("--no-thought", "--no-dream"), "imagine": ("--no-thought",), "reason": ("--no-dream",), "basic": ()}
 """Row -> the flags that take its fields away."""
@@ -40,52 +38,12 @@ OWN = "-own"
 """Ends the names of scores of dreams about an agent's own actions."""
 
 
-@dataclass(frozen=True)
-class Kit:
-    """The names of all who work for a ladder; "" for nobody."""
-
-    teacher: str
-    reasoner: str
-    reviewer: str
-    labeller: str
-    describer: str
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """The plan of one ladder.
-
-    Args:
-        config: its budgets.
-        root: folder of everything it makes.
-    """
-
-    config: LadderConfig
-    root: Path
+class Ladder(Places):
+    """The plan of one ladder."""
 
     def jobs(self) -> list[Job]:
         """Return every job of the ladder."""
-        return [*self._data(), *self._training(), *self._scores()]
-
-    @cached_property
-    def kit(self) -> Kit:
-        """Who works in the ladder's world: who is named, or else who the world's kit names.
-
-        Raises:
-            RigError: there is no teacher, Reasoner or Reviewer.
-        """
-        named = with_kit(self.config, self.config.environment, spared=("labeller", "describer"))
-        return Kit(*(getattr(named, field.name) for field in fields(Kit)))
-
-    # Where things lie.
-
-    def path(self, name: str) -> str:
-        """Return the folder of what is called `name`."""
-        return str(self.root / name)
-
-    def agent(self, run: str) -> str:
-        """Return the folder of the agent that a run made."""
-        return str(self.root / "train" / run / "agent")
+        return [*self._data(), *self._training(), *self._scores(), *planning_jobs(self)]
 
     def lookahead_run(self, round_: int) -> str:
         """Return the name of the run that a round of S3 and S4 leads to."""
@@ -148,7 +106,7 @@ class Ladder:
         words += ("--teacher", self.kit.teacher)
         words += ("--noise", str(self.config.noise))
         counts = ("--episodes", str(episodes), "--skip", str(skip), "--resume")
-        return Job(name=name, arguments=(*words, *counts, *self._tasks()), result=self._marker(name))
+        return Job(name=name, arguments=(*words, *counts, *self.tasks()), result=self.marker(name))
 
     def _correct(self, number: int) -> Job:
         """Return the job in which the agent of the round before plays, in worlds that none has learned from."""
@@ -158,20 +116,20 @@ class Ladder:
         words += ("--environment", config.environment, "--teacher", self.kit.teacher)
         words += ("--mixture", f"{config.on_policy[number - 1]:g}", "--episodes", str(config.on_policy_episodes))
         words += ("--skip", str(taught + (number - 1) * config.on_policy_episodes), "--resume")
-        words += (*self._worlds(), *self._cut(), *self._tasks())
-        return Job(name=name, arguments=words, result=self._marker(name), needs=(player,))
+        words += (*self.worlds(), *self.cut(), *self.tasks())
+        return Job(name=name, arguments=words, result=self.marker(name), needs=(player,))
 
     def _reason(self, source: str, name: str, reasoner: str) -> Job:
         words: tuple[str, ...] = ("reason", "--source", self.path(source), "--out", self.path(name))
         words += ("--reasoner", reasoner, "--resume")
-        return Job(name=name, arguments=words, result=self._marker(name), needs=(source,))
+        return Job(name=name, arguments=words, result=self.marker(name), needs=(source,))
 
     def _rehearse(self) -> Job:
         config = self.config
         words: tuple[str, ...] = ("rehearse", "--source", self.path("s2"), "--out", self.path(TAUGHT))
         words += ("--states", str(config.rehearsed_states), "--slips", str(config.rehearsed_slips))
-        words += ("--teacher", self.kit.teacher, "--reviewer", self.kit.reviewer, *self._patience(), "--resume")
-        return Job(name=TAUGHT, arguments=words, result=self._marker(TAUGHT), needs=("s2",))
+        words += ("--teacher", self.kit.teacher, "--reviewer", self.kit.reviewer, *self.patience(), "--resume")
+        return Job(name=TAUGHT, arguments=words, result=self.marker(TAUGHT), needs=("s2",))
 
     def _review(self, number: int) -> Iterator[Job]:
         """Yield S3 and S4 of a round, played by the agent of the one before."""
@@ -188,10 +146,10 @@ class Ladder:
                     *("--episodes", str(config.review_episodes), "--states", str(states)),
                     *("--skip", str(config.episodes + (number - 1) * config.review_episodes)),
                     *("--teacher", self.kit.teacher, *thinks, "--reviewer", self.kit.reviewer),
-                    *("--seed", str(number), "--resume", *ahead, *self._patience(), *self._worlds()),
-                    *(*self._cut(), *self._tasks()),
+                    *("--seed", str(number), "--resume", *ahead, *self.patience(), *self.worlds()),
+                    *(*self.cut(), *self.tasks()),
                 ),
-                result=self._marker(name),
+                result=self.marker(name),
                 needs=(player,),
             )
 
@@ -295,7 +253,7 @@ class Ladder:
         yield self._imagine("lookahead", last)
         yield self._imagine("lookahead-chain", last, "--context", "lookahead")
         for row, run in (("basic", "basic-2"), ("lookahead", last)):
-            yield self._imagine(f"{row}{OWN}", run, "--actions", "agent", "--depth", "1", *self._cut())
+            yield self._imagine(f"{row}{OWN}", run, "--actions", "agent", "--depth", "1", *self.cut())
 
     def _eval(
         self,
@@ -310,11 +268,11 @@ class Ladder:
         is_teacher = run.startswith(BY_TEACHER)
         out = self.root / "eval" / name
         words = ["eval", "--agent", run if is_teacher else self.agent(run), "--out", str(out)]
-        words += ["--episodes", str(episodes or self.config.evaluation_episodes), "--resume", *self._worlds()]
+        words += ["--episodes", str(episodes or self.config.evaluation_episodes), "--resume", *self.worlds()]
         words += ["--dreams", str(dreams)] if dreams else []
         words += ["--read-back", read_back] if read_back != "pixels" else []
         words += ["--environment", self.config.environment] if is_teacher else []
-        words += [] if name == "teacher" else self._cut()
+        words += [] if name == "teacher" else self.cut()
         wanted = tasks or self.config.tasks
         words += ["--tasks", *wanted] if wanted else []
         needs = () if is_teacher else (run,)
@@ -323,30 +281,15 @@ class Ladder:
     def _imagine(self, name: str, run: str, *flags: str) -> Job:
         out = self.root / "imagine" / name
         words: tuple[str, ...] = ("imagine", "--agent", self.agent(run), "--out", str(out))
-        words += ("--chains", str(self.config.chains), *self._worlds())
+        words += ("--chains", str(self.config.chains), *self.worlds())
         words += ("--teacher", self.kit.teacher, "--reasoner", self.kit.reasoner)
         return Job(
             name=f"imagine-{name}",
-            arguments=(*words, *flags, *self._tasks()),
+            arguments=(*words, *flags, *self.tasks()),
             result=out / IMAGINATION,
             needs=(run,),
         )
 
-    def _patience(self) -> tuple[str, str]:
-        return ("--patience", str(self.config.patience))
-
-    def _cut(self) -> tuple[str, ...]:
-        return ("--most-steps", str(self.config.most_steps)) if self.config.most_steps else ()
-
-    def _worlds(self) -> tuple[str, str]:
-        return ("--batch-size", str(self.config.worlds))
-
-    def _tasks(self) -> tuple[str, ...]:
-        return ("--tasks", *self.config.tasks) if self.config.tasks else ()
-
     def _reviews(self, until: int) -> tuple[str, ...]:
         """Return the names of S3's and S4's datasets of all rounds up to `until`, and of the rehearsal."""
         return (*(f"{stage}-{number}" for stage in ("s3", "s4") for number in range(1, until + 1)), TAUGHT)
-
-    def _marker(self, name: str) -> Path:
-        return self.root / name / "manifest.json"

@@ -23,6 +23,8 @@ from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
 from rig.recipes.ladder import LONGER, SCALED, Ladder
+from rig.recipes.planning import LEARNED
+from rig.recipes.plans import causality_table, judgements_tables, own_play_table, plans_table
 from rig.recipes.results import Results
 from rig.recipes.tables import NAMES, image, markdown, row_name
 from rig.storage import write_text
@@ -36,6 +38,10 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
         "The ladder": (_ladder_table(results), _differences_table(results)),
         "Success by task and setting": (_cells_table(results),),
         "Dreams ahead": (_sweep_table(results, figures, page),),
+        "Several plans": (plans_table(results, figures, page),),
+        "What plans are worth": (judgements_tables(results),),
+        "What dreams cause": (causality_table(results),),
+        "Learning from its own play": (own_play_table(results),),
         "Success against data": (_data_table(results, figures, page),),
         "Imagination": (
             imagination_table(results, figures, page),
@@ -64,6 +70,7 @@ def main_rows(results: Results) -> list[str]:
         "basic",
         "on-policy",
         LONGER,
+        *LEARNED,
         *ahead,
         "control-0",
         "control",
@@ -133,6 +140,7 @@ def _differences_table(results: Results) -> str:
     ahead = [name for name in main_rows(results) if name.startswith("lookahead-")]
     pairs = [("basic", "action"), ("basic", "reason"), ("basic", "imagine"), ("control", "basic")]
     pairs += [("on-policy", "basic"), ("on-policy", LONGER)]
+    pairs += [(name, "basic") for name in LEARNED]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]
     pairs += [*((name, "lookahead-0") for name in ahead if name != "lookahead-0"), ("control", "control-0")]
     rows = []
@@ -281,6 +289,13 @@ def _reasoning_table(results: Results) -> str:
     return markdown(header, rows) if rows else ""
 
 
+_PARTS = {
+    **dict.fromkeys(("train", "train-tokenizer", "train-vision", "improve"), "training"),
+    **dict.fromkeys(("eval", "imagine", "judge", "causality"), "scores"),
+}
+"""Verb -> what its hours are spent on; all others make data."""
+
+
 def _hours_line(ladder: Ladder) -> str:
     spent = core_hours(ladder.root / "logs")
     if not spent:
@@ -289,7 +304,7 @@ def _hours_line(ladder: Ladder) -> str:
     parts = {"data": 0.0, "training": 0.0, "scores": 0.0}
     for name, hours in spent.items():
         verb = verbs.get(name, "")
-        parts["training" if verb.startswith("train") else "scores" if verb in ("eval", "imagine") else "data"] += hours
+        parts[_PARTS.get(verb, "data")] += hours
     each = ", ".join(f"{part} {hours:.1f}" for part, hours in parts.items())
     return f"All {len(spent)} jobs together: {sum(spent.values()):.1f} core hours ({each})."
 

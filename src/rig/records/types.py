@@ -228,6 +228,7 @@ class Step:
         chosen: which of the candidates was followed or reviewed.
         judgement: of a branch, what is to be said of its plan; None elsewhere. Datasets do not keep it: it follows from
             what they know of the branch.
+        tokens: how `thought` and `action` were written; None where no model wrote them. Datasets do not keep it.
         actor: who chose the action: "teacher", "noise", "policy", "random", or "correction".
         reward: the task's reward of this step.
         privileged: JSON-like facts of the engine that pixels need not show; for teachers, annotators and checks only.
@@ -245,6 +246,7 @@ class Step:
     candidates: tuple[Plan, ...] = ()
     chosen: int = 0
     judgement: Judgement | None = None
+    tokens: SampledTokens | None = field(default=None, compare=False)
     actor: str = POLICY
     reward: float = 0.0
     privileged: Mapping[str, Any] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,20 +62,11 @@ def train_agent(
     model = build_network(config, tokenizers, whole=begins_whole(execution))
     if not config.parts:
         raise RigError("there is nothing to train on: give a dataset")
-    datasets = _open(config, tokenizers)
-    info = datasets[0].info
     encoder = encoder_of(tokenizers.text, model.config)
-    chosen, kept = split(datasets)
-    styles: tuple[Style, ...] = ("basic", "describe")
-    held_out = {style: steps for style in styles if (steps := _of_style(style, config.parts, kept))}
-    sources = [
-        source
-        for part, steps in zip(config.parts, chosen, strict=True)
-        for source in sources_of(part, steps, config, info.environment)
-    ]
-    conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
+    learned = conversations_of(config, encoder, tokenizers)
+    conversations, info = learned.conversations, learned.datasets[0].info
     with Run(folder, config, resume=resume) as run:
-        preview = _Watch(run.folder, held_out, encoder, info.action_space, config)
+        preview = _Watch(run.folder, learned.held_out, encoder, info.action_space, config)
         packs = ConversationPacks(conversations, config.training)
         trainer = Trainer(model, packs, config.training, run, preview, execution)
         _record(run.folder, conversations)
@@ -85,7 +77,7 @@ def train_agent(
             "training": run.config,
             "legs": run.legs,
             "runs_in": run.runs_in,
-            "data": [_described(dataset) for dataset in datasets],
+            "data": [described(dataset) for dataset in learned.datasets],
             "tokenizers": {"hash": tokenizers.hash, **tokenizers.scores},
             "totals": totals,
             "conversations": len(conversations),
@@ -103,13 +95,55 @@ def train_agent(
         return run.folder / "agent"
 
 
+@dataclass(frozen=True, kw_only=True)
+class LearnedData:
+    """What a training learns from.
+
+    Attributes:
+        datasets: those of the parts, opened.
+        conversations: what is drawn.
+        held_out: steps that are kept aside, by the style that they would be learned as.
+    """
+
+    datasets: Sequence[Dataset]
+    conversations: Conversations
+    held_out: Mapping[Style, list[Step]]
+
+
+def conversations_of(
+    config: AgentTraining, encoder: SegmentEncoder, tokenizers: Tokenizers | None = None
+) -> LearnedData:
+    """Return the conversations of a training's parts, in the tokens of `encoder`.
+
+    Args:
+        config: the parts, and how they are shown.
+        encoder: the network's.
+        tokenizers: those of the configuration, where they are loaded already.
+
+    Raises:
+        RigError: the data do not belong together, or hold nothing to learn.
+    """
+    datasets = _open(config, tokenizers or Tokenizers.load(config.tokenizers))
+    info = datasets[0].info
+    chosen, kept = split(datasets)
+    styles: tuple[Style, ...] = ("basic", "describe")
+    held_out = {style: steps for style in styles if (steps := _of_style(style, config.parts, kept))}
+    sources = [
+        source
+        for part, steps in zip(config.parts, chosen, strict=True)
+        for source in sources_of(part, steps, config, info.environment)
+    ]
+    conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
+    return LearnedData(datasets=datasets, conversations=conversations, held_out=held_out)
+
+
 class _Watch:
     """Looks at a model in training: its loss on held-out steps, and pictures of its dreams where it dreams."""
 
     def __init__(
         self,
         folder: Path,
-        held_out: dict[Style, list[Step]],
+        held_out: Mapping[Style, list[Step]],
         encoder: SegmentEncoder,
         space: Any,
         config: AgentTraining,
@@ -186,7 +220,8 @@ def _shown(held_out: list[Step]) -> list[Step]:
     return taught[:: max(1, len(taught) // _PREVIEWS)][:_PREVIEWS]
 
 
-def _described(dataset: Dataset) -> dict[str, Any]:
+def described(dataset: Dataset) -> dict[str, Any]:
+    """Return what an agent keeps of a dataset that it learned from."""
     return {
         "name": dataset.info.name,
         "stage": dataset.info.stage,

@@ -1,0 +1,184 @@
+"""Attempts in groups: several from the very same state, which the engine gives exactly.
+
+States are where episodes begin, or are met on the way, in an episode of the agent's own. What an attempt is worth is
+the task's success alone, sooner rather than later; its advantage is how much more that is than the mean of its group.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rig.actions import Action
+from rig.envs import Task, World, make_world
+from rig.envs.rollout import Actor, Episode, Played, play
+from rig.envs.seeds import Split
+from rig.improve.config import PlayConfig
+from rig.records import Frame, Lineage, Trajectory
+
+_SIZE = Split.TRAIN.stop - Split.TRAIN.first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Midway:
+    """A state that was met in an episode.
+
+    Attributes:
+        state: the world's.
+        previous_action: what was executed last before it.
+    """
+
+    state: bytes
+    previous_action: Action
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt(Episode):
+    """One of several attempts from one state.
+
+    Attributes:
+        group: which state, counted over all rounds.
+        number: which of its attempts.
+        midway: where it begins; None: where the episode does.
+    """
+
+    group: int
+    number: int
+    midway: Midway | None = None
+
+    @property
+    def id(self) -> str:
+        """A name that no other attempt has, so that each draws its own thoughts."""
+        return f"{super().id}-{self.group}-{self.number}"
+
+    @property
+    def previous_action(self) -> Action:
+        """What was executed last before it begins."""
+        return super().previous_action if self.midway is None else self.midway.previous_action
+
+    def begin(self, world: World) -> tuple[Frame, dict[str, Any]]:
+        """Begin this attempt in `world`."""
+        if self.midway is None:
+            return super().begin(world)
+        frame = world.load(self.midway.state)
+        return frame, {"privileged": world.privileged()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """An attempt that has ended.
+
+    Attributes:
+        attempt: what was played.
+        trajectory: what happened.
+        worth: what that is worth, 0 to 1.
+        advantage: how much more than the mean of its group.
+    """
+
+    attempt: Attempt
+    trajectory: Trajectory
+    worth: float
+    advantage: float
+
+
+def play_round(
+    config: PlayConfig, actor: Actor, environment: str, *, number: int, seed: int, name: str
+) -> list[list[Outcome]]:
+    """Play the groups of a round.
+
+    Args:
+        config: what to play.
+        actor: who plays, as it is now.
+        environment: where.
+        number: of the round; other rounds play in other worlds.
+        seed: of worlds and states.
+        name: of the agent, for lineage.
+
+    Returns:
+        The attempts of each group, in order.
+
+    Raises:
+        SimulatorError: an engine failed again and again.
+    """
+    lineage = Lineage(stage="live", actor=name)
+    playing = partial(
+        play,
+        partial(make_world, environment),
+        actor,
+        batch_size=config.batch_size,
+        most_steps=config.most_steps,
+        lineage=lineage,
+    )
+    starts = _starts(config, make_world(environment), number, seed)
+    count = round(config.midway * len(starts))
+    met = _met(starts[:count], playing, np.random.default_rng([seed, number, 1]))
+    begun = [*met, *([None] * (len(starts) - count))]
+    attempts = [
+        Attempt(**vars(start), group=number * config.groups + group, number=which, midway=midway)
+        for group, (start, midway) in enumerate(zip(starts, begun, strict=True))
+        for which in range(config.attempts)
+    ]
+    groups: dict[int, list[Played]] = defaultdict(list)
+    for played in playing(attempts):
+        assert isinstance(played.episode, Attempt)
+        groups[played.episode.group].append(played)
+    tasks = make_world(environment).tasks
+    return [_outcomes(config, tasks[starts[index].task], groups[group]) for index, group in enumerate(sorted(groups))]
+
+
+def _starts(config: PlayConfig, world: World, number: int, seed: int) -> list[Episode]:
+    """Return where the groups of a round begin: the tasks and settings in turn, in training worlds drawn anew."""
+    cells = list(world.tasks.variants(config.tasks))
+    first = number * config.groups
+    random = np.random.default_rng([seed, number, 0])
+    order = [cells[(first + group) % len(cells)] for group in range(config.groups)]
+    random.shuffle(order)  # which of them begin midway is then no matter of the task
+    return [_start(world, task, setting, random) for task, setting in order]
+
+
+def _start(world: World, task: Task, setting: str, random: np.random.Generator) -> Episode:
+    while True:
+        seed = Split.TRAIN.seed(int(random.integers(_SIZE)))
+        if world.solvable(task, setting, seed):
+            return Episode(task=task.name, setting=setting, seed=seed)
+
+
+def _met(starts: Sequence[Episode], playing: Any, random: np.random.Generator) -> list[Midway]:
+    """Return a state of an episode from each of `starts`, every step of it as likely as another."""
+    chance = {start.id: np.random.default_rng(random.integers(2**63)) for start in starts}
+    kept: dict[str, tuple[int, bytes]] = {}
+
+    def keep(episode: Episode, world: World, index: int) -> None:
+        if chance[episode.id].random() * (index + 1) < 1:  # the first always, the n-th in one of n
+            kept[episode.id] = index, world.save()
+
+    found = {}
+    for played in playing(starts, before=keep):
+        index, state = kept.pop(played.episode.id)
+        found[played.episode.id] = Midway(state=state, previous_action=played.trajectory.steps[index].previous_action)
+    return [found[start.id] for start in starts]
+
+
+def _outcomes(config: PlayConfig, task: Task, group: Sequence[Played]) -> list[Outcome]:
+    group = sorted(group, key=lambda played: played.episode.id)
+    worth = [worth_of(config, task, played.trajectory) for played in group]
+    mean = sum(worth) / len(worth)
+    return list(_ended(group, worth, mean))
+
+
+def _ended(group: Sequence[Played], worth: Sequence[float], mean: float) -> Iterator[Outcome]:
+    for played, value in zip(group, worth, strict=True):
+        assert isinstance(played.episode, Attempt)
+        yield Outcome(attempt=played.episode, trajectory=played.trajectory, worth=value, advantage=value - mean)
+
+
+def worth_of(config: PlayConfig, task: Task, trajectory: Trajectory) -> float:
+    """Return what an attempt is worth, 0 to 1."""
+    if trajectory.success:
+        return float(config.discount ** len(trajectory.steps))
+    return config.partial * min(1.0, trajectory.samples / task.target)

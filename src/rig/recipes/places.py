@@ -1,0 +1,72 @@
+"""Where the things of a ladder lie, who works for it, and the flags that many of its commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+from rig.annotators.kit import with_kit
+from rig.recipes.config import LadderConfig
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The names of all who work for a ladder; "" for nobody."""
+
+    teacher: str
+    reasoner: str
+    reviewer: str
+    labeller: str
+    describer: str
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of one ladder.
+
+    Args:
+        config: its budgets.
+        root: folder of everything it makes.
+    """
+
+    config: LadderConfig
+    root: Path
+
+    @cached_property
+    def kit(self) -> Kit:
+        """Who works in the ladder's world: who is named, or else who the world's kit names.
+
+        Raises:
+            RigError: there is no teacher, Reasoner or Reviewer.
+        """
+        named = with_kit(self.config, self.config.environment, spared=("labeller", "describer"))
+        return Kit(*(getattr(named, field.name) for field in fields(Kit)))
+
+    def path(self, name: str) -> str:
+        """Return the folder of what is called `name`."""
+        return str(self.root / name)
+
+    def agent(self, run: str) -> str:
+        """Return the folder of the agent that a run made."""
+        return str(self.root / "train" / run / "agent")
+
+    def marker(self, name: str) -> Path:
+        """Return the file that is there once the dataset `name` is."""
+        return self.root / name / "manifest.json"
+
+    def patience(self) -> tuple[str, str]:
+        """Return the flags of how long a teacher may take."""
+        return ("--patience", str(self.config.patience))
+
+    def cut(self) -> tuple[str, ...]:
+        """Return the flags of where agents' episodes are cut."""
+        return ("--most-steps", str(self.config.most_steps)) if self.config.most_steps else ()
+
+    def worlds(self) -> tuple[str, str]:
+        """Return the flags of how many worlds are played side by side."""
+        return ("--batch-size", str(self.config.worlds))
+
+    def tasks(self) -> tuple[str, ...]:
+        """Return the flags of what is played."""
+        return ("--tasks", *self.config.tasks) if self.config.tasks else ()

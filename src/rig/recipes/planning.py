@@ -1,0 +1,129 @@
+"""The jobs of a ladder that are about several plans: branches, judges, exchanged dreams, learning from its own play.
+
+All begin with the ladder's RIG-basic. What it learns of its own play it learns in three ways, of as many attempts and
+in as many steps: from reward (`improved`); by imitating those that won (`imitated`, the control); and by imitating
+those that won with the best of several plans (`distilled`, expert iteration).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, SUMMARY
+from rig.recipes.jobs import Job
+from rig.recipes.places import Places
+
+START = "basic-2"
+"""The run that all of this begins with."""
+
+JUDGE = "judge"
+JUDGED = "judged"
+BRANCHES, HELD_OUT = "branches", "branches-held-out"
+LEARNED = ("improved", "imitated", "distilled")
+"""Agents that have learned from their own play."""
+
+CHANGE = ("best-of", "judge=change", "votes_weight=0")
+"""How the best of several plans is taken: by what its dream changes alone."""
+
+
+def plans_row(plans: int, dreams: int) -> str:
+    """Return the name of the row of so many plans and dreams."""
+    return f"plans-{plans}-{dreams}"
+
+
+def said_row(plans: int, dreams: int) -> str:
+    """Return the name of the row that plays by what the judge says."""
+    return f"said-{plans}-{dreams}"
+
+
+def planning_jobs(ladder: Places) -> Iterator[Job]:
+    """Yield the jobs; none where the ladder is without planning."""
+    if not ladder.config.with_planning:
+        return
+    yield from _judge(ladder)
+    yield from _plans(ladder)
+    yield _causality(ladder)
+    yield from _own_play(ladder)
+
+
+def _judge(ladder: Places) -> Iterator[Job]:
+    config, budget = ladder.config, ladder.config.planning
+    taught = config.episodes + config.rounds * config.review_episodes
+    taught += len(config.on_policy) * config.on_policy_episodes
+    for name, episodes, flags in (
+        (BRANCHES, budget.branch_episodes, ("--skip", str(taught), "--random", "1")),
+        (HELD_OUT, budget.held_out_episodes, ("--split", "validation", "--random", "0")),
+    ):
+        words: tuple[str, ...] = ("branch", "--agent", ladder.agent(START), "--out", ladder.path(name))
+        words += ("--teacher", ladder.kit.teacher, "--episodes", str(episodes), "--states", str(budget.states))
+        words += ("--plans", str(budget.proposals), "--dreams", "1", *flags, *ladder.patience(), "--resume")
+        words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
+        yield Job(name=name, arguments=words, result=ladder.marker(name), needs=(START,))
+    words = ("train", "--tokenizers", ladder.path("tokenizers"), "--start", ladder.agent(START))
+    words += ("--data", ladder.path("s2"), ladder.path("s2-beside"), "--judge", ladder.path(BRANCHES))
+    words += ("--judge-share", f"{budget.judge_share:g}", "--judge-given", "real", "dreams", "nothing")
+    words += ("--judge-words", ladder.kit.reviewer, "--steps", str(budget.judge_steps))
+    words += ("--batch-size", str(config.batch_size), "--learning-rate", str(config.second_rate))
+    words += ("--out", str(ladder.root / "train" / JUDGE), "--resume", *([] if config.compile else ["--no-compile"]))
+    result = Path(ladder.agent(JUDGE)) / "agent.json"
+    needs = (START, "tokenizers", "s2", "s2-beside", BRANCHES)
+    yield Job(name=JUDGE, arguments=words, result=result, needs=needs)
+    out = ladder.root / JUDGED
+    words = ("judge", "--agent", ladder.agent(JUDGE), "--data", ladder.path(HELD_OUT), "--out", str(out))
+    words += ladder.worlds()
+    yield Job(name=JUDGED, arguments=words, result=out / JUDGEMENTS, needs=(JUDGE, HELD_OUT))
+
+
+def _plans(ladder: Places) -> Iterator[Job]:
+    budget = ladder.config.planning
+    for plans in budget.plans:
+        for dreams in budget.dreams:
+            words = ("--plans", str(plans)) if not dreams else _best_of(plans, dreams)
+            yield _eval(ladder, plans_row(plans, dreams), START, *words)
+    plans, dreams = budget.said
+    words = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "said")
+    yield _eval(ladder, said_row(plans, dreams), JUDGE, *words)
+
+
+def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
+    planner, *options = CHANGE
+    return ("--planner", planner, "--planner-options", f"plans={plans}", f"dreams={dreams}", *options)
+
+
+def _causality(ladder: Places) -> Job:
+    budget, out = ladder.config.planning, ladder.root / "causality"
+    words: tuple[str, ...] = ("causality", "--agent", ladder.agent(START), "--out", str(out))
+    words += ("--episodes", str(ladder.config.evaluation_episodes), "--valued", f"{budget.valued:g}")
+    words += (*_best_of(*budget.shown), *ladder.patience(), "--resume")
+    words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
+    return Job(name="causality", arguments=words, result=out / CAUSALITY, needs=(START,))
+
+
+def _own_play(ladder: Places) -> Iterator[Job]:
+    budget = ladder.config.planning
+    plans, dreams = budget.shown
+    thinking = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "change", "--votes-weight", "0")
+    ways = {
+        "improved": (),
+        "imitated": ("--learn", "won", "--temperature", "0.5"),
+        "distilled": ("--learn", "won", "--temperature", "0.5", *thinking),
+    }
+    for name in LEARNED:
+        words: tuple[str, ...] = ("improve", "--agent", ladder.agent(START))
+        words += ("--data", ladder.path("s2"), ladder.path("s2-beside"))
+        words += ("--out", str(ladder.root / "train" / name), "--rounds", str(budget.rounds))
+        words += ("--groups", str(budget.groups), "--attempts", str(budget.attempts))
+        words += ("--decisions", str(budget.decisions), "--learning-rate", str(budget.improve_rate), "--resume")
+        words += (*ways[name], *ladder.worlds(), *ladder.cut(), *ladder.tasks())
+        result = Path(ladder.agent(name)) / "agent.json"
+        yield Job(name=name, arguments=words, result=result, needs=(START, "s2", "s2-beside"))
+        yield _eval(ladder, name, name)
+
+
+def _eval(ladder: Places, name: str, run: str, *flags: str) -> Job:
+    out = ladder.root / "eval" / name
+    words: tuple[str, ...] = ("eval", "--agent", ladder.agent(run), "--out", str(out))
+    words += ("--episodes", str(ladder.config.evaluation_episodes), "--resume", *flags)
+    words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
+    return Job(name=f"eval-{name}", arguments=words, result=out / SUMMARY, needs=(run,))

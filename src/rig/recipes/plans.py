@@ -1,0 +1,148 @@
+"""What a ladder showed of several plans, of judges, of exchanged dreams and of learning from its own play: tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rig.agents.checkpoint import about_agent
+from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, read_scores
+from rig.evaluate.stats import Difference, Estimate, estimate_of, interval
+from rig.recipes.causality import HEADER, conclusion, table_rows
+from rig.recipes.figures import draw_lines
+from rig.recipes.planning import JUDGED, LEARNED, plans_row, said_row
+from rig.recipes.results import Results
+from rig.recipes.tables import image, markdown, row_name
+
+BASE = "basic"
+"""The row whose agent makes the plans."""
+
+
+def plans_table(results: Results, figures: Path, page: Path) -> str:
+    """Return how the best of several plans does, by how many there are and how far each is dreamed."""
+    budget, lines, rows = results.ladder.config.planning, {}, []
+    for dreams in budget.dreams:
+        points: list[tuple[float, Estimate]] = []
+        for plans in budget.plans:
+            name = plans_row(plans, dreams)
+            if name in results.embodied:
+                rows.append([str(plans), str(dreams), *_scored(results, name, dreams)])
+                points.append((plans, estimate_of(results.embodied[name]["success"])))
+        if points and BASE in results.embodied:
+            points.insert(0, (1, estimate_of(results.embodied[BASE]["success"])))
+        if points:
+            lines["most votes" if not dreams else f"{dreams} dreamed"] = points
+    said = said_row(*budget.said)
+    if said in results.embodied:
+        plans, dreams = budget.said
+        rows.append([str(plans), f"{dreams}, said", *_scored(results, said, dreams)])
+    if not rows:
+        return ""
+    figure = draw_lines(figures / "plans.svg", lines, x="plans (k)", y="mean success")
+    text = (
+        "RIG-basic proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams the one that "
+        "most proposals chose, with dreams the one whose dream changes most of the frame, and, said, the one "
+        "of which the agent that has learned to judge says that it loses least. The differences are paired."
+    )
+    header = (
+        "k",
+        "n",
+        "mean success",
+        "against k = 1",
+        "won / lost",
+        "against most votes of k",
+        "tokens written",
+        "ms",
+    )
+    return f"{text}\n\n{markdown(header, rows)}\n\n{image(figure, page)}"
+
+
+def _scored(results: Results, name: str, dreams: int) -> list[str]:
+    summary = results.embodied[name]
+    cost = summary["cost_per_decision"]
+    alone = results.difference(name, BASE)
+    plans = int(name.split("-")[1])
+    votes = results.difference(name, plans_row(plans, 0)) if dreams else None
+    return [
+        interval(summary["success"]),
+        _told(alone),
+        f"{alone.wins} / {alone.losses}" if alone else "–",
+        _told(votes),
+        f"{cost['text_tokens'] + cost['image_tokens']:.0f}",
+        f"{cost['seconds'] * 1000:.0f}",
+    ]
+
+
+def _told(found: Difference | None) -> str:
+    if found is None:
+        return "–"
+    estimate = found.estimate
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+
+
+def judgements_tables(results: Results) -> str:
+    """Return how well branches of held-out states are judged, by words and without any training."""
+    path = results.ladder.root / JUDGED / JUDGEMENTS
+    if not path.is_file():
+        return ""
+    scores = read_scores(path)
+    sets = (
+        f"{scores['sets']} states of RIG-basic's own play in validation worlds, {scores['branches']} distinct "
+        f"proposals; in {scores['with_a_choice']} states the choice among them matters."
+    )
+    rows = [
+        [name, *(interval(found[measure]) for measure in ("pairs", "best", "lost"))]
+        for name, found in scores["scorers"].items()
+    ]
+    ranks = markdown(("judge", "pairs ranked rightly", "best found", "steps lost"), rows)
+    given = [
+        [kind, interval(found["right"]), f"{found['confidence']:.2f}", f"{found['ece']:.2f}", interval(found["words"])]
+        for kind, found in scores["said"].items()
+    ]
+    verdicts = markdown(("given", "verdict right", "confidence", "ECE", "in the annotator's very words"), given)
+    return f"{sets}\n\n{ranks}\n\n{verdicts}\n\n{_imagined(scores['imagination'])}"
+
+
+def _imagined(found: Mapping[str, Any]) -> str:
+    """Say what dreams tell the judge that state and action do not."""
+    if "dreams" not in found:
+        return ""
+    pairs, lost = (interval(found["dreams"][measure]) for measure in ("pairs", "lost"))
+    return f"Set by set, dreams add {pairs} of the pairs to what state and action tell, and {lost} steps lost."
+
+
+def causality_table(results: Results) -> str:
+    """Return what exchanged dreams do."""
+    path = results.ladder.root / "causality" / CAUSALITY
+    if not path.is_file():
+        return ""
+    scores = read_scores(path)
+    plans, dreams = results.ladder.config.planning.shown
+    text = f"The best of {plans} plans, each dreamed {dreams} step(s) ahead, with other frames in the dreams' place."
+    return f"{text}\n\n{markdown(HEADER, table_rows(scores))}\n\n{conclusion(scores)}"
+
+
+def own_play_table(results: Results) -> str:
+    """Return what came of learning from its own play."""
+    rows = []
+    for name in LEARNED:
+        if name not in results.embodied:
+            continue
+        rounds = about_agent(results.ladder.agent(name)).origin["improved"][-1]["rounds"]
+        control = results.difference(name, "imitated") if name != "imitated" else None
+        rows.append(
+            [
+                row_name(name),
+                interval(results.embodied[name]["success"]),
+                _told(results.difference(name, BASE)),
+                _told(control),
+                str(len(rounds)),
+                f"{sum(row['decisions'] for row in rounds):.0f}",
+                f"{rounds[0]['success']:.2f} to {rounds[-1]['success']:.2f}",
+            ]
+        )
+    if not rows:
+        return ""
+    header = ("row", "mean success", "against RIG-basic", "against the control", "rounds", "decisions learned")
+    return markdown((*header, "attempts that won, first round to last"), rows)
