@@ -34,7 +34,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 4
+AHEAD = 4
 """Pieces for each process that may be begun before the first of them is handed out: what is held in memory."""
 
 _END_SECONDS = 15.0
@@ -103,7 +103,7 @@ class Workers(Generic[S]):
         pieces: Iterable[T],
         name_of: Callable[[T], str] = str,
         *,
-        ahead: int = _AHEAD,
+        ahead: int = AHEAD,
         lost: Callable[[T, WorkerDiedError], R] | None = None,
     ) -> Iterator[R]:
         """Yield `job(state, piece)` for each of `pieces`, in their order.
@@ -302,7 +302,7 @@ def _answers(how: _One, job: Callable[..., Any], state: Any, piece: Any) -> Iter
                 yield True, item
             yield True, _One.NO_MORE
     except Exception as error:
-        yield False, _sendable(error)
+        yield False, sendable(error)
 
 
 @contextmanager
@@ -325,7 +325,7 @@ def _end_with_the_caller() -> None:
     os._exit(1)
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """Return an error as another process can raise it: a user's mistake as it is, any other with where it arose."""
     if not isinstance(error, RigError):
         error.add_note(f"in a worker:\n{traceback.format_exc()}")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rig.cli.flags import Flags, Settings
+from rig.cluster import Cluster
 from rig.errors import RigError
 from rig.stages.config import (
     AlignConfig,
@@ -38,7 +39,7 @@ def _refuse_idle(player: PlayerConfig) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collect(Flags, CollectConfig, PlayerConfig, Opening):
+class Collect(Flags, CollectConfig, PlayerConfig, Opening, Cluster):
     """S1: let a teacher, or an agent that it corrects, play in training worlds; keep frames, actions, facts.
 
     Example: rig collect --out runs/s1 --episodes 100 --tasks collect_wood place_table/tool
@@ -58,10 +59,11 @@ class Collect(Flags, CollectConfig, PlayerConfig, Opening):
 
         config, player, opening = self.part(CollectConfig), self.part(PlayerConfig), self.part(Opening)
         if player.player:
-            collect_on_policy(config, player, self.out, opening, workers=self.workers)
+            cluster = self.part(Cluster)
+            collect_on_policy(config, player, self.out, opening, workers=self.workers, cluster=cluster)
         else:
             _refuse_idle(player)
-            collect(config, self.out, opening, workers=self.workers)
+            collect(config, self.out, opening, workers=self.workers, cluster=self.part(Cluster))
         return described(self.out)
 
 
@@ -118,7 +120,7 @@ class Import(Flags, Opening):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reason(Flags, ReasonConfig, Opening):
+class Reason(Flags, ReasonConfig, Opening, Cluster):
     """S2: add a thought to every step of the successful, diverse episodes of a dataset, and validate it.
 
     Example: rig reason --source runs/s1 --out runs/s2
@@ -126,56 +128,64 @@ class Reason(Flags, ReasonConfig, Opening):
     Attributes:
         source: folder of the dataset to annotate.
         out: folder of the new dataset.
+        workers: how many work on the cluster that --ray names.
         reasoner_config: the Reasoner's own configuration: a JSON file, or its fields as name=value, or both.
     """
 
     source: str
     out: str
+    workers: int = 1
     reasoner_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Annotate."""
         from rig.stages import reason
 
-        reason(self.source, self.part(ReasonConfig), self.out, self.part(Opening))
+        config, cluster = self.part(ReasonConfig), self.part(Cluster)
+        reason(self.source, config, self.out, self.part(Opening), workers=self.workers, cluster=cluster)
         return described(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewVerb(Flags, LookaheadConfig, Opening):
+class ReviewVerb(Flags, LookaheadConfig, Opening, Cluster):
     """S3: from identical start states play an agent beside the teacher; keep and review where the teacher does better.
 
     Example: rig review --agent runs/basic/agent --skip 100 --episodes 12 --out runs/s3
 
     Attributes:
         out: folder of the new dataset.
+        workers: how many play on the cluster that --ray names, each with the agent.
         reviewer_config: the Reviewer's own configuration: a JSON file, or its fields as name=value, or both.
     """
 
     out: str
+    workers: int = 1
     reviewer_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Review."""
         from rig.stages import review
 
-        review(self.part(LookaheadConfig), self.out, self.part(Opening))
+        config, cluster = self.part(LookaheadConfig), self.part(Cluster)
+        review(config, self.out, self.part(Opening), workers=self.workers, cluster=cluster)
         return described(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Align(Flags, AlignConfig, Opening):
+class Align(Flags, AlignConfig, Opening, Cluster):
     """S4: let an agent dream in states it visits, replay the dreams in the engine, and align the two.
 
     Example: rig align --agent runs/basic/agent --skip 100 --episodes 12 --out runs/s4
 
     Attributes:
         out: folder of the new dataset.
+        workers: how many play on the cluster that --ray names, each with the agent.
         reasoner_config: the Reasoner's own configuration: a JSON file, or its fields as name=value, or both.
         reviewer_config: the Reviewer's, alike.
     """
 
     out: str
+    workers: int = 1
     reasoner_config: Settings = field(default_factory=dict)
     reviewer_config: Settings = field(default_factory=dict)
 
@@ -183,7 +193,8 @@ class Align(Flags, AlignConfig, Opening):
         """Align."""
         from rig.stages import align
 
-        align(self.part(AlignConfig), self.out, self.part(Opening))
+        config, cluster = self.part(AlignConfig), self.part(Cluster)
+        align(config, self.out, self.part(Opening), workers=self.workers, cluster=cluster)
         return described(self.out)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import tyro
 
 from rig.cli.flags import Flags, Settings
+from rig.cluster import Cluster
 from rig.errors import RigError
 from rig.evaluate.config import (
     CausalityConfig,
@@ -138,7 +139,7 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eval(Flags, EmbodiedConfig):
+class Eval(Flags, EmbodiedConfig, Cluster):
     """Score an agent or a teacher: success and samples per task and setting on seeds that no training has seen.
 
     Example: rig eval --agent runs/rig/agent --dreams 3 --episodes 50 --out runs/eval-rig-3
@@ -160,7 +161,8 @@ class Eval(Flags, EmbodiedConfig):
         from rig.cli.tables import scores_text
         from rig.evaluate.embodied import evaluate_embodied
 
-        summary = evaluate_embodied(self.part(EmbodiedConfig), self.out, resume=self.resume, workers=self.workers)
+        config, cluster = self.part(EmbodiedConfig), self.part(Cluster)
+        summary = evaluate_embodied(config, self.out, resume=self.resume, workers=self.workers, cluster=cluster)
         return {"text": scores_text(summary), "out": self.out, **summary}
 
 

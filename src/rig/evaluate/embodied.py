@@ -29,6 +29,7 @@ from rig.agents import (
     source_of,
 )
 from rig.annotators import ClaimChecker, checker_of, judge_of
+from rig.cluster import HERE, Cluster, crew
 from rig.data.manifest import differences
 from rig.dialogue import PromptFormat
 from rig.envs import Split, World, make_world
@@ -59,9 +60,11 @@ from rig.storage import (
     refuse_unmakeable,
     write_json,
 )
-from rig.workers import Workers
 
 CONFIG = "config.json"
+
+_ROUNDS = 4
+"""Parts of an evaluation for each worker on a cluster."""
 
 
 def evaluate_embodied(
@@ -71,6 +74,7 @@ def evaluate_embodied(
     resume: bool = False,
     keep: list[Trajectory] | None = None,
     workers: int = 1,
+    cluster: Cluster = HERE,
 ) -> dict[str, Any]:
     """Play every episode that is not yet in `out`, and return (and write) the summary.
 
@@ -81,6 +85,7 @@ def evaluate_embodied(
         keep: where given, the trajectories played now are added to it.
         workers: processes that share the episodes out, each with the agent; in float32 results are the same for any
             number.
+        cluster: where they are.
 
     Raises:
         RigError: `out` holds other results, or `resume` is false and it holds any; or another process is adding to it;
@@ -96,7 +101,8 @@ def evaluate_embodied(
         done = _open(out, config)
         wanted = [episode for episode in episodes if episode.id not in done]
         with tqdm(total=len(wanted), desc=f"eval {setup.name}", unit="episode") as bar:
-            for played, changes in setup.watch(wanted) if workers == 1 else _shared_out(config, wanted, workers):
+            here = workers == 1 and not cluster.ray
+            for played, changes in setup.watch(wanted) if here else _shared_out(config, wanted, workers, cluster):
                 append_json_line(out / EPISODES, summary_row(played, setup.checker) | {"changes": changes})
                 bar.update()
                 if keep is not None:
@@ -174,13 +180,17 @@ class _Setup:
 
 
 def _shared_out(
-    config: EmbodiedConfig, episodes: Sequence[Episode], workers: int
+    config: EmbodiedConfig, episodes: Sequence[Episode], workers: int, cluster: Cluster
 ) -> Iterator[tuple[Played, dict[str, Any]]]:
-    """Play `episodes` in several processes, long and short ones dealt out evenly."""
-    parts = [part for first in range(workers) if (part := episodes[first::workers])]
-    threads = max(1, usable_cores() // max(1, len(parts)))
-    with Workers(partial(_prepared, config, threads), max(1, len(parts))) as crew:
-        yield from crew.each(_Setup.watch, parts, lambda part: f"the episode {part[0].id} and others")
+    """Play `episodes` in several processes, long and short ones dealt out evenly.
+
+    On a cluster they are dealt out in several rounds: what a lost machine had is then soon played again.
+    """
+    count = workers * _ROUNDS if cluster.ray else workers
+    parts = [part for first in range(count) if (part := episodes[first::count])]
+    threads = 1 if cluster.ray else max(1, usable_cores() // max(1, len(parts)))
+    with crew(partial(_prepared, config, threads), max(1, min(workers, len(parts))), cluster) as hands:
+        yield from hands.each(_Setup.watch, parts, lambda part: f"the episode {part[0].id} and others")
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from rig.agents.checkpoint import Dtype
 from rig.errors import RigError, at_least_one, within
 from rig.shipped import DEFAULT_WORLD
 
+_TOGETHER = 16
+
 USUAL_NOISE = 0.08
 """Chance of a slip at a step of a teacher's own episodes."""
 
@@ -200,6 +202,11 @@ class LookaheadConfig(ReviewingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least_one(batch_size=self.batch_size, most_steps=self.most_steps)
+
+    @property
+    def together(self) -> int:
+        """How many episodes a worker of a cluster has at a time."""
+        return self.batch_size or _TOGETHER
 
 
 @dataclass(frozen=True, kw_only=True)

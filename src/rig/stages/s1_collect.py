@@ -19,6 +19,7 @@ import numpy as np
 
 from rig.actions import NOOP
 from rig.annotators.kit import with_kit
+from rig.cluster import HERE, Cluster, Crew, crew
 from rig.data import Dataset, DatasetInfo
 from rig.envs import Task, World, make_world
 from rig.envs.rollout import ATTEMPTS, Episode, given_up, trajectory_of
@@ -29,12 +30,18 @@ from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
 from rig.stages.base import Opening, episodes_in_turn, run_stage
 from rig.stages.config import CollectConfig
 from rig.teachers import TEACHERS, Teacher
-from rig.workers import Workers
 
 R = TypeVar("R")
 
 
-def collect(config: CollectConfig, out: Path | str, opening: Opening | None = None, *, workers: int = 1) -> Dataset:
+def collect(
+    config: CollectConfig,
+    out: Path | str,
+    opening: Opening | None = None,
+    *,
+    workers: int = 1,
+    cluster: Cluster = HERE,
+) -> Dataset:
     """Let the teacher play, and write its episodes to the dataset `out`.
 
     Args:
@@ -42,6 +49,7 @@ def collect(config: CollectConfig, out: Path | str, opening: Opening | None = No
         out: the dataset's folder.
         opening: how to treat what is there.
         workers: processes that look for worlds and play in them; the dataset is the same for any number.
+        cluster: where they are.
 
     Raises:
         UnknownNameError: no such world, teacher, task or setting.
@@ -53,19 +61,19 @@ def collect(config: CollectConfig, out: Path | str, opening: Opening | None = No
     world = make_world(config.environment)
     config = with_kit(replace(config, noise=config.slips), config.environment)
     TEACHERS.get(config.teacher)
-    with Workers(partial(classroom, config), workers) as crew:
-        episodes = training_episodes(config, world, crew)
-        return run_stage(out, info_of(config, world, out), episodes, id_of, partial(_play, crew), opening or Opening())
+    with crew(partial(classroom, config), workers, cluster) as hands:
+        episodes = training_episodes(config, world, hands)
+        return run_stage(out, info_of(config, world, out), episodes, id_of, partial(_play, hands), opening or Opening())
 
 
-def training_episodes(config: CollectConfig, world: World, crew: Workers[Classroom]) -> list[Episode]:
+def training_episodes(config: CollectConfig, world: World, hands: Crew[Classroom]) -> list[Episode]:
     """Return the episodes to play, in worlds that the crew looks for.
 
     Raises:
         RigError: no episode is asked for.
         UnknownNameError: no such task or setting.
     """
-    cells, look = world.tasks.variants(config.tasks), partial(_look, crew)
+    cells, look = world.tasks.variants(config.tasks), partial(_look, hands)
     return episodes_in_turn(world, cells, Split.TRAIN, episodes=config.episodes, skip=config.skip, look=look)
 
 
@@ -100,13 +108,13 @@ def classroom(config: CollectConfig) -> Iterator[Classroom]:
         world.close()
 
 
-def _look(crew: Workers[Classroom], task: Task, setting: str, seeds: Sequence[int]) -> Iterator[bool]:
+def _look(hands: Crew[Classroom], task: Task, setting: str, seeds: Sequence[int]) -> Iterator[bool]:
     starts = [Episode(task=task.name, setting=setting, seed=seed) for seed in seeds]
-    return crew.map(partial(patiently, _is_solvable), starts, _name_of)
+    return hands.map(partial(patiently, _is_solvable), starts, _name_of)
 
 
-def _play(crew: Workers[Classroom], episodes: Iterable[Episode]) -> Iterator[Trajectory]:
-    return crew.map(partial(patiently, _taught), episodes, _name_of)
+def _play(hands: Crew[Classroom], episodes: Iterable[Episode]) -> Iterator[Trajectory]:
+    return hands.map(partial(patiently, _taught), episodes, _name_of)
 
 
 def _is_solvable(room: Classroom, episode: Episode) -> bool:

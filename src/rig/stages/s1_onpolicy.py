@@ -22,6 +22,7 @@ from rig.actions import Action
 from rig.agents import PolicyActor, agent_name
 from rig.agents.sources import HowToPlay, source_of
 from rig.annotators.kit import with_kit
+from rig.cluster import HERE, Cluster, crew
 from rig.data import Dataset
 from rig.envs import World, make_world
 from rig.envs.rollout import Actor, Deciding, Episode, PrivilegedDeciding
@@ -32,11 +33,16 @@ from rig.stages.config import CollectConfig, PlayerConfig
 from rig.stages.s1_collect import Classroom, classroom, id_of, info_of, patiently, training_episodes
 from rig.stages.visiting import Visited, visit
 from rig.teachers import TEACHERS, Teacher
-from rig.workers import Workers
 
 
 def collect_on_policy(
-    config: CollectConfig, player: PlayerConfig, out: Path | str, opening: Opening | None = None, *, workers: int = 1
+    config: CollectConfig,
+    player: PlayerConfig,
+    out: Path | str,
+    opening: Opening | None = None,
+    *,
+    workers: int = 1,
+    cluster: Cluster = HERE,
 ) -> Dataset:
     """Let a player play with the teacher beside it, and write the episodes to the dataset `out`.
 
@@ -46,6 +52,7 @@ def collect_on_policy(
         out: the dataset's folder.
         opening: how to treat what is there.
         workers: processes that look for worlds; the player plays in this one.
+        cluster: where they are.
 
     Raises:
         UnknownNameError: no such world, teacher, task or setting.
@@ -59,8 +66,8 @@ def collect_on_policy(
     world = make_world(config.environment)
     config = with_kit(replace(config, noise=0.0), config.environment)
     tutored, name = _tutored(config, player, world)
-    with Workers(partial(classroom, config), workers) as crew, closing(world):
-        episodes = training_episodes(config, world, crew)
+    with crew(partial(classroom, config), workers, cluster) as hands, closing(world):
+        episodes = training_episodes(config, world, hands)
         room = Classroom(config, world, TEACHERS.get(config.teacher)())
         info = info_of(config, world, out)
         info = replace(info, config={**info.config, **asdict(player), "player": name})

@@ -10,24 +10,46 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rig.actions import ActionSpace
 from rig.annotators import Asked, ClaimChecker, Reasoner, answered, build_reasoner, checker_of, seen_in
 from rig.annotators.kit import with_kit
+from rig.cluster import HERE, Cluster
 from rig.data import Dataset
 from rig.lazy import lazily
 from rig.records import CORRECTION, Step, Trajectory
 from rig.stages.annotating import episode_name, place_of, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import ReasonConfig
+from rig.stages.sharing import refuse_waiting, shared_out, whole
+
+_TOGETHER = 4
+"""Episodes that a worker of a cluster has at a time."""
 
 
-def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+def reason(
+    source: Path | str,
+    config: ReasonConfig,
+    out: Path | str,
+    opening: Opening | None = None,
+    *,
+    workers: int = 1,
+    cluster: Cluster = HERE,
+) -> Dataset:
     """Annotate the dataset `source`, and write the kept trajectories to the dataset `out`.
+
+    Args:
+        source: the dataset's folder.
+        config: see `ReasonConfig`.
+        out: the new dataset's folder.
+        opening: how to treat what is there.
+        workers: of the cluster.
+        cluster: where to think; without one the Reasoner does so in this process.
 
     Raises:
         UnknownNameError: no such Reasoner.
@@ -38,18 +60,37 @@ def reason(source: Path | str, config: ReasonConfig, out: Path | str, opening: O
     """
     dataset = Dataset(source)
     config = with_kit(config, dataset.info.environment)
-    reasoner = build_reasoner(config.reasoner, config.reasoner_config, dataset.info.action_space)
-    checker = checker_of(dataset.info.environment) if config.validate else None
-    info = derived_info(dataset, "s2", saved_config(config, reasoner=reasoner), out)
     kept = set(diverse_successes(dataset, config.same_actions))
 
-    def make(pieces: Iterable[str]) -> Iterator[Trajectory]:
-        for trajectory, thoughts in answered(reasoner, (_asked(dataset[piece]) for piece in pieces)):
-            yield annotate(trajectory, thoughts, reasoner, checker)
+    def make(names: Sequence[str]) -> Iterator[Trajectory | None]:
+        if not cluster.ray:
+            return _made(room, (dataset[name] for name in names))
+        refuse_waiting(reasoner)
+        pieces = lazily(lambda name: whole(dataset[name]), names)
+        prepare = partial(_at_work, config, dataset.info.environment, dataset.info.action_space)
+        return shared_out(prepare, _made, pieces, workers=workers, cluster=cluster, together=_TOGETHER)
 
     work = [name for name in dataset.ids if name in kept]
-    with closing(reasoner):
+    with _at_work(config, dataset.info.environment, dataset.info.action_space) as room:
+        reasoner, _ = room
+        info = derived_info(dataset, "s2", saved_config(config, reasoner=reasoner), out)
         return run_stage(out, info, work, lambda name: name, make, opening or Opening())
+
+
+_Room = tuple[Reasoner[Any], ClaimChecker | None]
+
+
+@contextmanager
+def _at_work(config: ReasonConfig, environment: str, space: ActionSpace) -> Iterator[_Room]:
+    reasoner = build_reasoner(config.reasoner, config.reasoner_config, space)
+    with closing(reasoner):
+        yield reasoner, checker_of(environment) if config.validate else None
+
+
+def _made(room: _Room, episodes: Iterable[Trajectory]) -> Iterator[Trajectory]:
+    reasoner, checker = room
+    for trajectory, thoughts in answered(reasoner, map(_asked, episodes)):
+        yield annotate(trajectory, thoughts, reasoner, checker)
 
 
 def _asked(trajectory: Trajectory) -> Asked[Trajectory]:

@@ -9,8 +9,9 @@ What the agent does later in its dream is seen, and not judged: a review revises
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from zlib import crc32
@@ -18,6 +19,7 @@ from zlib import crc32
 import numpy as np
 
 from rig.annotators import ReviewCase, can_tell
+from rig.cluster import HERE, Cluster
 from rig.data import Dataset
 from rig.envs.rollout import Episode
 from rig.records import Frame, Step, Trajectory
@@ -25,10 +27,25 @@ from rig.stages.annotating import reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import LookaheadConfig
 from rig.stages.lookahead import LookaheadBuilder, Visited, as_dreamed, decided
+from rig.stages.sharing import refuse_waiting, shared_out
 
 
-def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+def review(
+    config: LookaheadConfig,
+    out: Path | str,
+    opening: Opening | None = None,
+    *,
+    workers: int = 1,
+    cluster: Cluster = HERE,
+) -> Dataset:
     """Play the agent beside the teacher, and write the reviewed steps to the dataset `out`.
+
+    Args:
+        config: see `LookaheadConfig`.
+        out: the dataset's folder.
+        opening: how to treat what is there.
+        workers: of the cluster, each with the agent.
+        cluster: where to play; without one the agent plays in this process.
 
     Raises:
         CheckpointError: the agent cannot be loaded.
@@ -38,13 +55,31 @@ def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = N
         RigError: the Reviewer's configuration is not one of its.
     """
     builder = LookaheadBuilder(config)
-
-    def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
-        return reviewed(builder.reviewer, (review_episode(builder, visited) for visited in builder.visit(pieces)))
-
+    make = partial(_made, builder)
+    if cluster.ray:
+        refuse_waiting(builder.reviewer)
+        make = partial(_shared_out, config, workers, cluster)
     with closing(builder.reviewer):
         info = builder.info("s3", out)
         return run_stage(out, info, builder.episodes(), lambda episode: episode.id, make, opening or Opening())
+
+
+def _made(builder: LookaheadBuilder, pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
+    return reviewed(builder.reviewer, (review_episode(builder, visited) for visited in builder.visit(pieces)))
+
+
+@contextmanager
+def _at_work(config: LookaheadConfig) -> Iterator[LookaheadBuilder]:
+    builder = LookaheadBuilder(config)
+    with closing(builder.reviewer):
+        yield builder
+
+
+def _shared_out(
+    config: LookaheadConfig, workers: int, cluster: Cluster, pieces: Sequence[Episode]
+) -> Iterator[Trajectory | None]:
+    prepare = partial(_at_work, config)
+    return shared_out(prepare, _made, pieces, workers=workers, cluster=cluster, together=config.together)
 
 
 def review_episode(builder: LookaheadBuilder, visited: Visited) -> Trajectory | None:

@@ -10,8 +10,9 @@ them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 
 from rig.annotators import Asked, Reasoner, ReviewCase, answered, build_reasoner, can_tell, seen_in
 from rig.annotators.kit import with_kit
+from rig.cluster import HERE, Cluster
 from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import MOST_WORLDS, Episode
@@ -29,11 +31,26 @@ from rig.stages.annotating import episode_name, reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import AlignConfig
 from rig.stages.lookahead import LookaheadBuilder, decided
+from rig.stages.sharing import refuse_waiting, shared_out
 from rig.stages.visiting import Visited, as_came
 
 
-def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) -> Dataset:
+def align(
+    config: AlignConfig,
+    out: Path | str,
+    opening: Opening | None = None,
+    *,
+    workers: int = 1,
+    cluster: Cluster = HERE,
+) -> Dataset:
     """Let the agent dream in states it visits, replay the dreams, and write the aligned steps to the dataset `out`.
+
+    Args:
+        config: see `AlignConfig`.
+        out: the dataset's folder.
+        opening: how to treat what is there.
+        workers: of the cluster, each with the agent.
+        cluster: where to play and dream; without one the agent does so in this process.
 
     Raises:
         CheckpointError: the agent cannot be loaded.
@@ -42,16 +59,38 @@ def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) 
         AnnotationError: an annotator had no answer for some steps; all other episodes are kept.
         RigError: an annotator's configuration is not one of its.
     """
-    builder = LookaheadBuilder(config)
-    config = with_kit(config, builder.checkpoint.environment)
-    reasoner = build_reasoner(config.reasoner, config.reasoner_config, builder.world.actions)
-
-    def make(pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
-        return aligned(builder, reasoner, _dreamed(builder, builder.visit(pieces, config.dreams)))
-
-    with closing(builder.reviewer), closing(reasoner):
+    with _at_work(config) as (builder, reasoner):
+        make = partial(_made, (builder, reasoner))
+        if cluster.ray:
+            refuse_waiting(builder.reviewer, reasoner)
+            make = partial(_shared_out, config, workers, cluster)
         info = builder.info("s4", out, reasoner=reasoner)
         return run_stage(out, info, builder.episodes(), lambda episode: episode.id, make, opening or Opening())
+
+
+_Room = tuple[LookaheadBuilder, Reasoner[Any]]
+
+
+@contextmanager
+def _at_work(config: AlignConfig) -> Iterator[_Room]:
+    builder = LookaheadBuilder(config)
+    named = with_kit(config, builder.checkpoint.environment)
+    reasoner = build_reasoner(named.reasoner, named.reasoner_config, builder.world.actions)
+    with closing(builder.reviewer), closing(reasoner):
+        yield builder, reasoner
+
+
+def _made(room: _Room, pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:
+    builder, reasoner = room
+    assert isinstance(builder.config, AlignConfig)
+    return aligned(builder, reasoner, _dreamed(builder, builder.visit(pieces, builder.config.dreams)))
+
+
+def _shared_out(
+    config: AlignConfig, workers: int, cluster: Cluster, pieces: Sequence[Episode]
+) -> Iterator[Trajectory | None]:
+    prepare = partial(_at_work, config)
+    return shared_out(prepare, _made, pieces, workers=workers, cluster=cluster, together=config.together)
 
 
 def _dreamed(builder: LookaheadBuilder, visits: Iterator[Visited]) -> Iterator[tuple[Visited, dict[int, list[Dream]]]]:
