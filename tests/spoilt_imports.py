@@ -41,9 +41,10 @@ def _checked(dataset):
     return dataset
 
 
-def _import(root, importer, name, skipped):
+def imported(root, importer, name, skipped, source=None):
+    """Return the dataset `name` that is made of what is in `root`, once all of it was read; or what refused it."""
     try:
-        dataset = import_dataset(root / "in", importer, root / name, skipped=skipped)
+        dataset = import_dataset(source or root / "in", importer, root / name, skipped=skipped)
     except RigError as error:
         return error
     return _checked(dataset)
@@ -61,8 +62,8 @@ def outcome(root, importer, good, steps, frames, spoilt):
         spoilt: what every refusal has to name.
     """
     skipped = []
-    strict = _import(root, importer, "strict", None)
-    tolerant = _import(root, importer, "tolerant", skipped)
+    strict = imported(root, importer, "strict", None)
+    tolerant = imported(root, importer, "tolerant", skipped)
     assert not isinstance(tolerant, RigError), f"nothing was imported with skip_bad: {tolerant}"
     assert tolerant.ids[0] == good
     assert len(tolerant[good].steps) == steps
