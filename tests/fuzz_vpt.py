@@ -10,7 +10,7 @@ from contextlib import redirect_stderr
 
 from data_mutations import outcomes_of, spoil_bytes, spoil_json
 from recording_makers import LOSSY, WALK, clip, clip_bytes, vpt_line, walk
-from spoilt_imports import imported, outcome, write_files
+from spoilt_imports import imported, outcome, read_all, write_files
 
 from rig.errors import RigError
 
@@ -76,6 +76,7 @@ def _index_case(rng, root):
     if isinstance(found, RigError):
         assert "index.json" in str(found)
         return "index refused"
+    read_all(found)
     assert [len(one.steps) for one in found] == [4]
     return "index accepted"
 

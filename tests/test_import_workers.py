@@ -1,31 +1,20 @@
 """Recordings shared out among processes: the same dataset and report for any number, and a death costs one of them."""
 
 import json
-import os
 import pickle
-import signal
 
 import numpy as np
 import pytest
+from fragile_importer import Fragile
 from test_data_importers import clips, episode  # noqa: F401 - a fixture
 from test_import_report import LONG, SLOW, read, recordings
 
 from rig.cli.main import main
 from rig.data import IMPORTERS, Dataset
-from rig.data.importers.open_folder import OpenFolderImporter
 from rig.envs.spool import StepSpool
 from rig.errors import RigError
 from rig.records import fake_trajectory
 from rig.stages import import_dataset
-
-
-class Fragile(OpenFolderImporter):
-    """Dies of one recording, as a decoder does that meets what it was not made for."""
-
-    def read(self, recording, report, skipped):
-        if recording.id.startswith("deadly"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().read(recording, report, skipped)
 
 
 @pytest.fixture
