@@ -1,6 +1,7 @@
 """VPT's recordings become exact trajectories, with all that is peculiar about them: each in a test of its own."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -367,6 +368,15 @@ def test_a_recording_as_it_comes_is_brought_to_the_frame_size_by_one_command(tmp
         assert step.frame.shape == (144, 144, 3)
         assert np.abs(step.frame[40:100].astype(int) - 60 * step.index).max() <= 3
     assert capsys.readouterr().out.splitlines()[-1] == "imported 1 of 1 episodes, 4 steps"
+
+
+def test_without_the_extra_nothing_is_left_out_for_it_and_the_command_is_said(tmp_path, monkeypatch, capsys):
+    vpt_recording(tmp_path / "in" / "a", walk(2))
+    monkeypatch.setitem(sys.modules, "av", None)
+    command = ["import", "--importer", "vpt", "--source", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--skip-bad"]) == 2
+    assert "Install it: pip install 'rig-agent[video]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_long_recording_is_imported_with_few_frames_in_memory(tmp_path):
