@@ -14,7 +14,7 @@ from rig.data import IMPORTERS, Dataset
 from rig.envs.spool import StepSpool
 from rig.errors import RigError
 from rig.records import fake_trajectory
-from rig.stages import import_dataset
+from rig.stages import Opening, import_dataset
 
 
 @pytest.fixture
@@ -35,11 +35,12 @@ def imported(source, out, importer="open-folder", **given):
 
 
 def test_the_dataset_and_what_is_told_of_it_are_the_same_for_any_number(tmp_path, source, capsys):
-    """In a folder where an import was killed before its first shard."""
-    wanted = imported(source, tmp_path / "alone", frame_size=(12, 16))
+    """In folders where an import was killed before its first shard."""
+    for name in ("alone", "out"):
+        (tmp_path / name / "spool.tmp").mkdir(parents=True)
+        (tmp_path / name / "spool.tmp" / "1.steps").write_bytes(b"half")
+    wanted = imported(source, tmp_path / "alone", frame_size=(12, 16), opening=Opening(resume=True))
     assert len(wanted[2]) == 5
-    (tmp_path / "out" / "spool.tmp").mkdir(parents=True)
-    (tmp_path / "out" / "spool.tmp" / "1.steps").write_bytes(b"half")
     command = ["import", "--source", str(source), "--frame-size", "12", "16", "--skip-bad", "--workers", "2", "--json"]
     assert main([*command, "--out", str(tmp_path / "out"), "--resume"]) == 0
     told = json.loads(capsys.readouterr().out)

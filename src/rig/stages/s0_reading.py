@@ -133,11 +133,11 @@ def taking(
         folder: the dataset's. What is taken in ahead lies in a folder there, compressed, until it is written.
         workers: how many processes.
     """
+    spools = folder / SPOOL_NAME
+    shutil.rmtree(spools, ignore_errors=True)  # of an import that was killed
     if workers == 1:
         yield partial(map, intake.take)
         return
-    spools = folder / SPOOL_NAME
-    shutil.rmtree(spools, ignore_errors=True)  # of an import that was killed
     with refusals_named(spools):
         spools.mkdir()
     try:
