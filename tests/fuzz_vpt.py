@@ -10,7 +10,9 @@ from contextlib import redirect_stderr
 
 from data_mutations import outcomes_of, spoil_bytes, spoil_json
 from recording_makers import LOSSY, WALK, clip, clip_bytes, vpt_line, walk
-from spoilt_imports import outcome, write_files
+from spoilt_imports import imported, outcome, read_all, write_files
+
+from rig.errors import RigError
 
 _LINES = [
     vpt_line(0, keys=WALK, buttons=(0,), new=(0,)),
@@ -65,8 +67,24 @@ def _spoil(files, rng):
         files[name] = spoil_bytes(files[name], rng)
 
 
+def _index_case(rng, root):
+    """Import by an index that is spoilt; return what came of it."""
+    write_files(root / "in", {"8.0/a.mp4": clip_bytes(4), "8.0/a.jsonl": _written(walk(4))})
+    index = spoil_json({"basedir": rng.choice(("https://x.org/", ".", "8.0")), "relpaths": ["8.0/a", "8.0/gone"]}, rng)
+    (root / "in" / "index.json").write_bytes(index.encode(errors="surrogatepass"))
+    found = imported(root, "vpt", "out", [], root / "in" / "index.json")
+    if isinstance(found, RigError):
+        assert "index.json" in str(found)
+        return "index refused"
+    read_all(found)
+    assert [len(one.steps) for one in found] == [4]
+    return "index accepted"
+
+
 def _case(rng, root):
     """Import a good recording and a spoilt one; return what came of it."""
+    if rng.random() < 0.1:
+        return _index_case(rng, root)
     spoilt = _files("spoilt", rng)
     for _ in range(rng.choice((1, 1, 2))):
         if spoilt:

@@ -3,7 +3,6 @@
 from functools import cache
 
 import numpy as np
-from test_data_roundtrip import assert_same
 
 from rig.actions import MINERL
 from rig.data import load_report
@@ -28,7 +27,15 @@ def write_files(folder, files):
         path.write_bytes(data)
 
 
-def _checked(dataset):
+def imported(root, importer, name, skipped, source=None):
+    """Return the dataset `name` that is made of what is in `root`, or what refused it."""
+    try:
+        return import_dataset(source or root / "in", importer, root / name, skipped=skipped)
+    except RigError as error:
+        return error
+
+
+def read_all(dataset):
     """Read everything back, and make what training makes of it."""
     dataset.verify()
     report = load_report(dataset.path)
@@ -38,15 +45,6 @@ def _checked(dataset):
         for step in trajectory.steps:
             assert len(_encoder().encode(basic_conversation(step, MINERL, _PLAIN))) > 0
             assert np.isfinite(step.reward)
-    return dataset
-
-
-def _import(root, importer, name, skipped):
-    try:
-        dataset = import_dataset(root / "in", importer, root / name, skipped=skipped)
-    except RigError as error:
-        return error
-    return _checked(dataset)
 
 
 def outcome(root, importer, good, steps, frames, spoilt):
@@ -61,9 +59,10 @@ def outcome(root, importer, good, steps, frames, spoilt):
         spoilt: what every refusal has to name.
     """
     skipped = []
-    strict = _import(root, importer, "strict", None)
-    tolerant = _import(root, importer, "tolerant", skipped)
+    strict = imported(root, importer, "strict", None)
+    tolerant = imported(root, importer, "tolerant", skipped)
     assert not isinstance(tolerant, RigError), f"nothing was imported with skip_bad: {tolerant}"
+    read_all(tolerant)
     assert tolerant.ids[0] == good
     assert len(tolerant[good].steps) == steps
     for step, frame in zip(tolerant[good].steps, frames, strict=True):
@@ -74,6 +73,5 @@ def outcome(root, importer, good, steps, frames, spoilt):
         assert all(spoilt in entry.place for entry in skipped), skipped
         return "left out in part" if len(tolerant) == 2 else "left out"
     assert not skipped
-    for found, wanted in zip(tolerant, strict, strict=True):
-        assert_same(found, wanted)
+    assert strict.content_hash == tolerant.content_hash
     return "accepted" if len(tolerant) == 2 else "nothing in it"

@@ -130,6 +130,14 @@ def test_what_is_no_video_is_named_with_its_file(tmp_path, data):
         Video(b"", place="chunk 7")
 
 
+def test_a_frame_that_a_decoder_makes_up_is_no_frame(tmp_path):
+    whole = bytearray(encode_video(noise(20, 48, 64), FPS, VideoEncoding(crf=10)))
+    whole[len(whole) // 2 : len(whole) // 2 + 400] = b"\xff" * 400
+    (tmp_path / "a.mp4").write_bytes(whole)
+    with Video(tmp_path / "a.mp4") as video, pytest.raises(DatasetError, match=r"a\.mp4 is damaged at 0\.\d\d s; make"):
+        list(video.frames())
+
+
 def test_no_file_can_have_another_opened_in_its_place(tmp_path, data):
     (tmp_path / "a.mp4").write_bytes(data)
     for name, text in (

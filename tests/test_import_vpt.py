@@ -1,6 +1,7 @@
 """VPT's recordings become exact trajectories, with all that is peculiar about them: each in a test of its own."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -134,15 +135,15 @@ def test_versions_that_do_not_track_the_hotbar_have_its_keys_alone(tmp_path):
 
 
 def test_escape_closes_a_menu_and_is_itself_elsewhere(tmp_path):
-    lines = [
-        vpt_line(0, keys=("e",)),
-        vpt_line(1, keys=("escape",), gui=True),
-        vpt_line(2, keys=("escape",)),
-        vpt_line(3, keys=("escape",)),
-    ]
+    """Held for two ticks each time, over which the menu closes, and opens."""
+    esc = ("escape",)
+    lines = [vpt_line(0, keys=("e",)), vpt_line(1, keys=("e",), gui=True)]
+    lines += [vpt_line(2, keys=esc, gui=True), vpt_line(3, keys=esc), vpt_line(4, keys=WALK)]
+    lines += [vpt_line(5, keys=esc), vpt_line(6, keys=esc, gui=True), vpt_line(7, keys=WALK, gui=True)]
+    lines += [vpt_line(8, keys=esc)]
     found, counts = played(tmp_path, lines)
-    assert list(found.values()) == ["inventory", "inventory", "inventory", "ESC"]
-    assert counts["mended"]["escape that closes a menu"] == 2
+    assert list(found.values()) == [*["inventory"] * 4, "forward", "ESC", "ESC", "forward", "inventory"]
+    assert counts["mended"]["escape that closes a menu"] == 3
 
 
 def test_what_the_space_has_no_key_for_is_counted_and_the_rest_is_kept(tmp_path):
@@ -282,6 +283,8 @@ def test_an_index_says_what_there_is_in_which_order_and_what_is_missing_is_count
         (["../in/a"], "lists '../in/a', which leads out of its folder"),
         (["/etc/passwd"], "which leads out"),
         (["a\0b"], "which leads out"),
+        (["."], "which leads out"),
+        (["x" * 999], "cannot be read .*File name too long.*; give an index file"),
         (["8.0/gone"], "lists 1 recordings, and none of them is in .*in$"),
         ("a", "got `str` - at `relpaths`; give an index file"),
         ([7], "got `int`"),
@@ -365,6 +368,15 @@ def test_a_recording_as_it_comes_is_brought_to_the_frame_size_by_one_command(tmp
         assert step.frame.shape == (144, 144, 3)
         assert np.abs(step.frame[40:100].astype(int) - 60 * step.index).max() <= 3
     assert capsys.readouterr().out.splitlines()[-1] == "imported 1 of 1 episodes, 4 steps"
+
+
+def test_without_the_extra_nothing_is_left_out_for_it_and_the_command_is_said(tmp_path, monkeypatch, capsys):
+    vpt_recording(tmp_path / "in" / "a", walk(2))
+    monkeypatch.setitem(sys.modules, "av", None)
+    command = ["import", "--importer", "vpt", "--source", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--skip-bad"]) == 2
+    assert "Install it: pip install 'rig-agent[video]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_long_recording_is_imported_with_few_frames_in_memory(tmp_path):

@@ -1,31 +1,20 @@
 """Recordings shared out among processes: the same dataset and report for any number, and a death costs one of them."""
 
 import json
-import os
 import pickle
-import signal
 
 import numpy as np
 import pytest
+from fragile_importer import Fragile
 from test_data_importers import clips, episode  # noqa: F401 - a fixture
 from test_import_report import LONG, SLOW, read, recordings
 
 from rig.cli.main import main
 from rig.data import IMPORTERS, Dataset
-from rig.data.importers.open_folder import OpenFolderImporter
 from rig.envs.spool import StepSpool
 from rig.errors import RigError
 from rig.records import fake_trajectory
-from rig.stages import import_dataset
-
-
-class Fragile(OpenFolderImporter):
-    """Dies of one recording, as a decoder does that meets what it was not made for."""
-
-    def read(self, recording, report, skipped):
-        if recording.id.startswith("deadly"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().read(recording, report, skipped)
+from rig.stages import Opening, import_dataset
 
 
 @pytest.fixture
@@ -46,11 +35,12 @@ def imported(source, out, importer="open-folder", **given):
 
 
 def test_the_dataset_and_what_is_told_of_it_are_the_same_for_any_number(tmp_path, source, capsys):
-    """In a folder where an import was killed before its first shard."""
-    wanted = imported(source, tmp_path / "alone", frame_size=(12, 16))
+    """In folders where an import was killed before its first shard."""
+    for name in ("alone", "out"):
+        (tmp_path / name / "spool.tmp").mkdir(parents=True)
+        (tmp_path / name / "spool.tmp" / "1.steps").write_bytes(b"half")
+    wanted = imported(source, tmp_path / "alone", frame_size=(12, 16), opening=Opening(resume=True))
     assert len(wanted[2]) == 5
-    (tmp_path / "out" / "spool.tmp").mkdir(parents=True)
-    (tmp_path / "out" / "spool.tmp" / "1.steps").write_bytes(b"half")
     command = ["import", "--source", str(source), "--frame-size", "12", "16", "--skip-bad", "--workers", "2", "--json"]
     assert main([*command, "--out", str(tmp_path / "out"), "--resume"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,7 +51,7 @@ class VideoInfo:
 
 
 class Video:
-    """A video that is open; a context manager.
+    """A video that is open; a context manager. Its frames are read by one iterator at a time.
 
     Args:
         source: its file, or its bytes.
@@ -88,7 +89,7 @@ class Video:
         Those before `start` are decoded and dropped, which is right for every video. Fewer come where the video ends.
 
         Raises:
-            DatasetError: one cannot be decoded, or is of another size than the head says.
+            DatasetError: one cannot be decoded, is damaged, or is of another size than the head says.
         """
         with decoding(self.place, _FIX):
             self._rewind()
@@ -151,6 +152,7 @@ class Video:
                 fps=Fraction(stream.average_rate or 0),
                 codec=context.codec.canonical_name,
             )
+            self._reformatter = import_module("av.video.reformatter").VideoReformatter()  # it keeps its tables
             self._opened, self._is_fresh = opened.pop_all(), True
         return container, stream
 
@@ -171,12 +173,14 @@ class Video:
         return self._container.decode(self._stream)
 
     def _pixels(self, decoded: Any) -> Frame:
+        if decoded.is_corrupt:  # the decoder made up what it could not read
+            raise DatasetError(f"{self.place} is damaged at {float(decoded.time or 0):.2f} s; {_FIX}")
         if (decoded.height, decoded.width) != (self.info.height, self.info.width):
             raise DatasetError(
                 f"{self.place} has a frame of {decoded.height} x {decoded.width} among those of {self.info.height} x "
                 f"{self.info.width}; {_FIX}"
             )
-        return decoded.to_ndarray(format="rgb24")
+        return self._reformatter.reformat(decoded, format="rgb24").to_ndarray()
 
 
 class VideoFrames:
@@ -196,7 +200,8 @@ class VideoFrames:
     def __init__(self, source: Path | bytes, place: object = None) -> None:
         self._source, self._place = source, place
         self._video: Video | None = None
-        self._next, self._coming = 0, iter(())  # type: tuple[int, Iterator[Frame]]
+        self._next = 0
+        self._coming: Iterator[Frame] = iter(())
         with Video(source, place) as video:
             self.info, self._count, self.place = video.info, video.count(), video.place
 

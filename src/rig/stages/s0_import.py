@@ -19,6 +19,7 @@ from rig.data import (
     Dataset,
     DatasetInfo,
     DatasetWriter,
+    Importer,
     ImportReport,
     Recording,
     RecordingImporter,
@@ -67,18 +68,11 @@ def import_dataset(
             processes are to share out what an importer reads in one go.
     """
     at_least_one(workers=workers)
-    opening, given = opening or Opening(), dict(importer_config or {})
-    built = build_importer(importer, given)
+    opening, given, loose = opening or Opening(), dict(importer_config or {}), list[Skipped]()
+    reader = _reader(importer, build_importer(importer, given), workers, None if skipped is None else loose)
     config: dict[str, Any] = {"importer": importer, "source": Path(source).name}
     config |= {"importer_config": given} if given else {}
     config |= {"frame_size": _checked_size(frame_size)} if frame_size else {}
-    loose: list[Skipped] = []
-    if workers > 1 and not isinstance(built, RecordingImporter):
-        raise RigError(
-            f"the importer {importer!r} reads its source in one go, which {workers} processes cannot share out; leave "
-            f"out --workers, or have it inherit from rig.data.RecordingImporter"
-        )
-    reader = built if isinstance(built, RecordingImporter) else WholeImporter(built, None if skipped is None else loose)
     run = _Run(intake=Intake(importer=reader, frame_size=frame_size, tolerant=skipped is not None), skipped=skipped)
     recordings = iter(reader.recordings(Path(source)))
     first, info = run.first(recordings, partial(info_for, name=Path(out).name, config=config, frame_size=frame_size))
@@ -95,13 +89,29 @@ def import_dataset(
         with taking(run.intake, info, Path(out), workers) as take:
             for taken in tqdm(take(left), desc=info.stage, unit="episode", total=_length(left)):
                 run.write(taken, writer, log)
-        if skipped is not None:
-            skipped += loose
         writer.flush()
         run.report.merge(reader.report)
         log.finish(writer.done, run.report, [*chain(*run.left_out), *loose], len(run.left_out))
         writer.finalize()
+    if skipped is not None:
+        skipped += loose
     return Dataset(out)
+
+
+def _reader(name: str, importer: Importer, workers: int, loose: list[Skipped] | None) -> RecordingImporter:
+    """Return an importer as one whose recordings are each read alone.
+
+    Raises:
+        RigError: it reads its source in one go, and several processes are to share that out.
+    """
+    if isinstance(importer, RecordingImporter):
+        return importer
+    if workers > 1:
+        raise RigError(
+            f"the importer {name!r} reads its source in one go, which {workers} processes cannot share out; leave out "
+            "--workers, or have it inherit from rig.data.RecordingImporter"
+        )
+    return WholeImporter(importer, loose)
 
 
 def _length(recordings: Iterable[Recording]) -> int | None:

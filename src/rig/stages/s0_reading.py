@@ -107,7 +107,7 @@ class Intake:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class WorkerState:
     """What a process has that takes in recordings for another one.
 
     Attributes:
@@ -133,36 +133,36 @@ def taking(
         folder: the dataset's. What is taken in ahead lies in a folder there, compressed, until it is written.
         workers: how many processes.
     """
+    spools = folder / SPOOL_NAME
+    shutil.rmtree(spools, ignore_errors=True)  # of an import that was killed
     if workers == 1:
         yield partial(map, intake.take)
         return
-    spools = folder / SPOOL_NAME
-    shutil.rmtree(spools, ignore_errors=True)  # of an import that was killed
     with refusals_named(spools):
         spools.mkdir()
     try:
-        with Workers(partial(_at, Bench(intake=intake, info=info, folder=spools)), workers) as crew:
+        with Workers(partial(_having, WorkerState(intake=intake, info=info, folder=spools)), workers) as crew:
             yield partial(crew.map, take_ahead, name_of=_place_of, ahead=_AHEAD, lost=_lost)
     finally:
         shutil.rmtree(spools, ignore_errors=True)
 
 
-def take_ahead(bench: Bench, recording: Recording) -> Taken:
+def take_ahead(state: WorkerState, recording: Recording) -> Taken:
     """Return what is taken in of a recording, all its steps looked at as they will be when they are written."""
-    taken = bench.intake.take(recording)
+    taken = state.intake.take(recording)
     if taken.trajectory is None:
         return taken
-    bare, spool = taken.trajectory.with_steps(()), StepSpool(path=bench.folder / f"{uuid4().hex}.steps")
+    bare, spool = taken.trajectory.with_steps(()), StepSpool(path=state.folder / f"{uuid4().hex}.steps")
     try:
-        refuse_unstorable(bare, bench.info, _spooled(taken.steps, spool))
+        refuse_unstorable(bare, state.info, _spooled(taken.steps, spool))
     except RigError as error:
         return replace(taken, trajectory=bare, steps=(), error=error)
     return replace(taken, trajectory=bare, steps=spool)
 
 
 @contextmanager
-def _at(bench: Bench) -> Iterator[Bench]:
-    yield bench
+def _having(state: WorkerState) -> Iterator[WorkerState]:
+    yield state
 
 
 def _spooled(steps: Iterable[Step], spool: StepSpool) -> Iterator[Step]:

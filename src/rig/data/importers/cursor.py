@@ -30,7 +30,7 @@ def draw_cursor(frame: Frame, x: int, y: int) -> None:
 def _arrow(size: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which pixels of a square are inside an arrow that points up and left, and which are its edge.
 
-    It is the triangle below the tip whose right side falls by one pixel a column, cut below by a line that rises.
+    It is the wedge between the line straight down from the tip and one that falls steeply to the right, cut off below.
     """
     row, column = np.mgrid[:size, :size]
     arrow = (column <= row * 0.7) & (row + 0.6 * column <= 0.95 * size)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from rig.actions import MINERL
+from rig.actions import MINERL, NOOP, Action
 from rig.data.importers.base import Recording, RecordingImporter
 from rig.data.importers.minerl_arrays import FIX, RenderedArrays
 from rig.data.importers.moments import Moment, steps_of
@@ -155,21 +155,28 @@ def _moments(
     report.add("frames", "before the first step", lead)
     moments = []
     for row, action in enumerate(actions):
-        before = actions[row - 1] if row else None
-        frame = lead + row
-        if action is None or (row and before is None) or frame >= len(video):
-            is_there = "no frame" if frame >= len(video) else "unknown previous action"
-            report.add("steps", "malformed row" if action is None else is_there)
+        before, frame = actions[row - 1] if row else NOOP, lead + row
+        if action is None or before is None or frame >= len(video):
+            report.add("steps", _why_not(action, before))
             continue
-        known = {"previous_action": before} if before is not None else {}
-        following = frame + 1 if frame + 1 < len(video) else None
-        reward, facts = float(arrays.rewards[row]), arrays.facts(row)
         moments.append(
             Moment(
-                index=row, frame=frame, action=action, next_frame=following, reward=reward, privileged=facts, **known
+                index=row,
+                frame=frame,
+                action=action,
+                previous_action=before,
+                next_frame=frame + 1 if frame + 1 < len(video) else None,
+                reward=float(arrays.rewards[row]),
+                privileged=arrays.facts(row),
             )
         )
     return moments
+
+
+def _why_not(action: Action | None, before: Action | None) -> str:
+    if action is None:
+        return "malformed row"
+    return "unknown previous action" if before is None else "no frame"
 
 
 def _lead(meta: _Meta, arrays: RenderedArrays, video: VideoFrames) -> int:

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from rig.actions import MINERL
+from rig.data.decoding import decoding
 from rig.data.importers.base import NothingHereError, Recording, RecordingImporter
 from rig.data.importers.cursor import draw_cursor
 from rig.data.importers.moments import steps_of
@@ -155,10 +156,9 @@ class VPTImporter(RecordingImporter):
         )
         root, any_is_here = _root_of(index, path), False
         for listed in index.relpaths:
-            names = PurePosixPath(listed).parts
-            if PurePosixPath(listed).is_absolute() or {"..", "."} & set(names) or "\\" in listed or "\0" in listed:
-                raise DatasetError(f"{path} lists {listed!r}, which leads out of its folder; {_INDEX_FIX}")
-            here = [stem for stem in (root.joinpath(*names), root / names[-1]) if _is_here(stem)]
+            names = _names_of(listed, path)
+            with decoding(path, _INDEX_FIX):
+                here = [stem for stem in (root.joinpath(*names), root / names[-1]) if _is_here(stem)]
             if not here:
                 self.report.add("segments", "listed and not here")
                 continue
@@ -196,10 +196,23 @@ def _found(source: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
     yield from ((stem.relative_to(source).parts, stem) for stem in stems)
 
 
+def _names_of(listed: str, index: Path) -> tuple[str, ...]:
+    """Return the names of the folders and of the recording in a path that an index lists.
+
+    Raises:
+        DatasetError: it leads elsewhere.
+    """
+    path = PurePosixPath(listed)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in listed or "\0" in listed:
+        raise DatasetError(f"{index} lists {listed!r}, which leads out of its folder; {_INDEX_FIX}")
+    return path.parts
+
+
 def _root_of(index: _Index, path: Path) -> Path:
     """Return the folder that an index speaks of: its `basedir` where that is one here, else its own."""
     given = path.parent / index.basedir
-    return given if "://" not in index.basedir and "\0" not in index.basedir and given.is_dir() else path.parent
+    with decoding(path, _INDEX_FIX):
+        return given if "://" not in index.basedir and "\0" not in index.basedir and given.is_dir() else path.parent
 
 
 def _is_here(stem: Path) -> bool:

@@ -5,8 +5,8 @@
 * The button of attack may be down from the first line without anybody pressing it, until somebody does.
 * The slot of the hotbar is written, not the wheel that changes it: a change is the key of that slot. Versions before
   6.11 write neither.
-* Escape while a menu is open closes it, as the inventory's key does; in MineRL it ends the episode, so it becomes that
-  key.
+* Escape that is pressed while a menu is open closes it, as the inventory's key does; in MineRL it ends the episode, so
+  it becomes that key for as long as it is held. Elsewhere it stays what it is, though a menu opens.
 * A tick of the game is left out where the recorder came too late, and written twice where the game did. A line of the
   same tick is no step; where ticks are left out behind a step, the next frame does not show what it alone did, and is
   not kept as its next frame. Ticks of the server, which falls behind and catches up, are counted and change nothing.
@@ -171,6 +171,7 @@ class Hands:
         self._report = report
         self._before: Line | None = None
         self._is_stuck = False
+        self._escape: str | None = None
 
     def action(self, line: Line) -> Action:
         """Return what was done, on the grid."""
@@ -196,11 +197,14 @@ class Hands:
 
     def _pressed(self, keyboard: Keyboard, line: Line) -> set[str]:
         keys = {KEYS.get(key.removeprefix(_PREFIX), key) for key in keyboard.keys}
-        was_open = self._before is not None and self._before.isGuiOpen
-        if "ESC" in keys and (line.isGuiOpen or was_open):
-            self._report.add("mended", "escape that closes a menu")
-            return keys - {"ESC"} | {"inventory"}
-        return keys
+        if "ESC" not in keys:
+            self._escape = None
+            return keys
+        if self._escape is None:
+            before = self._before or line
+            self._escape = "inventory" if before.isGuiOpen else "ESC"
+        self._report.add("mended", "escape that closes a menu", self._escape != "ESC")
+        return keys - {"ESC"} | {self._escape}
 
     def _slot(self, line: Line) -> set[str]:
         before = self._before.hotbar if self._before is not None else None
@@ -241,7 +245,7 @@ class Segment:
         if self._passed(line) == 0:
             self._report.add("ticks", "doubled")
             return
-        self._note_server(line)
+        self._note_ticks(line)
         self._follow(index if self._passed(line) in (None, 1) else None)
         if line.isGuiOpen and line.mouse:
             self.cursors[index] = line.mouse.x, line.mouse.y
@@ -286,7 +290,7 @@ class Segment:
             return None
         return line.tick - self._last.tick
 
-    def _note_server(self, line: Line) -> None:
+    def _note_ticks(self, line: Line) -> None:
         """Count the ticks that are left out, by the player's game and by the server, which may fall behind."""
         passed = self._passed(line)
         if passed is not None and passed != 1:
