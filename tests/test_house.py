@@ -83,7 +83,7 @@ def test_the_fixed_phrases_are_written_in_the_prompt_alone():
 
 _OPENERS = {"open", "fdopen", "NamedTemporaryFile", "TextIOWrapper"}
 _RUNNERS = {"run", "Popen", "check_output", "check_call", "call"}
-_OPEN_NO_TEXT = {"os", "Image", "archive"}
+_OPEN_NO_TEXT = {"os", "Image", "archive", "av"}
 
 
 def is_in_the_locales_encoding(call):

@@ -29,6 +29,7 @@ PACKAGES = {
     "torchmetrics": ("torchmetrics", "eval"),
     "matplotlib": ("matplotlib", "eval"),
     "tensorboard": ("tensorboard", "logging"),
+    "av": ("av", "video"),
 }
 """Module -> (distribution, extra that installs it)."""
 _IMPORTED_BY = {"crafter": "rig.envs.crafter.simulator"}
