@@ -15,7 +15,7 @@ from rig.data.rows import SCHEMA
 from rig.data.writer import refuse_unstorable
 from rig.errors import DatasetError, RigError
 from rig.records import Dream, Plan, fake_plan, fake_step, fake_trajectory
-from rig.stages.s0_import import _resized
+from rig.stages.s0_reading import Fitted
 
 PLAIN = fake_trajectory(1, length=5, size=8, num_dreams=1)
 WEIGHED = fake_trajectory(2, length=5, size=8, num_dreams=2, num_plans=3)
@@ -182,7 +182,7 @@ def test_spoilt_plans_are_named_with_their_row(tmp_path, monkeypatch, spoil, mes
 
 
 def test_frames_of_every_plan_are_brought_to_one_size():
-    step = _resized(WEIGHED.steps[0], (16, 16))
+    step = Fitted((16, 16)).step(WEIGHED.steps[0])
     assert {dream.frame.shape for dream in step.every_dream} == {(16, 16, 3)}
     assert len(step.every_dream) == 6
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rig.cli.flags import Flags, Settings
@@ -91,7 +91,7 @@ class Import(Flags, Opening):
 
     def run(self) -> dict[str, Any]:
         """Import."""
-        from rig.data import Skipped
+        from rig.data import Skipped, load_report
         from rig.stages import import_dataset
 
         skipped: list[Skipped] | None = [] if self.skip_bad else None
@@ -107,9 +107,10 @@ class Import(Flags, Opening):
         lines = [
             row.reason if row.reason.startswith(row.place) else f"{row.place}: {row.reason}" for row in skipped or ()
         ]
-        found = described(self.out)
+        found, report = described(self.out), load_report(self.out)
         told = "".join(f"\nleft out: {line}" for line in lines)
-        return found | {"text": found["text"] + told, "skipped": lines}
+        text = f"{found['text']}{told}\n{report.text()}"
+        return found | {"text": text, "skipped": lines, "report": asdict(report)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,16 @@
 from rig.data.codes import CodesCache, Encode
 from rig.data.dataset import Dataset
 from rig.data.frame_store import FrameStore, load_frames
-from rig.data.importers import IMPORTERS, Importer, build_importer
+from rig.data.importers import (
+    IMPORTERS,
+    Importer,
+    ImportReport,
+    ImportSummary,
+    Recording,
+    RecordingImporter,
+    build_importer,
+    load_report,
+)
 from rig.data.manifest import DatasetInfo, Manifest, Parent
 from rig.data.problems import Skipped
 from rig.data.rows import SCHEMA
@@ -21,12 +30,17 @@ __all__ = [
     "Encode",
     "Entry",
     "FrameStore",
+    "ImportReport",
+    "ImportSummary",
     "Importer",
     "Manifest",
     "Parent",
+    "Recording",
+    "RecordingImporter",
     "Skipped",
     "build_importer",
     "load_frames",
+    "load_report",
     "refuse_unstorable",
     "summary",
 ]

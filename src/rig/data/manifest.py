@@ -25,6 +25,9 @@ FILE_NAME = "manifest.json"
 SHARD_FOLDER = "shards"
 CODES_FOLDER = "codes"
 PIXELS_FOLDER = "pixels"
+REPORT_NAME = "imported.json"
+REPORT_LINES_NAME = "imported.jsonl"
+"""What an import lost, in all and episode by episode; see `rig.data.importers.report`."""
 FORMAT = 1
 """The newest format that this code writes, and the newest it reads."""
 

@@ -28,6 +28,8 @@ from rig.data.manifest import (
     CODES_FOLDER,
     FILE_NAME,
     PIXELS_FOLDER,
+    REPORT_LINES_NAME,
+    REPORT_NAME,
     SHARD_FOLDER,
     DatasetInfo,
     Manifest,
@@ -53,7 +55,8 @@ from rig.storage import (
 SHARD_STEPS = 1024
 """Steps after which a shard is closed: the most that a kill costs."""
 
-_OURS = {LOCK_NAME, SHARD_FOLDER, CODES_FOLDER, PIXELS_FOLDER}
+_REPORTS = (REPORT_NAME, REPORT_LINES_NAME)
+_OURS = {LOCK_NAME, SHARD_FOLDER, CODES_FOLDER, PIXELS_FOLDER, *_REPORTS}
 """What a killed writer may leave in a folder that has no manifest yet, beside unfinished files."""
 
 
@@ -201,6 +204,8 @@ class DatasetWriter:
             (self.path / FILE_NAME).unlink(missing_ok=True)
         for folder in (SHARD_FOLDER, CODES_FOLDER, PIXELS_FOLDER):
             shutil.rmtree(self.path / folder, ignore_errors=True)
+        for name in _REPORTS:
+            (self.path / name).unlink(missing_ok=True)
         manifest = Manifest(info=self.info, provenance=(provenance(),))
         with refusals_named(self.path):
             (self.path / SHARD_FOLDER).mkdir()

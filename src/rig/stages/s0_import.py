@@ -1,27 +1,25 @@
 """S0: other people's play, through an importer, into our own format: cameras on the grid, actions as text.
 
-Steps are read, looked at and written one by one, so that a recording may be of any length.
+Steps are read, looked at and written one by one, so that a recording may be of any length. What was lost on the way
+stands beside the dataset, in `imported.json`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rig.actions import ACTION_SPACES
-from rig.data import Dataset, DatasetInfo, DatasetWriter, Skipped, build_importer, refuse_unstorable
-from rig.data.decoding import MAX_SIDE, decoding
-from rig.dialogue import refuse_unspeakable
-from rig.errors import DatasetError, DialogueError, RigError, UnknownNameError
-from rig.model.fit import fit_within
-from rig.records import Dream, Step, Trajectory
+from rig.data import Dataset, DatasetInfo, DatasetWriter, Recording, RecordingImporter, Skipped, build_importer
+from rig.data.decoding import MAX_SIDE
+from rig.data.importers.report import ImportedEpisode, ImportLog
+from rig.errors import DatasetError, RigError
+from rig.records import Step, Trajectory
 from rig.stages.base import Opening
+from rig.stages.s0_reading import FAULTS, Intake, Taken, WholeImporter, can_begin, info_for
 
 
 def import_dataset(
@@ -34,7 +32,7 @@ def import_dataset(
     opening: Opening | None = None,
     skipped: list[Skipped] | None = None,
 ) -> Dataset:
-    """Read `source` with the named importer, and write the dataset `out`.
+    """Read `source` with the named importer, and write the dataset `out`, and beside it what was lost on the way.
 
     Args:
         source: what the importer reads.
@@ -53,24 +51,30 @@ def import_dataset(
         RigError: the source holds no trajectory, or the importer's configuration or `frame_size` is none.
     """
     opening, given = opening or Opening(), dict(importer_config or {})
-    reader = build_importer(importer, given)
+    built = build_importer(importer, given)
     config: dict[str, Any] = {"importer": importer, "source": Path(source).name}
     config |= {"importer_config": given} if given else {}
     config |= {"frame_size": _checked_size(frame_size)} if frame_size else {}
-    taking = _Taking(name=Path(out).name, config=config, frame_size=frame_size, skipped=skipped)
-    trajectories = iter(reader.trajectories(Path(source), skipped=skipped))
-    first, info = next(taking.beginnings(trajectories), (None, None))
+    loose: list[Skipped] = []
+    reader = built if isinstance(built, RecordingImporter) else WholeImporter(built, None if skipped is None else loose)
+    run = _Run(intake=Intake(importer=reader, frame_size=frame_size, tolerant=skipped is not None), skipped=skipped)
+    recordings = iter(reader.recordings(Path(source)))
+    first, info = run.first(recordings, partial(info_for, name=Path(out).name, config=config, frame_size=frame_size))
     if first is None or info is None:
+        told = [*(skipped or ()), *loose]
         raise RigError(
             f"{source} holds no trajectory that the importer {importer!r} can read"
-            + (f"; {len(skipped)} were left out, the first for: {skipped[0].reason}" if skipped else "")
+            + (f"; {len(told)} were left out, the first for: {told[0].reason}" if told else "")
         )
     with DatasetWriter(out, info, resume=opening.resume, overwrite=opening.overwrite) as writer:
-        there = set(writer.done)
-        for trajectory in chain([first], trajectories):
-            if trajectory.id not in there:
-                with _skipping(trajectory, skipped):
-                    writer.append(trajectory, taking.steps(trajectory))
+        log, there = ImportLog(Path(out), importer), set(writer.done)
+        for recording in chain([first], recordings):
+            if recording.id not in there:
+                run.write(run.intake.take(recording), writer, log)
+        if skipped is not None:
+            skipped += loose
+        writer.flush()
+        log.finish(writer.done, [*chain(*run.left_out), *loose], len(run.left_out))
         writer.finalize()
     return Dataset(out)
 
@@ -82,101 +86,64 @@ def _checked_size(size: tuple[int, int]) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Taking:
-    """How trajectories are taken into the dataset; see `import_dataset`."""
+class _Run:
+    """An import that is being made.
 
-    name: str
-    config: Mapping[str, Any]
-    frame_size: tuple[int, int] | None
+    Attributes:
+        intake: how recordings are taken in.
+        skipped: where what is left out is listed for the caller; None where nothing may be.
+        left_out: the faults of recordings of which the dataset has nothing, a list for each.
+    """
+
+    intake: Intake
     skipped: list[Skipped] | None
+    left_out: list[list[Skipped]] = field(default_factory=list)
 
-    def beginnings(self, trajectories: Iterator[Trajectory]) -> Iterator[tuple[Trajectory, DatasetInfo]]:
-        """Yield the trajectories that can begin a dataset, each with what the dataset then is."""
-        for trajectory in trajectories:
-            trial = replace(self, skipped=None if self.skipped is None else [])
+    def first(
+        self, recordings: Iterator[Recording], describe: Callable[[Trajectory], DatasetInfo]
+    ) -> tuple[Recording | None, DatasetInfo | None]:
+        """Return the first recording that can begin a dataset, and what the dataset then is."""
+        for recording in recordings:
+            taken = self.intake.take(recording)
             try:
-                info = trial._info(trajectory)
-                refuse_unstorable(trajectory, info, trial.steps(trajectory))
-            except (DatasetError, DialogueError, UnknownNameError) as error:
-                if self.skipped is not None:
-                    self.skipped.extend(trial.skipped or ())
-                _skip(error, trajectory, self.skipped)
-            else:
-                yield trajectory, info
+                return recording, can_begin(taken, describe)
+            except FAULTS as error:
+                self._leave_out(taken, error)
+        return None, None
 
-    def steps(self, trajectory: Trajectory) -> Iterator[Step]:
-        """Yield those steps of a trajectory that a conversation can hold, with their frames in the dataset's size.
+    def write(self, taken: Taken, writer: DatasetWriter, log: ImportLog) -> None:
+        """Write what was taken in, or list what is wrong with it."""
+        error = taken.error
+        if taken.trajectory is not None and error is None:
+            try:
+                writer.append(taken.trajectory, _noted(taken, log))
+            except FAULTS as fault:
+                error = fault
+        if error is not None:
+            self._leave_out(taken, error)
+        elif self.skipped is not None:
+            self.skipped.extend(taken.skipped or ())
+
+    def _leave_out(self, taken: Taken, error: RigError) -> None:
+        """List what is wrong with a recording.
 
         Raises:
-            DatasetError: one cannot be held, and nothing may be skipped.
+            RigError: nothing may be left out.
         """
-        for step in _read(trajectory):
-            try:
-                refuse_unspeakable(step)
-            except DialogueError as error:
-                _skip(error, trajectory, self.skipped, f", step {step.index}")
-            else:
-                yield step if self.frame_size is None else _resized(step, self.frame_size)
-
-    def _info(self, trajectory: Trajectory) -> DatasetInfo:
-        if not trajectory.steps:
-            raise DatasetError("it has no step")
-        return DatasetInfo(
-            name=self.name,
-            stage="s0",
-            environment=trajectory.environment,
-            action_space=ACTION_SPACES.get(trajectory.action_space),
-            frame_size=self.frame_size or trajectory.steps[0].frame.shape[:2],
-            config=self.config,
-        )
+        fault = taken.fault(error)
+        if self.skipped is None:
+            is_named = taken.trajectory is None or str(error).startswith(fault.place)
+            raise DatasetError(str(error) if is_named else f"{fault.place}: {error}") from error
+        faults = [*(taken.skipped or ()), fault]
+        self.skipped.extend(faults)
+        self.left_out.append(faults)
 
 
-def _read(trajectory: Trajectory) -> Iterator[Step]:
-    """Yield a trajectory's steps; whatever an importer's reading of them raises is a DatasetError."""
-    steps = iter(trajectory.steps)
-    while True:
-        with decoding(f"trajectory {trajectory.id!r}", "mend the recording, or take it away"):
-            step = next(steps, None)
-        if step is None:
-            return
+def _noted(taken: Taken, log: ImportLog) -> Iterator[Step]:
+    """Yield the steps that were taken in; what was lost of them is noted behind the last one, before it is written."""
+    count = 0
+    for step in taken.steps:
+        count += 1
         yield step
-
-
-def _resized(step: Step, size: tuple[int, int]) -> Step:
-    """Return a step with every frame brought to `size`; what is no frame stays as it is, and is refused later."""
-
-    def fit(frame: Any) -> Any:
-        is_frame = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
-        return fit_within(frame, *size) if is_frame and frame.size else frame
-
-    def fitted(dreams: Sequence[Dream]) -> tuple[Dream, ...]:
-        return tuple(replace(dream, frame=fit(dream.frame), real_frame=fit(dream.real_frame)) for dream in dreams)
-
-    return replace(
-        step,
-        frame=fit(step.frame),
-        next_frame=fit(step.next_frame),
-        dreams=fitted(step.dreams),
-        candidates=tuple(replace(plan, dreams=fitted(plan.dreams)) for plan in step.candidates),
-    )
-
-
-@contextmanager
-def _skipping(trajectory: Trajectory, skipped: list[Skipped] | None) -> Iterator[None]:
-    """List what the block refuses of `trajectory`, where something may be skipped; a closed writer is no such thing."""
-    try:
-        yield
-    except (DatasetError, DialogueError, UnknownNameError) as error:
-        _skip(error, trajectory, skipped)
-
-
-def _skip(error: RigError, trajectory: Trajectory, skipped: list[Skipped] | None, part: str = "") -> None:
-    """List what is wrong with `trajectory`.
-
-    Raises:
-        DatasetError: nothing may be skipped.
-    """
-    place = f"trajectory {trajectory.id!r}{part}"
-    if skipped is None:
-        raise DatasetError(str(error) if str(error).startswith(place) else f"{place}: {error}") from error
-    skipped.append(Skipped(place=place, reason=str(error)))
+    left_out = tuple(taken.skipped or ())
+    log.note(ImportedEpisode(id=taken.recording.id, steps=count, counts=taken.report.counts, left_out=left_out))

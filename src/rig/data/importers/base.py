@@ -3,18 +3,23 @@
 An importer turns a folder or file of recorded play into `Trajectory` records: actions in an action space's own terms,
 cameras rounded to its grid. It is found by name in `IMPORTERS`, where other packages add theirs through the entry
 point group `rig.importers`; its output goes into a `DatasetWriter` like that of any other stage.
+
+One whose recordings can each be read without the others is a `RecordingImporter`: several processes share them out, a
+resumed import reads none twice, and what is lost of each is reported.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rig.data.decoding import decoding
+from rig.data.importers.report import ImportReport
 from rig.data.problems import Skipped
-from rig.errors import RigError
+from rig.errors import DatasetError, RigError
 from rig.records import Trajectory
 from rig.registry import NoConfig, Registry
 from rig.validation import shown, validated
@@ -51,6 +56,77 @@ class Importer(ABC):
         Raises:
             DatasetError: something is malformed and `skipped` is not given; the file, the line and the fix are named.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A recording that has been found and not been read.
+
+    Attributes:
+        id: of the trajectory that it becomes, unique in its source.
+        place: the file or folder, for messages.
+        data: what its importer needs to read it; it is sent to other processes, so it is small and can be pickled.
+    """
+
+    id: str
+    place: str
+    data: Any = None
+
+
+class RecordingImporter(Importer):
+    """An importer of recordings that are each read alone; `trajectories` is made of `recordings` and `read`."""
+
+    @abstractmethod
+    def recordings(self, source: Path) -> Iterator[Recording]:
+        """Yield what there is in `source`, in a stable order, without a look into it where that takes time.
+
+        Raises:
+            DatasetError: there is nothing that this importer reads, or what says what there is is malformed.
+        """
+
+    @abstractmethod
+    def read(self, recording: Recording, report: ImportReport, skipped: list[Skipped] | None) -> Trajectory:
+        """Return the trajectory of a recording, its frames read when asked for; see `Importer.trajectories`.
+
+        Args:
+            recording: one that `recordings` yielded, in this process or another.
+            report: what is dropped, rounded or mended is counted here, before the trajectory is returned.
+            skipped: as of `trajectories`, for parts of this recording.
+
+        Raises:
+            DatasetError: it cannot be used, or a part of it cannot and `skipped` is not given. Whatever else is
+                raised is taken for a fault of the recording, too.
+        """
+
+    def trajectories(self, source: Path, *, skipped: list[Skipped] | None = None) -> Iterator[Trajectory]:
+        """Yield one trajectory per recording; what was lost of each is told to nobody. See `Importer.trajectories`."""
+        for recording in self.recordings(Path(source)):
+            try:
+                trajectory = read_recording(self, recording, ImportReport(), skipped)
+            except DatasetError as error:
+                if skipped is None:
+                    raise
+                skipped.append(Skipped(place=recording.place, reason=str(error)))
+            else:
+                yield trajectory
+
+
+def read_recording(
+    importer: RecordingImporter, recording: Recording, report: ImportReport, skipped: list[Skipped] | None
+) -> Trajectory:
+    """Return what `importer` reads of `recording`, whatever it raises being a DatasetError.
+
+    Raises:
+        DatasetError: as of `RecordingImporter.read`.
+    """
+    with decoding(recording.place, "mend the recording, or take it away"):
+        trajectory = importer.read(recording, report, skipped)
+    if trajectory.id != recording.id:
+        raise DatasetError(
+            f"{recording.place}: the importer {importer.name!r} found a recording {recording.id!r} and read it as "
+            f"{trajectory.id!r}; have it give both the same id"
+        )
+    return trajectory
 
 
 IMPORTERS: Registry[type[Importer]] = Registry("importer", "rig.importers")

@@ -16,20 +16,18 @@ follows the last action.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from tqdm import tqdm
-
 from rig.actions import ACTION_SPACES, NOOP, Action, ActionSpace
 from rig.data.decoding import decoding
-from rig.data.importers.base import Importer
+from rig.data.importers.base import Recording, RecordingImporter
 from rig.data.importers.cameras import MAX_TURN, CameraRounding
 from rig.data.importers.recorded_frames import open_frames
+from rig.data.importers.report import ImportReport
 from rig.data.problems import Skipped
 from rig.errors import DatasetError, RigError, UnknownNameError
 from rig.lazy import Lazy
@@ -81,68 +79,36 @@ class _Taken:
     privileged: Mapping[str, Any]
 
 
-@dataclass(kw_only=True)
-class _Rounded:
-    """What became of the turns of all episodes."""
+class OpenFolderImporter(RecordingImporter):
+    """Imports the layout above, one trajectory per episode folder in the order of their names; it is "open-folder".
 
-    turns: int = 0
-    rounded: int = 0
-    largest: float = 0.0
-
-    def add(self, cameras: CameraRounding) -> None:
-        """Add an episode's."""
-        self.turns += cameras.turns
-        self.rounded += cameras.rounded
-        self.largest = max(self.largest, *map(abs, cameras.left))
-
-    def tell(self) -> None:
-        """Say how much was rounded, in a line; nothing where nothing was."""
-        if self.rounded:
-            tqdm.write(
-                f"{self.rounded} of {self.turns} turns of the camera were rounded; the rest went into the steps behind "
-                f"them, and at most {self.largest:g} degrees of an episode's sum are lost",
-                sys.stderr,
-            )
-
-
-class OpenFolderImporter(Importer):
-    """Imports the layout above; the `Importer` named "open-folder"."""
+    Frames are read when a step is asked for, and images may then prove to be damaged. A malformed line costs its own
+    step and the one after it, whose previous action nobody then knows; anything else that is malformed costs the
+    episode.
+    """
 
     name = "open-folder"
 
-    def trajectories(self, source: Path, *, skipped: list[Skipped] | None = None) -> Iterator[Trajectory]:
-        """Yield one trajectory per episode folder, in the order of their names; see `Importer.trajectories`.
-
-        Frames are read when a step is asked for, and images may then prove to be damaged.
-
-        A malformed line costs its own step and the one after it, whose previous action nobody then knows; anything
-        else that is malformed costs the episode. How much cameras were rounded is told at the end.
-        """
-        source = Path(source)
+    def recordings(self, source: Path) -> Iterator[Recording]:
+        """Yield the episode folders."""
         episodes = sorted(path.parent for path in source.glob(f"*/{STEPS_NAME}"))
         if not episodes:
             raise DatasetError(f"{source} has no episode: a folder in it must hold {STEPS_NAME}")
         defaults = _read_object(source / DEFAULTS_NAME) if (source / DEFAULTS_NAME).exists() else {}
         refuse_unknown(defaults, _META, source / DEFAULTS_NAME, DatasetError)
-        rounded = _Rounded()
-        for folder in episodes:
-            try:
-                with decoding(folder, "mend the episode, or take it away"):
-                    trajectory = _read_episode(folder, defaults, skipped, rounded)
-            except DatasetError as error:
-                if skipped is None:
-                    raise
-                skipped.append(Skipped(place=str(folder), reason=str(error)))
-            else:
-                yield trajectory
-        rounded.tell()
+        yield from (Recording(id=folder.name, place=str(folder), data=(folder, defaults)) for folder in episodes)
+
+    def read(self, recording: Recording, report: ImportReport, skipped: list[Skipped] | None) -> Trajectory:
+        """Return the trajectory of an episode folder."""
+        folder, defaults = recording.data
+        return _read_episode(folder, defaults, skipped, report)
 
 
 _META = [field.name for field in fields(_Meta)]
 
 
 def _read_episode(
-    folder: Path, defaults: Mapping[str, Any], skipped: list[Skipped] | None, rounded: _Rounded
+    folder: Path, defaults: Mapping[str, Any], skipped: list[Skipped] | None, report: ImportReport
 ) -> Trajectory:
     meta = _read_meta(folder, defaults)
     try:
@@ -160,7 +126,9 @@ def _read_episode(
     steps = Lazy(partial(_step, lines, frames, meta.instruction), _usable(lines))
     if not steps:
         raise DatasetError(f"{folder / STEPS_NAME} has no step that can be used")
-    rounded.add(cameras)
+    report.add("steps", "malformed line", sum(line is None for line in lines))
+    report.add("steps", "unknown previous action", sum(line is not None for line in lines) - len(steps))
+    report.add_cameras(cameras)
     named = {name: value for name, value in vars(meta).items() if name != "instruction"}
     lineage = Lineage(stage="s0", actor=OpenFolderImporter.name)
     return Trajectory(id=folder.name, steps=steps, lineage=lineage, **named)
