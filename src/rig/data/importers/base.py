@@ -131,6 +131,7 @@ def read_recording(
 
 IMPORTERS: Registry[type[Importer]] = Registry("importer", "rig.importers")
 IMPORTERS.add("open-folder", "rig.data.importers.open_folder:OpenFolderImporter")
+IMPORTERS.add("minestudio", "rig.data.importers.minestudio:MineStudioImporter")
 
 
 def build_importer(name: str, config: Mapping[str, Any] | None = None) -> Importer:
