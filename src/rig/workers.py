@@ -6,7 +6,8 @@
 
 Each process enters `prepare()` once, and does `job(state, piece)` with what that gives it. `each` is for jobs that give
 one thing after the other, and hands them out as they come. A process that dies is told
-with the piece it had; those of a caller that dies or is interrupted end with it.
+with the piece it had, or costs that piece alone where `map` is told what is to stand for it; those of a caller that
+dies or is interrupted end with it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ _AHEAD = 4
 
 _END_SECONDS = 15.0
 """How long a process may take to close what it has open."""
+
+
+class WorkerDiedError(RigError):
+    """A process died with the piece that it had."""
 
 
 class _One(Enum):
@@ -79,16 +84,9 @@ class Workers(Generic[S]):
             self._here = self._prepare()
             self._state = self._here.__enter__()
             return self
-        context = get_context("spawn")  # forking a process whose libraries have threads can hang
         try:
-            for number in range(self.count):
-                ours, theirs = context.Pipe()
-                arguments = theirs, self._prepare
-                process = context.Process(target=_serve, args=arguments, name=f"worker-{number}", daemon=True)
-                with _interrupts_held():
-                    process.start()
-                theirs.close()
-                self._workers.append(_Worker(process, ours))
+            for _ in range(self.count):
+                self._begin()
         except BaseException:
             self._end(at_once=True)
             raise
@@ -99,7 +97,15 @@ class Workers(Generic[S]):
             self._here.__exit__(kind, *rest)
         self._end(at_once=kind is not None)
 
-    def map(self, job: Callable[[S, T], R], pieces: Iterable[T], name_of: Callable[[T], str] = str) -> Iterator[R]:
+    def map(
+        self,
+        job: Callable[[S, T], R],
+        pieces: Iterable[T],
+        name_of: Callable[[T], str] = str,
+        *,
+        ahead: int = _AHEAD,
+        lost: Callable[[T, WorkerDiedError], R] | None = None,
+    ) -> Iterator[R]:
         """Yield `job(state, piece)` for each of `pieces`, in their order.
 
         Where one fails, what is done already of later pieces is yielded too, and all processes end.
@@ -108,15 +114,17 @@ class Workers(Generic[S]):
             job: what to do.
             pieces: what to do it with.
             name_of: what a piece is called in an error.
+            ahead: pieces for each process that may be begun before the first of them is handed out.
+            lost: gives what stands for a piece whose process died; another process then takes its place.
 
         Raises:
-            RigError: a process died.
+            WorkerDiedError: a process died, and `lost` is not given.
         """
         if self._here is not None:
             yield from (job(self._state, piece) for piece in pieces)
             return
         try:
-            yield from self._shared_out(job, pieces, name_of)
+            yield from self._shared_out(job, pieces, name_of, ahead * self.count, lost)
         except BaseException:
             self._end(at_once=True)
             raise
@@ -165,18 +173,49 @@ class Workers(Generic[S]):
                 else:
                     yield value
 
-    def _shared_out(self, job: Callable[[S, T], R], pieces: Iterable[T], name_of: Callable[[T], str]) -> Iterator[R]:
+    def _begin(self) -> _Worker:
+        """Start a process, and return it."""
+        context = get_context("spawn")  # forking a process whose libraries have threads can hang
+        ours, theirs = context.Pipe()
+        name = f"worker-{len(self._workers)}"
+        process = context.Process(target=_serve, args=(theirs, self._prepare), name=name, daemon=True)
+        with _interrupts_held():
+            process.start()
+        theirs.close()
+        self._workers.append(_Worker(process, ours))
+        return self._workers[-1]
+
+    def _replaced(self, worker: _Worker) -> _Worker:
+        """Return a process in the place of one that died."""
+        worker.link.close()
+        self._workers.remove(worker)
+        return self._begin()
+
+    def _shared_out(
+        self,
+        job: Callable[[S, T], R],
+        pieces: Iterable[T],
+        name_of: Callable[[T], str],
+        most: int,
+        lost: Callable[[T, WorkerDiedError], R] | None,
+    ) -> Iterator[R]:
         left = enumerate(pieces)
         free = list(self._workers)
         busy: dict[Connection, tuple[_Worker, int, T]] = {}
         done: dict[int, R] = {}
         first = 0
         while True:
-            room = min(len(free), _AHEAD * self.count - len(busy) - len(done))
+            room = min(len(free), most - len(busy) - len(done))
             for number, piece in islice(left, max(0, room)):
                 worker = free.pop()
+                try:
+                    _ask(worker, _One.AT_ONCE, job, piece, name_of)
+                except WorkerDiedError:
+                    if lost is None:
+                        raise
+                    worker = self._replaced(worker)  # it died with nothing to do: that piece is not to blame
+                    _ask(worker, _One.AT_ONCE, job, piece, name_of)
                 busy[worker.link] = worker, number, piece
-                _ask(worker, _One.AT_ONCE, job, piece, name_of)
             if first in done:
                 yield done.pop(first)
                 first += 1
@@ -188,10 +227,12 @@ class Workers(Generic[S]):
                 worker, number, piece = busy.pop(link)
                 try:
                     done[number] = _answer(worker, piece, name_of)
-                except Exception:
-                    for number in sorted(done):
-                        yield done[number]
-                    raise
+                except Exception as error:
+                    if lost is None or not isinstance(error, WorkerDiedError):
+                        for number in sorted(done):
+                            yield done[number]
+                        raise
+                    done[number], worker = lost(piece, error), self._replaced(worker)
                 free.append(worker)
 
     def _end(self, *, at_once: bool) -> None:
@@ -225,12 +266,12 @@ def _answer(worker: _Worker, piece: T, name_of: Callable[[T], str]) -> Any:
     raise value
 
 
-def _died(worker: _Worker, piece: str) -> RigError:
+def _died(worker: _Worker, piece: str) -> WorkerDiedError:
     worker.process.join(_END_SECONDS)
     code = worker.process.exitcode
     how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit status {code}"
     why = ", as the system does where memory runs out" if code == -signal.SIGKILL else ""
-    return RigError(f"the process that had {piece} {how}{why}; what was finished before is kept")
+    return WorkerDiedError(f"the process that had {piece} {how}{why}; what was finished before is kept")
 
 
 def _serve(link: Connection, prepare: Callable[[], AbstractContextManager[Any]]) -> None:

@@ -80,6 +80,8 @@ class Import(Flags, Opening):
             it all must have the size of the first.
         skip_bad: leave out the steps and episodes that something is wrong with, and say which and what, instead of
             stopping at the first.
+        workers: processes that read recordings beside each other; the dataset is the same for any number. With more
+            than one, a recording that kills its process is left out by `skip_bad` like any other bad one.
     """
 
     source: str
@@ -88,6 +90,7 @@ class Import(Flags, Opening):
     importer_config: Settings = field(default_factory=dict)
     frame_size: tuple[int, int] | None = None
     skip_bad: bool = False
+    workers: int = 1
 
     def run(self) -> dict[str, Any]:
         """Import."""
@@ -103,6 +106,7 @@ class Import(Flags, Opening):
             frame_size=self.frame_size,
             opening=self.part(Opening),
             skipped=skipped,
+            workers=self.workers,
         )
         lines = [
             row.reason if row.reason.startswith(row.place) else f"{row.place}: {row.reason}" for row in skipped or ()

@@ -6,6 +6,7 @@
 
 Frames are compressed, without loss, and each is kept once, though the frame after a step is that before the next. What
 is more than a few megabytes goes to a temporary file that has no name: however the process ends, nothing is left of it.
+A spool that another process is to read is given the path of a file, which that process takes over and removes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from weakref import finalize
 
 import numpy as np
@@ -40,10 +44,13 @@ class StepSpool(Lazy[Step]):
 
     Args:
         in_memory: how many bytes may stay in memory before a file is begun.
+        path: the file to keep everything in. A copy in another process then reads that file, which has no name any
+            more once the copy is made; `append` is over before.
     """
 
-    def __init__(self, in_memory: int = IN_MEMORY) -> None:
-        self._kept = _Kept(in_memory)
+    def __init__(self, in_memory: int = IN_MEMORY, path: Path | None = None) -> None:
+        self._kept = _Kept(in_memory, path)
+        self._path = path
         self._order: list[int] = []
         self._in_memory = in_memory
         super().__init__(self._kept.step, self._order)
@@ -58,6 +65,9 @@ class StepSpool(Lazy[Step]):
         self._order.append(len(self._order))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._path is not None:
+            self._kept.flush()
+            return _taken_over, (self._path, self._kept.places)
         return _restored, (self._in_memory, *self._kept.content())
 
 
@@ -65,6 +75,15 @@ def _restored(in_memory: int, content: bytes, places: list[_Place]) -> StepSpool
     spool = StepSpool(in_memory)
     spool._kept.fill(content, places)
     spool._order.extend(range(len(places)))
+    return spool
+
+
+def _taken_over(path: Path, places: list[_Place]) -> StepSpool:
+    spool = StepSpool(path=path)
+    spool._kept.places = places
+    spool._order.extend(range(len(places)))
+    with suppress(PermissionError):  # Windows removes no open file
+        path.unlink()
     return spool
 
 
@@ -79,12 +98,14 @@ class _Place(NamedTuple):
 class _Kept:
     """Steps in a file, or in memory while they are few: the compressed arrays of each, then what else it holds."""
 
-    def __init__(self, in_memory: int) -> None:
+    def __init__(self, in_memory: int, path: Path | None) -> None:
         most = max(1, in_memory)  # 0 would mean that no file is ever begun
-        self._file = tempfile.SpooledTemporaryFile(max_size=most)  # noqa: SIM115 - closed by `finalize`
+        self._folder = path.parent if path else None
+        with self._refusals():
+            self._file: IO[bytes] = path.open("ab+") if path else tempfile.SpooledTemporaryFile(max_size=most)  # noqa: SIM115
         self._lock = Lock()
         self._end = 0
-        self._places: list[_Place] = []
+        self.places: list[_Place] = []
         self._recent: deque[tuple[bytes, _Place]] = deque(maxlen=_RECENT)
         self._last: Step | None = None
         self._held = HeldFrames()
@@ -96,27 +117,32 @@ class _Kept:
         rest = pickle.dumps(step, protocol=5, buffer_callback=arrays.append)
         with self._lock:
             whole = pickle.dumps((rest, [self._array(array.raw()) for array in arrays]))
-            self._places.append(self._write(whole, len(whole)))
+            self.places.append(self._write(whole, len(whole)))
             self._last = step
 
     def step(self, number: int) -> Step:
         """Return a step: the last one as it came, any other as it was written."""
         with self._lock:
-            if number == len(self._places) - 1 and self._last is not None:
+            if number == len(self.places) - 1 and self._last is not None:
                 return self._last
-            rest, arrays = pickle.loads(self._read(self._places[number]))
+            rest, arrays = pickle.loads(self._read(self.places[number]))
             buffers = [self._held.get(place.start, partial(self._unpacked, place)) for place in arrays]
         return pickle.loads(rest, buffers=buffers)
 
     def content(self) -> tuple[bytes, list[_Place]]:
         """Return the file's bytes, and where each step stands in them."""
         with self._lock:
-            return self._read(_Place(0, self._end, self._end)), self._places
+            return self._read(_Place(0, self._end, self._end)), self.places
 
     def fill(self, content: bytes, places: list[_Place]) -> None:
         """Take the place of a file with this content."""
         self._write(content, len(content))
-        self._places = places
+        self.places = places
+
+    def flush(self) -> None:
+        """Have everything in the file, for another process to read."""
+        with self._lock, self._refusals():
+            self._file.flush()
 
     def _array(self, raw: memoryview) -> _Place:
         packed = _compress(raw)
@@ -132,16 +158,22 @@ class _Kept:
 
     def _write(self, content: bytes, size: int) -> _Place:
         place = _Place(self._end, len(content), size)
-        try:
+        with self._refusals():
             self._file.seek(self._end)
             self._file.write(content)
-        except OSError as error:
-            raise RigError(
-                f"the frames of an episode cannot be kept in {_folder()} ({error.strerror or error}); free some space "
-                f"there, or set TMPDIR to a folder on another disk"
-            ) from error
         self._end += len(content)
         return place
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            fix = "choose another one" if self._folder else "set TMPDIR to a folder on another disk"
+            raise RigError(
+                f"the frames of an episode cannot be kept in {self._folder or _folder()} ({error.strerror or error}); "
+                f"free some space there, or {fix}"
+            ) from error
 
     def _read(self, place: _Place) -> bytes:
         self._file.seek(place.start)

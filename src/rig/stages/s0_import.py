@@ -13,13 +13,25 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rig.data import Dataset, DatasetInfo, DatasetWriter, Recording, RecordingImporter, Skipped, build_importer
+from tqdm import tqdm
+
+from rig.data import (
+    Dataset,
+    DatasetInfo,
+    DatasetWriter,
+    ImportReport,
+    Recording,
+    RecordingImporter,
+    Skipped,
+    build_importer,
+)
 from rig.data.decoding import MAX_SIDE
+from rig.data.importers.base import NothingHereError
 from rig.data.importers.report import ImportedEpisode, ImportLog
-from rig.errors import DatasetError, RigError
+from rig.errors import DatasetError, RigError, at_least_one
 from rig.records import Step, Trajectory
 from rig.stages.base import Opening
-from rig.stages.s0_reading import FAULTS, Intake, Taken, WholeImporter, can_begin, info_for
+from rig.stages.s0_reading import FAULTS, Intake, Taken, WholeImporter, can_begin, info_for, taking
 
 
 def import_dataset(
@@ -31,6 +43,7 @@ def import_dataset(
     frame_size: tuple[int, int] | None = None,
     opening: Opening | None = None,
     skipped: list[Skipped] | None = None,
+    workers: int = 1,
 ) -> Dataset:
     """Read `source` with the named importer, and write the dataset `out`, and beside it what was lost on the way.
 
@@ -44,18 +57,27 @@ def import_dataset(
         opening: see `Opening`.
         skipped: what is wrong is added here, and the step or the trajectory that it is wrong with is left out,
             wherever on the way it is found; None stops at the first.
+        workers: processes that read recordings; the dataset and what is told of it are the same for any number. With
+            more than one, a recording that kills its process is like any other that cannot be read.
 
     Raises:
         UnknownNameError: no such importer.
         DatasetError: something malformed, with its place and the fix; or no conversation can hold a text.
-        RigError: the source holds no trajectory, or the importer's configuration or `frame_size` is none.
+        RigError: the source holds no trajectory, or the importer's configuration or `frame_size` is none; or several
+            processes are to share out what an importer reads in one go.
     """
+    at_least_one(workers=workers)
     opening, given = opening or Opening(), dict(importer_config or {})
     built = build_importer(importer, given)
     config: dict[str, Any] = {"importer": importer, "source": Path(source).name}
     config |= {"importer_config": given} if given else {}
     config |= {"frame_size": _checked_size(frame_size)} if frame_size else {}
     loose: list[Skipped] = []
+    if workers > 1 and not isinstance(built, RecordingImporter):
+        raise RigError(
+            f"the importer {importer!r} reads its source in one go, which {workers} processes cannot share out; leave "
+            f"out --workers, or have it inherit from rig.data.RecordingImporter"
+        )
     reader = built if isinstance(built, RecordingImporter) else WholeImporter(built, None if skipped is None else loose)
     run = _Run(intake=Intake(importer=reader, frame_size=frame_size, tolerant=skipped is not None), skipped=skipped)
     recordings = iter(reader.recordings(Path(source)))
@@ -68,13 +90,19 @@ def import_dataset(
         )
     with DatasetWriter(out, info, resume=opening.resume, overwrite=opening.overwrite) as writer:
         log, there = ImportLog(Path(out), importer), set(writer.done)
-        for recording in chain([first], recordings):
-            if recording.id not in there:
-                run.write(run.intake.take(recording), writer, log)
+        left = (recording for recording in chain([first], recordings) if recording.id not in there)
+        with (
+            taking(run.intake, info, Path(out), workers) as take,
+            tqdm(desc=info.stage, unit="episode", initial=len(there)) as bar,
+        ):
+            for taken in take(left):
+                run.write(taken, writer, log)
+                bar.update()
         if skipped is not None:
             skipped += loose
         writer.flush()
-        log.finish(writer.done, [*chain(*run.left_out), *loose], len(run.left_out))
+        run.report.merge(reader.report)
+        log.finish(writer.done, run.report, [*chain(*run.left_out), *loose], len(run.left_out))
         writer.finalize()
     return Dataset(out)
 
@@ -93,11 +121,13 @@ class _Run:
         intake: how recordings are taken in.
         skipped: where what is left out is listed for the caller; None where nothing may be.
         left_out: the faults of recordings of which the dataset has nothing, a list for each.
+        report: what was lost that belongs to no episode.
     """
 
     intake: Intake
     skipped: list[Skipped] | None
     left_out: list[list[Skipped]] = field(default_factory=list)
+    report: ImportReport = field(default_factory=ImportReport)
 
     def first(
         self, recordings: Iterator[Recording], describe: Callable[[Trajectory], DatasetInfo]
@@ -128,8 +158,13 @@ class _Run:
         """List what is wrong with a recording.
 
         Raises:
-            RigError: nothing may be left out.
+            RigError: nothing may be left out, or it is nothing of the recording's.
         """
+        if not isinstance(error, FAULTS):
+            raise error
+        if isinstance(error, NothingHereError):
+            self.report.add("segments", str(error))
+            return
         fault = taken.fault(error)
         if self.skipped is None:
             is_named = taken.trajectory is None or str(error).startswith(fault.place)

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from rig.actions import ACTION_SPACES
 from rig.data import DatasetInfo, Importer, ImportReport, Recording, RecordingImporter, Skipped, refuse_unstorable
 from rig.data.decoding import decoding
-from rig.data.importers.base import read_recording
+from rig.data.importers.base import NothingHereError, read_recording
 from rig.dialogue import refuse_unspeakable
+from rig.envs.spool import StepSpool
 from rig.errors import DatasetError, DialogueError, RigError, UnknownNameError
+from rig.machine import refusals_named
 from rig.model.fit import fit_within
 from rig.records import Dream, Frame, Step, Trajectory
+from rig.storage import TEMPORARY
+from rig.workers import WorkerDiedError, Workers
 
-FAULTS = (DatasetError, DialogueError, UnknownNameError)
-"""What may be wrong with a recording; any other error is of the import itself."""
+FAULTS = (DatasetError, DialogueError, UnknownNameError, NothingHereError)
+"""What may be wrong with a recording, or be nothing in it; any other error is of the import itself."""
+
+SPOOL_NAME = f"spool{TEMPORARY}"
+_AHEAD = 2
+"""Recordings for each process that may be taken in before the first of them is written: what lies on the disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +81,7 @@ class Intake:
         skipped: list[Skipped] | None = [] if self.tolerant else None
         try:
             trajectory = read_recording(self.importer, recording, report, skipped)
-        except DatasetError as error:
+        except (DatasetError, NothingHereError) as error:
             return Taken(recording=recording, skipped=skipped, error=error)
         taken = Taken(recording=recording, report=report, skipped=skipped, trajectory=trajectory)
         return replace(taken, steps=self._steps(taken, trajectory))
@@ -92,6 +104,79 @@ class Intake:
                 taken.report.add("steps", "no conversation can hold it")
             else:
                 yield step if fitted is None else fitted.step(step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What a process has that takes in recordings for another one.
+
+    Attributes:
+        intake: how.
+        info: what the dataset is that they are for.
+        folder: where the steps are kept until they are written.
+    """
+
+    intake: Intake
+    info: DatasetInfo
+    folder: Path
+
+
+@contextmanager
+def taking(
+    intake: Intake, info: DatasetInfo, folder: Path, workers: int
+) -> Iterator[Callable[[Iterable[Recording]], Iterator[Taken]]]:
+    """Give what takes in recordings, in their order: this process, as their steps are asked for, or several, ahead.
+
+    Args:
+        intake: how.
+        info: what the dataset is that they are for.
+        folder: the dataset's. What is taken in ahead lies in a folder there, compressed, until it is written.
+        workers: how many processes.
+    """
+    if workers == 1:
+        yield partial(map, intake.take)
+        return
+    spools = folder / SPOOL_NAME
+    shutil.rmtree(spools, ignore_errors=True)  # of an import that was killed
+    with refusals_named(spools):
+        spools.mkdir()
+    try:
+        with Workers(partial(_at, Bench(intake=intake, info=info, folder=spools)), workers) as crew:
+            yield partial(crew.map, take_ahead, name_of=_place_of, ahead=_AHEAD, lost=_lost)
+    finally:
+        shutil.rmtree(spools, ignore_errors=True)
+
+
+def take_ahead(bench: Bench, recording: Recording) -> Taken:
+    """Return what is taken in of a recording, all its steps looked at as they will be when they are written."""
+    taken = bench.intake.take(recording)
+    if taken.trajectory is None:
+        return taken
+    bare, spool = taken.trajectory.with_steps(()), StepSpool(path=bench.folder / f"{uuid4().hex}.steps")
+    try:
+        refuse_unstorable(bare, bench.info, _spooled(taken.steps, spool))
+    except RigError as error:
+        return replace(taken, trajectory=bare, steps=(), error=error)
+    return replace(taken, trajectory=bare, steps=spool)
+
+
+@contextmanager
+def _at(bench: Bench) -> Iterator[Bench]:
+    yield bench
+
+
+def _spooled(steps: Iterable[Step], spool: StepSpool) -> Iterator[Step]:
+    for step in steps:
+        spool.append(step)
+        yield step
+
+
+def _place_of(recording: Recording) -> str:
+    return recording.place
+
+
+def _lost(recording: Recording, error: WorkerDiedError) -> Taken:
+    return Taken(recording=recording, skipped=[], error=DatasetError(str(error)))
 
 
 class WholeImporter(RecordingImporter):

@@ -73,8 +73,21 @@ class Recording:
     data: Any = None
 
 
+class NothingHereError(RigError):
+    """A recording of which nothing is to be imported, though nothing is wrong with it; its text is what is counted."""
+
+
 class RecordingImporter(Importer):
-    """An importer of recordings that are each read alone; `trajectories` is made of `recordings` and `read`."""
+    """An importer of recordings that are each read alone; `trajectories` is made of `recordings` and `read`.
+
+    Attributes:
+        report: what is lost of the source as a whole, such as recordings that its index lists and that are not there;
+            `recordings` counts it.
+    """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.report = ImportReport()
 
     @abstractmethod
     def recordings(self, source: Path) -> Iterator[Recording]:
@@ -96,6 +109,7 @@ class RecordingImporter(Importer):
         Raises:
             DatasetError: it cannot be used, or a part of it cannot and `skipped` is not given. Whatever else is
                 raised is taken for a fault of the recording, too.
+            NothingHereError: it holds nothing to be imported, and that is no fault.
         """
 
     def trajectories(self, source: Path, *, skipped: list[Skipped] | None = None) -> Iterator[Trajectory]:
@@ -103,6 +117,8 @@ class RecordingImporter(Importer):
         for recording in self.recordings(Path(source)):
             try:
                 trajectory = read_recording(self, recording, ImportReport(), skipped)
+            except NothingHereError:
+                continue
             except DatasetError as error:
                 if skipped is None:
                     raise
@@ -118,6 +134,7 @@ def read_recording(
 
     Raises:
         DatasetError: as of `RecordingImporter.read`.
+        NothingHereError: alike.
     """
     with decoding(recording.place, "mend the recording, or take it away"):
         trajectory = importer.read(recording, report, skipped)

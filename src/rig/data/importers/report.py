@@ -52,6 +52,12 @@ class ImportReport:
             some = self.counts.setdefault(kind, {})
             some[what] = some.get(what, 0) + number
 
+    def merge(self, other: ImportReport) -> None:
+        """Count what another one has counted."""
+        for kind, some in other.counts.items():
+            for what, number in some.items():
+                self.add(kind, what, number)
+
     def add_cameras(self, cameras: CameraRounding) -> None:
         """Count what became of an episode's turns, at its end."""
         self.add("turns", "in all", cameras.turns)
@@ -128,11 +134,14 @@ class ImportLog:
         """Note an episode that is about to be written; one that is noted again has changed."""
         append_json_line(self._folder / REPORT_LINES_NAME, asdict(episode))
 
-    def finish(self, ids: Collection[str], left_out: Iterable[Skipped], episodes_left_out: int) -> ImportSummary:
+    def finish(
+        self, ids: Collection[str], report: ImportReport, left_out: Iterable[Skipped], episodes_left_out: int
+    ) -> ImportSummary:
         """Write the summary of the dataset, and return it.
 
         Args:
             ids: of the trajectories that the dataset has.
+            report: what was lost that belongs to none of them.
             left_out: what was left out that belongs to none of them, and why.
             episodes_left_out: how many recordings the dataset has nothing of.
         """
@@ -144,7 +153,7 @@ class ImportLog:
             episodes_left_out=episodes_left_out,
             episodes_unknown=len(ids) - len(found),
             steps=sum(one.steps for one in found),
-            counts=_summed(found),
+            counts=_summed([*(one.counts for one in found), report.counts]),
             most_degrees=round(max(map(_most_degrees, found), default=0.0), _DIGITS),
             left_out=(*(fault for one in found for fault in one.left_out), *left_out),
         )
@@ -165,11 +174,11 @@ def load_report(folder: Path | str) -> ImportSummary:
     return validated(read_json(path, fix, DatasetError), ImportSummary, path, fix, DatasetError)
 
 
-def _summed(episodes: Iterable[ImportedEpisode]) -> dict[str, dict[str, float]]:
-    """Return the counts of all episodes, the same in any order of them."""
+def _summed(counted: Iterable[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """Return the sums of counts, the same in any order of them."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for episode in episodes:
-        for kind, some in episode.counts.items():
+    for counts in counted:
+        for kind, some in counts.items():
             for what, number in some.items():
                 found[kind][what].append(number)
     order = [*KINDS, *sorted(set(found) - set(KINDS))]
