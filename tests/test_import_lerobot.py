@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 
 import numpy as np
 import pyarrow as pa
@@ -9,14 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 from lerobot_makers import CAMERA, DATA, EPISODES, NAMES, VIDEO, pixels, vectors, write_others
 from PIL import Image
+from test_data_roundtrip import assert_same
 from test_lerobot_export import stored
 
 from rig.actions import MINERL, NOOP
-from rig.data import build_exporter, build_importer, load_report
+from rig.data import ImportReport, build_exporter, build_importer, load_report
 from rig.data.video_encoding import LOSSLESS, write_video
 from rig.errors import DatasetError, RigError
 from rig.records import Lineage
-from rig.stages import import_dataset
+from rig.stages import Opening, import_dataset
 
 INFO = "meta/info.json"
 TASKS = "meta/tasks.parquet"
@@ -266,3 +268,23 @@ def test_an_export_of_ours_takes_no_configuration_and_names_what_is_newer(tmp_pa
         read(tmp_path / "in")
     path.unlink()
     assert read(tmp_path / "in")[0].id == "episode-000000", "without it, it is as others' are"
+
+
+@pytest.mark.parametrize("make", [write_others, lambda root: export_of_ours(root)], ids=["others", "ours"])
+def test_another_process_reads_an_episode_of_what_it_is_sent(tmp_path, make):
+    make(tmp_path / "in")
+    importer = build_importer("lerobot")
+    for recording, wanted in zip(importer.recordings(tmp_path / "in"), read(tmp_path / "in"), strict=True):
+        sent, sent_recording = pickle.loads(pickle.dumps((importer, recording)))
+        assert_same(sent.read(sent_recording, ImportReport(), None).steps, wanted.steps)
+
+
+def test_a_cut_import_goes_on(tmp_path):
+    write_others(tmp_path / "in")
+    wanted = import_dataset(tmp_path / "in", "lerobot", tmp_path / "alone")
+    again = import_dataset(tmp_path / "in", "lerobot", tmp_path / "alone", opening=Opening(resume=True))
+    assert again.content_hash == wanted.content_hash
+
+
+def export_of_ours(root):
+    build_exporter("lerobot").export(stored(root.parent / "set"), root)

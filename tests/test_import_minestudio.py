@@ -17,10 +17,11 @@ from minestudio_makers import (
     write_part,
 )
 from test_data_lazy import Peak
+from test_data_roundtrip import assert_same
 
 from rig.actions import MINERL, NOOP
 from rig.cli.main import main
-from rig.data import Dataset, build_importer, load_report
+from rig.data import Dataset, ImportReport, build_importer, load_report
 from rig.data.lmdb_reading import FILE_NAME
 from rig.data.video_encoding import LOSSLESS
 from rig.errors import DatasetError, RigError
@@ -180,6 +181,14 @@ def test_few_frames_of_a_long_episode_are_in_memory(tmp_path):
     with Peak() as peak:
         assert sum(int(step.frame.shape[0] == size) for step in trajectory.steps) == count
     assert peak.bytes < 4 * chunk * size * size * 3
+
+
+def test_another_process_reads_an_episode_of_what_it_is_sent(tmp_path):
+    write_dataset(tmp_path, {"a": 4, "b": 8})
+    importer = build_importer("minestudio")
+    for recording, wanted in zip(importer.recordings(tmp_path), read(tmp_path), strict=True):
+        sent, sent_recording = pickle.loads(pickle.dumps((importer, recording)))
+        assert_same(sent.read(sent_recording, ImportReport(), None).steps, wanted.steps)
 
 
 def test_the_command_reads_them(tmp_path, capsys):
