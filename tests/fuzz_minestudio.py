@@ -71,9 +71,10 @@ def _spoil_pickled(data, rng):
     return pickle.dumps(value, rng.randrange(pickle.HIGHEST_PROTOCOL + 1))
 
 
-def _spoil_entry(entries, rng):
-    """Spoil one entry of an LMDB, in place."""
-    key = rng.choice(sorted(entries))
+def _spoil_entry(entries, whole, rng):
+    """Spoil one of the entries of an LMDB that are whole, in place."""
+    key = rng.choice(whole)
+    whole.remove(key)
     kind = rng.randrange(8)
     if kind == 0:
         del entries[key]
@@ -119,9 +120,9 @@ def _case(rng, root):
         elif rng.random() < 0.5:
             _write(root / "in" / name / "part-1", _spoil_file(data, rng), None, rng)
         else:
-            changed = dict(entries)
+            changed, whole = dict(entries), sorted(entries)
             for _ in range(rng.choice((1, 1, 2))):
-                _spoil_entry(changed, rng)
+                _spoil_entry(changed, whole, rng)
             _write(root / "in" / name / "part-1", None, changed, rng)
     return import_twice(root, "minestudio")
 

@@ -239,6 +239,45 @@ def test_a_fault_of_an_episode_costs_that_alone(tmp_path, spoil, message):
     assert (found.ids, len(skipped)) == (["episode-000000"], 1)
 
 
+def test_an_action_that_its_space_has_not_costs_its_episode_alone(tmp_path):
+    names = ["move_left", "move_right"]
+    write_others(tmp_path / "in", lengths=(2, 6, 2), names=names)
+    change_table(tmp_path / "in" / DATA, lambda table: replaced(table, "action", [[1.0, 0.0]] * 9 + [[1.0, 1.0]]))
+    given = {"action_space": "crafter", "environment": "crafter"}
+    with pytest.raises(DatasetError, match="episode 2, step 1: 'crafter' takes one key a step"):
+        import_dataset(tmp_path / "in", "lerobot", tmp_path / "strict", importer_config=given)
+    skipped = []
+    found = import_dataset(tmp_path / "in", "lerobot", tmp_path / "out", importer_config=given, skipped=skipped)
+    assert (found.ids, len(skipped)) == (["episode-000000", "episode-000001"], 1)
+
+
+OUR_FAULTS = {
+    "no action": ("rig.action", "fly", "episode 1, step 1: 'fly' is not a key of 'minerl'"),
+    "no JSON": ("rig.dreams", "{", "episode 1, step 1: rig.dreams is not JSON"),
+    "no dreams": ("rig.dreams", "[1]", "episode 1, step 1: rig.dreams is no list of objects"),
+    "no such picture": ("rig.next_frame", 99, "episode 1, step 1: there is no picture 99"),
+    "no such number": ("rig.next_frame", -5, "episode 1, step 1: a picture's number is -5"),
+    "no such candidate": ("rig.chosen", 7, "episode 1, step 1: step 1: chosen=7, and it has 0 candidates"),
+    "no facts": ("rig.facts", "[]", "episode 1, step 1: its privileged facts are a list"),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "message"), OUR_FAULTS.values(), ids=OUR_FAULTS)
+def test_a_fault_in_an_export_of_ours_is_named_and_costs_its_episode_alone(tmp_path, name, value, message):
+    export_of_ours(tmp_path / "in")
+
+    def spoilt(table):
+        values = table.column(name).to_pylist()
+        return replaced(table, name, [*values[:4], value, *values[5:]])
+
+    change_table(tmp_path / "in" / DATA, spoilt)
+    with pytest.raises(DatasetError, match=message):
+        import_dataset(tmp_path / "in", "lerobot", tmp_path / "strict")
+    skipped = []
+    found = import_dataset(tmp_path / "in", "lerobot", tmp_path / "out", skipped=skipped)
+    assert (found.ids, len(skipped)) == (["fake-1", "fake-3", "fake-4"], 1)
+
+
 def test_a_video_that_ends_early_is_named_with_the_frame(tmp_path):
     write_others(tmp_path)
     write_video(tmp_path / VIDEO, pixels(6), 30, LOSSLESS)

@@ -46,7 +46,7 @@ def test_episodes_come_back_with_every_frame_action_and_fact(tmp_path):
         for step, frame in zip(trajectory.steps, frames, strict=True):
             assert np.array_equal(step.frame, frame)
             assert step.action.keys == {key for key in wanted if key != "camera" and wanted[key][step.index]}
-            assert step.instruction == "play Minecraft"
+            assert step.instruction == "play freely"
             assert step.privileged == facts(step.index + 1)[-1]
             turned += step.action.camera
         assert np.abs(turned - wanted["camera"].sum(0)).max() <= MINERL.camera.step / 2

@@ -242,6 +242,8 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert (tmp_path / "out" / STEPS).read_bytes() == before
     build_exporter("lerobot", {"fps": 7}).export(dataset, tmp_path / "out", overwrite=True)
     assert json.loads((tmp_path / "out" / "meta" / "info.json").read_text())["fps"] == 7
+    with pytest.raises(RigError, match=r"it is no LeRobotDataset.*and is not replaced"):
+        build_exporter("lerobot").export(dataset, tmp_path / "set", overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {"set", "out"}
 
 

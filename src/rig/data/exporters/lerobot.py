@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import chain, pairwise
@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from rig.data.dataset import Dataset
 from rig.data.exporters.base import Exporter, ExportReport
-from rig.data.lerobot.layout import FORMAT, OURS, OURS_PREFIX, PICTURES, Feature
+from rig.data.lerobot.layout import FORMAT, INFO, OURS, OURS_PREFIX, PICTURES, Feature
 from rig.data.lerobot.steps import CAMERA, PICTURE, PICTURE_COLUMNS, StepPictures, camera_feature, features_of, row_of
 from rig.data.lerobot.writing import Episode, LeRobotWriter, Shown
 from rig.data.video_encoding import LOSSLESS, VideoEncoding
 from rig.provenance import provenance
 from rig.records import Step, Trajectory, next_codes_of
-from rig.storage import atomic_folder, write_json
+from rig.storage import atomic_folder, refuse_existing, write_json
 from rig.validation import Meta
 
 _CODES = "VQ codes, which training makes again of the frames"
@@ -74,9 +74,12 @@ class LeRobotExporter(Exporter):
 
     def export(self, dataset: Dataset, out: Path, *, overwrite: bool = False) -> ExportReport:
         """Write `dataset` into `out`; see `Exporter.export`."""
+        if overwrite:
+            _refuse_stranger(Path(out))
         with atomic_folder(out, overwrite=overwrite) as folder:
-            work = _Work(dataset=dataset, config=self.config)
-            steps = work.write_steps(folder)
+            with tqdm(total=dataset.num_steps, desc="export", unit="step", disable=None) as bar:
+                work = _Work(dataset=dataset, config=self.config, progress=bar.update)
+                steps = work.write_steps(folder)
             pictures = work.write_pictures(folder / PICTURES)
             write_json(folder / OURS, work.described())
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -90,6 +93,12 @@ class LeRobotExporter(Exporter):
         )
 
 
+def _refuse_stranger(out: Path) -> None:
+    """Raise RigError where what would be replaced is something else than a LeRobotDataset."""
+    if not (out / INFO).is_file():
+        refuse_existing(out, f"it is no LeRobotDataset, for it has no {INFO}, and is not replaced; choose another path")
+
+
 @dataclass(kw_only=True)
 class _Work:
     """One export.
@@ -97,12 +106,14 @@ class _Work:
     Attributes:
         dataset: what is exported.
         config: how.
+        progress: is called behind each step.
         pictures: by trajectory, how many pictures beside its observed frames it has; known once it is written.
         left_out: what the format cannot hold, and how often.
     """
 
     dataset: Dataset
     config: LeRobotConfig
+    progress: Callable[[], object]
     pictures: dict[str, int] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -144,7 +155,7 @@ class _Work:
             encoding=config.encoding(info.frame_size),
             robot_type=info.environment,
         )
-        writer.write(tqdm(episodes, desc=f"export {folder.name}", unit="episode", disable=None))
+        writer.write(episodes)
         return writer.loss.to_json()
 
     def _episode(self, trajectory: Trajectory) -> Episode:
@@ -161,17 +172,11 @@ class _Work:
         count = 0
         for step, row, pictures in self._rows(trajectory):
             is_last = pictures.following is None
+            ends = {"next.done": is_last, "next.success": is_last and trajectory.success}
             self._count_left_out(step)
             count += len(pictures.found)
-            yield (
-                step.frame,
-                step.instruction,
-                {
-                    **row,
-                    "next.done": is_last,
-                    "next.success": is_last and trajectory.success,
-                },
-            )
+            self.progress()
+            yield step.frame, step.instruction, {**row, **ends}
         self.pictures[trajectory.id] = count
 
     def _picture_episode(self, trajectory: Trajectory) -> Episode:

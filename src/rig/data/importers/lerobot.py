@@ -22,7 +22,7 @@ from rig.data.lerobot.layout import FORMAT, OURS, OURS_PREFIX, PICTURES
 from rig.data.lerobot.reading import FIX, EpisodeEntry, LeRobotReader
 from rig.data.lerobot.steps import CAMERA, FOLLOWING, PICTURE, STEP_COLUMNS, step_of
 from rig.data.problems import Skipped
-from rig.errors import DatasetError, UnknownNameError
+from rig.errors import DatasetError, RigError, UnknownNameError
 from rig.lazy import Lazy
 from rig.records import Frame, Lineage, Step, Trajectory
 from rig.validation import Meta, load_json, parse_json, shown, validated
@@ -185,13 +185,16 @@ class _OurReading:
         def picture(which: int) -> Frame:
             there, at = (frames, number + 1) if which == FOLLOWING else (pictures, which)
             if at >= len(there):
-                raise DatasetError(f"{place}, step {number}: there is no picture {which}; {_FIX}")
+                raise DatasetError(f"there is no picture {which}; {_FIX}")
             return there[at]
 
-        row = {name: values[number] for name, values in columns.items()}
-        with decoding(f"{place}, step {number}", _FIX):
+        row, here = {name: values[number] for name, values in columns.items()}, f"{place}, step {number}"
+        with decoding(here, _FIX):
             instruction = self.reader.tasks[row["task_index"]]
-            return step_of(row, self.space, instruction, frames[number], picture)
+            try:
+                return step_of(row, self.space, instruction, frames[number], picture)
+            except RigError as error:
+                raise DatasetError(f"{here}: {error}") from error
 
 
 def _known_space(space: ActionSpace, path: Path) -> ActionSpace:

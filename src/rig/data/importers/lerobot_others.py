@@ -14,7 +14,7 @@ from rig.data.importers.report import ImportReport
 from rig.data.lerobot.layout import INFO
 from rig.data.lerobot.reading import FIX, EpisodeEntry, LeRobotReader
 from rig.data.lerobot.steps import PITCH, YAW
-from rig.errors import DatasetError, UnknownNameError
+from rig.errors import ActionError, DatasetError, UnknownNameError
 from rig.lazy import Lazy
 from rig.records import TEACHER, Frame, Lineage, Step, Trajectory
 from rig.validation import Meta, shown
@@ -148,7 +148,10 @@ class OthersReading:
                 f"{place}: the camera turns by {turn}, and {MAX_TURN} degrees are the most; mend degrees"
             )
         action = cameras.quantise(keys, (turn[0], turn[1]))
-        self.space.check(action)
+        try:
+            self.space.check(action)
+        except ActionError as error:
+            raise DatasetError(f"{place}: {error}") from error
         return action
 
 

@@ -55,7 +55,7 @@ class MineStudioConfig:
     """
 
     task: Annotated[str, Meta(min_length=1)] = "play"
-    instruction: str = "play Minecraft"
+    instruction: str = "play freely"
     facts: bool = True
     success: bool = True
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from rig.data.decoding import MAX_SIDE
 from rig.errors import DatasetError
 from rig.validation import Meta, load_json, shown, validated
 
@@ -67,7 +66,7 @@ class Feature:
     """
 
     dtype: Annotated[str, Meta(max_length=40)]
-    shape: Annotated[tuple[Annotated[int, Meta(ge=1, le=MAX_SIDE)], ...], Meta(max_length=5)]
+    shape: tuple[Count, ...]
     names: Any = None
 
     @property

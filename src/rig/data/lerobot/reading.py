@@ -32,19 +32,18 @@ _EPISODE = {
     "chunk": "data/chunk_index",
     "file": "data/file_index",
 }
-_SHOWN = {"chunk": "chunk_index", "file": "file_index", "begin": "from_timestamp", "end": "to_timestamp"}
+_SHOWN = {"chunk": "chunk_index", "file": "file_index", "begin": "from_timestamp"}
 _IMAGES = ("PNG", "JPEG")
 Second = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """Where a video shows an episode: the file's place, and the seconds from and to."""
+    """Where a video shows an episode: the file's place, and from which second on."""
 
     chunk: Count
     file: Count
     begin: Second
-    end: Second
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,7 +147,9 @@ class LeRobotWriter:
             "episode_index": [self._num_episodes] * length,
             "index": list(range(first, first + length)),
         }
-        columns = {name: counted.get(name) or [row[name] for row in rows] for name in self._schema.names}
+        columns = {
+            name: counted[name] if name in counted else [row[name] for row in rows] for name in self._schema.names
+        }
         tasks = list(self._tasks)
         self._episodes.add(
             {
