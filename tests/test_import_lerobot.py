@@ -225,6 +225,7 @@ EPISODE_FAULTS = {
     "an unknown task": (data_with("task_index", [0] * 3 + [7] * 5), "episode 1: there is no task 7"),
     "no numbers": (data_with("action", [[0.0] * 4] * 7 + [[float("nan")] * 4]), "episode 1, step 4 is nan"),
     "a short vector": (data_with("action", [[0.0] * 4] * 7 + [[0.0]]), "step 4: action has 1 parts of 4"),
+    "rows in another order": (data_with("frame_index", [0, 1, 2, 0, 1, 3, 2, 4]), "1 are in no order.*frame_index"),
     "rows of an episode apart": (data_with("episode_index", [0, 0, 0, 1, 1, 2, 1, 1]), "has 4 rows of episode 1"),
 }
 
@@ -292,6 +293,13 @@ def test_rows_in_many_pieces_and_episodes_in_another_order_are_found(tmp_path):
     change_table(tmp_path / EPISODES, lambda rows: rows.take([2, 0, 1]))
     found = {one.id: len(one.steps) for one in read(tmp_path)}
     assert found == {"episode-000000": 3, "episode-000001": 5, "episode-000002": 2}
+
+
+def test_rows_of_episodes_between_each_other_are_refused(tmp_path):
+    write_others(tmp_path, lengths=(3, 3))
+    change_table(tmp_path / DATA, lambda table: table.take([0, 3, 1, 4, 2, 5]))
+    with pytest.raises(DatasetError, match="rows of episode 0 are in no order, by their episode_index"):
+        read(tmp_path)
 
 
 def test_an_export_of_ours_takes_no_configuration_and_names_what_is_newer(tmp_path):

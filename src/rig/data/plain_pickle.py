@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from rig.data.decoding import decoding
 from rig.errors import DatasetError
+from rig.validation import shown
 
-_KINDS = "biufU"
+_KIND = re.compile(r"[biufU]\d{1,5}")
 _MOST = 2_000_000
 _FIX = "read it with what wrote it, and write numbers, texts, lists, dicts and arrays alone"
 _OPCODES = (
@@ -36,12 +38,12 @@ class _Kind:
     """What stands in for `numpy.dtype`."""
 
     def __init__(self, text: str, *_: object) -> None:
-        kind = np.dtype(text if isinstance(text, str) else "O")
-        if kind.kind not in _KINDS:
-            raise DatasetError(f"it holds an array of {kind}, which is not of numbers; {_FIX}")
-        self.kind = kind
+        if not isinstance(text, str) or not _KIND.fullmatch(text):
+            raise DatasetError(f"it holds an array of {shown(text)}, which is not of numbers; {_FIX}")
+        self.kind = np.dtype(text)
 
     def fill(self, state: Any) -> None:
+        """Take what `numpy.dtype` would be told of itself: the order of bytes, for there is nothing else to numbers."""
         order = state[1]
         if order not in ("<", ">", "|", "="):
             raise DatasetError(f"it holds an array of byte order {order!r}; {_FIX}")
@@ -56,16 +58,17 @@ class _Array:
         self.array: NDArray[Any] | None = None
 
     def fill(self, state: Any) -> None:
+        """Take what `numpy.ndarray` would be told of itself."""
         _, shape, kind, by_columns, data = state
         self.array = _array_of(data, kind, shape, "F" if by_columns else "C")
 
 
-def _array_of(data: Any, kind: Any, shape: Any, order: str) -> NDArray[Any]:
+def _array_of(data: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
     """Return the array that `data` holds; it has to have exactly so many bytes."""
-    given = data.encode("latin1") if isinstance(data, str) else bytes(data)
-    assert isinstance(kind, _Kind)
-    array = np.frombuffer(given, kind.kind)
-    return array.reshape(shape, order="F" if order == "F" else "C")
+    if not isinstance(kind, _Kind) or not isinstance(data, bytes | str) or order not in ("C", "F"):
+        raise DatasetError(f"it holds an array of {shown(kind)} made of {shown(data)}; {_FIX}")
+    array = np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, kind.kind)
+    return array.reshape(shape, order=order)
 
 
 def _empty(_: object, shape: Any, __: object) -> _Array:
@@ -109,7 +112,6 @@ _STAND_INS: dict[str, Any] = {
     **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in ("core", "_core")},
 }
 _CALLED = [stand_in for stand_in in _STAND_INS.values() if stand_in is not _NDARRAY]
-
 
 _InPython: Any = pickle._Unpickler
 """The reader that is written in Python: unlike the usual one it takes no more memory than its input has bytes."""

@@ -24,7 +24,7 @@ from rig.data.lerobot.steps import CAMERA, PICTURE, PICTURE_COLUMNS, StepPicture
 from rig.data.lerobot.writing import Episode, LeRobotWriter, Shown
 from rig.data.video_encoding import LOSSLESS, VideoEncoding
 from rig.provenance import provenance
-from rig.records import Step, Trajectory, next_codes_of
+from rig.records import Frame, Step, Trajectory, next_codes_of
 from rig.storage import atomic_folder, refuse_existing, write_json
 from rig.validation import Meta
 
@@ -120,7 +120,7 @@ class _Work:
     def write_steps(self, folder: Path) -> dict[str, Any]:
         """Write the dataset of all steps; return what its video lost."""
         info = self.dataset.info
-        episodes = (self._episode(trajectory) for trajectory in self.dataset)
+        episodes = (self._episode(trajectory) for trajectory in self.dataset)  # and gone when that is made
         return self._write(folder, features_of(info.action_space, info.frame_size), CAMERA, episodes)
 
     def write_pictures(self, folder: Path) -> dict[str, Any] | None:
@@ -129,7 +129,7 @@ class _Work:
         if not with_some:
             return None
         features = {PICTURE: camera_feature(self.dataset.info.frame_size), **PICTURE_COLUMNS}
-        return self._write(folder, features, PICTURE, (self._picture_episode(self.dataset[name]) for name in with_some))
+        return self._write(folder, features, PICTURE, map(self._picture_episode, with_some))
 
     def described(self) -> dict[str, Any]:
         """Return what `meta/rig.json` says."""
@@ -163,13 +163,16 @@ class _Work:
         facts = {f"{OURS_PREFIX}{name}": getattr(trajectory, name) for name in named}
         return Episode(
             length=len(trajectory.steps),
-            steps=partial(self._steps, trajectory),
-            frames=lambda: (step.frame for step in trajectory.steps),
+            steps=partial(self._steps, trajectory.id),
+            frames=partial(self._frames, trajectory.id),
             facts={**facts, f"{OURS_PREFIX}lineage": json.dumps(asdict(trajectory.lineage), ensure_ascii=False)},
         )
 
-    def _steps(self, trajectory: Trajectory) -> Iterator[Shown]:
-        count = 0
+    def _frames(self, name: str) -> Iterator[Frame]:
+        return (step.frame for step in self.dataset[name].steps)
+
+    def _steps(self, name: str) -> Iterator[Shown]:
+        trajectory, count = self.dataset[name], 0
         for step, row, pictures in self._rows(trajectory):
             is_last = pictures.following is None
             ends = {"next.done": is_last, "next.success": is_last and trajectory.success}
@@ -177,18 +180,18 @@ class _Work:
             count += len(pictures.found)
             self.progress()
             yield step.frame, step.instruction, {**row, **ends}
-        self.pictures[trajectory.id] = count
+        self.pictures[name] = count
 
-    def _picture_episode(self, trajectory: Trajectory) -> Episode:
+    def _picture_episode(self, name: str) -> Episode:
         return Episode(
-            length=self.pictures[trajectory.id],
-            steps=lambda: self._picture_steps(trajectory),
-            frames=lambda: (frame for frame, _, _ in self._picture_steps(trajectory)),
-            facts={f"{OURS_PREFIX}id": trajectory.id},
+            length=self.pictures[name],
+            steps=lambda: self._picture_steps(name),
+            frames=lambda: (frame for frame, _, _ in self._picture_steps(name)),
+            facts={f"{OURS_PREFIX}id": name},
         )
 
-    def _picture_steps(self, trajectory: Trajectory) -> Iterator[Shown]:
-        for number, (step, _, pictures) in enumerate(self._rows(trajectory)):
+    def _picture_steps(self, name: str) -> Iterator[Shown]:
+        for number, (step, _, pictures) in enumerate(self._rows(self.dataset[name])):
             for role, frame in pictures.found:
                 yield frame, step.instruction, {"rig.step": number, "rig.role": role}
 

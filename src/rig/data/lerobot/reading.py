@@ -33,6 +33,7 @@ _EPISODE = {
     "file": "data/file_index",
 }
 _SHOWN = {"chunk": "chunk_index", "file": "file_index", "begin": "from_timestamp"}
+_ORDER = ("episode_index", "frame_index")
 _IMAGES = ("PNG", "JPEG")
 Second = Annotated[float, Meta(ge=0, le=1e9)]
 
@@ -120,20 +121,22 @@ class LeRobotReader:
         """Return columns of an episode's rows, a value a step.
 
         Raises:
-            DatasetError: the file is damaged, lacks a column, or has another number of rows of this episode.
+            DatasetError: the file is damaged, lacks a column, or has not all rows of this episode one behind the other.
         """
         path = filled(self.root, self.info.data_path, chunk_index=entry.chunk, file_index=entry.file)
+        wanted = list(dict.fromkeys((*names, *_ORDER)))
         with decoding(path, FIX):
             file = pq.ParquetFile(path)
-            lacking = [name for name in ("episode_index", *names) if name not in file.schema_arrow.names]
+            lacking = [name for name in wanted if name not in file.schema_arrow.names]
             if lacking:
                 known = ", ".join(file.schema_arrow.names)
                 raise DatasetError(f"{path} has no column {lacking[0]!r}; it has {known}. {FIX}")
-            first = self._first_row(path, file, entry)
-            table = _rows(file, first, entry.length, names)
-            if table.num_rows != entry.length:
-                raise DatasetError(f"{path} ends within episode {entry.number}; {FIX}")
-            return {name: table.column(name).to_pylist() for name in names}
+            table = _rows(file, self._first_row(path, file, entry), entry.length, wanted)
+            found = {name: table.column(name).to_pylist() for name in wanted}
+        for name, values in zip(_ORDER, ([entry.number] * entry.length, list(range(entry.length))), strict=True):
+            if found[name] != values:
+                raise DatasetError(f"{path}: rows of episode {entry.number} are in no order, by their {name}; {FIX}")
+        return {name: found[name] for name in names}
 
     def frames(self, entry: EpisodeEntry, key: str) -> Lazy[Frame]:
         """Return an episode's frames of a video or of images, each read when it is asked for.

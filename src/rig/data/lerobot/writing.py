@@ -54,7 +54,7 @@ class Episode:
 
     Attributes:
         length: how many steps it has.
-        steps: yields them; it is called once.
+        steps: yields them; it is called once. Many episodes wait for their video, so it reads them when it is called.
         frames: yields their frames, once more.
         facts: what else its row among the episodes says, by column.
     """
