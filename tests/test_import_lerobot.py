@@ -279,6 +279,16 @@ def test_a_fault_in_an_export_of_ours_is_named_and_costs_its_episode_alone(tmp_p
     assert (found.ids, len(skipped)) == (["fake-1", "fake-3", "fake-4"], 1)
 
 
+def test_episodes_that_are_missing_are_said_and_the_others_come(tmp_path):
+    write_others(tmp_path / "in")
+    change_table(tmp_path / "in" / EPISODES, lambda table: table.slice(0, 1))
+    with pytest.raises(DatasetError, match=r"meta/episodes has 1 episodes, and meta/info.json says 2"):
+        import_dataset(tmp_path / "in", "lerobot", tmp_path / "strict")
+    skipped = []
+    found = import_dataset(tmp_path / "in", "lerobot", tmp_path / "out", skipped=skipped)
+    assert (found.ids, len(skipped)) == (["episode-000000"], 1)
+
+
 def test_a_video_that_ends_early_is_named_with_the_frame(tmp_path):
     write_others(tmp_path)
     write_video(tmp_path / VIDEO, pixels(6), 30, LOSSLESS)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from rig.data.dataset import Dataset
 from rig.data.exporters.base import Exporter, ExportReport
-from rig.data.lerobot.layout import FORMAT, INFO, OURS, OURS_PREFIX, PICTURES, Feature
+from rig.data.lerobot.layout import FORMAT, INFO, OUR_INFO, OUR_PREFIX, PICTURES, Feature
 from rig.data.lerobot.steps import CAMERA, PICTURE, PICTURE_COLUMNS, StepPictures, camera_feature, features_of, row_of
 from rig.data.lerobot.writing import Episode, LeRobotWriter, Shown
 from rig.data.video_encoding import LOSSLESS, VideoEncoding
@@ -34,7 +34,7 @@ _EMPTY = "texts that are empty, which become none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeRobotConfig:
+class LeRobotExportConfig:
     """What can be chosen.
 
     Attributes:
@@ -70,7 +70,7 @@ class LeRobotExporter(Exporter):
     """Writes LeRobotDataset v3; the `Exporter` named "lerobot"."""
 
     name = "lerobot"
-    Config = LeRobotConfig
+    Config = LeRobotExportConfig
 
     def export(self, dataset: Dataset, out: Path, *, overwrite: bool = False) -> ExportReport:
         """Write `dataset` into `out`; see `Exporter.export`."""
@@ -81,7 +81,7 @@ class LeRobotExporter(Exporter):
                 work = _Work(dataset=dataset, config=self.config, progress=bar.update)
                 steps = work.write_steps(folder)
             pictures = work.write_pictures(folder / PICTURES)
-            write_json(folder / OURS, work.described())
+            write_json(folder / OUR_INFO, work.described())
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         return ExportReport(
             trajectories=len(dataset),
@@ -112,7 +112,7 @@ class _Work:
     """
 
     dataset: Dataset
-    config: LeRobotConfig
+    config: LeRobotExportConfig
     progress: Callable[[], object]
     pictures: dict[str, int] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -160,12 +160,12 @@ class _Work:
 
     def _episode(self, trajectory: Trajectory) -> Episode:
         named = ("id", "task", "setting", "seed", "success", "samples")
-        facts = {f"{OURS_PREFIX}{name}": getattr(trajectory, name) for name in named}
+        facts = {f"{OUR_PREFIX}{name}": getattr(trajectory, name) for name in named}
         return Episode(
             length=len(trajectory.steps),
             steps=partial(self._steps, trajectory.id),
             frames=partial(self._frames, trajectory.id),
-            facts={**facts, f"{OURS_PREFIX}lineage": json.dumps(asdict(trajectory.lineage), ensure_ascii=False)},
+            facts={**facts, f"{OUR_PREFIX}lineage": json.dumps(asdict(trajectory.lineage), ensure_ascii=False)},
         )
 
     def _frames(self, name: str) -> Iterator[Frame]:
@@ -187,7 +187,7 @@ class _Work:
             length=self.pictures[name],
             steps=lambda: self._picture_steps(name),
             frames=lambda: (frame for frame, _, _ in self._picture_steps(name)),
-            facts={f"{OURS_PREFIX}id": name},
+            facts={f"{OUR_PREFIX}id": name},
         )
 
     def _picture_steps(self, name: str) -> Iterator[Shown]:

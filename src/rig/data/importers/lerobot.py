@@ -16,9 +16,9 @@ from typing import Annotated, Any
 from rig.actions import ACTION_SPACES, ActionSpace
 from rig.data.decoding import decoding
 from rig.data.importers.base import Recording, RecordingImporter
-from rig.data.importers.lerobot_others import LeRobotConfig, OthersReading
+from rig.data.importers.lerobot_others import LeRobotImportConfig, OthersReading
 from rig.data.importers.report import ImportReport
-from rig.data.lerobot.layout import FORMAT, OURS, OURS_PREFIX, PICTURES
+from rig.data.lerobot.layout import EPISODES_FOLDER, FORMAT, INFO, OUR_INFO, OUR_PREFIX, PICTURES
 from rig.data.lerobot.reading import FIX, EpisodeEntry, LeRobotReader
 from rig.data.lerobot.steps import CAMERA, FOLLOWING, PICTURE, STEP_COLUMNS, step_of
 from rig.data.problems import Skipped
@@ -57,25 +57,31 @@ class LeRobotImporter(RecordingImporter):
     """Imports LeRobotDataset v3; the importer named "lerobot"."""
 
     name = "lerobot"
-    Config = LeRobotConfig
+    Config = LeRobotImportConfig
 
-    def __init__(self, config: LeRobotConfig) -> None:
+    def __init__(self, config: LeRobotImportConfig) -> None:
         super().__init__(config)
         self._reading: tuple[Path, _OurReading | OthersReading] | None = None
 
     def recordings(self, source: Path) -> Iterator[Recording]:
-        """Yield the episodes, as they stand in `meta/episodes`."""
+        """Yield the episodes as they stand in `meta/episodes`, and behind them, if some are missing, that."""
         reading = self._reading_of(source)
         number = -1
         for number, (place, row) in enumerate(reading.reader.episode_rows()):
-            found = row.get(f"{OURS_PREFIX}id") if isinstance(reading, _OurReading) else None
+            found = row.get(f"{OUR_PREFIX}id") if isinstance(reading, _OurReading) else None
             name = found if isinstance(found, str) else f"episode-{_number_of(row, number):06d}"
             yield Recording(id=name, place=place, data=(source, row))
-        if number < 0:
-            raise DatasetError(f"{source} has no episode: meta/episodes holds no row; {FIX}")
+        there, said = number + 1, reading.reader.info.total_episodes
+        if not there:
+            raise DatasetError(f"{source} has no episode: {EPISODES_FOLDER} holds no row; {FIX}")
+        if there != said:
+            fault = f"{source / EPISODES_FOLDER} has {there} episodes, and {INFO} says {said}; {FIX}"
+            yield Recording(id=EPISODES_FOLDER, place=str(source / EPISODES_FOLDER), data=fault)
 
     def read(self, recording: Recording, report: ImportReport, skipped: list[Skipped] | None) -> Trajectory:
         """Return the trajectory of an episode."""
+        if isinstance(recording.data, str):
+            raise DatasetError(recording.data)
         source, row = recording.data
         reading = self._reading_of(source)
         return reading.trajectory(recording.id, reading.reader.entry(row, recording.place), report)
@@ -84,7 +90,7 @@ class LeRobotImporter(RecordingImporter):
         """Return how the dataset in `source` is read; a process looks into its `meta/` once."""
         if self._reading is None or self._reading[0] != source:
             reader = LeRobotReader(source)
-            is_ours = (source / OURS).is_file()
+            is_ours = (source / OUR_INFO).is_file()
             self._reading = (
                 source,
                 _OurReading.of(reader, self.config) if is_ours else OthersReading.of(reader, self.config),
@@ -116,14 +122,14 @@ class _OurReading:
     space: ActionSpace
 
     @staticmethod
-    def of(reader: LeRobotReader, config: LeRobotConfig) -> _OurReading:
+    def of(reader: LeRobotReader, config: LeRobotImportConfig) -> _OurReading:
         """Return how an export is read.
 
         Raises:
             DatasetError: `meta/rig.json` is malformed, or of a newer version; or a configuration is given.
         """
-        path = reader.root / OURS
-        if config != LeRobotConfig():
+        path = reader.root / OUR_INFO
+        if config != LeRobotImportConfig():
             raise DatasetError(f"{path} says all that a configuration could: leave --importer-config out")
         found = load_json(path, _FIX, DatasetError)
         if type(found.get("format")) is not int or found["format"] > FORMAT:
@@ -135,7 +141,7 @@ class _OurReading:
         ours = validated(known, _Ours, path, _FIX, DatasetError)
         pictures = LeRobotReader(reader.root / PICTURES) if ours.pictures else None
         rows = (
-            {str(row.get(f"{OURS_PREFIX}id")): (place, row) for place, row in pictures.episode_rows()}
+            {str(row.get(f"{OUR_PREFIX}id")): (place, row) for place, row in pictures.episode_rows()}
             if pictures
             else {}
         )
@@ -154,7 +160,7 @@ class _OurReading:
             DatasetError: something of it is malformed.
         """
         place = f"{self.reader.root}, episode {entry.number}"
-        given = {column.removeprefix(OURS_PREFIX): value for column, value in entry.ours.items()}
+        given = {column.removeprefix(OUR_PREFIX): value for column, value in entry.ours.items()}
         facts = validated(given, _Facts, place, _FIX, DatasetError)
         lineage = parse_json(facts.lineage, f"{place}: its lineage", _FIX, DatasetError)
         columns = self.reader.columns(entry, list(STEP_COLUMNS))

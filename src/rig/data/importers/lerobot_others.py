@@ -27,7 +27,7 @@ _REWARD, _SUCCESS = "next.reward", "next.success"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeRobotConfig:
+class LeRobotImportConfig:
     """What can be chosen for a dataset that others made; an export of ours says all of it itself.
 
     Attributes:
@@ -71,13 +71,13 @@ class OthersReading:
     """
 
     reader: LeRobotReader
-    config: LeRobotConfig
+    config: LeRobotImportConfig
     space: ActionSpace
     camera: str
     parts: tuple[str, ...]
 
     @staticmethod
-    def of(reader: LeRobotReader, config: LeRobotConfig) -> OthersReading:
+    def of(reader: LeRobotReader, config: LeRobotImportConfig) -> OthersReading:
         """Return how a dataset is read.
 
         Raises:
@@ -180,7 +180,7 @@ def _number(value: Any, place: str = _REWARD) -> float:
     return float(value)
 
 
-def _camera(reader: LeRobotReader, config: LeRobotConfig) -> str:
+def _camera(reader: LeRobotReader, config: LeRobotImportConfig) -> str:
     known = reader.info.pictures()
     if config.camera in known:
         return config.camera
@@ -192,7 +192,7 @@ def _camera(reader: LeRobotReader, config: LeRobotConfig) -> str:
     return known[0]
 
 
-def _parts(reader: LeRobotReader, config: LeRobotConfig, space: ActionSpace) -> tuple[str, ...]:
+def _parts(reader: LeRobotReader, config: LeRobotImportConfig, space: ActionSpace) -> tuple[str, ...]:
     """Return what each part of an action is."""
     place, features = reader.root / INFO, reader.info.features
     feature = features.get(config.action)

@@ -236,14 +236,14 @@ def _only(chunks: Sequence[_Chunks], modality: str, place: str) -> _Chunks:
 
 
 def _refuse_unequal(held: Mapping[str, _Chunks], place: str) -> None:
-    """Raise DatasetError where an episode has no frames or no actions, or not as many of one as of the other."""
+    """Raise DatasetError where an episode lacks frames or actions, or has not as many of one as of the other."""
     for name in (IMAGE, ACTION):
         if name not in held:
             raise DatasetError(f"{place} has {', '.join(held)}, and no {name}; --skip-bad leaves it out")
     counts = {name: chunks.frames for name, chunks in held.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{count} of {name}" for name, count in counts.items())
-        raise DatasetError(f"{place} has as many frames as chunks say: {told}; --skip-bad leaves it out")
+        raise DatasetError(f"{place} is not of one length: {told} frames; --skip-bad leaves it out")
 
 
 def _actions(chunks: _Chunks, report: ImportReport) -> list[Action]:

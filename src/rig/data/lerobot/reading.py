@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from rig.data.decoding import decoding, refuse_size
-from rig.data.lerobot.layout import EPISODES_FOLDER, INFO, OURS_PREFIX, TASKS, Count, filled, load_info
+from rig.data.lerobot.layout import EPISODES_FOLDER, INFO, OUR_PREFIX, TASKS, Count, filled, load_info
 from rig.data.video import Video
 from rig.errors import DatasetError
 from rig.lazy import HeldFrames, Lazy
@@ -39,7 +39,7 @@ Second = Annotated[float, Meta(ge=0, le=1e9)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class VideoPart:
     """Where a video shows an episode: the file's place, and from which second on."""
 
     chunk: Count
@@ -64,7 +64,7 @@ class EpisodeEntry:
     length: Annotated[int, Meta(ge=1, le=MAX_STEPS)]
     chunk: Count
     file: Count
-    shown: Mapping[str, Shown] = field(default_factory=dict)
+    shown: Mapping[str, VideoPart] = field(default_factory=dict)
     ours: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -114,7 +114,7 @@ class LeRobotReader:
             for key, feature in self.info.features.items()
             if feature.dtype == "video"
         }
-        ours = {name: value for name, value in row.items() if name.startswith(OURS_PREFIX)}
+        ours = {name: value for name, value in row.items() if name.startswith(OUR_PREFIX)}
         return validated({**found, "shown": shown, "ours": ours}, EpisodeEntry, place, FIX, DatasetError)
 
     def columns(self, entry: EpisodeEntry, names: Sequence[str]) -> dict[str, list[Any]]:
@@ -188,7 +188,7 @@ def _value(row: Mapping[str, Any], column: str, place: str) -> Any:
 def _read_tasks(path: Path) -> dict[int, str]:
     """Return the tasks by number: the column of numbers, and the other one, whatever pandas called it."""
     with decoding(path, FIX):
-        table = pq.read_table(path, use_threads=False)
+        table = pq.ParquetFile(path).read(use_threads=False)
         names = [name for name in table.column_names if name != "task_index"]
         if len(names) == len(table.column_names) or not names:
             raise DatasetError(

@@ -35,7 +35,7 @@ _TEXT = Feature(dtype="string", shape=(1,))
 _TRUTH = Feature(dtype="bool", shape=(1,))
 _JSON_FIX = "restore it, or export the dataset again"
 
-OURS: Mapping[str, Feature] = {
+OUR_COLUMNS: Mapping[str, Feature] = {
     "rig.index": _NUMBER,
     "rig.action": _TEXT,
     "rig.previous_action": _TEXT,
@@ -53,7 +53,7 @@ OURS: Mapping[str, Feature] = {
 }
 """The columns that our own reading needs; `rig.judgement` is that of the chosen candidate, for whoever looks."""
 
-STEP_COLUMNS = (*OURS, "next.reward", "task_index")
+STEP_COLUMNS = (*OUR_COLUMNS, "next.reward", "task_index")
 """The columns that `step_of` and whoever calls it need."""
 
 PICTURE_COLUMNS: Mapping[str, Feature] = {"rig.step": _NUMBER, "rig.role": _TEXT}
@@ -74,7 +74,7 @@ def features_of(space: ActionSpace, size: tuple[int, int]) -> dict[str, Feature]
         "next.reward": Feature(dtype="float64", shape=(1,)),
         "next.done": _TRUTH,
         "next.success": _TRUTH,
-        **OURS,
+        **OUR_COLUMNS,
     }
 
 
