@@ -60,7 +60,7 @@ def _spoil_pickled(data, rng):
                 value[rng.choice((key, key, "pickItem", 7))] = _odd(rng)
         elif isinstance(value, list) and value:
             place = rng.randrange(len(value))
-            if isinstance(value[place], dict) and rng.random() < 0.7:
+            if isinstance(value[place], dict) and value[place] and rng.random() < 0.7:
                 value[place][rng.choice(sorted(value[place]))] = _odd(rng)
             elif rng.random() < 0.3:
                 del value[place]
