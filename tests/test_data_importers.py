@@ -328,7 +328,7 @@ def clips(tmp_path, monkeypatch):
 
 
 def test_another_package_adds_an_importer_that_takes_options(tmp_path, clips, capsys):
-    assert IMPORTERS.names() == ["clips", "open-folder"]
+    assert {"clips", "open-folder"} <= set(IMPORTERS.names())
     command = ["import", "--source", str(tmp_path / "in"), "--importer", "clips", "--importer-config"]
     options = tmp_path / "options.json"
     options.write_text('{"task": "run", "every": 2}')
