@@ -1,6 +1,7 @@
 # make demo   sets up and plays every Crafter task with the shipped agent; make demo WORLD=minetest two of Minetest's
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
+# make lerobot   has the lerobot package read what we export, and us what it writes (about 100 MB, beside the packages)
 # make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
 # make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
 #   is part of make test
@@ -21,7 +22,10 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # The oldest transformers that our network is compared with; the newest is the one that pip installs.
 OLD_TRANSFORMERS ?= 5.17.0
 
-.PHONY: demo demo-crafter demo-minetest test parity processors lint types docs-check browser minetest clean
+# The lerobot that our LeRobotDatasets are compared with.
+LEROBOT ?= 0.4.4
+
+.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs-check browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -44,6 +48,9 @@ processors: $(VENV)/.dev
 
 parity: $(VENV)/.dev
 	sh scripts/parity.sh $(BIN)/python $(OLD_TRANSFORMERS)
+
+lerobot: $(VENV)/.dev
+	sh scripts/lerobot.sh $(BIN)/python $(LEROBOT)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

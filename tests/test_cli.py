@@ -50,7 +50,8 @@ print(json.dumps({"overview": overview, "early": early, "groups": groups, "verbs
 SPELLINGS = """
 collect, import, reason, review, align, branch, rehearse, rereview, train-tokenizer, train-vision, train, improve,
 import-janus, export-janus, play, picture, eval, imagine, causality, eval-reviews, judge, view, inspect, reproduce,
-publish, card, demo, bench decode, bench train, bench dreams, bench policy, bench loop, bench env, doctor
+publish, card, demo, bench decode, bench train, bench dreams, bench policy, bench loop, bench env, doctor,
+export
 """
 """The verbs, each as it has been spelled since it was there."""
 

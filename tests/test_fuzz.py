@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-SMALL = {"recordings": 25, "minerl": 12, "vpt": 12, "actions": 150, "page": 100}
+SMALL = {
+    "recordings": 25,
+    **dict.fromkeys(("lerobot", "minerl", "minestudio", "vpt"), 12),
+    "actions": 150,
+    "page": 100,
+}
 NAMES = sorted(path.stem.removeprefix("fuzz_") for path in TESTS.glob("fuzz_*.py"))
 
 

@@ -100,6 +100,7 @@ GROUPS = {
                 "rig.cli.looking:Card",
                 "write a dataset's card: what it holds, how it was made, how it is read",
             ),
+            "export": ("rig.cli.exporting:Export", "write a dataset in a format of others: LeRobotDataset v3"),
             "export-janus": ("rig.cli.janus:ExportJanus", "write an agent's network as transformers opens it"),
         },
     ),

@@ -1,7 +1,8 @@
-"""The on-disk dataset: written shard by shard, read lazily, with lineage; importers of other formats (stage S0)."""
+"""The on-disk dataset: written shard by shard, read lazily, with lineage; other formats in (S0) and out."""
 
 from rig.data.codes import CodesCache, Encode
 from rig.data.dataset import Dataset
+from rig.data.exporters import EXPORTERS, Exporter, ExportReport, build_exporter
 from rig.data.frame_store import FrameStore, load_frames
 from rig.data.importers import (
     IMPORTERS,
@@ -21,6 +22,7 @@ from rig.data.summary import summary
 from rig.data.writer import DatasetWriter, refuse_unstorable
 
 __all__ = [
+    "EXPORTERS",
     "IMPORTERS",
     "SCHEMA",
     "CodesCache",
@@ -29,6 +31,8 @@ __all__ = [
     "DatasetWriter",
     "Encode",
     "Entry",
+    "ExportReport",
+    "Exporter",
     "FrameStore",
     "ImportReport",
     "ImportSummary",
@@ -38,6 +42,7 @@ __all__ = [
     "Recording",
     "RecordingImporter",
     "Skipped",
+    "build_exporter",
     "build_importer",
     "load_frames",
     "load_report",

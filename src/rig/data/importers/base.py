@@ -148,6 +148,8 @@ def read_recording(
 
 IMPORTERS: Registry[type[Importer]] = Registry("importer", "rig.importers")
 IMPORTERS.add("open-folder", "rig.data.importers.open_folder:OpenFolderImporter")
+IMPORTERS.add("lerobot", "rig.data.importers.lerobot:LeRobotImporter")
+IMPORTERS.add("minestudio", "rig.data.importers.minestudio:MineStudioImporter")
 IMPORTERS.add("minerl", "rig.data.importers.minerl:MineRLImporter")
 IMPORTERS.add("vpt", "rig.data.importers.vpt:VPTImporter")
 
