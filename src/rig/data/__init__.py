@@ -9,7 +9,7 @@ from rig.data.problems import Skipped
 from rig.data.rows import SCHEMA
 from rig.data.shards import Entry
 from rig.data.summary import summary
-from rig.data.writer import DatasetWriter, refuse_unstorable
+from rig.data.writer import DatasetWriter, refuse_unstorable, refuse_unwritable
 
 __all__ = [
     "IMPORTERS",
@@ -28,5 +28,6 @@ __all__ = [
     "build_importer",
     "load_frames",
     "refuse_unstorable",
+    "refuse_unwritable",
     "summary",
 ]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rig.data.dataset import Dataset
+from rig.data.manifest import ancestors
 
 _COLUMNS = (
     "task",
@@ -81,7 +82,7 @@ def _identity(dataset: Dataset) -> dict[str, Any]:
         "content_hash": dataset.content_hash,
         "lineage": [
             {"name": parent.name, "stage": parent.stage, "content_hash": parent.content_hash}
-            for parent in (info.parent.chain() if info.parent else ())
+            for parent in ancestors(info)
         ],
     }
 
