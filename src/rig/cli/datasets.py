@@ -123,6 +123,47 @@ class DataDedupe(Flags, DedupeConfig, Opening):
         return _told(self.out, lines, found)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataCard:
+    """Show what a dataset holds on one HTML page: steps as pictures, tasks, actions, texts, lengths, where it is from.
+
+    `rig card` writes README.md into a dataset that is given away; this is a page to look at.
+
+    Example: rig data card --dataset runs/s2 --out card.html
+
+    Attributes:
+        dataset: folder of the dataset.
+        out: the page.
+        title: its heading; the dataset's name where empty.
+        samples: how many steps are shown, each of another episode.
+        steps_per_second: how many steps a second of play has, for the hours of it; None: as the world says.
+        licence: under which licence the dataset may be used; where empty, nothing is said of it.
+    """
+
+    dataset: str
+    out: str
+    title: str = ""
+    samples: int = 8
+    steps_per_second: float | None = None
+    licence: str = ""
+
+    def run(self) -> dict[str, Any]:
+        """Look, and write the page."""
+        from rig.viewer.card import render_card
+
+        found = render_card(
+            self.dataset,
+            self.out,
+            title=self.title,
+            samples=self.samples,
+            steps_per_second=self.steps_per_second,
+            licence=self.licence,
+        )
+        size = Path(self.out).stat().st_size
+        text = f"{self.out}: {found['trajectories']} trajectories, {found['steps']} steps, {size / 1e6:.1f} MB"
+        return {"text": text, "out": self.out, "bytes": size, **found}
+
+
 def _counted(found: Mapping[str, Any]) -> str:
     """Return the table of what was kept and dropped."""
     from rig.cli.tables import table

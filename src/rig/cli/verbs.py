@@ -55,6 +55,7 @@ GROUPS = {
             "data split": ("rig.cli.datasets:DataSplit", "several of one, none with a world of another"),
             "data filter": ("rig.cli.datasets:DataFilter", "what meets conditions"),
             "data dedupe": ("rig.cli.datasets:DataDedupe", "without what is there more than once"),
+            "data card": ("rig.cli.datasets:DataCard", "a page to look at: steps as pictures, and figures"),
         },
     ),
     "training": Group(

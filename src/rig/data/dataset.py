@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -195,6 +196,16 @@ class Dataset:
                 table = reader.table(columns)
             if table is not None:
                 yield reader, _rows_of(table, list(group))
+
+    def episodes(self, columns: Sequence[str]) -> Iterator[tuple[Entry, dict[str, list[Any]]]]:
+        """Yield each trajectory's entry with columns of its steps, a shard at a time, without touching frames."""
+        by_shard = {number: list(group) for number, group in groupby(self.entries, key=lambda entry: entry.shard)}
+        for reader, table in self.shard_tables(columns):
+            values, start = table.to_pydict(), 0
+            for entry in by_shard[reader.number]:
+                stop = start + entry.stop - entry.start
+                yield entry, {name: column[start:stop] for name, column in values.items()}
+                start = stop
 
     def shard_frames(self) -> Iterator[tuple[ShardReader, list[int]]]:
         """Yield each shard with the numbers of its frames that this part mentions, ascending."""

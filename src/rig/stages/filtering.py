@@ -24,7 +24,6 @@ from rig.stages.reshaping import (
     Piece,
     Tally,
     copied_info,
-    episodes_of,
     opened,
     refuse_nothing,
     refuse_parts_of_sets,
@@ -66,7 +65,7 @@ def filter_dataset(
 
 
 def _pieces(dataset: Dataset, conditions: _Conditions, tally: Tally) -> Iterator[Piece]:
-    for entry, columns in episodes_of(dataset, _COLUMNS):
+    for entry, columns in dataset.episodes(_COLUMNS):
         unmet = conditions.of_trajectory(entry, columns)
         reasons = [unmet] * steps_of(entry) if unmet else conditions.of_steps(entry, columns)
         kept = [position for position, reason in enumerate(reasons) if reason is None]
@@ -188,7 +187,7 @@ def _refuse_unknown_names(dataset: Dataset, config: FilterConfig) -> None:
     known: dict[str, set[str]] = {"tasks": tasks, "settings": {entry.setting for entry in dataset.entries}}
     for field, column in (("players", "lineage_actor"), ("actors", "actor")):
         if asdict(config)[field]:
-            known[field] = {name for _, columns in episodes_of(dataset, [column]) for name in columns[column]}
+            known[field] = {name for _, columns in dataset.episodes([column]) for name in columns[column]}
     for field, names in known.items():
         for name in asdict(config)[field]:
             if name not in names:

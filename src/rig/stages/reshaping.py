@@ -107,18 +107,6 @@ def copied_info(source: Dataset, config: Any, verb: str, out: Path) -> DatasetIn
     return replace(info, tokenizer=source.info.tokenizer)
 
 
-def episodes_of(dataset: Dataset, columns: Sequence[str]) -> Iterator[tuple[Entry, dict[str, list[Any]]]]:
-    """Yield each trajectory with columns of its steps, a shard at a time; no frame is read."""
-    entries = iter(dataset.entries)
-    for _, table in dataset.shard_tables(columns):
-        values, start = table.to_pydict(), 0
-        while start < table.num_rows:
-            entry = next(entries)
-            stop = start + steps_of(entry)
-            yield entry, {name: column[start:stop] for name, column in values.items()}
-            start = stop
-
-
 def refuse_parts_of_sets(dataset: Dataset, keep: Unit) -> None:
     """Raise where single steps would be taken out of counterfactual sets.
 

@@ -18,7 +18,7 @@ from typing import Any
 from rig.data import Dataset, refuse_unwritable
 from rig.errors import DatasetError, RigError
 from rig.stages.config import Opening
-from rig.stages.reshaping import Piece, copied_info, episodes_of, opened, write
+from rig.stages.reshaping import Piece, copied_info, opened, write
 from rig.stages.reshaping_config import SplitConfig
 
 _HASHES = 1 << 256
@@ -89,7 +89,7 @@ def _parts(
     """Return the trajectories and the seeds of each part."""
     pieces: dict[str, list[Piece]] = {name: [] for name in shares}
     seeds: dict[str, set[int]] = {name: set() for name in shares}
-    for entry, columns in episodes_of(dataset, ["seed"]):
+    for entry, columns in dataset.episodes(["seed"]):
         name = part_of(columns["seed"][0], shares, salt)
         pieces[name].append(Piece(dataset=dataset, entry=entry, name=entry.id))
         seeds[name].add(columns["seed"][0])
