@@ -95,6 +95,7 @@ GROUPS = {
                 "rig.cli.bench:BenchLoop",
                 "time the whole way once: episodes and conversations a second",
             ),
+            "bench data": ("rig.cli.bench:BenchData", "time reading for training, beside learning"),
             "bench env": ("rig.cli.bench:BenchEnv", "time Minetest's lock-step: ticks a second, and resets"),
         },
     ),
