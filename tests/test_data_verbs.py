@@ -1,6 +1,7 @@
 """`rig data merge | split | filter`: what is copied is the same record, what does not go together is told at once."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_data_lazy import FRAME_BYTES, LONG, SIZE, Peak, long_one, small_groups  # noqa: F401 - a fixture
 from test_data_roundtrip import assert_same, info_for, write
 
-from rig.actions import MINERL
+from rig.actions import CRAFTER, MINERL, NOOP
 from rig.cli.main import main
 from rig.data import Dataset, DatasetWriter
 from rig.errors import DatasetError, RigError
 from rig.records import NOISE, Lineage, fake_trajectory
-from rig.stages import Opening, RehearseConfig, rehearse
+from rig.stages import Opening, ReasonConfig, RehearseConfig, RereviewConfig, reason, rehearse, rereview
+from rig.stages.deduping import dedupe
 from rig.stages.filtering import filter_dataset
 from rig.stages.merging import merge
 from rig.stages.reshaping_config import DedupeConfig, FilterConfig, MergeConfig, SplitConfig
@@ -132,6 +135,14 @@ def test_what_does_not_go_together_is_told_with_both_values(tmp_path, changes, t
     with pytest.raises(DatasetError, match=told):
         merge([one, other], MergeConfig(), tmp_path / "all")
     assert leaves_nothing(tmp_path, one, other)
+
+
+def test_action_spaces_of_one_name_are_told_in_full_where_they_differ(tmp_path):
+    one, fewer = dataset_at(tmp_path / "one", [1]), replace(CRAFTER, keys=CRAFTER.keys[:-1])
+    step = replace(fake_trajectory(9, size=8).steps[0], action=NOOP, previous_action=NOOP)
+    other = write(tmp_path / "other", [fake_trajectory(9, size=8).with_steps([step])], info_for(fewer))
+    with pytest.raises(DatasetError, match=f"{CRAFTER.keys[-1]}.*merge those of one action space"):
+        merge([one, other], MergeConfig(), tmp_path / "all")
 
 
 def test_codes_of_two_tokenizers_and_the_same_data_twice_are_refused(tmp_path):
@@ -411,14 +422,8 @@ def every_verb(sources, out, opening=None):
         "merge": lambda: merge(sources, MergeConfig(), out, opening),
         "split": lambda: split(source, SplitConfig(share=SHARES), out, opening),
         "filter": lambda: filter_dataset(source, FilterConfig(min_steps=2), out, opening),
-        "dedupe": lambda: _dedupe(source, out, opening),
+        "dedupe": lambda: dedupe(source, DedupeConfig(), out, opening),
     }
-
-
-def _dedupe(source, out, opening):
-    from rig.stages.deduping import dedupe
-
-    return dedupe(source, DedupeConfig(), out, opening)
 
 
 VERBS = ("merge", "split", "filter", "dedupe")
@@ -539,3 +544,36 @@ def test_the_commands_tell_what_they_kept_in_a_table_and_as_json(tmp_path, capsy
         parts = found["parts"].values() if "parts" in found else [found["kept"]]
         folders = [part["path"] for part in parts] if "parts" in found else [out]
         assert [part["steps"] for part in parts] == [Dataset(folder).num_steps for folder in folders]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_episode_of_any_length_is_copied_with_few_of_its_frames_in_memory(tmp_path, small_groups, monkeypatch, verb):  # noqa: F811
+    monkeypatch.setattr("rig.stages.deduping._BATCH_BYTES", 4 * FRAME_BYTES)
+    one, other = long_one(), replace(long_one(8), id="short", seed=3)
+    sources = [write(tmp_path / name, [each], info_for(size=SIZE)) for name, each in (("a", one), ("b", other))]
+    both = write(tmp_path / "both", [one, other], info_for(size=SIZE))
+    out = tmp_path / "out"
+    ways = every_verb(sources if verb == "merge" else [both, both], out)
+    ways["dedupe"] = lambda: dedupe(both, DedupeConfig(near=4), out)
+    dedupe(sources[1], DedupeConfig(near=4), tmp_path / "first")  # what is imported on first use is no frame
+    with Peak() as peak:
+        ways[verb]()
+    assert peak.bytes < LONG * FRAME_BYTES / 2
+    steps = sum(Dataset(path.parent).num_steps for path in out.rglob("manifest.json"))
+    assert steps == LONG + (8 if verb != "dedupe" else 0), "the short one is the beginning of the long one"
+
+
+@pytest.mark.parametrize("stage", ["reason", "rehearse", "rereview"])
+def test_no_stage_writes_over_what_it_reads(made, tmp_path, stage):
+    source = tmp_path / "source"
+    shutil.copytree(made.data, source)
+    run = {
+        "reason": lambda out, how: reason(source, ReasonConfig(), out, how),
+        "rehearse": lambda out, how: rehearse(source, RehearseConfig(), out, how),
+        "rereview": lambda out, how: rereview(source, RereviewConfig(), out, how),
+    }[stage]
+    for out, how in ((source, Opening(overwrite=True)), (source / "new", Opening())):
+        with pytest.raises(DatasetError, match=r"which is read; choose another folder as --out"):
+            run(out, how)
+    assert Dataset(source).content_hash == Dataset(made.data).content_hash
+    Dataset(source).verify()

@@ -8,6 +8,7 @@ steps are asked for; then the numbers of the steps that stay tell where others w
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,9 @@ from rig.stages.reshaping import (
 )
 from rig.stages.reshaping_config import DedupeConfig
 
-_BATCH = 64
+_BATCH_BYTES = 4 << 20
+"""The pixels that are hashed at once, of which some copies are made."""
+
 _LEARNED = ("instruction", "previous_action", "action", "actor", "thought", "chosen")
 _COLUMNS = (*_LEARNED, "frame", "next_frame", "dreams", "review", "candidates")
 EXACT, NEAR = "the very same", "nearly the same"
@@ -221,8 +224,9 @@ class _Look:
         self._hashes = np.zeros((len(frames) if hashes else 0, WORDS), np.uint64)
         if hashes:
             shown = sorted({number for row in rows for number in pixel_numbers(row) if number is not None})
-            for start in range(0, len(shown), _BATCH):
-                batch = shown[start : start + _BATCH]
+            count = max(1, _BATCH_BYTES // (3 * math.prod(frames.size)))
+            for start in range(0, len(shown), count):
+                batch = shown[start : start + count]
                 self._hashes[batch] = perceptual_hashes(frames.read(batch))
         frames.close()
 

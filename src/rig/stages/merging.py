@@ -103,7 +103,9 @@ def _refuse_difference(first: Dataset, other: Dataset) -> None:
         ),
     ):
         if one != two:
-            raise DatasetError(f"{first.path} has the {name} {_told(one)} and {other.path} {_told(two)}; {fix}")
+            told = [_told(value) for value in (one, two)]
+            told = told if told[0] != told[1] else [f"{value}" for value in (one, two)]  # of one name, and different
+            raise DatasetError(f"{first.path} has the {name} {told[0]} and {other.path} {told[1]}; {fix}")
 
 
 def _told(value: Any) -> str:
