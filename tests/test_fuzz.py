@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-SMALL = {"recordings": 25, "actions": 150, "page": 100}
+SMALL = {"recordings": 25, "verbs": 25, "actions": 150, "page": 100}
 NAMES = sorted(path.stem.removeprefix("fuzz_") for path in TESTS.glob("fuzz_*.py"))
 
 

@@ -1,7 +1,7 @@
 """What verbs share that make another dataset of datasets: records are copied as they are, and counted.
 
-Everything is looked at before anything is written: every file's hash, what is to be kept, and whether the new folder
-may be made. So what can be refused leaves nothing behind; and what is killed goes on by `--resume`.
+Everything is looked at before anything is written: every file's hash and every row, what is to be kept, and whether the
+new folder may be made. So what can be refused leaves nothing behind; and what is killed goes on by `--resume`.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ def steps_of(entry: Entry) -> int:
 
 
 def opened(source: Path | str) -> Dataset:
-    """Return a dataset, once every file of it has its hash.
+    """Return a dataset, once every file of it has its hash, and every row of it can be read.
 
     Raises:
         DatasetError: it is missing, unfinished, damaged, or holds nothing.
     """
     dataset = Dataset(source)
-    dataset.verify_files()
+    dataset.verify()
     if not dataset.entries:
         raise DatasetError(f"{source} holds no trajectory; give a dataset with some")
     return dataset
