@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from rig.bench.config import DataBench
-from rig.bench.data import LEARNS, TIMES, TOKENS, Reader, _digest, _read, _reading, _training, bench_data
+from rig.bench.data import LEARNS, ONE, TIMES, TOKENS, Reader, _digest, _read, _reading, _training, bench_data
 from rig.cli.main import main
 from rig.data import Dataset
 from rig.errors import CheckpointError, RigError
@@ -46,7 +46,10 @@ def test_the_command_tells_every_way_and_its_figures_add_up(config, capsys):
     *text, last = capsys.readouterr().out.splitlines()
     found = json.loads(last)
     assert [line.split("  ")[0] for line in text[3:7]] == list(found["contenders"])
-    assert "all readers make the same packs" in text[7]
+    assert "times as fast" in text[7]
+    assert "all readers make the same packs" in text[8]
+    speeds = found["processor"]["tokens_per_second"]
+    assert found["processor"]["ratio"] == pytest.approx(speeds[ONE] / speeds[LEARNS])
     learns, reads = found["contenders"][LEARNS], found["contenders"]["reading, 1 worker"]
     assert (learns["tokens"], reads["tokens"]) == (found["pack_tokens"], 4 * found["pack_tokens"])
     for name, entry in found["contenders"].items():
@@ -54,7 +57,7 @@ def test_the_command_tells_every_way_and_its_figures_add_up(config, capsys):
         times = entry["tokens_per_second"] / learns["tokens_per_second"]
         assert name == LEARNS or found["ratios"][name]["median"] == pytest.approx(times)
     reached = found["ratios"]["reading, 1 worker"]["median"] >= TIMES and reads["tokens_per_second"] >= TOKENS
-    assert found["targets"]["met"] == reached == ("NOT REACHED" not in text[8])
+    assert found["targets"]["met"] == reached == ("NOT REACHED" not in text[9])
     assert found["opening"]["steps"] > 10
 
 

@@ -1,6 +1,7 @@
 """`rig data merge | split | filter`: what is copied is the same record, what does not go together is told at once."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,13 +19,15 @@ from rig.actions import CRAFTER, MINERL, NOOP
 from rig.cli.main import main
 from rig.data import Dataset, DatasetWriter
 from rig.errors import DatasetError, RigError
+from rig.recipes.dataset_card import write_dataset_card
 from rig.records import NOISE, Lineage, fake_trajectory
 from rig.stages import Opening, ReasonConfig, RehearseConfig, RereviewConfig, reason, rehearse, rereview
 from rig.stages.deduping import dedupe
 from rig.stages.filtering import filter_dataset
-from rig.stages.merging import merge
+from rig.stages.merging import merge, original_id
 from rig.stages.reshaping_config import DedupeConfig, FilterConfig, MergeConfig, SplitConfig
 from rig.stages.splitting import checked_shares, part_of, split
+from rig.train.split import split as hold_out
 
 SHARES = {"train": 0.7, "validation": 0.3}
 
@@ -81,6 +84,20 @@ def test_what_is_made_of_a_merged_dataset_knows_all_its_ancestors(tmp_path):
     assert "further_parents" not in json.loads((first / "manifest.json").read_text())
 
 
+def test_the_readme_of_a_merged_dataset_names_its_parents_beside_each_other(tmp_path):
+    merge([dataset_at(tmp_path / "some", [1]), dataset_at(tmp_path / "more", [2])], MergeConfig(), tmp_path / "all")
+    filter_dataset(tmp_path / "all", FilterConfig(min_steps=1), tmp_path / "part")
+    for name, told in (
+        ("all", r"Made from some \(s1, `\w+`\), more \(s1, "),
+        ("part", r"Made from all \(.*\), some \("),
+    ):
+        assert re.search(told, write_dataset_card(tmp_path / name, "Ours").read_text())
+    filter_dataset(tmp_path / "some", FilterConfig(min_steps=1), tmp_path / "same")
+    filter_dataset(tmp_path / "same", FilterConfig(min_steps=1), tmp_path / "again")
+    card = write_dataset_card(tmp_path / "again", "Ours").read_text()
+    assert re.search(r"Made from same \(.*\), made from some \(", card)
+
+
 def test_equal_ids_are_told_apart_by_their_datasets_hash_or_as_is_asked(tmp_path):
     some, more = dataset_at(tmp_path / "some", range(4)), dataset_at(tmp_path / "more", range(2, 6))
     marks = [Dataset(path).content_hash[:8] for path in (some, more)]
@@ -97,6 +114,18 @@ def test_equal_ids_are_told_apart_by_their_datasets_hash_or_as_is_asked(tmp_path
     with pytest.raises(DatasetError, match=r"2 trajectory id.* as 'episode-2'; .*--clashes first"):
         merge([some, more], MergeConfig(clashes="refuse"), tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
+
+
+def test_training_keeps_aside_what_it_did_before_datasets_were_merged(tmp_path):
+    apart = [dataset_at(tmp_path / "some", range(40)), dataset_at(tmp_path / "more", range(20, 60))]
+    merge(apart, MergeConfig(), tmp_path / "all")
+    _, aside = hold_out([Dataset(path) for path in apart])
+    _, merged = hold_out([Dataset(tmp_path / "all")])
+    kept = [step.frame.tobytes() for steps in aside for step in steps]
+    assert kept
+    assert [step.frame.tobytes() for step in merged[0]] == kept
+    assert original_id("episode-2@0123abcd@") == "episode-2"
+    assert original_id("me@home") == "me@home"
 
 
 def test_a_new_name_that_somebody_has_already_is_not_taken(tmp_path):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -53,8 +53,10 @@ def bench_data(config: DataBench) -> dict[str, Any]:
 
     Returns:
         `contenders` (name to `seconds`, `tokens` of a round, padding included, and `tokens_per_second`), `ratios` (to
-        learning alone), `opening` (`steps`, `seconds`), `pack_tokens`, `same_packs`: whether all readers make the same,
-        `targets`: what is to be reached, and whether it is, `load` of the machine, `device`, `dtype`, `threads`.
+        learning alone), `processor`: what learning and one reader do in a second of a processor's time, which other
+        work on the machine changes little, and the ratio of these, `opening` (`steps`, `seconds`), `pack_tokens`,
+        `same_packs`: whether all readers make the same, `targets`: what is to be reached, and whether it is, `load` of
+        the machine, `device`, `dtype`, `threads`.
 
     Raises:
         RigError: less than one of something is asked for, or the data do not fit the agent.
@@ -204,6 +206,7 @@ def _timed(config: DataBench, training: AgentTraining, reader: Reader, workers: 
         "contenders": contenders,
         "ratios": ratios,
         "targets": {"times": TIMES, "tokens_per_second": TOKENS, "met": met},
+        "processor": _of_processors({name: (ways[name][0], tokens[name]) for name in (LEARNS, ONE)}),
         "same_packs": _same(reader, workers, lanes),
         "pack_tokens": reader.length,
         "uncompiled": uncompiled,
@@ -211,6 +214,16 @@ def _timed(config: DataBench, training: AgentTraining, reader: Reader, workers: 
         "dtype": str(compute_dtype(best_device())).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
+
+
+def _of_processors(ways: Mapping[str, tuple[Callable[[], object], int]]) -> dict[str, Any]:
+    """Return how many tokens each of this process's two ways does in a second of processor time, and their ratio."""
+    speeds = {}
+    for name, (way, tokens) in ways.items():
+        started = time.process_time()
+        way()
+        speeds[name] = tokens / (time.process_time() - started)
+    return {"tokens_per_second": speeds, "ratio": speeds[ONE] / speeds[LEARNS]}
 
 
 def _same(reader: Reader, workers: Workers[Reader], lanes: Sequence[tuple[int, int, int]]) -> bool:

@@ -169,12 +169,14 @@ class BenchData(Flags, DataBench):
             [name, f"{entry['tokens_per_second']:,.0f}", _times(found["ratios"].get(name))]
             for name, entry in found["contenders"].items()
         ]
-        load, opening, targets = found["load"], found["opening"], found["targets"]
+        load, opening, targets, processor = (found[name] for name in ("load", "opening", "targets", "processor"))
+        own = ", ".join(f"{speed:,.0f} {name}" for name, speed in processor["tokens_per_second"].items())
         same = "all readers make the same packs" if found["same_packs"] else "READERS MAKE DIFFERENT PACKS"
         lines = [
             f"{found['agent']}, {found['device']}, {found['dtype']}, {'not ' if found['uncompiled'] else ''}compiled; "
             f"load of the machine {load['before']:.1f} before, {load['after']:.1f} after",
             table(["what", "tokens/s", "times as fast as it learns"], rows),
+            f"tokens in a second of a processor's own time: {own}; {processor['ratio']:.0f} times as fast",
             f"{opening['steps']} steps were opened in {opening['seconds']:.1f} s, into packs of {found['pack_tokens']} "
             f"tokens; {same}",
             f"wanted of {self.workers} worker(s): {targets['times']:g} times as fast as it learns, and "

@@ -8,6 +8,7 @@ least; each trajectory keeps its own.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ _LEARNED_ALIKE = (("s0", "s1", "s2", "live"), ("s3", "s4"))
 """Stages whose steps are learned in the same way, earliest first: an earlier may lack what a later has."""
 
 _HASH_LENGTH = 8
+_MARK = re.compile(rf"@[0-9a-f]{{{_HASH_LENGTH}}}@*\Z")
 
 
 def merge(
@@ -157,6 +159,11 @@ def _pieces(datasets: Sequence[Dataset], config: MergeConfig, tally: Tally) -> I
             taken.add(name)
             tally.keep(steps_of(entry))
             yield Piece(dataset=dataset, entry=entry, name=name)
+
+
+def original_id(name: str) -> str:
+    """Return the id that a trajectory had before it was renamed, if it was."""
+    return _MARK.sub("", name)
 
 
 def _free(name: str, taken: set[str]) -> str:
