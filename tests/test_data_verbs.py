@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from test_data_roundtrip import assert_same, info_for, write
 from rig.actions import CRAFTER, MINERL, NOOP
 from rig.cli.main import main
 from rig.data import Dataset, DatasetWriter
+from rig.data.shards import ShardReader
 from rig.errors import DatasetError, RigError
 from rig.recipes.dataset_card import write_dataset_card
 from rig.records import NOISE, Lineage, fake_trajectory
@@ -96,6 +98,26 @@ def test_the_readme_of_a_merged_dataset_names_its_parents_beside_each_other(tmp_
     filter_dataset(tmp_path / "same", FilterConfig(min_steps=1), tmp_path / "again")
     card = write_dataset_card(tmp_path / "again", "Ours").read_text()
     assert re.search(r"Made from same \(.*\), made from some \(", card)
+
+
+def test_of_many_datasets_few_shards_are_open_at_once(tmp_path, monkeypatch):
+    sources = [dataset_at(tmp_path / f"part-{number}", [number]) for number in range(12)]
+    readers, most = WeakSet(), []
+    begin, append = ShardReader.__init__, DatasetWriter.append
+
+    def noted(self, *given):
+        begin(self, *given)
+        readers.add(self)
+
+    def counted(self, *given):
+        append(self, *given)
+        most.append(len(readers))
+
+    monkeypatch.setattr(ShardReader, "__init__", noted)
+    monkeypatch.setattr(DatasetWriter, "append", counted)
+    merge(sources, MergeConfig(), tmp_path / "all")
+    assert len(most) == 12
+    assert max(most) <= 3
 
 
 def test_equal_ids_are_told_apart_by_their_datasets_hash_or_as_is_asked(tmp_path):

@@ -212,6 +212,10 @@ class Dataset:
         for reader, table in self.shard_tables(FRAME_COLUMNS):
             yield reader, reader.stored(frame_numbers(rows_of(table)))
 
+    def let_go(self) -> None:
+        """Close the shards that are open; whatever is read next opens its own again."""
+        self._reader.cache_clear()
+
     def verify(self) -> None:
         """Read every file, and compare it with the manifest: its hash, its counts, and whether every row can be read.
 

@@ -30,6 +30,7 @@ from rig.stages.reshaping import (
     Tally,
     copied_info,
     opened,
+    refuse_out,
     refuse_parts_of_sets,
     steps_of,
     write,
@@ -60,6 +61,7 @@ def dedupe(source: Path | str, config: DedupeConfig, out: Path | str, opening: O
     dataset = opened(source)
     refuse_parts_of_sets(dataset, config.keep)
     info = copied_info(dataset, config, "dedupe", Path(out))
+    refuse_out(Path(out), info, opening)
     search = _Search(dataset, config)
     pieces = list(search.pieces())
     write(Path(out), info, pieces, opening)

@@ -26,6 +26,7 @@ from rig.stages.reshaping import (
     copied_info,
     opened,
     refuse_nothing,
+    refuse_out,
     refuse_parts_of_sets,
     steps_of,
     write,
@@ -56,6 +57,7 @@ def filter_dataset(
     dataset = opened(source)
     refuse_parts_of_sets(dataset, config.keep)
     info = copied_info(dataset, config, "filter", Path(out))
+    refuse_out(Path(out), info, opening)
     conditions = _Conditions(dataset, config)
     tally = Tally()
     pieces = list(_pieces(dataset, conditions, tally))

@@ -19,7 +19,7 @@ from rig.data import Dataset, DatasetInfo
 from rig.errors import DatasetError, RigError
 from rig.stages.base import refuse_inside
 from rig.stages.config import Opening
-from rig.stages.reshaping import Piece, Tally, copied_info, opened, steps_of, write
+from rig.stages.reshaping import Piece, Tally, copied_info, opened, refuse_out, steps_of, write
 from rig.stages.reshaping_config import MergeConfig
 
 _LEARNED_ALIKE = (("s0", "s1", "s2", "live"), ("s3", "s4"))
@@ -46,6 +46,7 @@ def merge(
         raise RigError(f"{len(sources)} dataset(s) to merge: give two or more as --sources")
     datasets = [opened(source) for source in sources]
     info = _merged_info(datasets, config, Path(out))
+    refuse_out(Path(out), info, opening)
     tally = Tally()
     pieces = list(_pieces(datasets, config, tally))
     write(Path(out), info, pieces, opening)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rig.data import Dataset, DatasetInfo, Entry
+from rig.data import Dataset, DatasetInfo, Entry, refuse_unwritable
 from rig.errors import DatasetError
 from rig.lazy import Lazy
 from rig.records import Trajectory
@@ -131,10 +132,25 @@ def refuse_nothing(pieces: Sequence[Piece], tally: Tally, source: Path) -> None:
         raise DatasetError(f"nothing of {source} is left ({told}); ask for less")
 
 
+def refuse_out(out: Path, info: DatasetInfo, opening: Opening | None) -> None:
+    """Raise where the dataset `out` may not be written, before one looks for what goes into it.
+
+    Raises:
+        DatasetError: it may not be touched.
+        RigError: nothing can be made there.
+    """
+    opening = opening or Opening()
+    refuse_unwritable(out, info, resume=opening.resume, overwrite=opening.overwrite)
+
+
 def write(out: Path, info: DatasetInfo, pieces: Sequence[Piece], opening: Opening | None) -> Dataset:
     """Write what is kept to the dataset `out`, and return it."""
     return run_stage(out, info, pieces, lambda piece: piece.name, _read_each, opening or Opening())
 
 
 def _read_each(pieces: Iterable[Piece]) -> Iterator[Trajectory]:
-    return (piece.read() for piece in pieces)
+    """Yield each trajectory; of many datasets only the one that is being read has shards open."""
+    for _, group in groupby(pieces, key=lambda piece: id(piece.dataset)):
+        for piece in group:
+            yield piece.read()
+        piece.dataset.let_go()

@@ -15,10 +15,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from rig.data import Dataset, refuse_unwritable
+from rig.data import Dataset
 from rig.errors import DatasetError, RigError
 from rig.stages.config import Opening
-from rig.stages.reshaping import Piece, copied_info, opened, write
+from rig.stages.reshaping import Piece, copied_info, opened, refuse_out, write
 from rig.stages.reshaping_config import SplitConfig
 
 _HASHES = 1 << 256
@@ -34,7 +34,7 @@ def split(source: Path | str, config: SplitConfig, out: Path | str, opening: Ope
         RigError: the shares are none.
         DatasetError: `source` is damaged or unfinished, a part would have nothing, or may not be written.
     """
-    opening, shares = opening or Opening(), checked_shares(config.share)
+    shares = checked_shares(config.share)
     dataset = opened(source)
     pieces, seeds = _parts(dataset, shares, config.salt)
     for name in shares:
@@ -46,7 +46,7 @@ def split(source: Path | str, config: SplitConfig, out: Path | str, opening: Ope
             )
     infos = {name: copied_info(dataset, config, "split", Path(out) / name) for name in shares}
     for name, info in infos.items():
-        refuse_unwritable(Path(out) / name, info, resume=opening.resume, overwrite=opening.overwrite)
+        refuse_out(Path(out) / name, info, opening)
     for name, info in infos.items():
         write(Path(out) / name, info, pieces[name], opening)
     return {"parts": {name: _described(Path(out) / name, shares[name], pieces[name], seeds[name]) for name in shares}}
