@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from makers import QUICK, agent_training
 from test_data_lazy import FRAME_BYTES, LONG, SIZE, Peak, long_one, small_groups  # noqa: F401 - a fixture
 from test_data_roundtrip import assert_same, info_for, write
 
 from rig.actions import CRAFTER, MINERL, NOOP
+from rig.agents.checkpoint import read_agent
 from rig.cli.main import main
 from rig.data import Dataset, DatasetWriter
 from rig.data.shards import ShardReader
@@ -29,6 +31,7 @@ from rig.stages.filtering import filter_dataset
 from rig.stages.merging import merge, original_id
 from rig.stages.reshaping_config import DedupeConfig, FilterConfig, MergeConfig, SplitConfig
 from rig.stages.splitting import checked_shares, part_of, split
+from rig.train import train_agent
 from rig.train.split import split as hold_out
 
 SHARES = {"train": 0.7, "validation": 0.3}
@@ -628,3 +631,16 @@ def test_no_stage_writes_over_what_it_reads(made, tmp_path, stage):
             run(out, how)
     assert Dataset(source).content_hash == Dataset(made.data).content_hash
     Dataset(source).verify()
+
+
+def test_what_verbs_make_is_learned_from_as_any_other_dataset(made, tmp_path):
+    """Steps that were taken out are the same conversations as they are in whole episodes."""
+    source = Dataset(made.data)
+    filter_dataset(made.data, FilterConfig(seeds=("0:1",), actors=("teacher",), keep="steps"), tmp_path / "some")
+    filter_dataset(made.data, FilterConfig(seeds=("2:9",), actors=("teacher",), keep="steps"), tmp_path / "rest")
+    merge([tmp_path / "some", tmp_path / "rest"], MergeConfig(), tmp_path / "all")
+    dedupe(tmp_path / "all", DedupeConfig(keep="steps"), tmp_path / "once")
+    assert 0 < Dataset(tmp_path / "once").num_steps < source.num_steps, "noise is gone"
+    brief = replace(QUICK, steps=2, preview_every=0)
+    agent = train_agent(agent_training(tmp_path / "once", made.tokenizers, training=brief), tmp_path / "run")
+    assert read_agent(agent)["origin"]["data"][0]["content_hash"] == Dataset(tmp_path / "once").content_hash
