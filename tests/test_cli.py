@@ -51,7 +51,7 @@ SPELLINGS = """
 collect, import, reason, review, align, branch, rehearse, rereview, train-tokenizer, train-vision, train, improve,
 import-janus, export-janus, play, picture, eval, imagine, causality, eval-reviews, judge, view, inspect, reproduce,
 publish, card, demo, bench decode, bench train, bench dreams, bench policy, bench loop, bench env, doctor,
-export
+export, bench data, data merge, data split, data filter, data dedupe, data card
 """
 """The verbs, each as it has been spelled since it was there."""
 
@@ -120,12 +120,15 @@ def fits(text, lines):
 def test_the_overview_fits_a_screen_and_lists_groups_with_a_line_for_each_verb(capsys):
     status, out, _ = rig(capsys, "--help")
     assert status == 0
-    assert fits(out, 48)
+    assert fits(out, 50)
     assert [line.split(":")[0] for line in out.splitlines()[4:-4] if not line.startswith(" ")] == list(GROUPS)
-    alone = [verb for verb in VERBS if not verb.startswith("bench ")]
-    assert [verb for verb in lines_of(out) if verb != "bench WHAT"] == alone
-    (benches,) = [line for line in out.splitlines() if line.startswith("  bench WHAT")]
-    assert "decode, train, dreams, policy, loop, env:" in benches
+    assert [verb for verb in lines_of(out) if not verb.endswith(" WHAT")] == [verb for verb in VERBS if " " not in verb]
+    for family, verbs in {
+        "bench": "decode, train, dreams, policy, loop, data, env",
+        "data": "merge, split, filter, dedupe, card",
+    }.items():
+        (line,) = [line for line in out.splitlines() if line.startswith(f"  {family} WHAT")]
+        assert f"{verbs}: `rig {family}`" in line
     assert [rig(capsys, *words)[:2] for words in ((), ("help",), ("-h",))] == [(0, out)] * 3
 
 
@@ -151,13 +154,15 @@ def test_the_help_of_a_verb_can_be_asked_for_in_front_of_it(capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("data collect --out 'a b'", "is a group of verbs, each of which stands alone: `rig collect --out 'a b'`."),
-        ("data colect", "unknown verb 'colect'. Did you mean 'collect'? `rig data` lists those of data."),
+        ("stages collect --out 'a b'", "is a group of verbs, each of which stands alone: `rig collect --out 'a b'`."),
+        ("stages colect", "unknown verb 'colect'. Did you mean 'collect'? `rig stages` lists those of stages."),
+        ("data collect --out 'a b'", "'collect' stands alone: `rig collect --out 'a b'`."),
+        ("data merg", "unknown verb 'data merg'. Did you mean 'data merge'? `rig data` lists those of data."),
         ("bench polcy", "unknown verb 'bench polcy'. Did you mean 'bench policy'? `rig bench` lists those of bench."),
         ("bench --json", "'bench' is a group of verbs; give one of them before '--json'. `rig bench` lists"),
         ("evaluat", "unknown verb 'evaluat'. Did you mean 'evaluate'? `rig --help` lists them."),
         ("help train-vison", "unknown verb 'train-vison'. Did you mean 'train-vision'?"),
-        ("help data collect", "each of which stands alone: `rig collect`"),
+        ("help stages collect", "each of which stands alone: `rig collect`"),
     ],
 )
 def test_what_is_no_verb_is_told_with_what_may_have_been_meant(capsys, words, told):

@@ -11,6 +11,7 @@ import pytest
 TESTS = Path(__file__).parent
 SMALL = {
     "recordings": 25,
+    "verbs": 25,
     **dict.fromkeys(("lerobot", "minerl", "minestudio", "vpt"), 12),
     "actions": 150,
     "page": 100,

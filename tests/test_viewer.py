@@ -344,7 +344,7 @@ def test_an_installed_viewer_has_all_its_parts():
     root = Path(__file__).parents[1]
     patterns = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["rig"]
     parts = {path.name for path in (root / "src/rig/viewer").iterdir() if path.suffix in (".html", ".css", ".js")}
-    assert len(parts) == 6
+    assert len(parts) == 7
     assert all(any(fnmatch(f"viewer/{part}", pattern) for pattern in patterns) for part in parts)
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 from zlib import crc32
 
-from rig.annotators.base import ReviewVerdict, Verdict, prompt_hash
+from rig.annotators.base import ClaimChecker, ReviewVerdict, Verdict, prompt_hash
 from rig.records import Frame, Step
 
 PLAN, DREAM = "plan", "dream_"
@@ -54,6 +54,15 @@ class ReviewChecker(Protocol):
         true of what really came, or would have come, of what was dreamed; None where no facts tell that.
         """
         ...
+
+
+def verdicts_on(step: Step, checker: ClaimChecker) -> list[Verdict]:
+    """Return a verdict for every clause of a step's thought: of a review, also on what only reviews say."""
+    if not step.thought:
+        return []
+    if step.review is not None and step.review.thought == step.thought and isinstance(checker, ReviewChecker):
+        return checker.check_review(step)
+    return checker.check(step.thought, step.privileged, step.action)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -118,6 +118,40 @@ class LoopBench:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataBench:
+    """What is measured of reading for training.
+
+    Attributes:
+        agent: folder of a trained agent of the preset `small`, whose tokenizers code the frames and whose network
+            learns.
+        data: datasets of single steps (S1, S2); where there is none, a teacher plays some episodes first.
+        lookahead: datasets of lookahead steps (S3, S4).
+        teacher: who plays where there is no `data`.
+        tasks: "task/setting" that it plays.
+        episodes: per task and setting.
+        workers: processes that read beside each other, each the packs of a lane of its own.
+        batch_size: conversations a pack, on average.
+        packs: that are read in a round.
+        steps: optimiser steps in a round, each of one pack.
+        rounds: counted rounds; each way runs once in each.
+        compile: compile the network's blocks, as training does.
+    """
+
+    agent: str = "checkpoints/rig-crafter-small"
+    data: tuple[str, ...] = ()
+    lookahead: tuple[str, ...] = ()
+    teacher: str = "crafter"
+    tasks: tuple[str, ...] = ("collect_wood/manual", "place_table/tool", "collect_stone/tool", "explore/manual")
+    episodes: int = 8
+    workers: int = 2
+    batch_size: int = 16
+    packs: int = 24
+    steps: int = 2
+    rounds: int = 5
+    compile: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvBench:
     """What is measured of Minetest.
 

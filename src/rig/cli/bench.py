@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rig.bench.config import DecodeBench, DreamBench, EnvBench, LoopBench, PolicyBench, TrainBench
+from rig.bench.config import DataBench, DecodeBench, DreamBench, EnvBench, LoopBench, PolicyBench, TrainBench
 from rig.cli.flags import Flags
 
 
@@ -152,6 +152,40 @@ class BenchLoop(Flags, LoopBench):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchData(Flags, DataBench):
+    """Time how fast datasets become packs, in one process and in several, beside how fast a network learns from them.
+
+    Example: rig bench data --workers 2
+    """
+
+    def run(self) -> dict[str, Any]:
+        """Measure."""
+        from rig.bench.data import bench_data
+        from rig.cli.tables import table
+        from rig.provenance import provenance
+
+        found = bench_data(self.part(DataBench))
+        rows = [
+            [name, f"{entry['tokens_per_second']:,.0f}", _times(found["ratios"].get(name))]
+            for name, entry in found["contenders"].items()
+        ]
+        load, opening, targets, processor = (found[name] for name in ("load", "opening", "targets", "processor"))
+        own = ", ".join(f"{speed:,.0f} {name}" for name, speed in processor["tokens_per_second"].items())
+        same = "all readers make the same packs" if found["same_packs"] else "READERS MAKE DIFFERENT PACKS"
+        lines = [
+            f"{found['agent']}, {found['device']}, {found['dtype']}, {'not ' if found['uncompiled'] else ''}compiled; "
+            f"load of the machine {load['before']:.1f} before, {load['after']:.1f} after",
+            table(["what", "tokens/s", "times as fast as it learns"], rows),
+            f"tokens in a second of a processor's own time: {own}; {processor['ratio']:.0f} times as fast",
+            f"{opening['steps']} steps were opened in {opening['seconds']:.1f} s, into packs of {found['pack_tokens']} "
+            f"tokens; {same}",
+            f"wanted of {self.workers} worker(s): {targets['times']:g} times as fast as it learns, and "
+            f"{targets['tokens_per_second']:,} tokens/s: {'reached' if targets['met'] else 'NOT REACHED'}",
+        ]
+        return {"text": "\n".join(lines), **found, "config": asdict(self), "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchEnv(Flags, EnvBench):
     """Time Minetest in lock-step: ticks with and without a frame, and resets, one world and more beside each other.
 
@@ -181,6 +215,10 @@ class BenchEnv(Flags, EnvBench):
         header = ["frame", "worlds", "steps/s", "ms a step", "p99", "undrawn steps/s", "reset, s", "MB a world"]
         text = f"load of the machine before: {found['load_before']:.1f}\n{table(header, rows)}"
         return {"text": text, **found, "config": asdict(self), "provenance": provenance()}
+
+
+def _times(ratio: dict[str, float] | None) -> str:
+    return "1" if ratio is None else f"{ratio['median']:.1f} [{ratio['min']:.1f}, {ratio['max']:.1f}]"
 
 
 def _decode_row(entry: dict[str, Any]) -> list[str]:

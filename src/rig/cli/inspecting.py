@@ -13,6 +13,8 @@ from rig.storage import bytes_of, read_json, read_json_lines
 if TYPE_CHECKING:
     from rig.data import Dataset
 
+_HEAD_BYTES = 4096
+
 RESULTS = {
     "summary.json": "scores of play",
     "imagination.json": "scores of dreams",
@@ -94,6 +96,8 @@ def _told(path: Path, found: Mapping[str, Any]) -> str:
 
 def _page(path: Path) -> dict[str, Any]:
     page = path.read_bytes()
+    if b'<meta name="rig-page" content="dataset card">' in page[:_HEAD_BYTES]:
+        return {"text": f"{path}: a dataset's card; open it in a browser", "kind": "dataset card"}
     _, mark, after = page.partition(b'type="application/json">')
     try:
         payload = json.loads(after.partition(b"</script>")[0] if mark else b"")

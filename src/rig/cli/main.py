@@ -77,6 +77,8 @@ def _refuse_verb(words: Sequence[str]) -> int:
         told = f"{name!r} is a group of verbs; give one of them before {rest[0]!r}."
     elif wanted in verbs:
         told = f"{name!r} is a group of verbs, each of which stands alone: `rig {shlex.join(rest)}`."
+    elif rest[0] in VERBS:
+        told = f"{rest[0]!r} stands alone: `rig {shlex.join(rest)}`."
     else:
         told = f"unknown verb {wanted!r}.{suggestion(wanted, verbs)}"
     _complain(f"rig: {told} `rig {name}` lists those of {name}.")

@@ -32,7 +32,7 @@ GROUPS = {
             "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
         },
     ),
-    "data": Group(
+    "stages": Group(
         line="make datasets, each of the one before",
         verbs={
             "import": ("rig.cli.data:Import", "S0: read other people's data"),
@@ -46,6 +46,16 @@ GROUPS = {
                 "rig.cli.data:BranchVerb",
                 "counterfactual sets: several plans from one state, dreamed and tried",
             ),
+        },
+    ),
+    "data": Group(
+        line="work with datasets",
+        verbs={
+            "data merge": ("rig.cli.datasets:DataMerge", "one dataset of several"),
+            "data split": ("rig.cli.datasets:DataSplit", "several of one, none with a world of another"),
+            "data filter": ("rig.cli.datasets:DataFilter", "what meets conditions"),
+            "data dedupe": ("rig.cli.datasets:DataDedupe", "without what is there more than once"),
+            "data card": ("rig.cli.datasets:DataCard", "a page to look at: steps as pictures, and figures"),
         },
     ),
     "training": Group(
@@ -86,6 +96,7 @@ GROUPS = {
                 "rig.cli.bench:BenchLoop",
                 "time the whole way once: episodes and conversations a second",
             ),
+            "bench data": ("rig.cli.bench:BenchData", "time reading for training, beside learning"),
             "bench env": ("rig.cli.bench:BenchEnv", "time Minetest's lock-step: ticks a second, and resets"),
         },
     ),
@@ -126,7 +137,7 @@ def overview() -> str:
             "",
             *(line for name in GROUPS for line in _listed(name)),
             "",
-            "`rig GROUP`, as `rig data`, shows a group's verbs with examples, `rig VERB --help` a verb's flags.",
+            "`rig GROUP`, as `rig stages`, shows a group's verbs with examples, `rig VERB --help` a verb's flags.",
             "--json prints the result as one line of JSON and nothing else, --json-last as the last line.",
             "example: rig play --agent runs/rig/agent --tasks collect_wood --dreams 3 --out runs/trace.html",
         ]
@@ -139,7 +150,7 @@ def _listed(name: str) -> list[str]:
     lines = [_line(verb, line) for verb, (_, line) in group.verbs.items()]
     if is_family(name):
         seconds = ", ".join(verb.partition(" ")[2] for verb in group.verbs)
-        lines = [_line(f"{name} WHAT", f"{seconds}: `rig {name}` says what each of them times")]
+        lines = [_line(f"{name} WHAT", f"{seconds}: `rig {name}` says what each of them does")]
     return [f"{name}: {group.line}", *lines]
 
 

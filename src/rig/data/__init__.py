@@ -19,7 +19,7 @@ from rig.data.problems import Skipped
 from rig.data.rows import SCHEMA
 from rig.data.shards import Entry
 from rig.data.summary import summary
-from rig.data.writer import DatasetWriter, refuse_unstorable
+from rig.data.writer import DatasetWriter, refuse_unstorable, refuse_unwritable
 
 __all__ = [
     "EXPORTERS",
@@ -47,5 +47,6 @@ __all__ = [
     "load_frames",
     "load_report",
     "refuse_unstorable",
+    "refuse_unwritable",
     "summary",
 ]

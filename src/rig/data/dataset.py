@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -196,10 +197,24 @@ class Dataset:
             if table is not None:
                 yield reader, _rows_of(table, list(group))
 
+    def episodes(self, columns: Sequence[str]) -> Iterator[tuple[Entry, dict[str, list[Any]]]]:
+        """Yield each trajectory's entry with columns of its steps, a shard at a time, without touching frames."""
+        by_shard = {number: list(group) for number, group in groupby(self.entries, key=lambda entry: entry.shard)}
+        for reader, table in self.shard_tables(columns):
+            values, start = table.to_pydict(), 0
+            for entry in by_shard[reader.number]:
+                stop = start + entry.stop - entry.start
+                yield entry, {name: column[start:stop] for name, column in values.items()}
+                start = stop
+
     def shard_frames(self) -> Iterator[tuple[ShardReader, list[int]]]:
         """Yield each shard with the numbers of its frames that this part mentions, ascending."""
         for reader, table in self.shard_tables(FRAME_COLUMNS):
             yield reader, reader.stored(frame_numbers(rows_of(table)))
+
+    def let_go(self) -> None:
+        """Close the shards that are open; whatever is read next opens its own again."""
+        self._reader.cache_clear()
 
     def verify(self) -> None:
         """Read every file, and compare it with the manifest: its hash, its counts, and whether every row can be read.
@@ -207,7 +222,7 @@ class Dataset:
         Raises:
             DatasetError: files are missing or altered, or hold something else; all of them are named.
         """
-        self._verify_hashes()
+        self.verify_files()
         faults: list[Skipped] = []
         seen: set[str] = set()
         for number in range(len(self.manifest.shards)):
@@ -225,14 +240,21 @@ class Dataset:
         if faults:
             raise DatasetError(damaged(faults))
 
-    def _verify_hashes(self) -> None:
+    def verify_files(self) -> None:
+        """Read every file, and compare its hash with the manifest's; what is read later is not compared once more.
+
+        Raises:
+            DatasetError: files are missing or altered; all of them are named.
+        """
         faults = []
         for shard in self.manifest.shards:
             for file in shard.files():
                 path = self.path / SHARD_FOLDER / file.name
                 if not path.is_file():
                     faults.append(missing(path))
-                elif sha256_file(path) != file.sha256:
+                    continue
+                self._intact[path] = sha256_file(path) == file.sha256
+                if not self._intact[path]:
                     faults.append(altered(path))
         if faults:
             raise DatasetError(damaged(faults))

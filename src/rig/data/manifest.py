@@ -34,7 +34,8 @@ FORMAT = 1
 _FIX = "restore it from a copy, or make the dataset again with the command that made it, and --overwrite"
 _MAX = 2**63 - 1
 _MAX_LIMIT = 3600
-_MAX_ANCESTORS = 100
+_MAX_DEPTH = 100
+_MAX_ANCESTORS = 10_000
 Count = Annotated[int, Meta(ge=0, le=_MAX)]
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
 Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -50,16 +51,22 @@ class Parent:
         stage: its stage.
         content_hash: the hash over its shards.
         parent: what it was itself made from, or None.
+        further_parents: what else it was made from, where it was merged from several.
     """
 
     name: str
     stage: str
     content_hash: Hash
     parent: Parent | None = None
+    further_parents: tuple[Parent, ...] = ()
 
     def chain(self) -> list[Parent]:
-        """Return this dataset and its ancestors, newest first."""
-        return [self, *(self.parent.chain() if self.parent else ())]
+        """Return this dataset and its ancestors, newest first, those of one parent after those of another."""
+        return [self, *ancestors(self)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form, without `further_parents` where there are none, as before there were any."""
+        return {"name": self.name, "stage": self.stage, "content_hash": self.content_hash, **_parents_json(self)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +81,7 @@ class DatasetInfo:
         frame_size: (height, width) of every frame, dreams included.
         config: the resolved configuration of what writes it, JSON-able.
         parent: the dataset it is made from, or None; `Dataset.as_parent()` gives it.
+        further_parents: the others, where it is made from several.
         tokenizer: hash of the tokenizer whose VQ codes the steps hold; empty where they hold none.
     """
 
@@ -84,6 +92,7 @@ class DatasetInfo:
     frame_size: tuple[Side, Side]
     config: Mapping[str, Any] = field(default_factory=dict)
     parent: Parent | None = None
+    further_parents: tuple[Parent, ...] = ()
     tokenizer: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -94,13 +103,28 @@ class DatasetInfo:
         """
         found = {name: getattr(self, name) for name in ("name", "stage", "environment", "tokenizer")}
         found |= {"frame_size": list(self.frame_size), "action_space": asdict(self.action_space)}
-        found |= {"config": dict(self.config), "parent": asdict(self.parent) if self.parent else None}
+        found |= {"config": dict(self.config), **_parents_json(self)}
         try:
             plain = json.loads(json.dumps(found, allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:
             raise DatasetError(f"the configuration of dataset {self.name!r} is not JSON ({error})") from error
         _info_from_json(plain, f"the info of dataset {self.name!r}", "give it another value")
         return plain
+
+
+def ancestors(of: Parent | DatasetInfo) -> list[Parent]:
+    """Return all that a dataset is made from, newest first, those of one parent after those of another."""
+    return [found for parent in _parents(of) for found in parent.chain()]
+
+
+def _parents(of: Parent | DatasetInfo) -> tuple[Parent, ...]:
+    return (*([of.parent] if of.parent else ()), *of.further_parents)
+
+
+def _parents_json(of: Parent | DatasetInfo) -> dict[str, Any]:
+    further = [parent.to_json() for parent in of.further_parents]
+    parent = of.parent.to_json() if of.parent else None
+    return {"parent": parent, **({"further_parents": further} if further else {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +195,13 @@ class Manifest:
     def as_parent(self) -> Parent:
         """Return the entry that a child dataset keeps."""
         info = self.info
-        return Parent(name=info.name, stage=info.stage, content_hash=self.content_hash, parent=info.parent)
+        return Parent(
+            name=info.name,
+            stage=info.stage,
+            content_hash=self.content_hash,
+            parent=info.parent,
+            further_parents=info.further_parents,
+        )
 
     def with_shard(self, shard: Shard) -> Manifest:
         """Return the manifest with one more shard."""
@@ -209,10 +239,10 @@ class Manifest:
             )
         refuse_unknown(value, (*_INFO, *_STATE), path, DatasetError)
         for name in (*_INFO, *_STATE):
-            if name not in value:
+            if name not in (*value, _SPARED):
                 raise DatasetError(f"{path} lacks the field {name!r}; {_FIX}")
         with decoding(path, _FIX):
-            info = _info_from_json({name: value[name] for name in _INFO}, path, _FIX)
+            info = _info_from_json({name: value[name] for name in _INFO if name in value}, path, _FIX)
             state = validated({name: value[name] for name in _STATE}, _State, path, _FIX, DatasetError)
         manifest = cls(
             info=info, provenance=state.provenance, shards=state.shards, complete=state.complete, format=version
@@ -250,6 +280,8 @@ class _State:
 
 _INFO = tuple(field.name for field in fields(DatasetInfo))
 _STATE = tuple(field.name for field in fields(_State))
+_SPARED = "further_parents"
+"""The field that only merged datasets have."""
 
 
 RENAMED = {"form": "prompt_format", "sure_entropy": "entropy_threshold", "lead": "diagonal_offset"}
@@ -282,11 +314,7 @@ def _info_from_json(value: dict[str, Any], place: object, fix: str) -> DatasetIn
         DatasetError: a field is of another type or range, or the action space is none.
     """
     refuse_not_finite(value, place, fix, DatasetError)
-    ancestors, parent = 0, value.get("parent")
-    while isinstance(parent, dict):
-        ancestors, parent = ancestors + 1, parent.get("parent")
-    if ancestors > _MAX_ANCESTORS:
-        raise DatasetError(f"{place} names {ancestors} ancestors, and {_MAX_ANCESTORS} are the most; {fix}")
+    _refuse_many_ancestors(value, place, fix)
     info = validated(value, DatasetInfo, place, fix, DatasetError)
     camera = info.action_space.camera
     if camera is not None and not 1 <= camera.step <= camera.limit <= _MAX_LIMIT:
@@ -295,3 +323,20 @@ def _info_from_json(value: dict[str, Any], place: object, fix: str) -> DatasetIn
             f"more than {_MAX_LIMIT}; {fix}"
         )
     return info
+
+
+def _refuse_many_ancestors(value: dict[str, Any], place: object, fix: str) -> None:
+    """Raise where a lineage is longer or wider than any is, before something recurses into it."""
+    generation, depth, count = [value], 0, 0
+    while count <= _MAX_ANCESTORS and (generation := [parent for one in generation for parent in _named_parents(one)]):
+        depth, count = depth + 1, count + len(generation)
+    if depth > _MAX_DEPTH:
+        raise DatasetError(f"{place} names {depth} ancestors, and {_MAX_DEPTH} are the most; {fix}")
+    if count > _MAX_ANCESTORS:
+        raise DatasetError(f"{place} names over {_MAX_ANCESTORS} ancestors, which are the most; {fix}")
+
+
+def _named_parents(value: dict[str, Any]) -> list[dict[str, Any]]:
+    further = value.get("further_parents")
+    named = [value.get("parent"), *(further if isinstance(further, list) else ())]
+    return [parent for parent in named if isinstance(parent, dict)]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rig.data.dataset import Dataset
+from rig.data.manifest import ancestors
 
 _COLUMNS = (
     "task",
@@ -79,11 +80,16 @@ def _identity(dataset: Dataset) -> dict[str, Any]:
         "frame_size": list(info.frame_size),
         "complete": dataset.manifest.complete,
         "content_hash": dataset.content_hash,
-        "lineage": [
-            {"name": parent.name, "stage": parent.stage, "content_hash": parent.content_hash}
-            for parent in (info.parent.chain() if info.parent else ())
-        ],
+        "lineage": lineage(dataset),
     }
+
+
+def lineage(dataset: Dataset) -> list[dict[str, str]]:
+    """Return what a dataset is made from, newest first: `name`, `stage` and `content_hash` of each."""
+    return [
+        {"name": parent.name, "stage": parent.stage, "content_hash": parent.content_hash}
+        for parent in ancestors(dataset.info)
+    ]
 
 
 def _thoughts(column: pa.ChunkedArray) -> dict[str, Any]:

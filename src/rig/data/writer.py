@@ -48,6 +48,7 @@ from rig.storage import (
     Lock,
     atomic_file,
     refusals_named,
+    refuse_unmakeable,
     remove_unfinished,
     sha256_file,
 )
@@ -97,11 +98,11 @@ class DatasetWriter:
         self._frames_file: AtomicFile | None = None
         self._closed = False
         info.to_json()  # refuses what the manifest cannot hold, before anything is touched
-        self._refuse_foreign(resume, overwrite)
+        _refuse_foreign(self.path, resume, overwrite)
         self._lock = Lock(self.path / LOCK_NAME)
         self._lock.acquire()
         try:
-            self.manifest = self._resumed() if resume and self._exists() else self._begun(overwrite)
+            self.manifest = self._resumed() if resume and _exists(self.path) else self._begun(overwrite)
         except BaseException:
             self._lock.release()
             raise
@@ -172,32 +173,6 @@ class DatasetWriter:
         else:
             self.close()
 
-    def _exists(self) -> bool:
-        return (self.path / FILE_NAME).exists()
-
-    def _refuse_foreign(self, resume: bool, overwrite: bool) -> None:
-        """Raise DatasetError before anything is touched where the folder is not ours to write to."""
-        if resume and overwrite:
-            raise DatasetError("resume and overwrite exclude each other; give one of them")
-        if self._exists() and not (resume or overwrite):
-            raise DatasetError(
-                f"{self.path} already holds a dataset; go on with it (--resume, or resume=True), replace it "
-                f"(--overwrite, or overwrite=True), or choose another path"
-            )
-        if self.path.exists() and not self.path.is_dir():
-            raise DatasetError(f"{self.path} is a file; a dataset needs a folder, choose another path")
-        parts = {part.name for part in self.path.iterdir()} if self.path.exists() else set()
-        if not self._exists() and not overwrite and any((self.path / SHARD_FOLDER).glob("*.parquet")):
-            raise DatasetError(
-                f"{self.path} holds shards and no {FILE_NAME}; restore it from a copy, or replace the dataset "
-                f"(--overwrite, or overwrite=True)"
-            )
-        strangers = {name for name in parts - _OURS if not name.endswith(TEMPORARY)}
-        if strangers and not self._exists():
-            raise DatasetError(
-                f"{self.path} is not a dataset, and not empty (it holds {sorted(strangers)[0]}); choose another path"
-            )
-
     def _begun(self, overwrite: bool) -> Manifest:
         """Start an empty dataset, in place of what `overwrite` allows to remove."""
         if overwrite:
@@ -215,12 +190,7 @@ class DatasetWriter:
     def _resumed(self) -> Manifest:
         """Go on with the dataset that is there: learn what it holds, and clear what a killed writer left."""
         there = Dataset(self.path, allow_incomplete=True)
-        changed = differences(there.info.to_json(), self.info.to_json())
-        if changed:
-            raise DatasetError(
-                f"{self.path} was begun with another configuration ({'; '.join(changed)}); go on with that one, or "
-                f"replace the dataset (--overwrite, or overwrite=True)"
-            )
+        _refuse_other_info(self.path, there.info, self.info)
         self.done = set(there.ids)
         listed = {file.name for shard in there.manifest.shards for file in shard.files()}
         for path in (self.path / SHARD_FOLDER).iterdir():
@@ -295,6 +265,58 @@ class DatasetWriter:
             self._frames_file.discard()
         self._closed = True
         self._lock.release()
+
+
+def refuse_unwritable(path: Path, info: DatasetInfo, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Raise where a `DatasetWriter` of the same arguments would refuse the folder; nothing is touched.
+
+    Raises:
+        DatasetError: a dataset is there and neither `resume` nor `overwrite` is given, or its info differs; or it is no
+            dataset's folder.
+        RigError: nothing can be made there.
+    """
+    info.to_json()
+    _refuse_foreign(path, resume, overwrite)
+    refuse_unmakeable(path)
+    if resume and _exists(path):
+        _refuse_other_info(path, Manifest.load(path).info, info)
+
+
+def _exists(path: Path) -> bool:
+    return (path / FILE_NAME).exists()
+
+
+def _refuse_other_info(path: Path, there: DatasetInfo, info: DatasetInfo) -> None:
+    changed = differences(there.to_json(), info.to_json())
+    if changed:
+        raise DatasetError(
+            f"{path} was begun with another configuration ({'; '.join(changed)}); go on with that one, or replace the "
+            f"dataset (--overwrite, or overwrite=True)"
+        )
+
+
+def _refuse_foreign(path: Path, resume: bool, overwrite: bool) -> None:
+    """Raise DatasetError before anything is touched where the folder is not ours to write to."""
+    if resume and overwrite:
+        raise DatasetError("resume and overwrite exclude each other; give one of them")
+    if _exists(path) and not (resume or overwrite):
+        raise DatasetError(
+            f"{path} already holds a dataset; go on with it (--resume, or resume=True), replace it "
+            f"(--overwrite, or overwrite=True), or choose another path"
+        )
+    if path.exists() and not path.is_dir():
+        raise DatasetError(f"{path} is a file; a dataset needs a folder, choose another path")
+    parts = {part.name for part in path.iterdir()} if path.exists() else set()
+    if not _exists(path) and not overwrite and any((path / SHARD_FOLDER).glob("*.parquet")):
+        raise DatasetError(
+            f"{path} holds shards and no {FILE_NAME}; restore it from a copy, or replace the dataset "
+            f"(--overwrite, or overwrite=True)"
+        )
+    strangers = {name for name in parts - _OURS if not name.endswith(TEMPORARY)}
+    if strangers and not _exists(path):
+        raise DatasetError(
+            f"{path} is not a dataset, and not empty (it holds {sorted(strangers)[0]}); choose another path"
+        )
 
 
 def refuse_unstorable(trajectory: Trajectory, info: DatasetInfo, steps: Iterable[Step] | None = None) -> None:

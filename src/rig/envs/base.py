@@ -44,6 +44,7 @@ class World(gym.Env):
             process of its own; its steps are waited for in threads, and so is `solvable`, which several may ask at
             once. None where steps are this process's own work.
         credit: what whoever shows its frames is to say of them; empty where nothing.
+        step_seconds: how long a step lasts by the world's own clock; None where it has none, but moves.
     """
 
     name: str
@@ -51,6 +52,7 @@ class World(gym.Env):
     tasks: TaskTable
     most_at_once: int | None = None
     credit: str = ""
+    step_seconds: float | None = None
     task: Task
     setting: str
     seed: int

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rig.annotators import ClaimChecker, Judge, Verdict, judge_of
-from rig.annotators.claims import DREAM, PLAN, ReviewChecker
+from rig.annotators.claims import DREAM, PLAN, ReviewChecker, verdicts_on
 from rig.evaluate.stillness import stands_still
 from rig.records import Step, Trajectory
 
@@ -140,19 +140,11 @@ def _total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 def _with_verdicts(step: Step, checker: ClaimChecker) -> Step:
     facts = dict(step.privileged)
-    facts["claims"] = [_shown(verdict, step) for verdict in _verdicts(step, checker)]
+    facts["claims"] = [_shown(verdict, step) for verdict in verdicts_on(step, checker)]
     verdict = verdict_of(step, judge_of(checker))
     if verdict is not None:
         facts["verdict"] = verdict
     return replace(step, privileged=facts)
-
-
-def _verdicts(step: Step, checker: ClaimChecker) -> list[Verdict]:
-    if not step.thought:
-        return []
-    if step.review is not None and step.review.thought == step.thought and isinstance(checker, ReviewChecker):
-        return checker.check_review(step)
-    return checker.check(step.thought, step.privileged, step.action)
 
 
 def _shown(verdict: Verdict, step: Step) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from rig.improve.config import ImproveConfig, PlayConfig
 from rig.model import RIG, best_device
 from rig.provenance import provenance
 from rig.train import ranks
-from rig.train.agent import LearnedData, conversations_of, described
+from rig.train.agent import LearnedData, described, learned_data
 from rig.train.config import AgentTraining
 from rig.train.loop import Trainer
 from rig.train.runs import Run, check_run
@@ -133,7 +133,7 @@ def _replayed(config: ImproveConfig, checkpoint: AgentCheckpoint) -> LearnedData
         prompt_format=checkpoint.prompt_format,
         training=config.training,
     )
-    return conversations_of(training, checkpoint.encoder)
+    return learned_data(training, checkpoint.encoder)
 
 
 def _tell(run: Run, config: ImproveConfig, step: int, values: Mapping[str, float]) -> None:

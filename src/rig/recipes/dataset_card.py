@@ -7,8 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from rig.data import Dataset, Entry, summary
-from rig.data.manifest import FILE_NAME, SHARD_FOLDER
+from rig.data import Dataset, DatasetInfo, Entry, summary
+from rig.data.manifest import FILE_NAME, SHARD_FOLDER, ancestors
 from rig.envs import WORLDS, make_world, split_of
 from rig.errors import DatasetError
 from rig.evaluate.stats import wilson
@@ -122,11 +122,17 @@ def _made(dataset: Dataset, found: dict[str, Any]) -> str:
     parents = [f"{parent['name']} ({parent['stage']}, `{parent['content_hash'][:16]}`)" for parent in found["lineage"]]
     lines = [
         f"* Actors and annotators: {', '.join(sorted(_makers(dataset)))}.",
-        *([f"* Made from {', made from '.join(parents)}."] if parents else []),
+        *([f"* Made from {_joint(dataset.info).join(parents)}."] if parents else []),
         f"* Commit {commits}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; {machines}.",
         *([f"* {_seeds(dataset)}."] if dataset.info.environment in WORLDS.names() else []),
     ]
     return f"```\n{commands}\n```\n\n" + "\n".join(lines)
+
+
+def _joint(info: DatasetInfo) -> str:
+    """Return what stands between ancestors: each was made from the next, or some from several."""
+    merged = info.further_parents or any(parent.further_parents for parent in ancestors(info))
+    return ", " if merged else ", made from "
 
 
 def _seeds(dataset: Dataset) -> str:

@@ -14,7 +14,7 @@ from rig.data import Dataset, DatasetInfo, DatasetWriter
 from rig.envs import Look, Task, World
 from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
-from rig.errors import RigError
+from rig.errors import DatasetError, RigError
 from rig.records import Lineage, Trajectory
 from rig.stages.config import Opening
 
@@ -54,7 +54,12 @@ def run_stage(
 
 
 def derived_info(source: Dataset, stage: str, config: Mapping[str, Any], out: Path | str) -> DatasetInfo:
-    """Return what the dataset `out` says of itself, which `stage` makes of `source` by `config`."""
+    """Return what the dataset `out` says of itself, which `stage` makes of `source` by `config`.
+
+    Raises:
+        DatasetError: `out` is `source`, or within it: to write there would take away what is read.
+    """
+    refuse_inside(source, out)
     return DatasetInfo(
         name=Path(out).name,
         stage=stage,
@@ -64,6 +69,16 @@ def derived_info(source: Dataset, stage: str, config: Mapping[str, Any], out: Pa
         config=config,
         parent=source.as_parent(),
     )
+
+
+def refuse_inside(source: Dataset, out: Path | str) -> None:
+    """Raise where `out` is a dataset that is read, or within its folder.
+
+    Raises:
+        DatasetError: it is.
+    """
+    if Path(out).resolve().is_relative_to(source.path.resolve()):
+        raise DatasetError(f"{out} is in {source.path}, which is read; choose another folder as --out")
 
 
 def annotated_lineage(trajectory: Trajectory, stage: str, annotator: Annotator[Any, Any]) -> Lineage:

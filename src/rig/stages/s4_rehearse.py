@@ -24,7 +24,7 @@ from rig.data import Dataset
 from rig.dialogue import is_speakable
 from rig.envs.rollout import Episode
 from rig.errors import DatasetError
-from rig.records import NOISE, TEACHER, Frame, Step, Trajectory
+from rig.records import NOISE, TEACHER, Frame, Trajectory
 from rig.stages.annotating import reviewed, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
 from rig.stages.config import RehearseConfig
@@ -54,7 +54,11 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
 
 
 def rehearse_episode(builder: ReviewBuilder[RehearseConfig], trajectory: Trajectory) -> Trajectory | None:
-    """Return steps of an episode with reviews, their words still to be written, or None where there is none."""
+    """Return steps of an episode with reviews, their words still to be written, or None where there is none.
+
+    Raises:
+        DatasetError: it lacks steps, so that what followed a step is not what came of it.
+    """
     made = [decided(case, after) for case, after in _worth(builder, _cases(builder, trajectory))]
     if not made:
         return None
@@ -74,7 +78,7 @@ def _cases(builder: ReviewBuilder[RehearseConfig], trajectory: Trajectory) -> li
     """Return what the teacher did, and how to correct its noise where that gains, with the frames this leads to."""
     config = builder.config
     random = np.random.default_rng([config.seed, crc32(trajectory.id.encode())])
-    usable = _usable(trajectory.steps[:-1])
+    usable = _usable(trajectory)
     taught = _rare_first([step for step in usable if step.actor == TEACHER], config.states, random)
     slips = _rare_first([step for step in usable if step.actor == NOISE], config.slips, random)
     states = _states(builder, trajectory, [step.index for step in slips])
@@ -103,12 +107,23 @@ class _Usable:
     action: Action
 
 
-def _usable(steps: Sequence[Step]) -> list[_Usable]:
-    return [
-        _Usable(position=position, index=step.index, actor=step.actor, action=step.action)
-        for position, step in enumerate(steps)
-        if step.thought is not None and is_speakable(step.thought)
-    ]
+def _usable(trajectory: Trajectory) -> list[_Usable]:
+    """Return the steps whose thought can be said, but for the last, of which it is not known what came.
+
+    Raises:
+        DatasetError: a step is missing.
+    """
+    found = []
+    for position, step in enumerate(trajectory.steps):
+        if step.index != position:
+            raise DatasetError(
+                f"episode {trajectory.id} has step {step.index} where step {position} belongs, and what is rehearsed "
+                "is what followed a step; give the dataset as it was before steps were taken out of it, as `rig data "
+                "filter --keep steps` does"
+            )
+        if step.thought is not None and is_speakable(step.thought):
+            found.append(_Usable(position=position, index=step.index, actor=step.actor, action=step.action))
+    return [each for each in found if each.position < len(trajectory.steps) - 1]
 
 
 def _rare_first(steps: Sequence[_Usable], count: int, random: np.random.Generator) -> list[_Usable]:

@@ -63,7 +63,7 @@ def train_agent(
     if not config.parts:
         raise RigError("there is nothing to train on: give a dataset")
     encoder = encoder_of(tokenizers.text, model.config)
-    learned = conversations_of(config, encoder, tokenizers)
+    learned = learned_data(config, encoder, tokenizers)
     conversations, info = learned.conversations, learned.datasets[0].info
     with Run(folder, config, resume=resume) as run:
         preview = _Watch(run.folder, learned.held_out, encoder, info.action_space, config)
@@ -110,10 +110,8 @@ class LearnedData:
     held_out: Mapping[Style, list[Step]]
 
 
-def conversations_of(
-    config: AgentTraining, encoder: SegmentEncoder, tokenizers: Tokenizers | None = None
-) -> LearnedData:
-    """Return the conversations of a training's parts, in the tokens of `encoder`.
+def learned_data(config: AgentTraining, encoder: SegmentEncoder, tokenizers: Tokenizers | None = None) -> LearnedData:
+    """Return what a training with these parts learns from, in the tokens of `encoder`.
 
     Args:
         config: the parts, and how they are shown.
@@ -123,17 +121,12 @@ def conversations_of(
     Raises:
         RigError: the data do not belong together, or hold nothing to learn.
     """
-    datasets = _open(config, tokenizers or Tokenizers.load(config.tokenizers))
-    info = datasets[0].info
+    tokenizers = tokenizers or Tokenizers.load(config.tokenizers)
+    datasets = opened_parts(config, tokenizers, shared=ranks.count() > 1)
     chosen, kept = split(datasets)
     styles: tuple[Style, ...] = ("basic", "describe")
     held_out = {style: steps for style in styles if (steps := _of_style(style, config.parts, kept))}
-    sources = [
-        source
-        for part, steps in zip(config.parts, chosen, strict=True)
-        for source in sources_of(part, steps, config, info.environment)
-    ]
-    conversations = Conversations(sources, encoder, info.action_space, config.training.seed)
+    conversations = conversations_of(config, datasets, chosen, encoder)
     return LearnedData(datasets=datasets, conversations=conversations, held_out=held_out)
 
 
@@ -188,14 +181,35 @@ def _record(folder: Path, conversations: Conversations) -> None:
         write_json(folder / LEFT_OUT, {"left_out": conversations.left_out, "conversations": len(conversations)})
 
 
-def _open(config: AgentTraining, tokenizers: Tokenizers) -> list[Dataset]:
-    """Return the parts with their frames, which they and all processes share, and with codes where they are dreamed."""
+def conversations_of(
+    config: AgentTraining, datasets: Sequence[Dataset], chosen: Sequence[Sequence[Step]], encoder: SegmentEncoder
+) -> Conversations:
+    """Return what is learned of the steps that were chosen of each part.
+
+    Raises:
+        RigError: there is no step to learn from.
+    """
+    info = datasets[0].info
+    sources = [
+        source
+        for part, steps in zip(config.parts, chosen, strict=True)
+        for source in sources_of(part, steps, config, info.environment)
+    ]
+    return Conversations(sources, encoder, info.action_space, config.training.seed)
+
+
+def opened_parts(config: AgentTraining, tokenizers: Tokenizers, *, shared: bool) -> list[Dataset]:
+    """Return the parts with their frames, and with codes where they are dreamed; `shared`: also among processes.
+
+    Raises:
+        RigError: their action spaces or frame sizes differ.
+    """
     datasets = [Dataset(part.data).fraction(part.fraction) for part in config.parts]
     first = datasets[0]
     for dataset in datasets:
         if dataset.info.action_space != first.info.action_space:
             raise RigError(f"{first.path} and {dataset.path} have different action spaces")
-    store = load_frames(*datasets, shared=ranks.count() > 1)
+    store = load_frames(*datasets, shared=shared)
     coded = [
         _with_codes(dataset, tokenizers) if config.prompt_format.dream and part.style != "describe" else dataset
         for part, dataset in zip(config.parts, datasets, strict=True)

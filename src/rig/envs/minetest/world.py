@@ -19,7 +19,7 @@ import numpy as np
 from rig.actions import MINERL, NOOP, Action
 from rig.actions.native import read_mapping
 from rig.envs.base import World
-from rig.envs.minetest.config import MinetestConfig, Pixels
+from rig.envs.minetest.config import TICK_SECONDS, MinetestConfig, Pixels
 from rig.envs.minetest.env import MinetestEnv
 from rig.envs.minetest.keys import GRID, native_action, shared_out
 from rig.envs.minetest.places import Place, Spot
@@ -99,6 +99,7 @@ class MinetestWorld(World):
 
     def __init__(self, config: MinetestWorldConfig | None = None) -> None:
         self.config = config or MinetestWorldConfig()
+        self.step_seconds = self.config.ticks_per_step * TICK_SECONDS
         size = self.config.size
         self.env = MinetestEnv(MinetestConfig(width=size, height=size, view_cells=VIEW_CELLS))
         self.action_space = self.env.action_space
