@@ -57,6 +57,8 @@ class Annotator(ABC, Generic[Q, A]):
         prompt: hash of the instructions or rules that it follows, kept in the lineage.
         batch_size: the most questions that are handed over in one call.
         concurrency: the most calls at once; above 1 they come from several threads.
+        is_billed: whether its answers cost something, so that a dataset keeps an account of them.
+        account: what its costs are written down under; a stage gives it that of the dataset.
     """
 
     Config: ClassVar[type] = NoConfig
@@ -65,6 +67,8 @@ class Annotator(ABC, Generic[Q, A]):
     prompt: str = ""
     batch_size: int = 1
     concurrency: int = 1
+    is_billed: ClassVar[bool] = False
+    account: str = ""
 
     def __init__(self, config: Any = None, space: ActionSpace | None = None) -> None:
         self.config = self.Config() if config is None else config
@@ -88,6 +92,13 @@ class Annotator(ABC, Generic[Q, A]):
 
     def close(self) -> None:
         """Let go of what it holds open; calls that are still running had better end soon."""
+
+    def costs(self) -> dict[str, Any]:
+        """Return what was answered for its account and what that cost, over all runs, as JSON; kept with the dataset.
+
+        It is asked for where `is_billed`, behind `close` too.
+        """
+        return {}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -325,9 +336,11 @@ REASONERS.add("crafter", "rig.annotators.crafter:CrafterReasoner")
 REASONERS.add("crafter-views", "rig.annotators.crafter_views:CrafterDescriber")
 REASONERS.add("minetest", "rig.annotators.minetest:MinetestReasoner")
 REASONERS.add("minetest-views", "rig.annotators.minetest_views:MinetestDescriber")
+REASONERS.add("openai", "rig.annotators.vlm.annotator:OpenAIReasoner")
 REVIEWERS: Registry[type[Reviewer[Any]]] = Registry("reviewer", "rig.reviewers")
 REVIEWERS.add("crafter", "rig.annotators.crafter:CrafterReviewer")
 REVIEWERS.add("minetest", "rig.annotators.minetest:MinetestReviewer")
+REVIEWERS.add("openai", "rig.annotators.vlm.annotator:OpenAIReviewer")
 LABELLERS: Registry[type[Labeller[Any]]] = Registry("labeller", "rig.labellers")
 LABELLERS.add("crafter", "rig.annotators.crafter_patches:CrafterLabeller")
 LABELLERS.add("minetest", "rig.annotators.minetest_views:MinetestLabeller")

@@ -149,6 +149,29 @@ def dataset_text(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def costs_text(costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what a dataset's annotators cost."""
+    return "\n".join(f"{role}: {_cost(found)}" for role, found in costs.items())
+
+
+def _cost(found: Mapping[str, Any]) -> str:
+    """Return what one annotator cost, and what is not certain about it."""
+    usd = "at unknown prices" if found["usd"] is None else f"for {found['usd']:.4f} USD"
+    parts = [f"{found['calls']:,} calls {usd}, {found['tokens_in']:,} tokens in, {found['tokens_out']:,} out"]
+    if found["estimated"]:
+        parts.append(f"the tokens of {found['estimated']:,} are estimated, for the server did not say")
+    parts.append(f"{found['cached']:,} answers from the store ({found['cached_usd']:.4f} USD when they were paid)")
+    if found["failed_attempts"]:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found["failures"].items())
+        parts.append(f"{found['failed_attempts']:,} attempts failed ({kinds})")
+    if found["maybe_charged"]:
+        parts.append(
+            f"{found['maybe_charged']:,} broke off and may have been charged, {found['maybe_charged_usd']:.4f} USD"
+        )
+    parts += [f"{found['unanswered']:,} questions without an answer"] if found["unanswered"] else []
+    return "; ".join(parts)
+
+
 def episode_text(trajectory: Trajectory, *, steps: bool = True) -> str:
     """Return an episode step by step."""
     outcome = "success" if trajectory.success else "failed"

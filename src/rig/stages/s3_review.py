@@ -44,7 +44,8 @@ def review(config: LookaheadConfig, out: Path | str, opening: Opening | None = N
 
     with closing(builder.reviewer):
         info = builder.info("s3", out)
-        return run_stage(out, info, builder.episodes(), lambda episode: episode.id, make, opening or Opening())
+        work, workers = builder.episodes(), {"reviewer": builder.reviewer}
+        return run_stage(out, info, work, lambda episode: episode.id, make, opening or Opening(), workers)
 
 
 def review_episode(builder: LookaheadBuilder, visited: Visited) -> Trajectory | None:

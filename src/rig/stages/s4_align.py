@@ -51,7 +51,8 @@ def align(config: AlignConfig, out: Path | str, opening: Opening | None = None) 
 
     with closing(builder.reviewer), closing(reasoner):
         info = builder.info("s4", out, reasoner=reasoner)
-        return run_stage(out, info, builder.episodes(), lambda episode: episode.id, make, opening or Opening())
+        work, workers = builder.episodes(), {"reviewer": builder.reviewer, "reasoner": reasoner}
+        return run_stage(out, info, work, lambda episode: episode.id, make, opening or Opening(), workers)
 
 
 def _dreamed(builder: LookaheadBuilder, visits: Iterator[Visited]) -> Iterator[tuple[Visited, dict[int, list[Dream]]]]:
