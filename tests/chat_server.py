@@ -15,6 +15,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -228,8 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "cut off":  # charged, and lost on the way
             data = json.dumps(found).encode()
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data) + data[:-20])
-            self.wfile.flush()
-            self.connection.close()
+            self._hang_up()
         else:
             self._send(200, found)
 
@@ -248,8 +248,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "page 200":
             self._send(200, PAGE, "text/html")
         elif fault == "dropped":
-            self.connection.close()
-            self.close_connection = True
+            self._hang_up()
         elif fault == "hang":
             self.server.held.wait(30)
         elif fault in ("drip", "drip head"):
@@ -263,6 +262,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             return False
         return True
+
+    def _hang_up(self):
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
 
     def _drip(self, head):
         self.wfile.write(head)

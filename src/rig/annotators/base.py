@@ -96,7 +96,7 @@ class Annotator(ABC, Generic[Q, A]):
     def costs(self) -> dict[str, Any]:
         """Return what was answered for its account and what that cost, over all runs, as JSON; kept with the dataset.
 
-        It is asked for where `is_billed`, behind `close` too.
+        It is asked for where `is_billed`, before `close`.
         """
         return {}
 

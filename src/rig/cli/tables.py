@@ -168,7 +168,7 @@ def _cost(found: Mapping[str, Any]) -> str:
         parts.append(
             f"{found['maybe_charged']:,} broke off and may have been charged, {found['maybe_charged_usd']:.4f} USD"
         )
-    parts += [f"{found['unanswered']:,} questions without an answer"] if found["unanswered"] else []
+    parts += [f"{found['given_up']:,} times a question was given up"] if found["given_up"] else []
     return "; ".join(parts)
 
 

@@ -80,8 +80,11 @@ class Served:
         with self._lock:
             self._is_closed = True
             line, self._line = self._line, None
+            store, self._store, self._ladder_found = self._store, None, None
         if line is not None:
             line.close()
+        if store is not None:
+            store.close()
 
     def costs(self) -> dict[str, Any]:
         """Return what was answered and what that cost, over all runs of the account."""
@@ -122,7 +125,7 @@ class Served:
             if not isinstance(found, Failure) or was_asked:
                 break
         if isinstance(found, Failure):
-            self.store.add(self.payer, unanswered=1)
+            self.store.add(self.payer, given_up=1)
         return found
 
     def _walk(self, way: Way) -> tuple[str | Failure, bool]:

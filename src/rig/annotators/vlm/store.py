@@ -242,7 +242,7 @@ class Store:
             "cached_usd": saved or 0.0,
             "failed_attempts": sum(failed.values()),
             "failures": dict(sorted(failed.items())),
-            "unanswered": int(totals.get("unanswered", 0)),
+            "given_up": int(totals.get("given_up", 0)),
             "maybe_charged": int(totals.get("lost", 0)) + int(totals.get("broken", 0)) + still,
             "maybe_charged_usd": totals.get("lost_usd", 0.0) + totals.get("broken_usd", 0.0) + (at_most or 0.0),
         }
