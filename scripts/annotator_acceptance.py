@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 PRICES = ("usd_per_million_in=2.5", "usd_per_million_out=10")
+MANY = 1_000_000
 _EPISODES_FOR = 90
 """Records that an episode of each task holds, about."""
 _PATIENCE = 300.0
@@ -51,14 +52,24 @@ def run(*words: object) -> dict[str, Any]:
     return found
 
 
-def accept(verb: str, source: Path, root: Path, server: Any, records: int) -> dict[str, Any]:
-    """Run a verb through a kill and a restart of the server; return the counts, all of which are as they should be."""
+def accept(verb: str, source: Path, wanted: Path, root: Path, server: Any) -> dict[str, Any]:
+    """Run a verb through a kill and a restart of the server; return the counts, all of which are as they should be.
+
+    Args:
+        verb: "reason" or "rereview".
+        source: the dataset that it reads.
+        wanted: one with the records that it is to write.
+        root: the folder to work in.
+        server: a `ServerProcess`.
+    """
     role, before = {"reason": "reasoner", "rereview": "reviewer"}[verb], server.ledger().totals()
     words: list[object] = [verb, "--source", source, "--out", root / verb, f"--{role}", "openai", f"--{role}-config"]
     words += ["model=tiny-vision", f"base_url={server.url}", f"cache={root / 'answers'}", "concurrency=8", *PRICES]
     words += ["first_pause=0.05", "timeout=20", "retry_seconds=120"]
     if verb == "reason":
-        words += ["--no-validate", "--same-actions", len(places(Dataset(source)))]
+        words += ["--no-validate", "--same-actions", MANY]
+
+    records = Dataset(wanted).manifest.counts["steps"]
 
     def given() -> int:
         return server.ledger().totals()[0] - before[0]
@@ -86,23 +97,23 @@ def accept(verb: str, source: Path, root: Path, server: Any, records: int) -> di
     told, _ = again.communicate()
     if again.returncode:
         raise Failed(f"rig {verb} --resume ended with {again.returncode}")
-    return counted(verb, root / verb, source, json.loads(told), killed_at, server.ledger().totals(), before) | {
+    return counted(verb, root / verb, wanted, json.loads(told), killed_at, server.ledger().totals(), before) | {
         "seconds": round(time.monotonic() - began, 1)
     }
 
 
 def counted(
-    verb: str, out: Path, source: Path, told: dict[str, Any], killed_at: int, after: Any, before: Any
+    verb: str, out: Path, wanted: Path, told: dict[str, Any], killed_at: int, after: Any, before: Any
 ) -> dict[str, Any]:
     """Return what came of a run, having compared it with what the server charged."""
     role = {"reason": "reasoner", "rereview": "reviewer"}[verb]
     costs = told["costs"][role]
     charged = [late - soon for late, soon in zip(after[:3], before[:3], strict=True)]
-    steps, wanted = places(Dataset(out)), places(Dataset(source))
+    steps, there = places(Dataset(out)), places(Dataset(wanted))
     price = (charged[1] * 2.5 + charged[2] * 10) / 1e6
     for is_so, what in (
         (sorted(steps) == sorted(set(steps)), "a record is there twice"),
-        (sorted(steps) == sorted(wanted), f"{len(steps)} records of {len(wanted)}"),
+        (sorted(steps) == sorted(there), f"{len(steps)} records of {len(there)}"),
         (all(step.thought for step in Dataset(out).steps()), "a record has no thought"),
         (after[3] == 1, f"a request was answered {after[3]} times"),
         ([costs["calls"], costs["tokens_in"], costs["tokens_out"]] == charged, f"{costs} where {charged} was charged"),
@@ -128,18 +139,18 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def sources(root: Path, records: int) -> tuple[Path, Path]:
-    """Make a dataset to reason about, and one whose reviews are to be written anew, of at least so many steps."""
+def sources(root: Path, records: int) -> tuple[Path, Path, Path]:
+    """Make data to annotate, of about so many steps: one of play, the same with thoughts, and one with reviews."""
     episodes = max(1, records // _EPISODES_FOR + 1)
     for _ in range(4):
         words = ["--tasks", "collect_wood", "collect_stone", "place_table", "--episodes", episodes]
-        if run("collect", *words, "--out", root / "s1", "--overwrite")["steps"] >= records:
+        if run("collect", *words, "--out", root / "s1", "--overwrite")["steps"] >= 1.2 * records:
             break
         episodes *= 2
-    run("reason", "--source", root / "s1", "--out", root / "s2")
+    run("reason", "--source", root / "s1", "--out", root / "s2", "--same-actions", MANY)
     states = ["--states", 40, "--slips", 20]
     run("rehearse", "--source", root / "s2", "--out", root / "s4", *states)
-    return root / "s1", root / "s4"
+    return root / "s1", root / "s2", root / "s4"
 
 
 def main() -> int:
@@ -147,19 +158,19 @@ def main() -> int:
     from chat_server import ServerProcess
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, default=500, help="steps that each command has annotated, at least")
+    parser.add_argument("--records", type=int, default=500, help="steps to annotate, about")
     parser.add_argument("--failures", type=float, default=0.2, help="share of calls that fail")
     parser.add_argument("--out", help="folder to work in; one that is removed where none is given")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(given.out or scratch).absolute()
-        s1, s4 = sources(root, given.records)
+        s1, s2, s4 = sources(root, given.records)
         server = ServerProcess(root / "charged.jsonl", failures=given.failures, malformed=0.03, latency=0.02)
         try:
             found = {
-                verb: accept(verb, source, root, server, given.records)
-                for verb, source in (("reason", s1), ("rereview", s4))
+                verb: accept(verb, source, wanted, root, server)
+                for verb, source, wanted in (("reason", s1, s2), ("rereview", s4, s4))
             }
         except Failed as error:
             print(f"not accepted: {error}", file=sys.stderr)

@@ -136,7 +136,7 @@ class ChatServer(ThreadingHTTPServer):
         self.ledger, self.modes, self.answer, self.fault = Ledger(log), modes, answer, fault
         self.latency, self.key, self.usage, self.models = latency, key, usage, models
         self.finish, self.extra = finish, extra or {}
-        self.number, self.bodies, self.headers_seen, self.paths = 0, [], [], []
+        self.number, self.bodies, self.keys_seen, self.paths = 0, [], set(), []
         self.lock, self.at_once, self.most_at_once = threading.Lock(), 0, 0
         self.held = threading.Event()
         self.began = []
@@ -189,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
             server.number += 1
             number = server.number
             server.bodies.append(body)
-            server.headers_seen.append(dict(self.headers))
+            server.keys_seen.add(self.headers["Authorization"])
             server.began.append(time.monotonic())
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)

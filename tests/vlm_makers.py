@@ -1,9 +1,10 @@
-"""What tests of annotators behind a server share: questions, and annotators that call from within the test's process."""
+"""What tests of annotators behind a server share: questions, and annotators that call from the test's own process."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -24,6 +25,14 @@ PRICES = {"usd_per_million_in": 2.5, "usd_per_million_out": 10.0}
 KINDS = {Refused: "refused", Stop: "stop", NoRoom: "room", GaveUp: "failed"}
 
 
+def wait_until(is_so, seconds=20):
+    """Wait until something is so."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, "it took too long"
+        time.sleep(0.005)
+
+
 def step_of(number, **changes):
     """Return a step whose frame no other number has."""
     frame = np.full((4, 4, 3), number % 251, np.uint8)
@@ -31,7 +40,7 @@ def step_of(number, **changes):
     step = replace(
         fake_step(number, size=4), frame=frame, instruction=f"task {number}", previous_action=NOOP, action=USE
     )
-    return replace(step, **changes)
+    return replace(step, index=number, **changes)
 
 
 def steps_of(count):

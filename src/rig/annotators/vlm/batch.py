@@ -7,7 +7,6 @@ run that follows finds them where it looks for any answer.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -98,13 +97,19 @@ class Taken:
     answers: int = 0
     known: int = 0
     strange: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def fail(self, reason: str) -> None:
+        """Count a request that failed."""
+        self.failures[reason] = self.failures.get(reason, 0) + 1
 
     def text(self) -> str:
         """Return it in words."""
         parts = [f"{self.answers:,} answers taken into the store", f"{self.known:,} were there already"]
         parts += [f"{self.strange:,} are to no question of this run"] if self.strange else []
-        lines = [f"{count:,} failed: {reason}" for reason, count in self.failures.most_common()]
+        lines = [
+            f"{count:,} failed: {reason}" for reason, count in sorted(self.failures.items(), key=lambda pair: -pair[1])
+        ]
         return "\n".join([", ".join(parts), *lines])
 
 
@@ -160,12 +165,12 @@ def _settle(value: dict[str, Any], key: str, place: str, tokens: int, served: Se
     response = value.get("response")
     body = response.get("body") if isinstance(response, dict) else None
     if not isinstance(body, dict) or not isinstance(response, dict) or response.get("status_code") != 200:
-        taken.failures[_reason(value.get("error"), body)] += 1
+        taken.fail(_reason(value.get("error"), body))
         return
     try:
         reply = read_reply(json.dumps(body), place)
     except Transient as error:
-        taken.failures[str(error).removeprefix(place).strip()] += 1
+        taken.fail(str(error).removeprefix(place).strip())
         return
     told = reply.tokens_in is not None and reply.tokens_out is not None
     read = tokens if reply.tokens_in is None else reply.tokens_in

@@ -30,7 +30,7 @@ class Ladder:
         self._store, self._server, self._model = store, server, model
         self._mode = store.mode(server, model)
         self._is_certain = False
-        self._refused = 0
+        self._refused, self._reason = 0, ""
         self._finding = RLock()
 
     @property
@@ -53,11 +53,13 @@ class Ladder:
             return send(self.mode) if self._is_certain else self._found(send)
 
     def _found(self, send: Callable[[Mode], Reply]) -> Reply:
+        if self._refused >= _HOPELESS:
+            raise Hopeless(self._reason)
         for mode in MODES[MODES.index(self.mode) :]:
             try:
                 reply = send(mode)
             except CallRefused as error:
-                refused = error
+                self._reason = str(error)
                 continue
             if mode != self._store.mode(self._server, self._model):
                 self._store.remember_mode(self._server, self._model, mode)
@@ -65,5 +67,5 @@ class Ladder:
             return reply
         self._refused += 1
         if self._refused >= _HOPELESS:
-            raise Hopeless(str(refused))
-        raise refused
+            raise Hopeless(self._reason)
+        raise CallRefused(self._reason)
