@@ -7,6 +7,7 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from chat_server import MODEL, ServerProcess, good_answer, mode_of, pictures_of, serving
@@ -15,7 +16,8 @@ from vlm_makers import PRICES, NearLine, served, step_of, steps_of, wait_until
 
 from rig.actions import CRAFTER
 from rig.agents import PolicyConfig
-from rig.annotators import Asked, Failure, ReviewCase, answered, build_reasoner, seen_in
+from rig.annotators import Asked, Failure, ReviewCase, answered, build_reasoner, checker_of, seen_in
+from rig.annotators.claims import split_clauses
 from rig.annotators.vlm import batch
 from rig.annotators.vlm import served as served_module
 from rig.cli.main import main
@@ -50,6 +52,10 @@ def words_of(server, source, out, cache, **changes):
     given = [f"{name}={json.dumps(value)}" for name, value in config_of(server, cache, **changes).items()]
     words = ["reason", "--source", str(source), "--out", str(out), "--no-validate", "--reasoner", "openai"]
     return [*words, "--reasoner-config", *given]
+
+
+def crc(step):
+    return crc32(step.frame.tobytes() + repr(step.action).encode())
 
 
 def told(capsys):
@@ -93,7 +99,7 @@ def test_one_question_that_is_refused_is_a_failure_of_its_own(near, tmp_path):
         reasoner = served(server, tmp_path)
         with pytest.raises(AnnotationError, match=r"no answer for step 5: .* answers 400: bad request"):
             reasoner.reason(steps_of(9))
-        assert reasoner.costs()["calls"] == 8
+        assert reasoner.costs().calls == 8
 
 
 # Answers that are none
@@ -123,7 +129,7 @@ def test_an_answer_is_mended_once_and_where_that_is_of_no_use_asked_anew_in_the_
             AnnotationError, match=r"step 3: an answer that was to be mended is still of no use: it holds no"
         ):
             reasoner.reason([step_of(3)])
-        assert reasoner.costs()["given_up"] == 1
+        assert reasoner.costs().given_up == 1
         assert served(server, tmp_path / "two").reason([step_of(3)]) == ["1. I look around. 2. So I do it: use."]
         assert [body.get("seed") for body in server.bodies] == [None, None, 1]
         assert served(server, tmp_path / "two").reason([step_of(3)]) == ["1. I look around. 2. So I do it: use."]
@@ -156,31 +162,34 @@ def test_what_a_model_thinks_is_in_no_thought(near, tmp_path):
 # The key
 
 
-def test_the_key_is_written_nowhere_whatever_the_server_says(made, tmp_path):
-    """In a process of its own, as users run it, with a server that repeats the key in errors and in answers."""
+def test_the_key_is_written_nowhere_whatever_the_server_says(made, tmp_path, monkeypatch, capsys):
+    """First in a process of its own, as users run it, with a server that repeats the key in errors and in answers."""
     environment = {**os.environ, "OUR_KEY": KEY, "OPENAI_LOG": "debug"}
 
-    def run(server, *more):
-        words = words_of(server, made.root / "s1", tmp_path / "s2", tmp_path / "cache", key_variable="OUR_KEY")
-        done = subprocess.run(
-            [sys.executable, "-m", "rig.cli.main", *words, *more], env=environment, capture_output=True
-        )
-        assert KEY.encode() not in done.stdout + done.stderr
-        assert not any(KEY in word for word in words)
-        return done
+    def words(server, *more):
+        found = words_of(server, made.root / "s1", tmp_path / "s2", tmp_path / "cache", key_variable="OUR_KEY")
+        assert not any(KEY in word for word in found)
+        return [*found, *more]
 
     def answer(body):
         return {**good_answer(body), "thought": ["I know a word", f"It is {KEY}"]}
 
     with serving(key=KEY, fault=lambda number, _: "echo key" if number % 9 == 3 else None, answer=answer) as server:
-        run(server)
+        command = [sys.executable, "-m", "rig.cli.main", *words(server)]
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert KEY.encode() not in done.stdout + done.stderr
+        assert b"bad request with Bearer [key]" in done.stderr
         assert server.keys_seen == {f"Bearer {KEY}"}
+    monkeypatch.setattr(served_module, "Line", NearLine)
+    monkeypatch.setenv("OUR_KEY", KEY)
     with serving(key="sk-another") as server:
-        done = run(server, "--resume")
-        assert done.returncode == 2
-        assert b"refuses the key (401: Incorrect API key provided: Bearer [key])" in done.stderr
+        assert main(words(server, "--resume")) == 2
+        error = capsys.readouterr().err
+        assert "refuses the key (401: Incorrect API key provided: Bearer [key])" in error
+        assert KEY not in error
     with serving(key=KEY, answer=answer) as server:
-        assert run(server, "--resume").returncode == 0
+        assert main(words(server, "--resume", "--json")) == 0
+        assert KEY not in capsys.readouterr().out
     assert any("[key]" in step.thought for step in Dataset(tmp_path / "s2").steps())
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 4
@@ -387,6 +396,68 @@ def test_a_budget_stops_cleanly_and_a_larger_one_goes_on(near, made, tmp_path, c
         assert server.ledger.totals()[3] == 1
 
 
+# How good it is
+
+
+def test_a_datasets_thoughts_are_scored_as_an_agents_are(near, made, tmp_path, capsys):
+    """True sentences in the world's language, false ones, and some that nobody can check."""
+    true = {crc(step): step.thought for step in Dataset(made.data).steps()}
+
+    def answer(body):
+        found = good_answer(body)
+        step = by_picture[json.dumps(pictures_of(body))]
+        clauses = split_clauses(true[crc(step)])
+        kind = crc(step) % 3
+        return found | {"thought": [clauses[:4], ["I see diamond 1 left.", "So wait."], ["It is nice.", "Yes."]][kind]}
+
+    with serving(answer=answer) as server:
+        probe = served(server, tmp_path / "probe")
+        by_picture = {}
+        for step in Dataset(made.data).steps():
+            request = next(probe.way(seen_in(step).evidence))
+            by_picture[json.dumps(pictures_of(request.body("prompt")))] = step
+        reasoned(server, made.root / "s1", tmp_path / "s2", tmp_path / "cache", language="crafter")
+    assert main(["annotate-report", "--data", str(tmp_path / "s2"), "--json"]) == 0
+    report = told(capsys)
+    steps = list(Dataset(tmp_path / "s2").steps())
+    checker = checker_of("crafter")
+    verdicts = [verdict for step in steps for verdict in checker.check(step.thought, step.privileged, step.action)]
+    thoughts = report["thoughts"]
+    assert thoughts["clauses"] == len(verdicts)
+    assert thoughts["readable"] == pytest.approx(sum(bool(one.kind) for one in verdicts) / len(verdicts))
+    assert 0.3 < thoughts["readable"] < 0.99
+    assert 0 < thoughts["true"]["value"] < 1
+    assert 0 < thoughts["followed"] < 1
+    assert report["costs"]["reasoner"]["calls"] > 0
+    assert (report["steps"], report["with_thought"], report["validated"]) == (len(steps), len(steps), False)
+    assert main(["annotate-report", "--data", str(tmp_path / "s2")]) == 0
+    out = capsys.readouterr().out
+    assert "clauses in the world's language" in out
+    assert "reasoner: " in out
+    assert main(["annotate-report", "--data", str(made.data), "--json"]) == 0
+    ours = told(capsys)
+    assert (ours["thoughts"]["true"]["value"], ours["thoughts"]["followed"], ours["validated"]) == (1, 1, True)
+    assert main(["annotate-report", "--data", str(made.root / "s1")]) == 2
+    assert "has no thoughts; give one of `rig reason`" in capsys.readouterr().err
+
+
+def test_what_a_manifest_says_of_costs_is_looked_at(near, made, tmp_path, capsys):
+    with serving() as server:
+        reasoned(server, made.root / "s1", tmp_path / "s2", tmp_path / "cache")
+    path = tmp_path / "s2" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for spoilt in (
+        3,
+        {"account": ""},
+        {"account": "a", "costs": {"reasoner": {"calls": -1}}},
+        {"account": "a", "x": 1},
+    ):
+        manifest["provenance"][-1]["annotation"] = spoilt
+        path.write_text(json.dumps(manifest))
+        assert main(["inspect", str(tmp_path / "s2")]) == 2
+        assert "the manifest of 's2': provenance: annotation" in capsys.readouterr().err
+
+
 # Batches
 
 
@@ -532,12 +603,12 @@ def test_a_keeper_that_is_killed_is_named_and_what_it_had_in_flight_counts_as_pe
         with pytest.raises(AnnotationError, match="the process that calls the server ended with status -9"):
             reasoner.reason([step_of(1)])
         killer.join()
-        assert reasoner.costs()["maybe_charged"] == 1
+        assert reasoner.costs().maybe_charged == 1
         reasoner.close()
         again = served(server, tmp_path)
         again.account = reasoner.account
         assert again.reason([step_of(1)])
-        assert (again.costs()["calls"], again.costs()["maybe_charged"]) == (1, 1)
+        assert (again.costs().calls, again.costs().maybe_charged) == (1, 1)
         again.close()
 
 

@@ -199,15 +199,15 @@ def test_a_fifth_of_the_calls_fail_and_every_answer_comes_and_is_paid_once(tmp_p
         replies = ask(*calls)
         assert all(isinstance(one, Reply) for one in replies)
         calls_, read, written, most = server.ledger.totals()
-        report = ask.store.report(PAYER)
+        report = ask.store.costs(PAYER)
         assert (
-            (report["calls"], report["tokens_in"], report["tokens_out"])
+            (report.calls, report.tokens_in, report.tokens_out)
             == (calls_, read, written)
             == (30, *server.ledger.totals()[1:3])
         )
         assert most == 1
-        assert report["usd"] == pytest.approx((read + written) / 1e6)
-        assert report["failed_attempts"] == server.number - 30
+        assert report.usd == pytest.approx((read + written) / 1e6)
+        assert sum(report.failures.values()) == server.number - 30
         assert ask(*calls) == replies
         assert server.ledger.totals()[0] == 30
 
@@ -239,7 +239,7 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(tmp_path):
             assert all(isinstance(one, Reply) for one in ask(*map(call_of, range(4, 9))))
             back.join()
             assert server.ledger().totals()[::3] == (9, 1)
-            assert ask.store.report(PAYER)["failures"]["connection"] >= 1
+            assert ask.store.costs(PAYER).failures["connection"] >= 1
     finally:
         server.end()
 
@@ -247,9 +247,9 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(tmp_path):
 def test_usage_that_is_not_told_is_estimated_and_called_so(tmp_path):
     with serving(usage=False) as server, calling(server, tmp_path) as ask:
         ask(call_of(1), call_of(2))
-        report = ask.store.report(PAYER)
-    assert (report["calls"], report["estimated"], report["tokens_in"]) == (2, 2, 40)
-    assert report["tokens_out"] > 20
+        report = ask.store.costs(PAYER)
+    assert (report.calls, report.estimated, report.tokens_in) == (2, 2, 40)
+    assert report.tokens_out > 20
 
 
 def test_an_answer_that_was_lost_on_the_way_counts_as_perhaps_charged(tmp_path):
@@ -258,10 +258,10 @@ def test_an_answer_that_was_lost_on_the_way_counts_as_perhaps_charged(tmp_path):
         calling(server, tmp_path) as ask,
     ):
         assert isinstance(ask(call_of(1))[0], Reply)
-        report = ask.store.report(PAYER)
-        assert (report["calls"], report["maybe_charged"]) == (1, 1)
-        assert report["calls"] + report["maybe_charged"] == server.ledger.totals()[0]
-        assert report["maybe_charged_usd"] == pytest.approx(70 / 1e6)
+        report = ask.store.costs(PAYER)
+        assert (report.calls, report.maybe_charged) == (1, 1)
+        assert report.calls + report.maybe_charged == server.ledger.totals()[0]
+        assert report.maybe_charged_usd == pytest.approx(70 / 1e6)
 
 
 # Budgets
@@ -314,20 +314,20 @@ def test_processes_that_ask_the_same_at_once_pay_once_among_them(tmp_path):
         assert [process.communicate()[0].strip() for process in asking] == ["20", "20"]
         assert server.ledger.totals()[::3] == (20, 1)
     store = Store(tmp_path)
-    reports = [store.report(Payer(account=name, role="reasoner")) for name in ("a", "b")]
-    assert sum(report["calls"] for report in reports) == 20
+    reports = [store.costs(Payer(account=name, role="reasoner")) for name in ("a", "b")]
+    assert sum(report.calls for report in reports) == 20
 
 
 def test_a_call_over_which_its_maker_died_is_found_and_counts_as_perhaps_charged(tmp_path):
     store, budget = Store(tmp_path), Budget(tokens=100)
     assert store.reserve("k" * 64, PAYER, 70, 0.5, budget)
-    assert store.report(PAYER)["maybe_charged"] == 1
+    assert store.costs(PAYER).maybe_charged == 1
     assert not store.reserve("l" * 64, PAYER, 70, 0.5, budget), "it may have been charged"
     store.close()
     with serving() as server, calling(server, tmp_path, concurrency=1) as ask:
         assert isinstance(ask(call_of(1, key="k" * 64))[0], Reply)
-        report = ask.store.report(PAYER)
-    assert (report["calls"], report["maybe_charged"], report["maybe_charged_usd"]) == (1, 1, 0.5)
+        report = ask.store.costs(PAYER)
+    assert (report.calls, report.maybe_charged, report.maybe_charged_usd) == (1, 1, 0.5)
 
 
 def test_a_store_that_is_none_is_refused_by_name(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from rig.actions import Action, ActionSpace
 from rig.annotators.asking import Asked, Failure, answered, handed
 from rig.annotators.configured import config_from, prompt_hash, settings_of
+from rig.annotators.costs import Costs
 from rig.annotators.evidence import Informed, ReviewCase, seen_in, seen_of
 from rig.dialogue.prompt import held_phrase
 from rig.envs import kit_member
@@ -93,12 +94,12 @@ class Annotator(ABC, Generic[Q, A]):
     def close(self) -> None:
         """Let go of what it holds open; calls that are still running had better end soon."""
 
-    def costs(self) -> dict[str, Any]:
-        """Return what was answered for its account and what that cost, over all runs, as JSON; kept with the dataset.
+    def costs(self) -> Costs:
+        """Return what was answered for its account and what that cost, over all runs; kept with the dataset.
 
         It is asked for where `is_billed`, before `close`.
         """
-        return {}
+        return Costs()
 
     @property
     def settings(self) -> dict[str, Any]:

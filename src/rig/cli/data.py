@@ -276,3 +276,25 @@ class Rereview(Flags, RereviewConfig, Opening, Batching):
             return self.look_ahead(*questions_ahead(self.source, config, self.out, self.part(Opening)))
         rereview(self.source, config, self.out, self.part(Opening))
         return described(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotateReport:
+    """Score a dataset's thoughts and reviews by the world's claim checker, exactly as `rig eval` scores an agent's.
+
+    Example: rig annotate-report --data runs/s2
+
+    Attributes:
+        data: folder of a dataset with thoughts.
+    """
+
+    data: str
+
+    def run(self) -> dict[str, Any]:
+        """Score."""
+        from rig.cli.tables import annotations_text
+        from rig.data import Dataset
+        from rig.evaluate.annotations import annotation_report
+
+        report = annotation_report(Dataset(self.data))
+        return {"text": annotations_text(report), **report}

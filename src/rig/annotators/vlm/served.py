@@ -11,6 +11,7 @@ from uuid import uuid4
 from rig.actions import ActionSpace
 from rig.annotators.asking import Failure
 from rig.annotators.claims import Language
+from rig.annotators.costs import Costs
 from rig.annotators.vlm import prompts
 from rig.annotators.vlm.asked import MODES, Message, Mode, Reply, Request
 from rig.annotators.vlm.caller import Call, Manner
@@ -86,9 +87,9 @@ class Served:
         if store is not None:
             store.close()
 
-    def costs(self) -> dict[str, Any]:
+    def costs(self) -> Costs:
         """Return what was answered and what that cost, over all runs of the account."""
-        return self.store.report(self.payer)
+        return self.store.costs(self.payer)
 
     @cached_property
     def language(self) -> Language | None:

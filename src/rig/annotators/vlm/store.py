@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Lock as ThreadLock
 from typing import Any
 
+from rig.annotators.costs import Costs
 from rig.annotators.vlm.asked import Mode, Reply
 from rig.errors import RigError
 from rig.storage import Lock
@@ -222,8 +223,8 @@ class Store:
         ((count, read, written),) = self._rows(query, model, prompt)
         return count, read or 0.0, written or 0.0
 
-    def report(self, payer: Payer) -> dict[str, Any]:
-        """Return what `payer` had answered and what that cost, over all runs; see `docs/annotators.md`."""
+    def costs(self, payer: Payer) -> Costs:
+        """Return what `payer` had answered and what that cost, over all runs."""
         query = "SELECT name, number FROM totals WHERE account = ? AND role = ?"
         totals: dict[str, float] = dict(self._rows(query, payer.account, payer.role))
         shared = (
@@ -233,19 +234,21 @@ class Store:
         ((cached, saved),) = self._rows(shared, payer.account, payer.role)
         opened = "SELECT COUNT(*), SUM(usd) FROM open_calls WHERE account = ? AND role = ?"
         ((still, at_most),) = self._rows(opened, payer.account, payer.role)
-        whole = {name: int(totals.get(name, 0)) for name in ("calls", "tokens_in", "tokens_out", "estimated")}
         failed = {name.removeprefix("failed "): int(n) for name, n in totals.items() if name.startswith("failed ")}
-        return {
-            **whole,
-            "usd": None if totals.get("unpriced") else totals.get("usd", 0.0),
-            "cached": cached,
-            "cached_usd": saved or 0.0,
-            "failed_attempts": sum(failed.values()),
-            "failures": dict(sorted(failed.items())),
-            "given_up": int(totals.get("given_up", 0)),
-            "maybe_charged": int(totals.get("lost", 0)) + int(totals.get("broken", 0)) + still,
-            "maybe_charged_usd": totals.get("lost_usd", 0.0) + totals.get("broken_usd", 0.0) + (at_most or 0.0),
-        }
+        broken = int(totals.get("lost", 0)) + int(totals.get("broken", 0))
+        return Costs(
+            calls=int(totals.get("calls", 0)),
+            tokens_in=int(totals.get("tokens_in", 0)),
+            tokens_out=int(totals.get("tokens_out", 0)),
+            estimated=int(totals.get("estimated", 0)),
+            usd=None if totals.get("unpriced") else totals.get("usd", 0.0),
+            cached=cached,
+            cached_usd=saved or 0.0,
+            failures=dict(sorted(failed.items())),
+            given_up=int(totals.get("given_up", 0)),
+            maybe_charged=broken + still,
+            maybe_charged_usd=totals.get("lost_usd", 0.0) + totals.get("broken_usd", 0.0) + (at_most or 0.0),
+        )
 
 
 def _add(db: sqlite3.Connection, payer: Payer, **numbers: float) -> None:
