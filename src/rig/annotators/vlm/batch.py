@@ -41,6 +41,7 @@ def write_batch(served: Served, questions: Iterable[Any], path: Path) -> tuple[l
     Raises:
         RigError: a file is there already, or cannot be written.
     """
+    served.look_only()
     refuse_existing(path, "choose another name for --batch-file")
     requests = (request for request in unpaid_requests(served, questions) if request is not None)
     lines = (_line(request, served) for request in requests)

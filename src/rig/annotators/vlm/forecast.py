@@ -60,6 +60,7 @@ def unpaid_requests(served: Served, questions: Iterable[Any]) -> Iterator[Reques
 
 def forecast(served: Served, questions: Iterable[Any]) -> Forecast:
     """Return what it takes to have `questions` answered, the store looked into for each."""
+    served.look_only()
     count, unpaid, read, room = 0, 0, 0, 0
     for request in unpaid_requests(served, questions):
         count += 1
@@ -70,6 +71,7 @@ def forecast(served: Served, questions: Iterable[Any]) -> Forecast:
 
 def forecast_of_many(served: Served, count: int, question: Any) -> Forecast:
     """Return what it takes to have up to `count` questions answered that nobody knows yet, each like `question`."""
+    served.look_only()
     request = next(served.way(question))
     return _forecast(served, count, count, count * request.tokens, count * request.max_tokens, is_bound=True)
 

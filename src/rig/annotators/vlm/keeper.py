@@ -28,9 +28,6 @@ from rig.annotators.vlm.transport import Refused, Server, Stop
 from rig.errors import RigError
 from rig.validation import parse_json, validated
 
-_ANSWERS = 1
-"""The file descriptor on which answers go out."""
-
 KINDS = {Refused: "refused", Stop: "stop", NoRoom: "room", GaveUp: "failed", RigError: "stop"}
 """How errors are called on the way to who asked."""
 
@@ -79,7 +76,7 @@ def _say(what: dict[str, Any]) -> None:
     left = memoryview(json.dumps(what).encode() + b"\n")
     with suppress(OSError):  # whoever asked has gone: what is paid is in the store
         while left:
-            left = left[os.write(_ANSWERS, left) :]
+            left = left[os.write(sys.stdout.fileno(), left) :]
 
 
 def _made(line: bytes, kind: Any) -> Any:

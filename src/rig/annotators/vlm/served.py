@@ -148,6 +148,11 @@ class Served:
             except StopIteration as end:
                 return end.value, was_asked
 
+    def look_only(self) -> None:
+        """Make no store where there is none: nothing will be asked."""
+        with self._lock:
+            self._store = self._store or Store(cache_folder(self.config), is_for_reading=True)
+
     def unpaid(self, question: Any) -> Request | None:
         """Return the next request of a question that the store cannot answer, or None where it answers them all."""
         for number in range(_MOST_TRIES):

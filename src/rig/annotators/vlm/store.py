@@ -23,6 +23,7 @@ from rig.annotators.costs import Costs
 from rig.annotators.vlm.asked import Mode, Reply
 from rig.errors import RigError
 from rig.storage import Lock
+from rig.validation import parse_json, validated
 
 FILE = "answers.sqlite"
 _CLAIMS = "claims"
@@ -92,14 +93,22 @@ class Budget:
 class Store:
     """The answers in a folder; several threads may use one.
 
+    Args:
+        folder: made where it is not there.
+        is_for_reading: nothing will be kept: where there is no store yet, none is made.
+
     Raises:
         RigError: there is no such folder and none can be made, or what is there is no store of ours.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_for_reading: bool = False) -> None:
         self.folder = Path(folder)
         self.path = self.folder / FILE
         self._lock = ThreadLock()
+        if is_for_reading and not self.path.exists():
+            self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+            self._open()
+            return
         with self._named():
             (self.folder / _CLAIMS).mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
@@ -151,7 +160,10 @@ class Store:
     def get(self, key: str) -> Reply | None:
         """Return the answer to `key`, or None where there is none."""
         rows = self._rows("SELECT reply FROM answers WHERE key = ?", key)
-        return Reply(**json.loads(rows[0][0])) if rows else None
+        if not rows:
+            return None
+        place, fix = f"{self.path}: the answer {key}", "name another folder as cache"
+        return validated(parse_json(rows[0][0], place, fix), Reply, place, fix)
 
     def use(self, payer: Payer, key: str) -> None:
         """Write down that an answer was of use to `payer`, who may not have paid for it."""

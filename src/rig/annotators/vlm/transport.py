@@ -217,7 +217,7 @@ def _is_page(kind: str, text: str) -> bool:
 
 def _page(text: str) -> str:
     title = _TITLE.search(text)
-    called = f" called {html.unescape(title[1]).strip()[:80]!r}" if title else ""
+    called = f" called {_plain(html.unescape(title[1]))[:80]!r}" if title else ""
     return f"an HTML page{called}, where JSON belongs"
 
 
@@ -229,8 +229,12 @@ def _said(text: str) -> str:
         told = found.get("message", found.get("detail")) if isinstance(found, dict) else found
     except (ValueError, AttributeError, RecursionError):
         told = None
-    plain = " ".join(str(told if told else text).split())
-    return plain[:_LONGEST] or "nothing"
+    return _plain(str(told if told else text))[:_LONGEST] or "nothing"
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line, without what a terminal would obey."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _texts(content: Any) -> str:
