@@ -177,6 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path != "/v1/models" or self.server.models is None:
             self._send(404, {"error": {"message": "no such route"}})
+        elif isinstance(self.server.models, int):
+            self._send(self.server.models, {"error": {"message": "missing scope: api.model.read"}})
         elif isinstance(self.server.models, bytes):
             self._send(200, self.server.models, "text/html")
         else:

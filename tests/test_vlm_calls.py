@@ -16,7 +16,7 @@ from chat_server import MODEL, ServerProcess, serving
 from vlm_makers import call_of, calling, manner_of
 
 from rig.annotators.vlm.asked import Reply
-from rig.annotators.vlm.caller import GaveUp, NoRoom
+from rig.annotators.vlm.caller import Caller, GaveUp, NoRoom
 from rig.annotators.vlm.pacing import LONGEST_PAUSE, pause_behind
 from rig.annotators.vlm.store import Budget, Payer, Store
 from rig.annotators.vlm.transport import Refused, Server, Stop, Transient, wanted_pause
@@ -120,6 +120,7 @@ def test_a_list_of_models_may_be_missing_and_a_page_in_its_place_is_named():
 
     assert models() == [MODEL]
     assert models(models=None) is None
+    assert models(models=403) is None, "a key may be good for answers alone"
     with pytest.raises(Stop, match=r"an HTML page.*is base_url right, up to and including /v1"):
         models(models=b"<html><title>Welcome</title></html>")
 
@@ -155,6 +156,27 @@ def test_while_a_server_wants_quiet_no_call_is_begun(tmp_path, fault):
         gap = server.began[1] - server.began[0]
         assert gap >= (0.4 if fault.endswith("0.4") else 0.0)
         assert len(server.began) == 4
+
+
+def test_who_waits_at_the_end_does_not_hold_it_up(tmp_path):
+    """A keeper whose parent was killed holds claims, which the next run waits for."""
+
+    async def ended_while_it_waits(fault):
+        with serving(fault=lambda *_: fault) as server:
+            manner = manner_of(server, tmp_path, retry_seconds=900.0, first_pause=600.0)
+            caller = Caller(Server(server.url, "none", 5.0), Store(tmp_path), manner)
+            asked = asyncio.create_task(caller.ask(call_of(1)))
+            while not server.number:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            caller.finish()
+            with pytest.raises(GaveUp, match="ended by the user"):
+                await asked
+            return time.monotonic() - began
+
+    assert asyncio.run(ended_while_it_waits("429 after 600")) < 3
+    assert asyncio.run(ended_while_it_waits("503")) < 3
 
 
 def test_a_storm_is_weathered_and_everybody_waits_for_its_end(tmp_path):

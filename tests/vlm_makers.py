@@ -14,10 +14,10 @@ from chat_server import MODEL
 
 from rig.actions import CRAFTER, NOOP, Action
 from rig.annotators import build_reasoner, build_reviewer
-from rig.annotators.vlm.caller import Call, Caller, GaveUp, Manner, NoRoom, Refused, Stop
+from rig.annotators.vlm.caller import Call, Caller, GaveUp, Manner, NoRoom
 from rig.annotators.vlm.line import Line
 from rig.annotators.vlm.store import Store
-from rig.annotators.vlm.transport import Server
+from rig.annotators.vlm.transport import Refused, Server, Stop
 from rig.records import fake_step
 
 USE = Action.press("use")

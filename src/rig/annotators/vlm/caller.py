@@ -15,7 +15,7 @@ from rig.annotators.vlm import prompts
 from rig.annotators.vlm.asked import Reply
 from rig.annotators.vlm.pacing import Pace, pause_behind
 from rig.annotators.vlm.store import Bill, Budget, Payer, Store
-from rig.annotators.vlm.transport import Refused, Stop, Transient
+from rig.annotators.vlm.transport import Stop, Transient
 from rig.validation import Meta
 
 T = TypeVar("T")
@@ -130,6 +130,7 @@ class Caller:
     def finish(self) -> None:
         """Begin nothing more; what is with the server already is waited for and kept."""
         self._is_closing = True
+        self._pace.end()
 
     async def finished(self) -> None:
         """Wait for what is with the server."""
@@ -201,10 +202,10 @@ class Caller:
                 await self._note(call, error)
                 pause = pause_behind(attempt, self.manner.first_pause, error.wait, self._rng)
                 if pause > left:
-                    raise self._end(began, error, pause, left) from error
+                    raise self._end(began, error) from error
                 if error.wait:
                     self._pace.hold(error.wait)
-                await self._sleep(pause)
+                await self._pace.rest(pause)
                 attempt += 1
             except Stop as error:
                 raise self._with_models(error) from error
@@ -212,22 +213,18 @@ class Caller:
                 self._last_success = time.monotonic()
                 return found
 
-    def _end(self, began: float, error: Transient, pause: float, left: float) -> Exception:
-        told = str(error)
-        if error.wait is not None and pause > left:
-            told += f"; it asks for a pause of {error.wait:.0f} s"
-        reason = f"{told}; tried for {time.monotonic() - began:.0f} s (retry_seconds={self.manner.retry_seconds:g})"
+    def _end(self, began: float, error: Transient) -> GaveUp | Stop:
+        """Return the error of a call that was tried for as long as it may be."""
+        wanted = f"; it asks for a pause of {error.wait:.0f} s" if error.wait else ""
+        reason = (
+            f"{error}{wanted}; tried for {time.monotonic() - began:.0f} s (retry_seconds={self.manner.retry_seconds:g})"
+        )
         # Where others went well meanwhile it is the question's fault; where none did, the server's.
         return GaveUp(reason) if self._last_success > began else Stop(f"{reason}; see to the server")
 
     def _with_models(self, error: Stop) -> Stop:
         known = ", ".join(map(repr, (self._offered or [])[:8]))
-        return Stop(f"{error}; it offers {known}") if known and "404" in str(error) else error
-
-    async def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._is_closing and (left := until - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.2))
+        return Stop(f"{error}; it offers {known}") if known and error.status == 404 else error
 
     def _refuse_closing(self, attempt: int = 0) -> None:
         if self._is_closing:
@@ -275,6 +272,3 @@ class Caller:
 
     async def _in(self, threads: ThreadPoolExecutor, work: Callable[..., T], *values: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, work, *values)
-
-
-__all__ = ["Call", "Caller", "GaveUp", "Manner", "NoRoom", "Refused", "Stop"]

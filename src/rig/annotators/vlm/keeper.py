@@ -28,7 +28,13 @@ from rig.annotators.vlm.transport import Refused, Server, Stop
 from rig.errors import RigError
 from rig.validation import parse_json, validated
 
-KINDS = {Refused: "refused", Stop: "stop", NoRoom: "room", GaveUp: "failed", RigError: "stop"}
+KINDS: dict[type[Exception], str] = {
+    Refused: "refused",
+    Stop: "stop",
+    NoRoom: "room",
+    GaveUp: "failed",
+    RigError: "stop",
+}
 """How errors are called on the way to who asked."""
 
 

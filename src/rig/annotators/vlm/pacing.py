@@ -7,6 +7,9 @@ import random
 import time
 
 LONGEST_PAUSE = 60.0
+_GLANCE = 0.2
+"""Seconds after which whoever waits looks whether that is over."""
+
 _SPREAD = 0.1
 """The share by which a pause that a server asked for is stretched, at the most, so that not all come back at once."""
 
@@ -30,15 +33,26 @@ class Pace:
     """Lets calls begin one after another, no more than so many a minute, and none while a server wants quiet."""
 
     def __init__(self, calls_per_minute: float | None) -> None:
+        self._is_ending = False
         self._gap = 60 / calls_per_minute if calls_per_minute else 0.0
         self._next = 0.0
         self._quiet_until = 0.0
 
     async def turn(self) -> None:
-        """Wait until a call may begin."""
-        while (left := max(self._next, self._quiet_until) - time.monotonic()) > 0:
-            await asyncio.sleep(left)
+        """Wait until a call may begin, or waiting is over."""
+        while (left := max(self._next, self._quiet_until) - time.monotonic()) > 0 and not self._is_ending:
+            await asyncio.sleep(min(left, _GLANCE))
         self._next = time.monotonic() + self._gap
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so long, or until waiting is over."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._is_ending:
+            await asyncio.sleep(min(left, _GLANCE))
+
+    def end(self) -> None:
+        """Have nobody wait any more."""
+        self._is_ending = True
 
     def hold(self, seconds: float) -> None:
         """Begin nothing for so long: the server asked for it."""

@@ -52,7 +52,15 @@ class Refused(Unanswered):
 
 
 class Stop(Unanswered):
-    """No request will be answered: the key is refused, there is no such model, the money is gone."""
+    """No request will be answered: the key is refused, there is no such model, the money is gone.
+
+    Attributes:
+        status: what the server answered; 0 where it did not.
+    """
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class Server:
@@ -80,14 +88,16 @@ class Server:
 
         Raises:
             Transient: it is busy, away, or answers nonsense.
-            Stop: it refuses the key, or is no such server.
+            Stop: it does not know the key, or is no such server.
         """
         try:
             status, kind, text, _ = await self._sent(self._client.models.with_raw_response.list())
         except Refused:
             return None
-        except Stop:
-            raise
+        except Stop as error:
+            if error.status == 401:
+                raise
+            return None  # a key may be good for answers alone
         if status == 404:
             return None
         if _is_page(kind, text):
@@ -109,7 +119,8 @@ class Server:
         sent = create(model=body["model"], messages=[], extra_body=dict(body))
         status, kind, text, headers = await self._sent(sent)
         if status == 404:
-            raise Stop(f"{self.address} knows no model {body['model']!r}, or no chat completions (404: {_said(text)})")
+            what = f"no model {body['model']!r}, or no chat completions"
+            raise Stop(f"{self.address} knows {what} (404: {_said(text)})", status)
         if _is_page(kind, text):
             raise Transient("page", f"{self.address} answers with {_page(text)}", wait=wanted_pause(headers))
         return read_reply(text, self.address)
@@ -152,14 +163,15 @@ class Server:
         said = _page(text) if _is_page(self._kind(response), text) else _said(text)
         told = f"{self.address} answers {status}: {said}"
         if status in (401, 403):
-            return Stop(f"{self.address} refuses the key ({status}: {said}); set the variable that key_variable names")
+            fix = "set the variable that key_variable names"
+            return Stop(f"{self.address} refuses the key ({status}: {said}); {fix}", status)
         if status == 402 or (status == 429 and any(code in text for code in _SPENT)):
-            return Stop(f"{told}; the account there has no money left")
+            return Stop(f"{told}; the account there has no money left", status)
         if status in _REFUSED:
             return Refused(told)
         if status in _BUSY or status >= 500:
             return Transient(str(status), told, wait=wanted_pause(response.headers))
-        return Stop(told)
+        return Stop(told, status)
 
     def _harmless(self, text: str) -> str:
         """Return what a server said without the key, which some repeat."""
