@@ -38,7 +38,7 @@ def annotation_report(dataset: Dataset) -> dict[str, Any]:
             "(docs/extending.md)"
         )
     columns = dataset.table(["thought", "lineage_annotator"]).to_pydict()
-    thoughts = [thought for thought in columns["thought"] if thought is not None]
+    thoughts = [thought for thought in columns["thought"] if thought and thought.strip()]
     if not thoughts:
         raise RigError(f"{dataset.info.name} has no thoughts; give one of `rig reason`, or of a stage behind it")
     rows = [_row(trajectory, checker) for trajectory in dataset]
