@@ -26,6 +26,7 @@ from rig.annotators.base import (
     vocabulary_of,
 )
 from rig.annotators.configured import incidental, prompt_hash
+from rig.annotators.costs import Costs
 from rig.annotators.evidence import (
     DreamEvidence,
     Evidence,
@@ -46,6 +47,7 @@ __all__ = [
     "Annotator",
     "Asked",
     "ClaimChecker",
+    "Costs",
     "DreamEvidence",
     "Evidence",
     "Failure",

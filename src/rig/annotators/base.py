@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from rig.actions import Action, ActionSpace
 from rig.annotators.asking import Asked, Failure, answered, handed
 from rig.annotators.configured import config_from, prompt_hash, settings_of
+from rig.annotators.costs import Costs
 from rig.annotators.evidence import Informed, ReviewCase, seen_in, seen_of
 from rig.dialogue.prompt import held_phrase
 from rig.envs import kit_member
@@ -57,6 +58,8 @@ class Annotator(ABC, Generic[Q, A]):
         prompt: hash of the instructions or rules that it follows, kept in the lineage.
         batch_size: the most questions that are handed over in one call.
         concurrency: the most calls at once; above 1 they come from several threads.
+        is_billed: whether its answers cost something, so that a dataset keeps an account of them.
+        account: what its costs are written down under; a stage gives it that of the dataset.
     """
 
     Config: ClassVar[type] = NoConfig
@@ -65,6 +68,8 @@ class Annotator(ABC, Generic[Q, A]):
     prompt: str = ""
     batch_size: int = 1
     concurrency: int = 1
+    is_billed: ClassVar[bool] = False
+    account: str = ""
 
     def __init__(self, config: Any = None, space: ActionSpace | None = None) -> None:
         self.config = self.Config() if config is None else config
@@ -88,6 +93,13 @@ class Annotator(ABC, Generic[Q, A]):
 
     def close(self) -> None:
         """Let go of what it holds open; calls that are still running had better end soon."""
+
+    def costs(self) -> Costs:
+        """Return what was answered for its account and what that cost, over all runs; kept with the dataset.
+
+        It is asked for where `is_billed`, before `close`.
+        """
+        return Costs()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -325,9 +337,11 @@ REASONERS.add("crafter", "rig.annotators.crafter:CrafterReasoner")
 REASONERS.add("crafter-views", "rig.annotators.crafter_views:CrafterDescriber")
 REASONERS.add("minetest", "rig.annotators.minetest:MinetestReasoner")
 REASONERS.add("minetest-views", "rig.annotators.minetest_views:MinetestDescriber")
+REASONERS.add("openai", "rig.annotators.vlm.annotator:OpenAIReasoner")
 REVIEWERS: Registry[type[Reviewer[Any]]] = Registry("reviewer", "rig.reviewers")
 REVIEWERS.add("crafter", "rig.annotators.crafter:CrafterReviewer")
 REVIEWERS.add("minetest", "rig.annotators.minetest:MinetestReviewer")
+REVIEWERS.add("openai", "rig.annotators.vlm.annotator:OpenAIReviewer")
 LABELLERS: Registry[type[Labeller[Any]]] = Registry("labeller", "rig.labellers")
 LABELLERS.add("crafter", "rig.annotators.crafter_patches:CrafterLabeller")
 LABELLERS.add("minetest", "rig.annotators.minetest_views:MinetestLabeller")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from rig.cli.flags import Flags, Settings
+from rig.cli.paying import Batching, Paying, dry_run_of
 from rig.cluster import Cluster
 from rig.errors import RigError
 from rig.stages.config import (
@@ -23,11 +24,14 @@ from rig.stages.config import (
 
 def described(out: str) -> dict[str, Any]:
     """Return the summary of the dataset in `out`, with a text for people."""
-    from rig.cli.tables import dataset_text
+    from rig.cli.tables import costs_text, dataset_text
     from rig.data import Dataset, summary
+    from rig.stages.accounts import costs_of
 
-    found = summary(Dataset(out))
-    return {"text": dataset_text(found), "out": out, **found}
+    dataset = Dataset(out)
+    found, costs = summary(dataset), costs_of(dataset)
+    text = "\n\n".join([dataset_text(found), *([costs_text(costs)] if costs else [])])
+    return {"text": text, "out": out, **found, **({"costs": costs} if costs else {})}
 
 
 def _refuse_idle(player: PlayerConfig) -> None:
@@ -120,7 +124,7 @@ class Import(Flags, Opening):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reason(Flags, ReasonConfig, Opening, Cluster):
+class Reason(Flags, ReasonConfig, Opening, Batching, Cluster):
     """S2: add a thought to every step of the successful, diverse episodes of a dataset, and validate it.
 
     Example: rig reason --source runs/s1 --out runs/s2
@@ -139,15 +143,18 @@ class Reason(Flags, ReasonConfig, Opening, Cluster):
 
     def run(self) -> dict[str, Any]:
         """Annotate."""
-        from rig.stages import reason
+        from rig.stages.s2_reason import questions_ahead, reason
 
-        config, cluster = self.part(ReasonConfig), self.part(Cluster)
+        config = self.part(ReasonConfig, reasoner_config=self.bounded(self.reasoner_config))
+        if self.is_ahead:
+            return self.look_ahead(*questions_ahead(self.source, config, self.out, self.part(Opening)))
+        cluster = self.part(Cluster)
         reason(self.source, config, self.out, self.part(Opening), workers=self.workers, cluster=cluster)
         return described(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewVerb(Flags, LookaheadConfig, Opening, Cluster):
+class ReviewVerb(Flags, LookaheadConfig, Opening, Paying, Cluster):
     """S3: from identical start states play an agent beside the teacher; keep and review where the teacher does better.
 
     Example: rig review --agent runs/basic/agent --skip 100 --episodes 12 --out runs/s3
@@ -165,14 +172,18 @@ class ReviewVerb(Flags, LookaheadConfig, Opening, Cluster):
     def run(self) -> dict[str, Any]:
         """Review."""
         from rig.stages import review
+        from rig.stages.ahead import review_bounds
 
-        config, cluster = self.part(LookaheadConfig), self.part(Cluster)
+        config = self.part(LookaheadConfig, reviewer_config=self.bounded(self.reviewer_config))
+        if self.dry_run:
+            return dry_run_of(review_bounds(config))
+        cluster = self.part(Cluster)
         review(config, self.out, self.part(Opening), workers=self.workers, cluster=cluster)
         return described(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Align(Flags, AlignConfig, Opening, Cluster):
+class Align(Flags, AlignConfig, Opening, Paying, Cluster):
     """S4: let an agent dream in states it visits, replay the dreams in the engine, and align the two.
 
     Example: rig align --agent runs/basic/agent --skip 100 --episodes 12 --out runs/s4
@@ -192,8 +203,15 @@ class Align(Flags, AlignConfig, Opening, Cluster):
     def run(self) -> dict[str, Any]:
         """Align."""
         from rig.stages import align
+        from rig.stages.ahead import align_bounds
 
-        config, cluster = self.part(AlignConfig), self.part(Cluster)
+        given = {"reasoner_config": self.reasoner_config, "reviewer_config": self.reviewer_config}
+        has_some = any(given.values())  # the bounds are for whoever is configured, and refused where nobody is
+        bounded = {name: self.bounded(one) for name, one in given.items() if one or not has_some}
+        config = self.part(AlignConfig, **bounded)
+        if self.dry_run:
+            return dry_run_of(align_bounds(config))
+        cluster = self.part(Cluster)
         align(config, self.out, self.part(Opening), workers=self.workers, cluster=cluster)
         return described(self.out)
 
@@ -222,7 +240,7 @@ class BranchVerb(Flags, BranchConfig, Opening):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearse(Flags, RehearseConfig, Opening):
+class Rehearse(Flags, RehearseConfig, Opening, Paying):
     """S4 without an agent: review what a teacher and its noise did, as if it had been dreamed.
 
     Example: rig rehearse --source runs/s2 --out runs/s4-taught
@@ -240,13 +258,17 @@ class Rehearse(Flags, RehearseConfig, Opening):
     def run(self) -> dict[str, Any]:
         """Rehearse."""
         from rig.stages import rehearse
+        from rig.stages.ahead import rehearse_bounds
 
-        rehearse(self.source, self.part(RehearseConfig), self.out, self.part(Opening))
+        config = self.part(RehearseConfig, reviewer_config=self.bounded(self.reviewer_config))
+        if self.dry_run:
+            return dry_run_of(rehearse_bounds(self.source, config))
+        rehearse(self.source, config, self.out, self.part(Opening))
         return described(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rereview(Flags, RereviewConfig, Opening):
+class Rereview(Flags, RereviewConfig, Opening, Batching):
     """Write the reviews of a dataset of S3 or S4 anew, with another Reviewer: no agent, no teacher, no engine.
 
     Example: rig rereview --source runs/s4 --out runs/s4-reworded
@@ -263,7 +285,32 @@ class Rereview(Flags, RereviewConfig, Opening):
 
     def run(self) -> dict[str, Any]:
         """Rereview."""
-        from rig.stages import rereview
+        from rig.stages.rereviewing import questions_ahead, rereview
 
-        rereview(self.source, self.part(RereviewConfig), self.out, self.part(Opening))
+        config = self.part(RereviewConfig, reviewer_config=self.bounded(self.reviewer_config))
+        if self.is_ahead:
+            return self.look_ahead(*questions_ahead(self.source, config, self.out, self.part(Opening)))
+        rereview(self.source, config, self.out, self.part(Opening))
         return described(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotateReport:
+    """Score a dataset's thoughts and reviews by the world's claim checker, exactly as `rig eval` scores an agent's.
+
+    Example: rig annotate-report --data runs/s2
+
+    Attributes:
+        data: folder of a dataset with thoughts.
+    """
+
+    data: str
+
+    def run(self) -> dict[str, Any]:
+        """Score."""
+        from rig.cli.tables import annotations_text
+        from rig.data import Dataset
+        from rig.evaluate.annotations import annotation_report
+
+        report = annotation_report(Dataset(self.data))
+        return {"text": annotations_text(report), **report}

@@ -125,15 +125,17 @@ def _ladder(folder: Path) -> dict[str, Any]:
 
 
 def _dataset(folder: Path, verify: bool) -> dict[str, Any]:
-    from rig.cli.tables import dataset_text
+    from rig.cli.tables import costs_text, dataset_text
     from rig.data import Dataset, summary
+    from rig.stages.accounts import costs_of
 
     dataset = Dataset(folder, allow_incomplete=True)
     if verify:
         dataset.verify()
-    found = summary(dataset)
-    text = "\n".join([dataset_text(found), *_first_choice(dataset)])
-    return {"text": text, "kind": "dataset", "verified": verify, **found}
+    found, costs = summary(dataset), costs_of(dataset)
+    text = "\n".join([dataset_text(found), *_first_choice(dataset), *([costs_text(costs)] if costs else [])])
+    told = {"costs": costs} if costs else {}
+    return {"text": text, "kind": "dataset", "verified": verify, **found, **told}
 
 
 def _first_choice(dataset: Dataset) -> list[str]:

@@ -149,6 +149,50 @@ def dataset_text(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def annotations_text(report: Mapping[str, Any]) -> str:
+    """Return how good a dataset's thoughts are, and what they cost."""
+    thoughts, reviews = report["thoughts"], report["reviews"]
+    left = ", false ones left out" if report["validated"] else ""
+    by = ", ".join(f"{name} ({steps:,} steps)" for name, steps in report["annotators"].items())
+    rows = [
+        ["claims that hold", interval(thoughts["true"]) if thoughts["true"] else "-", thoughts["checked"]],
+        ["clauses in the world's language", f"{thoughts['readable']:.2f}", thoughts["clauses"]],
+        ["conclusions that are the action", f"{thoughts['followed']:.2f}", thoughts["conclusions"]],
+    ]
+    lines = [
+        f"{report['data']}: {report['with_thought']:,} thoughts on {report['steps']:,} steps{left}; by {by}",
+        "",
+        table(["measure", "share [95 %]", "of"], rows),
+    ]
+    if reviews:
+        share = f"{reviews['reviews']:,} reviews, that changed the action {reviews['changed']:.2f}"
+        lines += ["", f"{share}{_said(reviews)}"]
+    lines += ["", _claimed(reviews["claims"])] if reviews.get("claims") else []
+    return "\n".join([*lines, *(["", costs_text(report["costs"])] if report["costs"] else [])])
+
+
+def costs_text(costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return what a dataset's annotators cost."""
+    return "\n".join(f"{role}: {_cost(found)}" for role, found in costs.items())
+
+
+def _cost(found: Mapping[str, Any]) -> str:
+    """Return what one annotator cost, and what is not certain about it; see `rig.annotators.Costs`."""
+    usd = "at unknown prices" if found["usd"] is None else f"for {found['usd']:.4f} USD"
+    parts = [f"{found['calls']:,} calls {usd}, {found['tokens_in']:,} tokens in, {found['tokens_out']:,} out"]
+    if found["estimated"]:
+        parts.append(f"the tokens of {found['estimated']:,} are estimated, for the server did not say")
+    parts.append(f"{found['cached']:,} answers from the store ({found['cached_usd']:.4f} USD when they were paid)")
+    if found["failures"]:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in found["failures"].items())
+        parts.append(f"{sum(found['failures'].values()):,} attempts failed ({kinds})")
+    if found["maybe_charged"]:
+        most = f"{found['maybe_charged_usd']:.4f} USD"
+        parts.append(f"{found['maybe_charged']:,} broke off and may have been charged, {most} at the most")
+    parts += [f"{found['given_up']:,} times a question was given up"] if found["given_up"] else []
+    return "; ".join(parts)
+
+
 def episode_text(trajectory: Trajectory, *, steps: bool = True) -> str:
     """Return an episode step by step."""
     outcome = "success" if trajectory.success else "failed"

@@ -42,6 +42,7 @@ GROUPS = {
             "align": ("rig.cli.data:Align", "S4: replay an agent's dreams in the engine"),
             "rehearse": ("rig.cli.data:Rehearse", "S4 without an agent: review what a teacher did"),
             "rereview": ("rig.cli.data:Rereview", "S3 or S4 once more: another Reviewer over the same steps"),
+            "annotate-report": ("rig.cli.data:AnnotateReport", "score a dataset's thoughts, and say what they cost"),
             "branch": (
                 "rig.cli.data:BranchVerb",
                 "counterfactual sets: several plans from one state, dreamed and tried",

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,6 +108,11 @@ class DatasetWriter:
             self._lock.release()
             raise
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._closed
+
     def append(self, trajectory: Trajectory, steps: Iterable[Step] | None = None) -> None:
         """Add a trajectory; where its steps cannot be had or written, the dataset is as it was before.
 
@@ -136,6 +142,19 @@ class DatasetWriter:
         self.done.add(trajectory.id)
         if sum(map(len, self._rows)) >= self.shard_steps:
             self.flush()
+
+    def note(self, name: str, value: Any) -> None:
+        """Say something of the making in the manifest, at once: in what its provenance says of this process.
+
+        Args:
+            name: what is said.
+            value: as JSON; what was said of it before is forgotten.
+        """
+        self._check_open()
+        *others, ours = self.manifest.provenance
+        self.manifest = replace(self.manifest, provenance=(*others, {**ours, name: value}))
+        with refusals_named(self.path):
+            self.manifest.save(self.path)
 
     def flush(self) -> None:
         """Close the shard in the making; what was appended so far then survives anything."""

@@ -42,6 +42,7 @@ from rig.evaluate.verdicts import (
     count_claims,
     count_review_claims,
     count_verdicts,
+    summarise_claims,
     summarise_reviews,
     with_verdicts,
 )
@@ -238,7 +239,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict
         "cells": {name: _cell(part) for name, part in cells.items()},
         "cost_per_decision": {name: value / max(1, decisions) for name, value in totals.items()}
         | {"decisions": decisions},
-        "thoughts": _claims(rows),
+        "thoughts": summarise_claims(rows),
         "reviews": summarise_reviews(rows),
     }
 
@@ -263,21 +264,6 @@ def mean_success(cells: Iterable[Sequence[Mapping[str, Any]]]) -> Estimate:
     """Return the mean over cells, each weighing the same, of the share of its rows that succeeded."""
     counts = {str(number): (sum(row["success"] for row in rows), len(rows)) for number, rows in enumerate(cells)}
     return mean_of_rates(counts)
-
-
-def _claims(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the share of checked claims that hold, of conclusions acted upon, and of clauses that could be read."""
-    seen = [row["claims"] for row in rows if row["claims"]["clauses"]]
-    if not seen:
-        return {}
-    totals = {name: sum(claims[name] for claims in seen) for name in seen[0]}
-    shares = [claims["true"] / claims["checked"] for claims in seen if claims["checked"]]
-    return {
-        **totals,
-        "true": _plain(bootstrap_mean(shares)) if shares else None,
-        "followed": totals["followed"] / max(1, totals["conclusions"]),
-        "readable": totals["readable"] / max(1, totals["clauses"]),
-    }
 
 
 def summary_row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:

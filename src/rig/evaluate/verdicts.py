@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from rig.annotators import ClaimChecker, Judge, Verdict, judge_of
 from rig.annotators.claims import DREAM, PLAN, ReviewChecker, verdicts_on
+from rig.evaluate.stats import bootstrap_mean
 from rig.evaluate.stillness import stands_still
 from rig.records import Step, Trajectory
 
@@ -103,6 +104,25 @@ def count_claims(trajectory: Trajectory, checker: ClaimChecker | None) -> dict[s
             counts[first] += 1
             counts[second] += verdict.holds
     return counts
+
+
+def summarise_claims(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the share of checked claims that hold, of conclusions acted upon, and of clauses that could be read.
+
+    Args:
+        rows: of episodes, with what `count_claims` counts as "claims".
+    """
+    seen = [row["claims"] for row in rows if row["claims"]["clauses"]]
+    if not seen:
+        return {}
+    totals = {name: sum(claims[name] for claims in seen) for name in seen[0]}
+    shares = [claims["true"] / claims["checked"] for claims in seen if claims["checked"]]
+    return {
+        **totals,
+        "true": asdict(bootstrap_mean(shares)) if shares else None,
+        "followed": totals["followed"] / max(1, totals["conclusions"]),
+        "readable": totals["readable"] / max(1, totals["clauses"]),
+    }
 
 
 def summarise_reviews(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from rig.annotators import Annotator, Asked, ReviewCase, Reviewer, answered, seen_of
+from rig.annotators import Annotator, Asked, Informed, ReviewCase, Reviewer, ReviewEvidence, answered, seen_of
 from rig.lazy import lazily
 from rig.records import Step, Trajectory
 
@@ -46,13 +46,18 @@ def reviewed(reviewer: Reviewer[Any], episodes: Iterable[Trajectory | None]) -> 
         yield episode and episode.with_steps(lazily(_with_review, episode.steps, texts))
 
 
+def review_question(step: Step) -> Informed[ReviewEvidence]:
+    """Return what a Reviewer is asked about a step that ends with what is better there."""
+    return seen_of(ReviewCase(step=step, better=step.action))
+
+
 def _asked(episode: Trajectory | None) -> Asked[Trajectory | None]:
     if episode is None:
         return Asked(piece=None)
     return Asked(
         piece=episode,
         name=episode_name(episode),
-        questions=lazily(lambda step: seen_of(ReviewCase(step=step, better=step.action)), episode.steps),
+        questions=lazily(review_question, episode.steps),
         places=lazily(place_of, episode.steps),
     )
 

@@ -11,11 +11,13 @@ from tqdm import tqdm
 
 from rig.annotators import Annotator
 from rig.data import Dataset, DatasetInfo, DatasetWriter
+from rig.data.manifest import FILE_NAME
 from rig.envs import Look, Task, World
 from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
 from rig.errors import DatasetError, RigError
 from rig.records import Lineage, Trajectory
+from rig.stages.accounts import kept_account
 from rig.stages.config import Opening
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ def run_stage(
     name_of: Callable[[T], str],
     make: Callable[[Sequence[T]], Iterable[Trajectory | None]],
     opening: Opening,
+    annotators: Mapping[str, Annotator[Any, Any]] | None = None,
 ) -> Dataset:
     """Write what `make` makes of each piece of `work` to a dataset, and return it.
 
@@ -41,16 +44,24 @@ def run_stage(
         name_of: the id of the trajectory that a piece becomes.
         make: yields what becomes of each piece, in any order: a trajectory, or None where it comes to nothing.
         opening: see `Opening`.
+        annotators: who works for it, by role: what that costs is kept with the dataset.
     """
     with DatasetWriter(out, info, resume=opening.resume, overwrite=opening.overwrite) as writer:
         left = [piece for piece in work if name_of(piece) not in writer.done]
-        with tqdm(total=len(work), initial=len(work) - len(left), desc=info.stage, unit="episode") as bar:
+        bar = tqdm(total=len(work), initial=len(work) - len(left), desc=info.stage, unit="episode")
+        with kept_account(writer, annotators or {} if left else {}), bar:
             for trajectory in make(left):
                 if trajectory is not None:
                     writer.append(trajectory)
                 bar.update()
         writer.finalize()
     return Dataset(out)
+
+
+def finished(out: Path | str, opening: Opening) -> set[str]:
+    """Return the ids of the trajectories that a stage would not make again: those that are there, on resume."""
+    is_there = opening.resume and (Path(out) / FILE_NAME).exists()
+    return set(Dataset(out, allow_incomplete=True).ids) if is_there else set()
 
 
 def derived_info(source: Dataset, stage: str, config: Mapping[str, Any], out: Path | str) -> DatasetInfo:

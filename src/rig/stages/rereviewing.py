@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rig.annotators import Reviewer, build_reviewer
+from rig.annotators import Informed, Reviewer, ReviewEvidence, build_reviewer
 from rig.annotators.kit import with_kit
 from rig.data import Dataset
 from rig.errors import DatasetError
 from rig.records import Trajectory
-from rig.stages.annotating import reviewed, saved_config
-from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
+from rig.stages.annotating import review_question, reviewed, saved_config
+from rig.stages.base import Opening, annotated_lineage, derived_info, finished, run_stage
 from rig.stages.config import RereviewConfig
 
 
@@ -40,7 +40,23 @@ def rereview(source: Path | str, config: RereviewConfig, out: Path | str, openin
         return reviewed(reviewer, (rereview_episode(reviewer, dataset[piece], info.stage) for piece in pieces))
 
     with closing(reviewer):
-        return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
+        return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening(), {"reviewer": reviewer})
+
+
+def questions_ahead(
+    source: Path | str, config: RereviewConfig, out: Path | str, opening: Opening
+) -> tuple[Reviewer[Any], Iterator[Informed[ReviewEvidence]]]:
+    """Return the Reviewer, and what `rereview` with the same arguments would have it asked, in order.
+
+    Raises:
+        RigError: as `rereview` does, before anything is asked.
+    """
+    dataset = Dataset(source)
+    config = with_kit(config, dataset.info.environment)
+    reviewer = build_reviewer(config.reviewer, config.reviewer_config, dataset.info.action_space)
+    done = finished(out, opening)
+    episodes = (rereview_episode(reviewer, dataset[name], "") for name in dataset.ids if name not in done)
+    return reviewer, (review_question(step) for episode in episodes for step in episode.steps)
 
 
 def rereview_episode(reviewer: Reviewer[Any], trajectory: Trajectory, stage: str) -> Trajectory:

@@ -17,14 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from rig.actions import ActionSpace
-from rig.annotators import Asked, ClaimChecker, Reasoner, answered, build_reasoner, checker_of, seen_in
+from rig.annotators import (
+    Asked,
+    ClaimChecker,
+    Evidence,
+    Informed,
+    Reasoner,
+    answered,
+    build_reasoner,
+    checker_of,
+    seen_in,
+)
 from rig.annotators.kit import with_kit
 from rig.cluster import HERE, Cluster
 from rig.data import Dataset
 from rig.lazy import lazily
 from rig.records import CORRECTION, Step, Trajectory
 from rig.stages.annotating import episode_name, place_of, saved_config
-from rig.stages.base import Opening, annotated_lineage, derived_info, run_stage
+from rig.stages.base import Opening, annotated_lineage, derived_info, finished, run_stage
 from rig.stages.config import ReasonConfig
 from rig.stages.sharing import refuse_waiting, shared_out, whole
 
@@ -74,7 +84,23 @@ def reason(
     with _at_work(config, dataset.info.environment, dataset.info.action_space) as room:
         reasoner, _ = room
         info = derived_info(dataset, "s2", saved_config(config, reasoner=reasoner), out)
-        return run_stage(out, info, work, lambda name: name, make, opening or Opening())
+        return run_stage(out, info, work, lambda name: name, make, opening or Opening(), {"reasoner": reasoner})
+
+
+def questions_ahead(
+    source: Path | str, config: ReasonConfig, out: Path | str, opening: Opening
+) -> tuple[Reasoner[Any], Iterator[Informed[Evidence]]]:
+    """Return the Reasoner, and what `reason` with the same arguments would have it asked, in order.
+
+    Raises:
+        RigError: as `reason` does, before anything is asked.
+    """
+    dataset = Dataset(source)
+    config = with_kit(config, dataset.info.environment)
+    reasoner = build_reasoner(config.reasoner, config.reasoner_config, dataset.info.action_space)
+    wanted = set(diverse_successes(dataset, config.same_actions)) - finished(out, opening)
+    episodes = (dataset[name] for name in dataset.ids if name in wanted)
+    return reasoner, (seen_in(step) for episode in episodes for step in episode.steps)
 
 
 _Room = tuple[Reasoner[Any], ClaimChecker | None]

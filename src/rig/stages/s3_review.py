@@ -61,7 +61,8 @@ def review(
         make = partial(_shared_out, config, workers, cluster)
     with closing(builder.reviewer):
         info = builder.info("s3", out)
-        return run_stage(out, info, builder.episodes(), lambda episode: episode.id, make, opening or Opening())
+        work, annotators = builder.episodes(), {"reviewer": builder.reviewer}
+        return run_stage(out, info, work, lambda episode: episode.id, make, opening or Opening(), annotators)
 
 
 def _made(builder: LookaheadBuilder, pieces: Sequence[Episode]) -> Iterator[Trajectory | None]:

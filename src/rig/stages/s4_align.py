@@ -65,7 +65,8 @@ def align(
             refuse_waiting(builder.reviewer, reasoner)
             make = partial(_shared_out, config, workers, cluster)
         info = builder.info("s4", out, reasoner=reasoner)
-        return run_stage(out, info, builder.episodes(), lambda episode: episode.id, make, opening or Opening())
+        work, annotators = builder.episodes(), {"reviewer": builder.reviewer, "reasoner": reasoner}
+        return run_stage(out, info, work, lambda episode: episode.id, make, opening or Opening(), annotators)
 
 
 _Room = tuple[LookaheadBuilder, Reasoner[Any]]

@@ -50,7 +50,8 @@ def rehearse(source: Path | str, config: RehearseConfig, out: Path | str, openin
 
     info = derived_info(dataset, "s4", saved_config(builder.config, reviewer=builder.reviewer), out)
     with closing(builder.reviewer):
-        return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening())
+        workers = {"reviewer": builder.reviewer}
+        return run_stage(out, info, dataset.ids, lambda name: name, make, opening or Opening(), workers)
 
 
 def rehearse_episode(builder: ReviewBuilder[RehearseConfig], trajectory: Trajectory) -> Trajectory | None:

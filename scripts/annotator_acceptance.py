@@ -1,0 +1,185 @@
+"""Have 500 steps annotated through failures, a server that is restarted, and a kill of our process; then count.
+
+    python scripts/annotator_acceptance.py [--records 500] [--failures 0.2] [--out FOLDER]
+
+A real HTTP server on this machine speaks OpenAI's API (`tests/chat_server.py`), fails so many calls, and answers some
+with what is no JSON. `rig reason` and `rig rereview` go through it one after the other. In each, the process is killed
+(SIGKILL) when a third of the answers were given, the server is restarted when two thirds were, and the command is run
+again with `--resume`. At the end every record is there once, no request was answered twice, and what the dataset says
+of its cost is what the server charged. The result is one line of JSON; the exit status is 1 where anything is not so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rig.data import Dataset
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+PRICES = ("usd_per_million_in=2.5", "usd_per_million_out=10")
+MANY = 1_000_000
+_EPISODES_FOR = 90
+"""Records that an episode of each task holds, about."""
+_PATIENCE = 300.0
+
+
+class Failed(Exception):
+    """Something is not as it was promised."""
+
+
+def rig(*words: object) -> list[str]:
+    """Return the words of a command."""
+    return [sys.executable, "-m", "rig.cli.main", *map(str, words)]
+
+
+def run(*words: object) -> dict[str, Any]:
+    """Run a command to its end, and return its JSON."""
+    done = subprocess.run([*rig(*words), "--json"], capture_output=True, check=False)
+    if done.returncode:
+        raise Failed(f"rig {words[0]} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def accept(verb: str, source: Path, wanted: Path, root: Path, server: Any) -> dict[str, Any]:
+    """Run a verb through a kill and a restart of the server; return the counts, all of which are as they should be.
+
+    Args:
+        verb: "reason" or "rereview".
+        source: the dataset that it reads.
+        wanted: one with the records that it is to write.
+        root: the folder to work in.
+        server: a `ServerProcess`.
+    """
+    role, before = {"reason": "reasoner", "rereview": "reviewer"}[verb], server.ledger().totals()
+    words: list[object] = [verb, "--source", source, "--out", root / verb, f"--{role}", "openai", f"--{role}-config"]
+    words += ["model=tiny-vision", f"base_url={server.url}", f"cache={root / 'answers'}", "concurrency=8", *PRICES]
+    words += ["first_pause=0.05", "timeout=20", "retry_seconds=120"]
+    if verb == "reason":
+        words += ["--no-validate", "--same-actions", MANY]
+
+    records = Dataset(wanted).manifest.counts["steps"]
+
+    def given() -> int:
+        return server.ledger().totals()[0] - before[0]
+
+    began = time.monotonic()
+    # Killed before a shard is written, so that the dataset holds nothing yet of what was paid.
+    process = subprocess.Popen(rig(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: given() >= records // 3 or process.poll() is not None)
+    if process.poll() is not None:
+        raise Failed(f"rig {verb} ended with {process.returncode} before it could be killed")
+    process.kill()
+    process.wait()
+    killed_at = given()
+    again = subprocess.Popen(
+        [*rig(*words), "--resume", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+    )
+    wait_until(lambda: given() >= 2 * records // 3 or again.poll() is not None)
+    server.end()
+    time.sleep(0.5)
+    server.start()
+    told, _ = again.communicate()
+    if again.returncode:
+        raise Failed(f"rig {verb} --resume ended with {again.returncode}")
+    return counted(verb, root / verb, wanted, json.loads(told), killed_at, server.ledger().totals(), before) | {
+        "seconds": round(time.monotonic() - began, 1)
+    }
+
+
+def counted(
+    verb: str, out: Path, wanted: Path, told: dict[str, Any], killed_at: int, after: Any, before: Any
+) -> dict[str, Any]:
+    """Return what came of a run, having compared it with what the server charged."""
+    role = {"reason": "reasoner", "rereview": "reviewer"}[verb]
+    costs = told["costs"][role]
+    charged = [late - soon for late, soon in zip(after[:3], before[:3], strict=True)]
+    steps, there = places(Dataset(out)), places(Dataset(wanted))
+    price = (charged[1] * 2.5 + charged[2] * 10) / 1e6
+    for is_so, what in (
+        (sorted(steps) == sorted(set(steps)), "a record is there twice"),
+        (sorted(steps) == sorted(there), f"{len(steps)} records of {len(there)}"),
+        (all(step.thought for step in Dataset(out).steps()), "a record has no thought"),
+        (after[3] == 1, f"a request was answered {after[3]} times"),
+        ([costs["calls"], costs["tokens_in"], costs["tokens_out"]] == charged, f"{costs} where {charged} was charged"),
+        (abs(costs["usd"] - price) < 1e-9, f"{costs['usd']} USD where {price} was charged"),
+    ):
+        if not is_so:
+            raise Failed(f"rig {verb}: {what}")
+    return {"records": len(steps), "killed_at": killed_at, "charged": charged[0], "usd": round(price, 6), **costs}
+
+
+def places(dataset: Dataset) -> list[tuple[str, int]]:
+    """Return where every record of a dataset stands."""
+    columns = dataset.table(["trajectory", "index"]).to_pydict()
+    return list(zip(columns["trajectory"], columns["index"], strict=True))
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + _PATIENCE
+    while not is_so():
+        if time.monotonic() > until:
+            raise Failed("it took too long")
+        time.sleep(0.01)
+
+
+def sources(root: Path, records: int) -> tuple[Path, Path, Path]:
+    """Make data to annotate, of about so many steps: one of play, the same with thoughts, and one with reviews."""
+    episodes = max(1, records // _EPISODES_FOR + 1)
+    for _ in range(4):
+        words = ["--tasks", "collect_wood", "collect_stone", "place_table", "--episodes", episodes]
+        if run("collect", *words, "--out", root / "s1", "--overwrite")["steps"] >= 1.2 * records:
+            break
+        episodes *= 2
+    run("reason", "--source", root / "s1", "--out", root / "s2", "--same-actions", MANY)
+    states = ["--states", 40, "--slips", 20]
+    run("rehearse", "--source", root / "s2", "--out", root / "s4", *states)
+    return root / "s1", root / "s2", root / "s4"
+
+
+def main() -> int:
+    """Run all of it."""
+    from chat_server import ServerProcess
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--records", type=int, default=500, help="steps to annotate, about")
+    parser.add_argument("--failures", type=float, default=0.2, help="share of calls that fail")
+    parser.add_argument("--out", help="folder to work in; one that is removed where none is given")
+    given = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(given.out or scratch).absolute()
+        s1, s2, s4 = sources(root, given.records)
+        server = ServerProcess(root / "charged.jsonl", failures=given.failures, malformed=0.03, latency=0.02)
+        try:
+            found = {
+                verb: accept(verb, source, wanted, root, server)
+                for verb, source, wanted in (("reason", s1, s2), ("rereview", s4, s4))
+            }
+        except Failed as error:
+            print(f"not accepted: {error}", file=sys.stderr)
+            return 1
+        finally:
+            server.end()
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
