@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rig.actions import ActionSpace
+from rig.actions import Action, ActionSpace
 from rig.data.problems import RESTORE
-from rig.data.rows import CODES, TRAJECTORY_COLUMNS, Row, facts_of
+from rig.data.rows import CODES, EARLIER, TRAJECTORY_COLUMNS, Row, facts_of
+from rig.data.trail import ActionTrail
 from rig.errors import DatasetError
 from rig.records import Codes, Dream, Frame, Lineage, Plan, Review, Step, Trajectory
 
@@ -58,10 +59,12 @@ def decode_rows(rows: Sequence[Row], space: ActionSpace, images: Images, *, file
     Raises:
         DatasetError: a row is malformed; file, row, trajectory and step are named.
     """
-    steps = []
+    steps, trail = [], ActionTrail(rows[0]["lineage_stage"])
     for number, row in enumerate(rows, first_row):
         try:
-            steps.append(_step_of(row, space, images))
+            step = _step_of(row, space, images, trail.before(row["index"]))
+            trail.go_on(step.index, step.previous_action, step.earlier_actions)
+            steps.append(step)
         except Exception as error:  # whatever was written there: the decoders of JSON and of actions raise many things
             raise DatasetError(
                 f"{file}, row {number} (trajectory {row['trajectory']!r}, step {row['index']}): {error} "
@@ -109,13 +112,15 @@ def coded_numbers(rows: Iterable[Row], *, keep_dreamed: bool) -> list[int]:
     return sorted(found - {None})
 
 
-def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Step:
-    next_frame = values["next_frame"]
+def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images, known: tuple[Action, ...]) -> Step:
+    """Return the step of a row; `known`: its earlier actions as the steps before it tell them."""
+    next_frame, earlier = values["next_frame"], values[EARLIER]
     step = Step(
         index=values["index"],
         frame=_pixels(values["frame"], images),
         instruction=values["instruction"],
         previous_action=space.parse(values["previous_action"]),
+        earlier_actions=known if earlier is None else tuple(map(space.parse, earlier)),
         action=space.parse(values["action"]),
         thought=values["thought"],
         next_frame=None if next_frame is None else _pixels(next_frame, images),
@@ -217,7 +222,8 @@ def _values(column: pa.Array) -> list[Any]:
     """Return what each row has in a column: codes as an array, dreams and candidates as rows."""
     if column.type == CODES:
         return _code_arrays(column)
-    return _item_rows(column) if pa.types.is_list(column.type) else column.to_pylist()
+    has_items = pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type)
+    return _item_rows(column) if has_items else column.to_pylist()
 
 
 def _item_rows(column: pa.Array) -> list[list[Row]]:
