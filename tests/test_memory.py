@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,10 @@ from rig.dialogue import (
     PromptFormat,
     SegmentEncoder,
     Text,
+    TextTokenizer,
+    answer_prefix,
     as_written,
+    ask_about,
     asked_to_judge,
     asked_to_review,
     lookahead_conversation,
@@ -32,6 +36,7 @@ from rig.envs import Split, make_world
 from rig.envs.rollout import Episode, play
 from rig.errors import DatasetError, RigError
 from rig.evaluate.imagination import asked_to_dream
+from rig.model import PRESETS
 from rig.records import (
     MOST_EARLIER,
     Decision,
@@ -87,6 +92,16 @@ def test_a_dream_tells_what_was_dreamed_before_what_was_done_and_a_review_what_w
     assert told_in(asked_to_judge(step, CRAFTER, blind)) == [first, dreamed, last]
     undreamed = replace(step, dreams=(), action=USE)
     assert told_in(asked_to_judge(undreamed, CRAFTER, blind)) == [first, dreamed]
+
+
+def test_sixteen_of_crafters_actions_leave_the_answer_at_its_place_behind_the_image():
+    tokenizer = TextTokenizer.load(Path(__file__).parents[1] / "checkpoints" / "rig-crafter-small")
+    encoder, keys = SegmentEncoder(tokenizer, PRESETS.get("small").layout), CRAFTER.keys
+    seen = replace(fake_step(), instruction="make a stone pickaxe", earlier_actions=tuple(map(Action.press, keys[1:])))
+    for count in (1, 8, 16):
+        prompt_format = PromptFormat(history=count)
+        asked = encoder.encode([*ask_about(seen, CRAFTER, prompt_format), *answer_prefix(prompt_format)])
+        assert asked.positions[-1] == 384
 
 
 @pytest.mark.parametrize("count", [0, 65, "4", True, 2.0])
@@ -332,6 +347,8 @@ def test_where_steps_are_left_out_what_is_not_told_by_others_is_kept(tmp_path):
     dataset.verify()
     (step,) = dataset[0].steps[3:4]
     assert step.earlier_actions == LONG.steps[6].earlier_actions, "read one by one, too"
+    last = dataset[0].steps[5]
+    assert len({id(action) for action in last.earlier_actions}) == len(set(last.earlier_actions)) < MOST_EARLIER
 
 
 def test_an_older_dataset_of_such_steps_tells_what_its_steps_tell(tmp_path):
@@ -353,6 +370,7 @@ def test_branches_are_numbered_one_after_the_other_and_do_not_follow_each_other(
     sets = replace(LONG, steps=tuple(steps), lineage=Lineage(stage="branch", actor="t"))
     dataset = Dataset(write(tmp_path / "set", [sets], info_for(stage="branch")))
     assert_same(dataset[0], sets)
+    assert [step.executed for step in dataset[0].steps] == [step.executed for step in steps]
     assert ("earlier_actions" in columns(dataset)) == told
 
 

@@ -254,7 +254,7 @@ RENAMED = {"form": "prompt_format", "sure_entropy": "entropy_threshold", "lead":
 
 
 ADDED = {"history": 1}
-"""What fields of configurations do that earlier versions did not have."""
+"""Fields of configurations that earlier versions did not have -> what they did all the same."""
 
 
 def differences(found: Any, wanted: Any, place: str = "") -> list[str]:

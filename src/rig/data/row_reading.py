@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -60,9 +61,12 @@ def decode_rows(rows: Sequence[Row], space: ActionSpace, images: Images, *, file
         DatasetError: a row is malformed; file, row, trajectory and step are named.
     """
     steps, trail = [], ActionTrail(rows[0]["lineage_stage"])
+    parse = lru_cache(maxsize=None)(space.parse)  # of the many that steps remember, equal ones are one object
     for number, row in enumerate(rows, first_row):
         try:
-            step = _step_of(row, space, images, trail.before(row["index"]))
+            stored = row[EARLIER]
+            earlier = trail.before(row["index"]) if stored is None else tuple(map(parse, stored))
+            step = _step_of(row, space, images, earlier)
             trail.go_on(step.index, step.previous_action, step.earlier_actions)
             steps.append(step)
         except Exception as error:  # whatever was written there: the decoders of JSON and of actions raise many things
@@ -112,15 +116,14 @@ def coded_numbers(rows: Iterable[Row], *, keep_dreamed: bool) -> list[int]:
     return sorted(found - {None})
 
 
-def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images, known: tuple[Action, ...]) -> Step:
-    """Return the step of a row; `known`: its earlier actions as the steps before it tell them."""
-    next_frame, earlier = values["next_frame"], values[EARLIER]
+def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images, earlier: tuple[Action, ...]) -> Step:
+    next_frame = values["next_frame"]
     step = Step(
         index=values["index"],
         frame=_pixels(values["frame"], images),
         instruction=values["instruction"],
         previous_action=space.parse(values["previous_action"]),
-        earlier_actions=known if earlier is None else tuple(map(space.parse, earlier)),
+        earlier_actions=earlier,
         action=space.parse(values["action"]),
         thought=values["thought"],
         next_frame=None if next_frame is None else _pixels(next_frame, images),
