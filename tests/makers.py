@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from rig.actions import NOOP
 from rig.agents.checkpoint import AgentCheckpoint
 from rig.data import Dataset
+from rig.envs import World
 from rig.envs.crafter.world import CrafterWorld
+from rig.envs.rollout import Episode
 from rig.model import PRESETS
-from rig.records import Trajectory
+from rig.records import Frame, Step, Trajectory
 from rig.stages import BranchConfig, CollectConfig, ReasonConfig, collect, reason
 from rig.train import AgentTraining, DataPart, TokenizerTraining, TrainingConfig, train_agent, train_tokenizers
 from rig.train.runs import Run
@@ -63,6 +66,16 @@ def make_lively_agent(agent: Path, folder: Path) -> Path:
                 weight.mul_(30)
     checkpoint.save(folder)
     return folder
+
+
+def live_up_to(step: Step, world: World, trajectory: Trajectory) -> Frame:
+    """Do what was executed before a step of an episode, as the step itself has it; return the frame that it led to."""
+    frame, _ = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed).begin(world)
+    *done, start = step.executed
+    assert start == NOOP, "the start is known: the episode is a short one"
+    for action in reversed(done):
+        frame = world.act(action)[0]
+    return frame
 
 
 def fail_engine(monkeypatch: pytest.MonkeyPatch, episode: Trajectory, failures: int) -> list[int]:

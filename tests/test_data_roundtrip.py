@@ -38,6 +38,8 @@ def assert_same(found, wanted):
     assert type(found) is type(wanted) or all(isinstance(one, tuple | Lazy) for one in (found, wanted))
     if is_dataclass(wanted):
         for field in fields(wanted):
+            if field.name == "earlier_actions" and not wanted.earlier_actions:
+                continue  # a step that does not know them, as an importer's, has them from the steps before it
             assert_same(getattr(found, field.name), getattr(wanted, field.name))
     elif isinstance(wanted, np.ndarray):
         assert found.dtype == wanted.dtype

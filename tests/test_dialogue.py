@@ -35,7 +35,7 @@ from rig.dialogue import (
     train_bpe,
 )
 from rig.errors import CheckpointError, DialogueError, RigError
-from rig.records import NOISE, Review, fake_step
+from rig.records import NOISE, Review, fake_action, fake_step
 
 CORPUS = ["1. The tree is near. 2. No wood yet. 3. Go left."] * 3
 ATOMS = [*prompt.LITERALS, *CRAFTER.keys, "noop"]
@@ -46,7 +46,14 @@ GOLDEN = {"rig-crafter-small": "8ef785b27706c650", "rig-minetest-small": "d0eb67
 """Shipped agent -> hash of what it read of two conversations when it was trained."""
 
 FORMS = [
-    PromptFormat(thought=thought, dream=dream, read_back=way, reobserve=again, about=None if again else "a board game")
+    PromptFormat(
+        thought=thought,
+        dream=dream,
+        read_back=way,
+        reobserve=again,
+        about=None if again else "a board game",
+        history=1 if again else 4,
+    )
     for thought in (True, False)
     for dream in (True, False)
     for way in ("pixels", "codes")
@@ -68,7 +75,8 @@ def coded_step(seed, thought, dreams, space):
     dreamed = tuple(replace(dream, thought=thought, codes=codes(random), real_frame=None) for dream in step.dreams)
     review = replace(step.review, thought=thought) if step.review else None
     step = step.with_next_codes(codes(random))
-    return replace(step, thought=thought, dreams=dreamed, review=review)
+    earlier = tuple(fake_action(random, space) for _ in range(seed % 7))
+    return replace(step, thought=thought, dreams=dreamed, review=review, earlier_actions=earlier)
 
 
 def visible(step, prompt_format):
@@ -77,7 +85,7 @@ def visible(step, prompt_format):
     return (
         step.frame.tobytes(),
         step.instruction,
-        step.previous_action,
+        step.executed[: prompt_format.history],
         step.thought if prompt_format.thought else None,
         step.action,
         step.next_codes.tolist() if prompt_format.dream else None,

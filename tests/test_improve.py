@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from makers import interrupted_at_a_save
+from makers import interrupted_at_a_save, live_up_to
 from world_makers import coin_agent, coin_package
 
 from rig.actions import Action
@@ -87,7 +88,11 @@ def test_states_on_the_way_are_those_of_an_episode_of_its_own(agent):
     for group in midway:
         step, found = group[0].trajectory.steps[0], group[0].attempt.midway
         assert np.array_equal(step.frame, world.load(found.state))
-        assert step.previous_action == found.previous_action
+        assert step.executed == (found.previous_action, *found.earlier_actions)
+        assert np.array_equal(step.frame, live_up_to(step, world, group[0].trajectory))
+        for before, after in pairwise(group[0].trajectory.steps):
+            assert after.executed == (before.action, *before.executed)
+    assert any(found.earlier_actions for found in begun), "one at least is behind more than a step"
     assert any(found.previous_action != Action() for found in begun), "one at least is behind a step"
 
 

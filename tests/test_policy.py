@@ -203,6 +203,7 @@ def _as_step(observation, decision):
         frame=observation.frame,
         instruction=observation.instruction,
         previous_action=observation.previous_action,
+        earlier_actions=observation.earlier_actions,
         action=decision.action,
         thought=decision.thought,
         next_codes=np.zeros(81, np.uint16),
@@ -374,13 +375,16 @@ def test_a_teacher_can_play_and_steps_chain():
     assert sum((entry.cost for entry in played), Cost()).text_tokens == 0
 
 
+@pytest.mark.parametrize("history", [1, 8])
 @pytest.mark.parametrize("spelled", [False, True])
-def test_every_conversation_fits_the_policys_capacity(checkpoint, spelled):
+def test_every_conversation_fits_the_policys_capacity(checkpoint, spelled, history):
     """Also with a tokenizer that spells the prompt's phrases byte by byte, as Janus' own nearly does."""
     tokenizer = train_bpe([], vocabulary_size=270) if spelled else checkpoint.tokenizer
     encoder = SegmentEncoder(tokenizer, checkpoint.model.config.layout)
-    config = PolicyConfig(prompt_format=checkpoint.prompt_format, planner=Lookahead(dreams=3), thought_tokens=40)
-    observation = replace(observations(1)[0], previous_action=Action.press("make_wood_pickaxe"))
+    prompt_format = replace(checkpoint.prompt_format, history=history)
+    config = PolicyConfig(prompt_format=prompt_format, planner=Lookahead(dreams=3), thought_tokens=40)
+    longest_key = Action.press("make_stone_pickaxe")
+    observation = replace(observations(1)[0], previous_action=longest_key, earlier_actions=(longest_key,) * 9)
     thought = "x" * 40
     dream = Dream(
         thought=thought, action=observation.previous_action, codes=np.zeros(81, np.uint16), frame=observation.frame
@@ -388,6 +392,6 @@ def test_every_conversation_fits_the_policys_capacity(checkpoint, spelled):
     review = Review(thought=thought, action=observation.previous_action, helped=False)
     plan = Plan(thought=thought, action=dream.action, dreams=(dream,) * 3)
     decision = Decision(action=review.action, thought=thought, plans=(plan,), review=review)
-    longest = encoder.encode(lookahead_conversation(_as_step(observation, decision), CRAFTER, checkpoint.prompt_format))
+    longest = encoder.encode(lookahead_conversation(_as_step(observation, decision), CRAFTER, prompt_format))
     room = config.capacity(encoder, CRAFTER)
     assert len(longest) <= room < 2.5 * len(longest)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from makers import TASKS, branch_config, fail_engine
+from makers import TASKS, branch_config, fail_engine, live_up_to
 from test_data_roundtrip import assert_same, write
 
 from rig.actions import CRAFTER, NOOP, Action
@@ -195,6 +195,22 @@ def steps_left(world, teacher, state, patience=80):
         if world.act(teacher.act(world))[2]:
             return count + 1 if world.samples >= world.task.target else patience
     return patience
+
+
+def test_every_step_of_every_stage_remembers_what_was_executed_before_it(whole):
+    """Lived again from its own memory of it, the episode shows what the step shows."""
+    world, kept = make_world("crafter"), set()
+    for stage in STAGES:
+        longest = 0
+        for trajectory in whole[stage]:
+            steps = trajectory.steps
+            for step in (steps[0], steps[len(steps) // 2], steps[-1]):
+                assert np.array_equal(live_up_to(step, world, trajectory), step.frame)
+                longest = max(longest, len(step.earlier_actions))
+        assert longest > 1, stage
+        table = whole[stage].table(["earlier_actions"]).column("earlier_actions")
+        kept |= {stage} if table.null_count < len(table) else set()
+    assert kept == {"review", "align", "rehearse", "rereview", "branch"}, "where steps of an episode are left out"
 
 
 # S1

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import MISSING, fields
 
 import pytest
@@ -29,6 +30,9 @@ JUDGING = json.loads("""
  "judge_words": null, "verdict_weight": 4.0}
 """)
 """The flags of judgements, of which earlier versions knew nothing."""
+
+HISTORY = {"history": None}
+"""The flag of how many actions are told, likewise."""
 
 LATER = {"judging": None}
 """What configurations have had since; of a run without it nothing is asked."""
@@ -79,7 +83,7 @@ def words(made):
 
 def test_the_flags_and_their_defaults_are_those_of_old():
     verb = read_verb("train", ["--out", "o"])
-    assert plain(verb) == FLAGS | JUDGING | {"out": "o"}
+    assert plain(verb) == FLAGS | JUDGING | HISTORY | {"out": "o"}
     assert [field.name for field in fields(Train) if field.default is MISSING] == ["out"]
 
 
@@ -88,7 +92,7 @@ def test_the_help_names_every_flag_and_says_what_it_is(capsys):
         main(["train", "--help"])
     text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
     entries = re.findall(r"^--([a-z][a-z-]+)(.*?)\((?:default|required)", text, re.DOTALL | re.MULTILINE)
-    assert {name.replace("-", "_") for name, _ in entries} == {"out", *FLAGS, *JUDGING}
+    assert {name.replace("-", "_") for name, _ in entries} == {"out", *FLAGS, *JUDGING, *HISTORY}
     assert not [name for name, said in entries if not re.search(r"[a-z]+ [a-z]+", said)], "these say nothing"
 
 
@@ -97,7 +101,7 @@ def test_every_flag_comes_to_where_it_came(words, saved):
     given = plain(verb)
     assert not [name for name, value in FLAGS.items() if given[name] == value], "each of them is to be told apart"
     wanted = renamed(saved) | LATER
-    wanted["prompt_format"] |= {"judgement": None}
+    wanted["prompt_format"] |= {"judgement": None, "history": 1}
     assert plain(verb.config()) == wanted
     assert verb.part(Execution) == Execution(parallel="fsdp", recompute=True)
 
@@ -123,6 +127,24 @@ def test_judgements_come_to_where_they_are_learned(made):
     assert config.learned.verdict == 2
 
 
+def test_an_agent_is_told_as_many_actions_as_asked_for_or_as_the_one_that_it_begins_with(made, tmp_path):
+    shutil.copytree(made.agent, tmp_path / "start")
+    words = ["--out", "o", "--start", str(tmp_path / "start"), "--data", str(made.data)]
+    path = tmp_path / "start" / "agent.json"
+    about = json.loads(path.read_text())
+    assert about["form"].pop("history") == 1
+    for start, given, found in (({}, [], 1), ({"history": 4}, [], 4), ({"history": 4}, ["--history", "8"], 8)):
+        path.write_text(json.dumps(about | {"form": about["form"] | start}))
+        assert read_verb("train", [*words, *given]).config().prompt_format.history == found
+
+
+@pytest.mark.parametrize("count", ["0", "65"])
+def test_a_history_that_is_none_is_told(made, capsys, count):
+    words = ["train", "--out", "o", "--tokenizers", "t", "--data", str(made.data), "--history", count]
+    assert main(words) == 2
+    assert f"PromptFormat.history is {count}" in capsys.readouterr().err
+
+
 def test_a_run_that_was_begun_by_an_earlier_version_is_the_same_run(words, saved, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"config": json.loads(saved), "provenance": {}}))
     check_run(tmp_path, read_verb("train", words).config(), resume=True)
@@ -141,7 +163,7 @@ def test_a_run_whose_configuration_an_earlier_version_wrote_down_goes_on_to_its_
     record = json.loads((run / "run.json").read_text())
     assert set(record["config"]) == {*renamed(SAVED), *LATER} == {field.name for field in fields(AgentTraining)}
     record["config"] = {name: record["config"][RENAMED.get(name, name)] for name in json.loads(SAVED)}
-    del record["config"]["form"]["judgement"]
+    del record["config"]["form"]["judgement"], record["config"]["form"]["history"]
     (run / "run.json").write_text(json.dumps(record))
     assert main([*words, "--resume"]) == 0, capsys.readouterr().err
     assert json.loads((run / "run.json").read_text())["config"] == record["config"]

@@ -20,7 +20,7 @@ from rig.agents.judges import refuse_unjudging
 from rig.agents.planners import Basic, Planner, merged
 from rig.agents.said import Judging, Said
 from rig.agents.state import DecisionState, Speaker, Substitute
-from rig.dialogue import PromptFormat, SegmentEncoder, prompt
+from rig.dialogue import PromptFormat, SegmentEncoder, TextTokenizer, prompt
 from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
 from rig.envs import TaskTable
 from rig.errors import RigError
@@ -72,11 +72,20 @@ class PolicyConfig:
         phrases = sum(len(encode(phrase, literal=True)) for phrase in prompt.literals(self.prompt_format))
         images = layout.read_tokens + layout.write_tokens + layout.write_stride + _MARKS
         actions = 2 * longest_action(space)  # the one before, which is told, and the one that is written
+        actions += (self.prompt_format.history - 1) * _room_of_told(space, encoder.tokenizer)
         turn = phrases + images + actions + _INSTRUCTION_TOKENS + self.thought_tokens
         again = layout.read_tokens + _MARKS if self.prompt_format.reobserve else 0
         turns = (self.planner.dreams if dreams is None else dreams) + 1
         judged = 1 if self.prompt_format.judgement else 0  # of a plan without dreams it is a second turn
         return max(turns, 1 + judged) * turn + again + judged * 2 * self.thought_tokens
+
+
+def _room_of_told(space: ActionSpace, tokenizer: TextTokenizer) -> int:
+    """Return an upper bound on the tokens of one more action that is told, and of what stands before it."""
+    keys = () if space.exclusive else space.keys
+    ids = [tokenizer.encode(key, literal=True) for key in keys]
+    atoms = [key for key, found in zip(keys, ids, strict=True) if tokenizer.special_ids.issuperset(found)]
+    return len(prompt.THEN) + longest_action(space) - sum(len(key) - 1 for key in atoms)
 
 
 class Policy:

@@ -26,7 +26,7 @@ from rig.dialogue import (
     WriteImage,
     act,
     answer_prefix,
-    ask,
+    ask_about,
     ask_worth,
     asked_to_judge,
     asked_to_review,
@@ -169,8 +169,8 @@ class DecisionState:
 
     def observe(self) -> Conversation[None]:
         """Put what is observed, up to where the model's answer begins."""
-        prompt_format, seen = self.speaker.prompt_format, self.observation
-        question = ask(seen.frame, seen.instruction, self.speaker.space.format(seen.previous_action), prompt_format)
+        prompt_format = self.speaker.prompt_format
+        question = ask_about(self.observation, self.speaker.space, prompt_format)
         yield self._read([*question, *answer_prefix(prompt_format)])
 
     def answer(self, *, review: bool = False) -> Conversation[Plan]:
@@ -206,7 +206,7 @@ class DecisionState:
             review: whether the answer is to be the review.
         """
         speaker = self.speaker
-        question = reread(self.dreams[-1], self.observation, speaker.space, speaker.prompt_format, review=review)
+        question = reread(self.dreams, self.observation, speaker.space, speaker.prompt_format, review=review)
         yield self._read([*question, *answer_prefix(speaker.prompt_format, review=review)])
 
     def read_lookahead(self, step: Step) -> Conversation[Plan]:
@@ -224,8 +224,8 @@ class DecisionState:
 
     def ask_worth(self) -> Conversation[None]:
         """Put the last dream, or the plan that was just told without one, up to where its judgement begins."""
-        dream = self.dreams[-1] if self.dreams else Dream(thought=self.thought, action=self.action)
-        yield self._read(ask_worth(dream, self.observation, self.speaker.space, self.speaker.prompt_format))
+        dreams = self.dreams or [Dream(thought=self.thought, action=self.action)]
+        yield self._read(ask_worth(dreams, self.observation, self.speaker.space, self.speaker.prompt_format))
 
     def judge(self) -> Conversation[Said]:
         """Let the model say where its plan leads and what that is worth, where it has been asked.

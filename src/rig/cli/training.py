@@ -166,6 +166,8 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
         read_back: how dreams are read in lookahead conversations, each entry in an equal share of them; a way that
             is named twice gets two.
         reobserve: whether a review is shown the observed frame again.
+        history: how many of the executed actions the prompt tells, newest first; None: as many as the agent in `start`
+            is told, or the last one alone.
         learn_kept: whether a lookahead's first proposal is learned too where the review keeps it; it is then what a
             single turn should say.
         learning_rate: the peak.
@@ -185,6 +187,7 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
     dream: bool = True
     read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "codes")
     reobserve: bool = True
+    history: int | None = None
     learn_kept: bool = True
     batch_size: int = 8
     learning_rate: float = 1e-3
@@ -216,6 +219,7 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
 
         if not (self.tokenizers or self.start):
             raise RigError("give --tokenizers (`rig train-tokenizer` makes them) or --start, which brings its own")
+        inherited = self._inherited()
         return self.part(
             AgentTraining,
             tokenizers=self.tokenizers or self.start,
@@ -225,7 +229,8 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
                 dream=self.dream,
                 reobserve=self.reobserve,
                 judgement=self.judge_scale if self.judge else None,
-                about=self._about(),
+                about=inherited.about,
+                history=inherited.history if self.history is None else self.history,
             ),
             judging=self.part(JudgeTraining) if self.judge else None,
             read_backs=self.read_back,
@@ -237,16 +242,16 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
             model_seed=self.seed,
         )
 
-    def _about(self) -> str | None:
-        """Return what the agent is told that it reasons about: what that of `start` was, or what its world says."""
+    def _inherited(self) -> PromptFormat:
+        """Return a format that tells what that of `start` does, or else what the world of the data is about."""
         from rig.agents.checkpoint import AGENT_FILE, about_agent
         from rig.data import Manifest
         from rig.envs import about_of
 
         if self.start and (Path(self.start) / AGENT_FILE).is_file():
-            return about_agent(self.start).form.about
+            return about_agent(self.start).form
         first = next(iter((*self.data, *self.describe, *self.lookahead, *self.judge)), None)
-        return about_of(Manifest.load(Path(first)).info.environment) if first else None
+        return PromptFormat(about=about_of(Manifest.load(Path(first)).info.environment) if first else None)
 
 
 @dataclass(frozen=True, kw_only=True)

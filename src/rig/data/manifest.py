@@ -288,15 +288,19 @@ RENAMED = {"form": "prompt_format", "sure_entropy": "entropy_threshold", "lead":
 """What configurations called their fields in earlier versions -> what they call them now."""
 
 
+ADDED = {"history": 1}
+"""Fields of configurations that earlier versions did not have -> what they did all the same."""
+
+
 def differences(found: Any, wanted: Any, place: str = "") -> list[str]:
     """Return one line `place: found → wanted` for every leaf in which two JSON values differ.
 
-    In what was `found`, as earlier versions saved it, fields may have the names they had then.
+    In what was `found`, as earlier versions saved it, fields may have the names they had then, or be missing.
     """
     if isinstance(found, dict) and isinstance(wanted, dict):
         found = {RENAMED[key] if RENAMED.get(key) in wanted else key: value for key, value in found.items()}
         keys = [*found, *(key for key in wanted if key not in found)]
-        pairs = ((found.get(key), wanted.get(key), f"{place}.{key}" if place else key) for key in keys)
+        pairs = ((found.get(key, ADDED.get(key)), wanted.get(key), f"{place}.{key}" if place else key) for key in keys)
         return [line for pair in pairs for line in differences(*pair)]
     return [] if found == wanted else [f"{place}: {found!r} there, {wanted!r} now"]
 

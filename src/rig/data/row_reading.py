@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from rig.actions import ActionSpace
+from rig.actions import Action, ActionSpace
 from rig.data.problems import RESTORE
-from rig.data.rows import CODES, TRAJECTORY_COLUMNS, Row, facts_of
+from rig.data.rows import CODES, EARLIER, TRAJECTORY_COLUMNS, Row, facts_of
+from rig.data.trail import ActionTrail
 from rig.errors import DatasetError
 from rig.records import Codes, Dream, Frame, Lineage, Plan, Review, Step, Trajectory
 
@@ -58,10 +60,15 @@ def decode_rows(rows: Sequence[Row], space: ActionSpace, images: Images, *, file
     Raises:
         DatasetError: a row is malformed; file, row, trajectory and step are named.
     """
-    steps = []
+    steps, trail = [], ActionTrail(rows[0]["lineage_stage"])
+    parse = lru_cache(maxsize=None)(space.parse)  # of the many that steps remember, equal ones are one object
     for number, row in enumerate(rows, first_row):
         try:
-            steps.append(_step_of(row, space, images))
+            stored = row[EARLIER]
+            earlier = trail.before(row["index"]) if stored is None else tuple(map(parse, stored))
+            step = _step_of(row, space, images, earlier)
+            trail.go_on(step.index, step.previous_action, step.earlier_actions)
+            steps.append(step)
         except Exception as error:  # whatever was written there: the decoders of JSON and of actions raise many things
             raise DatasetError(
                 f"{file}, row {number} (trajectory {row['trajectory']!r}, step {row['index']}): {error} "
@@ -109,13 +116,14 @@ def coded_numbers(rows: Iterable[Row], *, keep_dreamed: bool) -> list[int]:
     return sorted(found - {None})
 
 
-def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images) -> Step:
+def _step_of(values: Mapping[str, Any], space: ActionSpace, images: Images, earlier: tuple[Action, ...]) -> Step:
     next_frame = values["next_frame"]
     step = Step(
         index=values["index"],
         frame=_pixels(values["frame"], images),
         instruction=values["instruction"],
         previous_action=space.parse(values["previous_action"]),
+        earlier_actions=earlier,
         action=space.parse(values["action"]),
         thought=values["thought"],
         next_frame=None if next_frame is None else _pixels(next_frame, images),
@@ -217,7 +225,8 @@ def _values(column: pa.Array) -> list[Any]:
     """Return what each row has in a column: codes as an array, dreams and candidates as rows."""
     if column.type == CODES:
         return _code_arrays(column)
-    return _item_rows(column) if pa.types.is_list(column.type) else column.to_pylist()
+    has_items = pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type)
+    return _item_rows(column) if has_items else column.to_pylist()
 
 
 def _item_rows(column: pa.Array) -> list[list[Row]]:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rig.actions import Action, ActionSpace
+from rig.data.trail import ActionTrail
 from rig.data.types import typed
 from rig.errors import DatasetError
 from rig.records import Codes, Dream, Frame, Plan, Review, Step, Trajectory, next_codes_of
@@ -82,14 +83,17 @@ _STEP = {
     "privileged": pa.string(),
     "candidates": pa.list_(_PLAN),
     "chosen": pa.int32(),
+    "earlier_actions": pa.list_(pa.string()),
 }
 CANDIDATES = ("candidates", "chosen")
 """The columns that a steps file has only where one of its steps has candidates: others are as they were without."""
+EARLIER = "earlier_actions"
+"""The column that it has only where the steps before one do not tell (`ActionTrail`), and that is null elsewhere."""
 
 _DREAM_FIELDS = {field.name: field.type for field in _DREAM}
 _REVIEW_FIELDS = {field.name: field.type for field in _REVIEW}
 _PLAN_FIELDS = {field.name: field.type for field in _PLAN}
-_NULLABLE = {"thought", "next_frame", "next_codes", "review"}
+_NULLABLE = {"thought", "next_frame", "next_codes", "review", EARLIER}
 
 SCHEMA = pa.schema([pa.field(name, kind, name in _NULLABLE) for name, kind in {**TRAJECTORY_COLUMNS, **_STEP}.items()])
 """The columns of a steps file; frame columns hold row numbers of the frames file of the same shard."""
@@ -119,11 +123,13 @@ def encode_rows(
     """
     with _naming(f"trajectory {trajectory.id!r}"):
         shared = typed(_trajectory_fields(trajectory), TRAJECTORY_COLUMNS)
-    written = _ActionTexts(space)
+    written, trail = _ActionTexts(space), ActionTrail(trajectory.lineage.stage)
     rows: list[Row] = []
     for step in steps:
         with _naming(f"trajectory {trajectory.id!r}, step {step.index}"):
-            rows.append({**shared, **typed(_step_fields(step, written, number), _STEP)})
+            known = trail.before(step.index)
+            rows.append({**shared, **typed(_step_fields(step, written, number, known), _STEP)})
+            trail.go_on(step.index, step.previous_action, step.earlier_actions or known)
     if not rows:
         raise DatasetError(f"trajectory {trajectory.id!r} has no steps; leave it out")
     try:
@@ -137,10 +143,12 @@ def encode_rows(
 
 
 def table_of(rows: Sequence[pa.StructArray]) -> pa.Table:
-    """Return a table in `SCHEMA` of the rows of several trajectories, without `CANDIDATES` where there are none."""
+    """Return a table in `SCHEMA` of the rows of several trajectories, without `CANDIDATES` and `EARLIER` if empty."""
     table = pa.Table.from_struct_array(pa.concat_arrays(rows)).cast(SCHEMA)
     has_some = pc.max(pc.list_value_length(table.column("candidates"))).as_py()
-    return table if has_some else table.drop_columns(list(CANDIDATES))
+    empty = [] if has_some else list(CANDIDATES)
+    empty += [EARLIER] if table.column(EARLIER).null_count == table.num_rows else []
+    return table.drop_columns(empty)
 
 
 def _culprit(rows: Sequence[Row]) -> str:
@@ -195,7 +203,10 @@ def _naming(place: str) -> Iterator[None]:
         raise DatasetError(f"{place}: {error}") from error
 
 
-def _step_fields(step: Step, space: _ActionTexts, number: Callable[[Frame], int]) -> dict[str, Any]:
+def _step_fields(
+    step: Step, space: _ActionTexts, number: Callable[[Frame], int], known: tuple[Action, ...]
+) -> dict[str, Any]:
+    """Return the values of a step's columns; `known`: its earlier actions as the steps before it tell them."""
     return {
         "index": step.index,
         "frame": number(step.frame),
@@ -212,6 +223,7 @@ def _step_fields(step: Step, space: _ActionTexts, number: Callable[[Frame], int]
         "privileged": _json_text(step.privileged),
         "candidates": [_fields_of_plan(plan, space, number) for plan in step.candidates],
         "chosen": step.chosen,
+        EARLIER: None if step.earlier_actions in ((), known) else list(map(space, step.earlier_actions)),
     }
 
 

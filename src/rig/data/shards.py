@@ -26,7 +26,7 @@ from rig.data.row_reading import (
     rows_of,
     with_pixels,
 )
-from rig.data.rows import CANDIDATES, SCHEMA, Row
+from rig.data.rows import CANDIDATES, EARLIER, SCHEMA, Row
 from rig.errors import DatasetError
 from rig.lazy import lazily
 from rig.records import Codes, Frame, Trajectory
@@ -123,7 +123,7 @@ class ShardReader:
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows, read from disk, after comparing the file with its hash.
 
-        A file without `CANDIDATES` is one in which no step has any.
+        A file without `CANDIDATES` is one in which no step has any, and one without `EARLIER` has nulls there.
 
         Raises:
             DatasetError: the file cannot be read, is altered, lacks a column, or has one of another type.
@@ -131,7 +131,7 @@ class ShardReader:
         self._check(self.steps_path, self.shard.steps_file)
         with reading(self.steps_path), pq.ParquetFile(self.steps_path) as file:
             there = set(file.schema_arrow.names)
-            spared = () if there & set(CANDIDATES) else CANDIDATES
+            spared = (EARLIER,) if there & set(CANDIDATES) else (EARLIER, *CANDIDATES)
             missing = [name for name in columns if name not in there and name not in spared]
             if missing:
                 raise DatasetError(f"{self.steps_path} lacks the columns {', '.join(missing)}; it is not a steps file")
@@ -141,7 +141,7 @@ class ShardReader:
                 raise DatasetError(f"{self.steps_path} has columns of other types; {RESTORE}")
             count = file.metadata.num_rows
         for name in set(columns) - set(stored):
-            none: list[Any] = [[] if name == "candidates" else 0] * count
+            none: list[Any] = [{"candidates": [], "chosen": 0, EARLIER: None}[name]] * count
             table = table.append_column(SCHEMA.field(name), pa.array(none, SCHEMA.field(name).type))
         return table.select(list(columns))
 

@@ -3,6 +3,7 @@
 from rig.dialogue.encoding import Kind, Layout, SegmentEncoder, TokenSequence
 from rig.dialogue.judging import ask_worth, asked_to_judge, judge_conversation, judged, judgement_text
 from rig.dialogue.learned import USUAL, Learned, RoleWeights, Style, TurnWeights
+from rig.dialogue.lookahead import asked_to_review, lookahead_conversation, reread
 from rig.dialogue.parse import parse_answer, parse_conversation
 from rig.dialogue.prompt import (
     PromptFormat,
@@ -10,13 +11,12 @@ from rig.dialogue.prompt import (
     answer,
     answer_prefix,
     ask,
-    asked_to_review,
+    ask_about,
     basic_conversation,
     description_conversation,
     is_speakable,
-    lookahead_conversation,
-    reread,
     told,
+    told_actions,
 )
 from rig.dialogue.scales import SCALES, Scale
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
@@ -51,6 +51,7 @@ __all__ = [
     "answer_prefix",
     "as_written",
     "ask",
+    "ask_about",
     "ask_worth",
     "asked_to_judge",
     "asked_to_review",
@@ -69,5 +70,6 @@ __all__ = [
     "reread",
     "review_of_plans",
     "told",
+    "told_actions",
     "train_bpe",
 ]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rig.actions import ActionSpace
 from rig.dialogue.learned import USUAL, Learned
+from rig.dialogue.lookahead import as_came, dreamed_turn, reread
 from rig.dialogue.prompt import (
     JUDGEMENT,
     VERDICT,
     PromptFormat,
     answer_prefix,
-    as_came,
-    ask,
-    dreamed_turn,
+    ask_about,
     fixed_phrase,
     reject_phrases,
-    reread,
     told,
 )
 from rig.dialogue.segments import End, Role, Segment, Text
@@ -56,43 +55,41 @@ def asked_to_judge(
     Raises:
         DialogueError: as for `asked_to_review`.
     """
-    segments = ask(step.frame, step.instruction, space.format(step.previous_action), prompt_format)
+    segments = ask_about(step, space, prompt_format)
     dreams = step.dreams if prompt_format.dream else ()
     weights = learned.turns(step, "judge")
-    for number, dream in enumerate(dreams):
-        segments += dreamed_turn(dream, space, prompt_format, weights[number])
-        last = number == len(dreams) - 1
-        segments += (
-            ask_worth(as_came(dream), step, space, prompt_format)
-            if last
-            else reread(as_came(dream), step, space, prompt_format)
-        )
+    for number, dream in enumerate(dreams, 1):
+        segments += dreamed_turn(dream, space, prompt_format, weights[number - 1])
+        look = ask_worth if number == len(dreams) else reread
+        segments += look(as_came(dreams[:number]), step, space, prompt_format)
     if not dreams:
         segments += [*answer_prefix(prompt_format), *told(step.thought, space.format(step.action), prompt_format)]
-        segments += ask_worth(Dream(thought=step.thought, action=step.action), step, space, prompt_format)
+        segments += ask_worth([Dream(thought=step.thought, action=step.action)], step, space, prompt_format)
     return segments
 
 
-def ask_worth(dream: Dream, seen: Observation | Step, space: ActionSpace, prompt_format: PromptFormat) -> list[Segment]:
+def ask_worth(
+    dreams: Sequence[Dream], seen: Observation | Step, space: ActionSpace, prompt_format: PromptFormat
+) -> list[Segment]:
     """Return what stands between a plan and its judgement, the phrase that opens it included.
 
     The last dream is read back as for a review. Of a plan without one the turn ends with its action, and it is asked
     about as a plan of an agent that does not dream.
 
     Args:
-        dream: the last dream; where it holds neither frame nor codes, nothing was dreamed.
+        dreams: the plan's, first to last; where the last holds neither frame nor codes, nothing was dreamed.
         seen: what was observed before all dreams.
         space: the world's action space.
         prompt_format: the fields that the model speaks.
 
     Raises:
-        DialogueError: the format reads pixels and the dream has codes alone.
+        DialogueError: the format reads pixels and the last dream has codes alone.
     """
-    opening = fixed_phrase(JUDGEMENT, aligned=True)
+    opening, dream = fixed_phrase(JUDGEMENT, aligned=True), dreams[-1]
     if prompt_format.dream and not (dream.frame is None and dream.codes is None):
-        return [*reread(dream, seen, space, prompt_format, review=True), opening]
+        return [*reread(dreams, seen, space, prompt_format, review=True), opening]
     ended = [End()] if prompt_format.dream else []
-    return [*ended, *reread(dream, seen, space, replace(prompt_format, dream=False), review=True), opening]
+    return [*ended, *reread(dreams, seen, space, replace(prompt_format, dream=False), review=True), opening]
 
 
 def judged(judgement: Judgement, *, weight: float = 0.0, term: float = 0.0) -> list[Segment]:

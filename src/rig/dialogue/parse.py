@@ -1,4 +1,4 @@
-"""Conversations back to records: the inverse of `rig.dialogue.prompt`."""
+"""Conversations back to records: the inverse of `rig.dialogue.prompt` and `rig.dialogue.lookahead`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rig.records import Codes, Dream, Frame, Review, Step
 class _Turn:
     frame: Frame | None
     instruction: str
-    previous_action: Action
+    executed: tuple[Action, ...]
     is_review: bool
     thought: str | None
     action: Action
@@ -28,7 +28,7 @@ def parse_conversation(segments: Sequence[Segment], space: ActionSpace) -> Step:
     """Return the step that `segments` tell; the inverse of `basic_conversation` and `lookahead_conversation`.
 
     Of a lookahead's dreams it knows what the conversation shows: the thought, the action, the codes that stand in the
-    model's turn and the frame that was read back.
+    model's turn and the frame that was read back; and of the actions that led there those that are told.
 
     Raises:
         DialogueError: the segments do not follow the format.
@@ -51,7 +51,8 @@ def parse_conversation(segments: Sequence[Segment], space: ActionSpace) -> Step:
         index=0,
         frame=turns[0].frame,
         instruction=first.instruction,
-        previous_action=first.previous_action,
+        previous_action=first.executed[0],
+        earlier_actions=first.executed[1:],
         thought=last.thought,
         action=last.action,
         dreams=dreams,
@@ -104,7 +105,7 @@ def _parse_turn(turn: list[Segment], space: ActionSpace) -> _Turn:
     return _Turn(
         frame=_opening_frame(turn),
         instruction=instruction,
-        previous_action=space.parse(previous),
+        executed=tuple(map(space.parse, previous.split(prompt.THEN))),
         is_review=reply.startswith(prompt.REVIEW),
         thought=thought,
         action=action,

@@ -14,14 +14,15 @@ turn begins with "The judgement: " instead, it says where the plan leads and wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from rig.actions import ActionSpace
+from rig.actions import Action, ActionSpace
 from rig.dialogue.learned import IMITATED, USUAL, Learned, TurnWeights
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
-from rig.records import Codes, Dream, Frame, Observation, Step, next_codes_of
+from rig.records import MOST_EARLIER, Codes, Frame, Observation, Step, next_codes_of
 from rig.validation import Meta, check_fields, is_unicode
 
 MINECRAFT_LIKE = "a Minecraft-like task"
@@ -50,6 +51,8 @@ ASK = {
 DESCRIBE = "\nDescribe what the frame shows"
 SHOWN = "The frame shows: "
 PREVIOUS_ACTION = ".\nThe previous action: "
+THEN = ";"
+"""Between actions that are told, newest first: no action's text holds it, and small tokenizers have it as one token."""
 RIG = ".\nrig: "
 REASONING = "The reasoning: "
 FIRST_ACTION = "Next action: "
@@ -104,6 +107,8 @@ class PromptFormat:
             taught to.
         about: what the system phrase says that is reasoned about, a few words like "a board game"; None, which every
             format was before it could be said, is "a Minecraft-like task".
+        history: how many of the actions that led here are told, newest first; in a dream, what was dreamed to be done
+            is told before what really was. 1, which every format was before it could be said, is the last one alone.
     """
 
     thought: bool = True
@@ -112,6 +117,7 @@ class PromptFormat:
     reobserve: bool = True
     judgement: Literal["lost", "to-go"] | None = None
     about: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    history: Annotated[int, Meta(ge=1, le=MOST_EARLIER + 1)] = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -140,7 +146,7 @@ def literals(prompt_format: PromptFormat) -> tuple[str, ...]:
 def ask(
     frame: Frame | None,
     instruction: str,
-    previous_action: str,
+    previous_actions: str,
     prompt_format: PromptFormat,
     *,
     imagined: bool = False,
@@ -151,13 +157,13 @@ def ask(
     Args:
         frame: the observed or imagined frame; None where the dream's codes are already in the context.
         instruction: the task.
-        previous_action: the text of the action that led here.
+        previous_actions: what `told_actions` tells of the actions that led here.
         prompt_format: the fields the model speaks.
         imagined: True for a turn that continues a conversation after a dream, which is marked `<Imagine:>`, or, where
             the format does not dream (the control), after a first proposal, which is not.
         observed: the frame that was really observed, shown again behind the dream; the turn is then about it.
     """
-    for name, text in (("instruction", instruction), ("previous action", previous_action)):
+    for name, text in (("instruction", instruction), ("previous action", previous_actions)):
         reject_phrases(name, text)
     opening = (
         [fixed_phrase(HUMAN_AGAIN)] if imagined else [fixed_phrase(system_phrase(prompt_format)), fixed_phrase(HUMAN)]
@@ -170,9 +176,25 @@ def ask(
         fixed_phrase(ASK[prompt_format.thought, prompt_format.dream]),
         Text(text=instruction),
         fixed_phrase(PREVIOUS_ACTION),
-        Text(text=previous_action, literal=True),
+        Text(text=previous_actions, literal=True),
         fixed_phrase(RIG),
     ]
+
+
+def told_actions(executed: Sequence[Action], space: ActionSpace, prompt_format: PromptFormat) -> str:
+    """Return the text of the newest of the actions that led somewhere, as many as the format tells.
+
+    Args:
+        executed: the actions, newest first.
+        space: the world's action space.
+        prompt_format: says how many are told.
+    """
+    return THEN.join(map(space.format, executed[: prompt_format.history]))
+
+
+def ask_about(seen: Observation | Step, space: ActionSpace, prompt_format: PromptFormat) -> list[Segment]:
+    """Return the human turn that opens a conversation about what is observed, up to and including `rig: `."""
+    return ask(seen.frame, seen.instruction, told_actions(seen.executed, space, prompt_format), prompt_format)
 
 
 def answer_prefix(prompt_format: PromptFormat, *, review: bool = False) -> list[Segment]:
@@ -246,7 +268,7 @@ def basic_conversation(
     """Return the conversation of one step without lookahead."""
     (weights,) = learned.turns(step, "basic")
     return [
-        *ask(step.frame, step.instruction, space.format(step.previous_action), prompt_format),
+        *ask_about(step, space, prompt_format),
         *answer(step.thought, space.format(step.action), next_codes_of(step), prompt_format, weights=weights),
     ]
 
@@ -273,99 +295,6 @@ def description_conversation(step: Step, prompt_format: PromptFormat, learned: L
         Text(text=step.thought, role=Role.THOUGHT, weight=weights.text),
         End(weight=weights.text),
     ]
-
-
-def lookahead_conversation(
-    step: Step, space: ActionSpace, prompt_format: PromptFormat, learned: Learned = USUAL
-) -> list[Segment]:
-    """Return the conversation of one step with its dreams and its review.
-
-    The proposals (Y⁻, A⁻) are context, but for a first one that the review keeps: it is learned like the answer of a
-    single turn, which it is. Where the engine's real frame is known, it stands for the dream: the dream is learned
-    against it, and the review, which is learned too, looks at it. A review that is shown what a worse dreamer saw
-    learns that dreams tell nothing. Without dreams (`prompt_format.dream` false: the control) the first proposal is
-    reviewed as it stands.
-
-    Raises:
-        DialogueError: the step has no dreams or no review.
-    """
-    if not step.dreams or step.review is None:
-        raise DialogueError(f"step {step.index} has no dreams or no review; it is not a lookahead step")
-    review, weights = step.review, learned.turns(step, "lookahead")[-1]
-    return [
-        *asked_to_review(step, space, prompt_format, learned),
-        *answer(
-            review.thought,
-            space.format(review.action),
-            next_codes_of(step),
-            prompt_format,
-            review=True,
-            weights=weights,
-        ),
-    ]
-
-
-def asked_to_review(
-    step: Step, space: ActionSpace, prompt_format: PromptFormat, learned: Learned = USUAL
-) -> list[Segment]:
-    """Return a lookahead up to its review: what is observed, what was proposed, its dreams, and the last question.
-
-    Args:
-        step: the step with its dreams, as in `lookahead_conversation`.
-        space: the world's action space.
-        prompt_format: the fields the model speaks.
-        learned: what of the proposals and dreams is learned.
-
-    Raises:
-        DialogueError: the format reads pixels and a dream has none, or it dreams and one has no codes.
-    """
-    segments = ask(step.frame, step.instruction, space.format(step.previous_action), prompt_format)
-    dreams = step.dreams if prompt_format.dream else step.dreams[:1]
-    weights = learned.turns(step, "lookahead")
-    for number, dream in enumerate(dreams, 1):
-        segments += dreamed_turn(dream, space, prompt_format, weights[number - 1])
-        segments += reread(as_came(dream), step, space, prompt_format, review=number == len(dreams))
-    return segments
-
-
-def reread(
-    dream: Dream, seen: Observation | Step, space: ActionSpace, prompt_format: PromptFormat, *, review: bool = False
-) -> list[Segment]:
-    """Return the human turn in which a dream is looked at; without one (the control), its text alone.
-
-    Args:
-        dream: the dream.
-        seen: what was observed before all dreams.
-        space: the world's action space.
-        prompt_format: the fields the model speaks.
-        review: True for the turn that the review answers; it is about what was observed, where the format says so.
-
-    Raises:
-        DialogueError: the format reads pixels and the dream has none.
-    """
-    in_pixels = prompt_format.dream and prompt_format.read_back == "pixels"
-    if in_pixels and dream.frame is None:
-        raise DialogueError("a dream without pixels cannot be read back as pixels; decode its codes first")
-    again = review and prompt_format.reobserve
-    return ask(
-        dream.frame if in_pixels else None,
-        seen.instruction,
-        space.format(seen.previous_action if again else dream.action),
-        prompt_format,
-        imagined=True,
-        observed=seen.frame if again else None,
-    )
-
-
-def as_came(dream: Dream) -> Dream:
-    """Return the dream as it should have been."""
-    return dream if dream.real_frame is None else replace(dream, frame=dream.real_frame)
-
-
-def dreamed_turn(dream: Dream, space: ActionSpace, prompt_format: PromptFormat, weights: TurnWeights) -> list[Segment]:
-    """Return the model's turn that ends with a dream, as it should have been where that is known."""
-    codes = dream.real_codes if dream.real_codes is not None else dream.codes
-    return answer(dream.thought, space.format(dream.action), codes, prompt_format, weights=weights)
 
 
 def _image(frame: Frame | None) -> list[Segment]:

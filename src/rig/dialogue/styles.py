@@ -5,7 +5,8 @@ from __future__ import annotations
 from rig.actions import ActionSpace
 from rig.dialogue.judging import judge_conversation
 from rig.dialogue.learned import USUAL, Learned, Style
-from rig.dialogue.prompt import PromptFormat, basic_conversation, description_conversation, lookahead_conversation
+from rig.dialogue.lookahead import lookahead_conversation
+from rig.dialogue.prompt import PromptFormat, basic_conversation, description_conversation
 from rig.dialogue.segments import Segment
 from rig.records import Step
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rig.actions import ActionSpace
 from rig.dialogue.encoding import Kind, SegmentEncoder, TokenSequence
-from rig.dialogue.prompt import NEXT_ACTION, PromptFormat, answer_prefix, ask
+from rig.dialogue.prompt import NEXT_ACTION, PromptFormat, answer_prefix, ask_about
 from rig.dialogue.segments import Role
 from rig.errors import DialogueError
 from rig.records import Step
@@ -38,8 +38,7 @@ def as_written(
     """
     if step.tokens is None:
         raise DialogueError(f"step {step.index} was written by no model; only a policy's own decisions have tokens")
-    question = ask(step.frame, step.instruction, space.format(step.previous_action), prompt_format)
-    asked = encoder.encode([*question, *answer_prefix(prompt_format)])
+    asked = encoder.encode([*ask_about(step, space, prompt_format), *answer_prefix(prompt_format)])
     ids, count = step.tokens.ids, len(step.tokens.ids)
     start = asked.next_position
     return TokenSequence(

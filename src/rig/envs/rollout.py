@@ -22,7 +22,7 @@ from rig.envs.forks import Forks, with_executed
 from rig.envs.spool import StepSpool
 from rig.errors import SimulatorError
 from rig.lazy import Lazy
-from rig.records import POLICY, Cost, Decision, Frame, Lineage, Observation, Step, Trajectory
+from rig.records import POLICY, Cost, Decision, Frame, Lineage, Observation, Step, Trajectory, remembered
 
 MOST_WORLDS = 64
 """Worlds side by side where nothing else is said."""
@@ -47,6 +47,11 @@ class Episode:
     def previous_action(self) -> Action:
         """What was executed last before it begins: nothing, where it begins with a reset."""
         return NOOP
+
+    @property
+    def earlier_actions(self) -> tuple[Action, ...]:
+        """What was executed before that, newest first; see `Observation.earlier_actions`."""
+        return ()
 
     def decision_seed(self, index: int) -> int:
         """Return the seed of the decision at step `index`: the same whoever plays beside this episode."""
@@ -106,9 +111,18 @@ class _Seat:
         return self.steps[-1].action if self.steps else self.episode.previous_action
 
     @property
+    def earlier_actions(self) -> tuple[Action, ...]:
+        if not self.steps:
+            return self.episode.earlier_actions
+        return remembered(self.steps[-1].previous_action, self.steps[-1].earlier_actions)
+
+    @property
     def observation(self) -> Observation:
         return Observation(
-            frame=self.frame, instruction=self.world.task.instruction, previous_action=self.previous_action
+            frame=self.frame,
+            instruction=self.world.task.instruction,
+            previous_action=self.previous_action,
+            earlier_actions=self.earlier_actions,
         )
 
 
@@ -319,6 +333,7 @@ def _advance(seat: _Seat, decision: Decision, *, actor_kind: str, most: int | No
         frame=seat.frame,
         instruction=seat.world.task.instruction,
         previous_action=seat.previous_action,
+        earlier_actions=seat.earlier_actions,
         action=decision.action,
         thought=decision.thought,
         next_frame=frame,

@@ -22,7 +22,7 @@ from rig.actions import ActionSpace
 from rig.agents import PolicyConfig
 from rig.agents.checkpoint import AgentCheckpoint
 from rig.contact_sheets import write_sheet
-from rig.dialogue import PromptFormat, Segment, SegmentEncoder, answer, ask
+from rig.dialogue import PromptFormat, Segment, SegmentEncoder, answer, ask, told_actions
 from rig.engine import (
     GREEDY,
     ONE_BY_ONE,
@@ -222,7 +222,8 @@ def asked_to_dream(
     step: Step, frame: Frame | None, space: ActionSpace, prompt_format: PromptFormat, *, imagined: bool = False
 ) -> list[Segment]:
     """Return what is said up to the image that the model is to write: the question, the step's thought and action."""
-    question = ask(frame, step.instruction, space.format(step.previous_action), prompt_format, imagined=imagined)
+    executed = told_actions(step.executed, space, prompt_format)
+    question = ask(frame, step.instruction, executed, prompt_format, imagined=imagined)
     return [*question, *answer(step.thought, space.format(step.action), np.zeros(0, np.uint16), prompt_format)[:-2]]
 
 

@@ -31,10 +31,12 @@ class Midway:
     Attributes:
         state: the world's.
         previous_action: what was executed last before it.
+        earlier_actions: what was executed before that, newest first.
     """
 
     state: bytes
     previous_action: Action
+    earlier_actions: tuple[Action, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,11 @@ class Attempt(Episode):
     def previous_action(self) -> Action:
         """What was executed last before it begins."""
         return super().previous_action if self.midway is None else self.midway.previous_action
+
+    @property
+    def earlier_actions(self) -> tuple[Action, ...]:
+        """What was executed before that, newest first."""
+        return super().earlier_actions if self.midway is None else self.midway.earlier_actions
 
     def begin(self, world: World) -> tuple[Frame, dict[str, Any]]:
         """Begin this attempt in `world`."""
@@ -160,7 +167,10 @@ def _met(starts: Sequence[Episode], playing: Any, random: np.random.Generator) -
     found = {}
     for played in playing(starts, before=keep):
         index, state = kept.pop(played.episode.id)
-        found[played.episode.id] = Midway(state=state, previous_action=played.trajectory.steps[index].previous_action)
+        step = played.trajectory.steps[index]
+        found[played.episode.id] = Midway(
+            state=state, previous_action=step.previous_action, earlier_actions=step.earlier_actions
+        )
     return [found[start.id] for start in starts]
 
 

@@ -3,6 +3,7 @@
 from rig.records.fakes import fake_action, fake_dream, fake_frame, fake_plan, fake_step, fake_thought, fake_trajectory
 from rig.records.types import (
     CORRECTION,
+    MOST_EARLIER,
     NOISE,
     POLICY,
     RANDOM,
@@ -22,10 +23,12 @@ from rig.records.types import (
     Step,
     Trajectory,
     next_codes_of,
+    remembered,
 )
 
 __all__ = [
     "CORRECTION",
+    "MOST_EARLIER",
     "NOISE",
     "POLICY",
     "RANDOM",
@@ -52,4 +55,5 @@ __all__ = [
     "fake_thought",
     "fake_trajectory",
     "next_codes_of",
+    "remembered",
 ]

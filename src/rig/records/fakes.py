@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from rig.actions import CRAFTER, NOOP, Action, ActionSpace
-from rig.records.types import Dream, Frame, Lineage, Plan, Review, Step, Trajectory
+from rig.records.types import Dream, Frame, Lineage, Plan, Review, Step, Trajectory, remembered
 
 
 def fake_frame(random: np.random.Generator, size: int = 32) -> Frame:
@@ -101,13 +101,14 @@ def fake_trajectory(
     num_dreams: int = 0,
     num_plans: int = 0,
 ) -> Trajectory:
-    """Return a random trajectory whose frames and previous actions chain from step to step."""
+    """Return a random trajectory whose frames and executed actions chain from step to step."""
     steps: list[Step] = []
     for index in range(length):
         step = fake_step(seed, index=index, space=space, size=size, num_dreams=num_dreams, num_plans=num_plans)
         if steps:
-            steps[-1] = replace(steps[-1], next_frame=step.frame)
-            step = replace(step, previous_action=steps[-1].action)
+            before = steps[-1] = replace(steps[-1], next_frame=step.frame)
+            earlier = remembered(before.previous_action, before.earlier_actions)
+            step = replace(step, previous_action=before.action, earlier_actions=earlier)
         else:
             step = replace(step, previous_action=NOOP)
         steps.append(step)

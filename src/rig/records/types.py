@@ -31,13 +31,25 @@ CORRECTION = "correction"
 `correction` is what a teacher would have done where an agent's own action was executed: it is imitated, `next_frame`
 is what it would have led to, and the next step's `previous_action` is what was executed."""
 
+MOST_EARLIER = 63
+"""How many executed actions an observation and a step know at the most, beside the last one."""
+
+
+def remembered(previous: Action, earlier: Sequence[Action]) -> tuple[Action, ...]:
+    """Return the `earlier_actions` of what is observed next, where the last action and those before it are these.
+
+    Equal actions in it are one object, so that many take little room.
+    """
+    known = tuple(earlier[: MOST_EARLIER - 1])
+    return (next((action for action in known if action == previous), previous), *known)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Lineage:
     """Where a record comes from: which stage wrote it, who acted, who wrote its texts, and from what.
 
     Attributes:
-        stage: "s0" … "s4", or "live" for a policy's own episode.
+        stage: "s0" … "s4", "live" for a policy's own episode, or "branch" for what was tried from states of one.
         actor: the teacher's, policy's or importer's name, with its version or checkpoint hash.
         annotator: name and version of what wrote thoughts and reviews; empty where nobody did.
         prompt: hash of the prompt or rule set that the annotator followed; empty where there is none.
@@ -113,11 +125,19 @@ class Observation:
         frame: the current frame, uint8 [H, W, 3].
         instruction: the task as text.
         previous_action: the last action that the world executed; NOOP at the start.
+        earlier_actions: what stood there before, newest first, as far as it is known and `MOST_EARLIER` at the most;
+            the NOOP of the start is the last of them.
     """
 
     frame: Frame
     instruction: str
     previous_action: Action
+    earlier_actions: tuple[Action, ...] = ()
+
+    @property
+    def executed(self) -> tuple[Action, ...]:
+        """The actions that led here, newest first."""
+        return (self.previous_action, *self.earlier_actions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +238,8 @@ class Step:
         frame: the observed frame, uint8 [H, W, 3].
         instruction: the task as text, for example "collect wood".
         previous_action: the last action that the world executed; NOOP at the start.
+        earlier_actions: what stood there before, as in `Observation`; of a step that does not know it, a dataset has
+            it from the steps before.
         action: the action that the world executed at this step; of a correction, the one that is better.
         thought: the reasoning that led to `action`, or None where nobody wrote one.
         next_frame: the frame after the action, uint8 [H, W, 3], or None where it is not known.
@@ -239,6 +261,7 @@ class Step:
     instruction: str
     action: Action
     previous_action: Action = NOOP
+    earlier_actions: tuple[Action, ...] = ()
     thought: str | None = None
     next_frame: Frame | None = None
     dreams: tuple[Dream, ...] = ()
@@ -259,6 +282,11 @@ class Step:
             raise RigError(
                 f"step {self.index}: its chosen candidate {self.chosen} has dreams of its own, which are to be those "
                 "of the step; give plans to Step.with_plans"
+            )
+        if len(self.earlier_actions) > MOST_EARLIER:
+            raise RigError(
+                f"step {self.index}: {len(self.earlier_actions)} earlier actions, and {MOST_EARLIER} are the most; "
+                "leave the oldest out"
             )
 
     @property
@@ -297,7 +325,17 @@ class Step:
     @property
     def observation(self) -> Observation:
         """What a policy may know of this step when it decides."""
-        return Observation(frame=self.frame, instruction=self.instruction, previous_action=self.previous_action)
+        return Observation(
+            frame=self.frame,
+            instruction=self.instruction,
+            previous_action=self.previous_action,
+            earlier_actions=self.earlier_actions,
+        )
+
+    @property
+    def executed(self) -> tuple[Action, ...]:
+        """The actions that led here, newest first."""
+        return (self.previous_action, *self.earlier_actions)
 
     @property
     def proposal(self) -> Action:

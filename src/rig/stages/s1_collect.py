@@ -26,7 +26,7 @@ from rig.envs.rollout import ATTEMPTS, Episode, given_up, trajectory_of
 from rig.envs.seeds import Split
 from rig.envs.spool import StepSpool
 from rig.errors import SimulatorError
-from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory
+from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory, remembered
 from rig.stages.base import Opening, episodes_in_turn, run_stage
 from rig.stages.config import CollectConfig
 from rig.teachers import TEACHERS, Teacher
@@ -166,12 +166,14 @@ def teach(world: World, teacher: Teacher, episode: Episode, config: CollectConfi
             left = int(random.integers(1, config.burst + 1))
         action = world.random_action(random) if left else teacher.act(world)
         following, reward, terminated, truncated, info = world.act(action)
+        before = steps[-1] if steps else None
         steps.append(
             Step(
                 index=len(steps),
                 frame=frame,
                 instruction=world.task.instruction,
-                previous_action=steps[-1].action if steps else NOOP,
+                previous_action=before.action if before else NOOP,
+                earlier_actions=remembered(before.previous_action, before.earlier_actions) if before else (),
                 action=action,
                 next_frame=following,
                 actor=NOISE if left else TEACHER,
