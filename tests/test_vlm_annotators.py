@@ -568,9 +568,10 @@ def test_a_kill_and_a_restart_of_the_server_cost_nothing_and_lose_nothing(made, 
 
 
 def test_answers_that_are_on_their_way_at_an_interrupt_are_kept(tmp_path):
-    with serving(latency=0.4) as server:
+    with serving() as server:
         reasoner = served(server, tmp_path, concurrency=3)
         reasoner.reason([step_of(9)])  # in which way is settled
+        server.latency = 1.5
         errors = []
 
         def ask():
@@ -591,11 +592,12 @@ def test_answers_that_are_on_their_way_at_an_interrupt_are_kept(tmp_path):
 
 
 def test_a_keeper_that_is_killed_is_named_and_what_it_had_in_flight_counts_as_perhaps_charged(tmp_path):
-    with serving(latency=0.3) as server:
-        reasoner = served(server, tmp_path, concurrency=1)
+    with serving(latency=20.0) as server:
+        reasoner = served(server, tmp_path, concurrency=1, timeout=30.0)
 
         def kill():
             wait_until(lambda: server.at_once)
+            server.latency = 0.0
             reasoner._line._process.kill()
 
         killer = threading.Thread(target=kill)
