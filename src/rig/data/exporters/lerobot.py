@@ -22,6 +22,7 @@ from rig.data.exporters.base import Exporter, ExportReport
 from rig.data.lerobot.layout import FORMAT, INFO, OUR_INFO, OUR_PREFIX, PICTURES, Feature
 from rig.data.lerobot.steps import CAMERA, PICTURE, PICTURE_COLUMNS, StepPictures, camera_feature, features_of, row_of
 from rig.data.lerobot.writing import Episode, LeRobotWriter, Shown
+from rig.data.trail import ActionTrail
 from rig.data.video_encoding import LOSSLESS, VideoEncoding
 from rig.provenance import provenance
 from rig.records import Frame, Step, Trajectory, next_codes_of
@@ -197,11 +198,12 @@ class _Work:
 
     def _rows(self, trajectory: Trajectory) -> Iterator[tuple[Step, dict[str, Any], StepPictures]]:
         """Yield each step with its columns, and with the pictures beside its observed frame."""
-        space, count = self.dataset.info.action_space, 0
+        space, count, trail = self.dataset.info.action_space, 0, ActionTrail(trajectory.lineage.stage)
         for step, following in pairwise(chain(trajectory.steps, [None])):
             assert step is not None
             pictures = StepPictures(following=following.frame if following else None, first=count)
-            row = row_of(step, space, pictures)
+            row = row_of(step, space, pictures, trail.before(step.index))
+            trail.go_on(step.index, step.previous_action, step.earlier_actions)
             count += len(pictures.found)
             yield step, row, pictures
 

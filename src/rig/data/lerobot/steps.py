@@ -39,6 +39,7 @@ OUR_COLUMNS: Mapping[str, Feature] = {
     "rig.index": _NUMBER,
     "rig.action": _TEXT,
     "rig.previous_action": _TEXT,
+    "rig.earlier_actions": _TEXT,
     "rig.thought": _TEXT,
     "rig.review": _TEXT,
     "rig.review_action": _TEXT,
@@ -116,8 +117,16 @@ class StepPictures:
         return self.first + len(self.found) - 1
 
 
-def row_of(step: Step, space: ActionSpace, pictures: StepPictures) -> dict[str, Any]:
-    """Return a step's values by column, but for the camera and for what is known of the episode alone."""
+def row_of(step: Step, space: ActionSpace, pictures: StepPictures, known: tuple[Action, ...] = ()) -> dict[str, Any]:
+    """Return a step's values by column, but for the camera and for what is known of the episode alone.
+
+    Args:
+        step: the step.
+        space: whose codec writes its actions.
+        pictures: those beside its observed frame; what it has is added.
+        known: its earlier actions as the steps before it tell them, which need not be written.
+    """
+    earlier = () if step.earlier_actions == known else step.earlier_actions
     review = step.review
     judgement = step.candidates[step.chosen].judgement if step.candidates else None
     return {
@@ -126,6 +135,7 @@ def row_of(step: Step, space: ActionSpace, pictures: StepPictures) -> dict[str, 
         "rig.index": step.index,
         "rig.action": space.format(step.action),
         "rig.previous_action": space.format(step.previous_action),
+        "rig.earlier_actions": _json(list(map(space.format, earlier))) if earlier else "",
         "rig.thought": step.thought or "",
         "rig.review": (review.thought if review else "") or "",
         "rig.review_action": space.format(review.action) if review else "",
@@ -189,6 +199,7 @@ def step_of(
         instruction=instruction,
         action=space.parse(row["rig.action"]),
         previous_action=space.parse(row["rig.previous_action"]),
+        earlier_actions=_actions_of(row["rig.earlier_actions"], space),
         thought=row["rig.thought"] or None,
         next_frame=_pictured(row["rig.next_frame"], picture),
         dreams=_dreams_of(_list(row, "rig.dreams"), space, picture),
@@ -199,6 +210,14 @@ def step_of(
         reward=row["next.reward"],
         privileged=facts_of(row["rig.facts"]),
     )
+
+
+def _actions_of(text: str, space: ActionSpace) -> tuple[Action, ...]:
+    """Return the actions in a column; none where the steps before tell them."""
+    found = parse_json(text, "rig.earlier_actions", _JSON_FIX, DatasetError) if text else []
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise DatasetError(f"rig.earlier_actions is no list of texts; {_JSON_FIX}")
+    return tuple(map(space.parse, found))
 
 
 def _list(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
