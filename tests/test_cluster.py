@@ -1,13 +1,11 @@
 """Work on a Ray cluster: the same as here, also where actors are lost on the way."""
 
 import os
-import signal
-import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cluster_jobs import a_list, fall_always, fall_once, note, nothing_at_all, stumble, two_of
 from makers import TASKS
 from test_data_roundtrip import assert_same
 
@@ -33,49 +31,6 @@ def cluster():
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
-
-
-@contextmanager
-def a_list():
-    yield []
-
-
-@contextmanager
-def nothing_at_all():
-    raise UnknownNameError("there is no such agent")
-    yield
-
-
-def note(state, piece):
-    state.append(piece)
-    return piece, os.getpid(), len(state)
-
-
-def stumble(state, piece):
-    if piece == 2:
-        raise UnknownNameError("two is no name")
-    return piece
-
-
-def fall_once(state, piece):
-    """End the process at the first sight of piece 3, as the loss of a machine would."""
-    number, mark = piece
-    if number == 3 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.05)
-    return number
-
-
-def fall_always(state, piece):
-    if piece == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return piece
-
-
-def two_of(state, piece):
-    yield piece
-    yield piece + 100
 
 
 def test_who_works_is_asked_for_in_one_place():

@@ -25,6 +25,7 @@ class PlanningConfig:
         judge_share: of its conversations.
         said: (plans, dreams) that are scored with the judge.
         shown: (plans, dreams) of the rows in which dreams are exchanged.
+        rows: which of these rows; all where none is named.
         valued: share of their decisions that a teacher values.
         rounds: of learning from its own play; each of three ways to learn takes as many.
         groups: states of a round.
@@ -43,6 +44,7 @@ class PlanningConfig:
     judge_share: float = 0.8
     said: tuple[int, int] = (4, 1)
     shown: tuple[int, int] = (4, 1)
+    rows: tuple[str, ...] = ()
     valued: float = 0.1
     rounds: int = 20
     groups: int = 28
@@ -195,6 +197,7 @@ LADDERS.add(
             judge_steps=5,
             said=(2, 1),
             shown=(2, 1),
+            rows=("own", "true", "no-dreams"),
             valued=0.2,
             rounds=1,
             groups=2,

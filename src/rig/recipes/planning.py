@@ -96,6 +96,7 @@ def _causality(ladder: Places) -> Job:
     words: tuple[str, ...] = ("causality", "--agent", ladder.agent(START), "--out", str(out))
     words += ("--episodes", str(ladder.config.evaluation_episodes), "--valued", f"{budget.valued:g}")
     words += (*_best_of(*budget.shown), *ladder.patience(), "--resume")
+    words += ("--rows", *budget.rows) if budget.rows else ()
     words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
     return Job(name="causality", arguments=words, result=out / CAUSALITY, needs=(START,))
 
