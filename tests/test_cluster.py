@@ -28,9 +28,10 @@ def cluster():
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", paths.strip(os.pathsep))  # actors are made of functions of this module
+        patch.setattr("builtins.print", print)  # Ray puts one of its own there
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
+        yield
+        ray.shutdown()
 
 
 def test_who_works_is_asked_for_in_one_place():

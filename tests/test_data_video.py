@@ -1,6 +1,7 @@
 """Videos: frame by frame, by number or by time, and whatever is wrong with one is named."""
 
 import io
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -80,6 +81,7 @@ def test_a_long_video_is_read_and_written_with_few_frames_in_memory(tmp_path):
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "libvpx-vp9", "mpeg4"])
 def test_what_encoders_lose_is_little_and_the_same_frames_make_the_same_bytes(codec, capfd):
+    before = os.sched_getscheduler(0)
     encoding = VideoEncoding(codec=codec, crf=None if codec == "mpeg4" else 20)
     assert codec in encoders()
     shown = [np.full((64, 64, 3), 100 + 5 * number, np.uint8) for number in range(8)]
@@ -89,6 +91,7 @@ def test_what_encoders_lose_is_little_and_the_same_frames_make_the_same_bytes(co
         found = list(video.frames())
     assert np.abs(np.array(found, int) - np.array(shown, int)).mean() < 6
     assert capfd.readouterr() == ("", "")
+    assert os.sched_getscheduler(0) == before, "SVT-AV1 asks for real time, and a process of ours has none"
 
 
 @pytest.mark.parametrize(

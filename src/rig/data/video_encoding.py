@@ -118,6 +118,20 @@ def _refuse_unknown_encoder(name: str) -> None:
         raise RigError(f"PyAV has no encoder {name!r} here.{suggestion(name, known)} It has: {', '.join(known)}.")
 
 
+@contextmanager
+def _priority_kept() -> Iterator[None]:
+    """Keep how the system schedules this process: SVT-AV1 makes it a real-time one where it may."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
+
+
 class _Encoder:
     """A video in the making; what is wrong with the frames that it is given stays as it is."""
 
@@ -163,7 +177,8 @@ class _Encoder:
     def _encoding_named(self) -> Iterator[None]:
         """Turn what PyAV refuses into a RigError; what the system refuses is named by whoever has the file."""
         try:
-            yield
+            with _priority_kept():
+                yield
         except (self._av.error.FFmpegError, ValueError) as error:
             if isinstance(error, RigError):
                 raise
