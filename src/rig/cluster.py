@@ -16,8 +16,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from rig.errors import RigError, at_least_one
 from rig.registry import require
@@ -54,44 +55,6 @@ class Cluster:
 HERE = Cluster()
 
 
-class Crew(Protocol[S]):
-    """Who does pieces of work beside each other: `rig.workers.Workers`, or `RayWorkers`."""
-
-    count: int
-
-    def __enter__(self) -> Crew[S]: ...
-
-    def __exit__(self, *error: Any) -> None: ...
-
-    def map(
-        self,
-        job: Callable[[S, T], R],
-        pieces: Iterable[T],
-        name_of: Callable[[T], str] = str,
-        *,
-        ahead: int = AHEAD,
-        lost: Callable[[T, WorkerDiedError], R] | None = None,
-    ) -> Iterator[R]:
-        """Yield what comes of each piece, in their order; see `Workers.map`."""
-        ...
-
-    def each(
-        self, job: Callable[[S, T], Iterable[R]], pieces: Iterable[T], name_of: Callable[[T], str] = str
-    ) -> Iterator[R]:
-        """Yield all that comes of each piece, as it comes; see `Workers.each`."""
-        ...
-
-
-def crew(prepare: Callable[[], AbstractContextManager[S]], count: int, cluster: Cluster = HERE) -> Crew[S]:
-    """Return `count` workers, of this machine or of a cluster.
-
-    Raises:
-        RigError: `count` is less than 1.
-        MissingDependencyError: a cluster is named, and Ray is not installed.
-    """
-    return RayWorkers(prepare, count, cluster) if cluster.ray else Workers(prepare, count)
-
-
 class _Hand:
     """What runs on the cluster: a state, and the jobs that are done with it."""
 
@@ -115,13 +78,6 @@ class _Hand:
         """Return whether a job went well, and what came of it, or the error."""
         try:
             return True, job(self._state, piece)
-        except Exception as error:
-            return False, sendable(error)
-
-    def all_of(self, job: Callable[[Any, Any], Iterable[Any]], piece: Any) -> tuple[bool, Any]:
-        """Return whether a job went well, and all that it gives, or the error."""
-        try:
-            return True, list(job(self._state, piece))
         except Exception as error:
             return False, sendable(error)
 
@@ -220,7 +176,7 @@ class RayWorkers(Generic[S]):
         """
         done: dict[int, R] = {}
         first, room = 0, ahead * self.count
-        work = self._settled("do", job, pieces, name_of, lambda at_work: at_work + len(done) < room)
+        work = self._settled(job, pieces, name_of, lambda at_work: at_work + len(done) < room)
         for piece, value in work:
             if isinstance(value, Exception):
                 if lost is None or not isinstance(value, WorkerDiedError):
@@ -242,14 +198,13 @@ class RayWorkers(Generic[S]):
         Raises:
             WorkerDiedError: a piece ended `TRIES` actors.
         """
-        for _, value in self._settled("all_of", job, pieces, name_of, lambda at_work: True):
+        for _, value in self._settled(partial(_all_of, job), pieces, name_of, lambda at_work: True):
             if isinstance(value, Exception):
                 raise value
             yield from value
 
     def _settled(
         self,
-        how: str,
         job: Callable[..., Any],
         pieces: Iterable[T],
         name_of: Callable[[T], str],
@@ -265,7 +220,7 @@ class RayWorkers(Generic[S]):
             while free and (waiting or (may_begin(at_work) and (waiting := deque(islice(left, 1))))):
                 hand, piece = free.pop(), waiting.popleft()
                 piece.tries, at_work = piece.tries + 1, at_work + 1
-                busy[getattr(hand, how).remote(job, piece.value)] = hand, piece
+                busy[hand.do.remote(job, piece.value)] = hand, piece
             (ref,), _ = self._ray.wait(list(busy), num_returns=1)
             hand, held = busy.pop(ref)
             at_work -= held is not None
@@ -295,9 +250,27 @@ class RayWorkers(Generic[S]):
         busy[self._hands[-1].ready.remote()] = self._hands[-1], None
 
 
+def _all_of(job: Callable[[S, T], Iterable[R]], state: S, piece: T) -> list[R]:
+    return list(job(state, piece))
+
+
 def _died(piece: str, error: Exception) -> WorkerDiedError:
     why = str(error).strip().splitlines() or [type(error).__name__]
     return WorkerDiedError(
         f"{piece} ended {TRIES} workers of the cluster, one after the other ({why[0]}); what was finished before is "
         "kept"
     )
+
+
+Crew: TypeAlias = Workers[S] | RayWorkers[S]
+"""Who does pieces of work beside each other, with a state each: `map` and `each` are alike."""
+
+
+def crew(prepare: Callable[[], AbstractContextManager[S]], count: int, cluster: Cluster = HERE) -> Crew[S]:
+    """Return `count` workers, of this machine or of a cluster.
+
+    Raises:
+        RigError: `count` is less than 1.
+        MissingDependencyError: a cluster is named, and Ray is not installed.
+    """
+    return RayWorkers(prepare, count, cluster) if cluster.ray else Workers(prepare, count)

@@ -36,7 +36,7 @@ from rig.records import CORRECTION, Step, Trajectory
 from rig.stages.annotating import episode_name, place_of, saved_config
 from rig.stages.base import Opening, annotated_lineage, derived_info, finished, run_stage
 from rig.stages.config import ReasonConfig
-from rig.stages.sharing import refuse_waiting, shared_out, whole
+from rig.stages.sharing import maker
 
 _TOGETHER = 4
 """Episodes that a worker of a cluster has at a time."""
@@ -72,19 +72,17 @@ def reason(
     config = with_kit(config, dataset.info.environment)
     kept = set(diverse_successes(dataset, config.same_actions))
 
-    def make(names: Sequence[str]) -> Iterator[Trajectory | None]:
-        if not cluster.ray:
-            return _made(room, (dataset[name] for name in names))
-        refuse_waiting(reasoner)
-        pieces = lazily(lambda name: whole(dataset[name]), names)
-        prepare = partial(_at_work, config, dataset.info.environment, dataset.info.action_space)
-        return shared_out(prepare, _made, pieces, workers=workers, cluster=cluster, together=_TOGETHER)
-
     work = [name for name in dataset.ids if name in kept]
-    with _at_work(config, dataset.info.environment, dataset.info.action_space) as room:
+    prepare = partial(_at_work, config, dataset.info.environment, dataset.info.action_space)
+    with prepare() as room:
         reasoner, _ = room
+        make = maker(prepare, _made, room, [reasoner], workers=workers, cluster=cluster, together=_TOGETHER)
         info = derived_info(dataset, "s2", saved_config(config, reasoner=reasoner), out)
-        return run_stage(out, info, work, lambda name: name, make, opening or Opening(), {"reasoner": reasoner})
+
+        def make_named(names: Sequence[str]) -> Iterable[Trajectory | None]:
+            return make(lazily(dataset.__getitem__, names))
+
+        return run_stage(out, info, work, lambda name: name, make_named, opening or Opening(), {"reasoner": reasoner})
 
 
 def questions_ahead(

@@ -27,7 +27,7 @@ from rig.stages.annotating import reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import LookaheadConfig
 from rig.stages.lookahead import LookaheadBuilder, Visited, as_dreamed, decided
-from rig.stages.sharing import refuse_waiting, shared_out
+from rig.stages.sharing import maker
 
 
 def review(
@@ -54,14 +54,19 @@ def review(
         AnnotationError: the Reviewer had no answer for some steps; all other episodes are kept.
         RigError: the Reviewer's configuration is not one of its.
     """
-    builder = LookaheadBuilder(config)
-    make = partial(_made, builder)
-    if cluster.ray:
-        refuse_waiting(builder.reviewer)
-        make = partial(_shared_out, config, workers, cluster)
-    with closing(builder.reviewer):
-        info = builder.info("s3", out)
+    prepare = partial(_at_work, config)
+    with prepare() as builder:
         work, annotators = builder.episodes(), {"reviewer": builder.reviewer}
+        make = maker(
+            prepare,
+            _made,
+            builder,
+            annotators.values(),
+            workers=workers,
+            cluster=cluster,
+            together=config.together,
+        )
+        info = builder.info("s3", out)
         return run_stage(out, info, work, lambda episode: episode.id, make, opening or Opening(), annotators)
 
 
@@ -74,13 +79,6 @@ def _at_work(config: LookaheadConfig) -> Iterator[LookaheadBuilder]:
     builder = LookaheadBuilder(config)
     with closing(builder.reviewer):
         yield builder
-
-
-def _shared_out(
-    config: LookaheadConfig, workers: int, cluster: Cluster, pieces: Sequence[Episode]
-) -> Iterator[Trajectory | None]:
-    prepare = partial(_at_work, config)
-    return shared_out(prepare, _made, pieces, workers=workers, cluster=cluster, together=config.together)
 
 
 def review_episode(builder: LookaheadBuilder, visited: Visited) -> Trajectory | None:

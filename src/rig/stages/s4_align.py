@@ -31,7 +31,7 @@ from rig.stages.annotating import episode_name, reviewed
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import AlignConfig
 from rig.stages.lookahead import LookaheadBuilder, decided
-from rig.stages.sharing import refuse_waiting, shared_out
+from rig.stages.sharing import maker
 from rig.stages.visiting import Visited, as_came
 
 
@@ -59,13 +59,20 @@ def align(
         AnnotationError: an annotator had no answer for some steps; all other episodes are kept.
         RigError: an annotator's configuration is not one of its.
     """
-    with _at_work(config) as (builder, reasoner):
-        make = partial(_made, (builder, reasoner))
-        if cluster.ray:
-            refuse_waiting(builder.reviewer, reasoner)
-            make = partial(_shared_out, config, workers, cluster)
-        info = builder.info("s4", out, reasoner=reasoner)
+    prepare = partial(_at_work, config)
+    with prepare() as room:
+        builder, reasoner = room
         work, annotators = builder.episodes(), {"reviewer": builder.reviewer, "reasoner": reasoner}
+        make = maker(
+            prepare,
+            _made,
+            room,
+            annotators.values(),
+            workers=workers,
+            cluster=cluster,
+            together=config.together,
+        )
+        info = builder.info("s4", out, reasoner=reasoner)
         return run_stage(out, info, work, lambda episode: episode.id, make, opening or Opening(), annotators)
 
 
@@ -85,13 +92,6 @@ def _made(room: _Room, pieces: Sequence[Episode]) -> Iterator[Trajectory | None]
     builder, reasoner = room
     assert isinstance(builder.config, AlignConfig)
     return aligned(builder, reasoner, _dreamed(builder, builder.visit(pieces, builder.config.dreams)))
-
-
-def _shared_out(
-    config: AlignConfig, workers: int, cluster: Cluster, pieces: Sequence[Episode]
-) -> Iterator[Trajectory | None]:
-    prepare = partial(_at_work, config)
-    return shared_out(prepare, _made, pieces, workers=workers, cluster=cluster, together=config.together)
 
 
 def _dreamed(builder: LookaheadBuilder, visits: Iterator[Visited]) -> Iterator[tuple[Visited, dict[int, list[Dream]]]]:

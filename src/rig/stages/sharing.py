@@ -18,6 +18,36 @@ T = TypeVar("T")
 Made = Iterable[Trajectory | None]
 
 
+def maker(
+    prepare: Callable[[], AbstractContextManager[S]],
+    make: Callable[[S, Sequence[T]], Made],
+    state: S,
+    annotators: Iterable[Annotator[Any, Any]],
+    *,
+    workers: int,
+    cluster: Cluster,
+    together: int,
+) -> Callable[[Sequence[T]], Made]:
+    """Return how a stage makes something of pieces: with `state` in this process, or on a cluster where one is named.
+
+    Args:
+        prepare: gives a worker of the cluster such a state.
+        make: what to do with some pieces.
+        state: what this process works with.
+        annotators: who works for the stage.
+        workers: of the cluster.
+        cluster: where.
+        together: pieces that a worker has at a time.
+
+    Raises:
+        RigError: a cluster is named, and an annotator has nothing to gain by one.
+    """
+    if not cluster.ray:
+        return partial(make, state)
+    _refuse_waiting(annotators)
+    return partial(shared_out, prepare, make, workers=workers, cluster=cluster, together=together)
+
+
 def shared_out(
     prepare: Callable[[], AbstractContextManager[S]],
     make: Callable[[S, Sequence[T]], Made],
@@ -41,8 +71,10 @@ def shared_out(
         AnnotationError: an annotator had no answer for some steps; raised when all else has been yielded.
     """
     parts = [pieces[start : start + together] for start in range(0, len(pieces), together)]
+    if not parts:
+        return
     failure: AnnotationError | None = None
-    with crew(prepare, max(1, min(workers, len(parts))), cluster) as hands:
+    with crew(prepare, min(workers, len(parts)), cluster) as hands:
         for made, error in hands.map(partial(_made, make), parts, _name_of):
             yield from made
             failure = failure or error
@@ -56,18 +88,18 @@ def _made(
     """Return what is made of a part, whole, and what kept some of it from being made."""
     found: list[Trajectory | None] = []
     try:
-        found.extend(trajectory and whole(trajectory) for trajectory in make(state, part))
+        found.extend(trajectory and _whole(trajectory) for trajectory in make(state, part))
     except AnnotationError as error:
         return found, error
     return found, None
 
 
-def whole(trajectory: Trajectory) -> Trajectory:
-    """Return a trajectory with all its steps in memory, as it is sent to another machine."""
+def _whole(trajectory: Trajectory) -> Trajectory:
+    """Return a trajectory with all its steps in memory: what their making raises is raised here."""
     return trajectory.with_steps(tuple(trajectory.steps))
 
 
-def refuse_waiting(*annotators: Annotator[Any, Any]) -> None:
+def _refuse_waiting(annotators: Iterable[Annotator[Any, Any]]) -> None:
     """Refuse to share out the work of an annotator that waits for others rather than computes.
 
     Raises:
