@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rig.annotators.configured import config_from
 from rig.data.decoding import decoding
 from rig.data.importers.report import ImportReport
 from rig.data.problems import Skipped
 from rig.errors import DatasetError, RigError
 from rig.records import Trajectory
 from rig.registry import NoConfig, Registry
-from rig.validation import shown, validated
+from rig.validation import shown
 
 
 class Importer(ABC):
@@ -168,8 +169,4 @@ def build_importer(name: str, config: Mapping[str, Any] | None = None) -> Import
             f"{owner} is {shown(kind)}; have it be a class that inherits from rig.data.Importer, with a frozen "
             "dataclass as its Config"
         )
-    names = [field.name for field in fields(kind.Config)]
-    if config and not names:
-        raise RigError(f"{owner} takes no configuration, and was given {', '.join(map(str, config))}; leave it out")
-    fix = f"its fields are {', '.join(names)}" if names else "leave it out"
-    return kind(validated(dict(config or {}), kind.Config, f"the configuration of {owner}", fix))
+    return kind(config_from(dict(config or {}), kind.Config, owner))
