@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -121,7 +122,8 @@ def play_round(
         most_steps=config.most_steps,
         lineage=lineage,
     )
-    starts = _starts(config, make_world(environment), number, seed)
+    with closing(make_world(environment)) as spare:
+        tasks, starts = spare.tasks, _starts(config, spare, number, seed)
     count = round(config.midway * len(starts))
     met = _met(starts[:count], playing, np.random.default_rng([seed, number, 1]))
     begun = [*met, *([None] * (len(starts) - count))]
@@ -134,8 +136,7 @@ def play_round(
     for played in playing(attempts):
         assert isinstance(played.episode, Attempt)
         groups[played.episode.group].append(played)
-    tasks = make_world(environment).tasks
-    return [_outcomes(config, tasks[starts[index].task], groups[group]) for index, group in enumerate(sorted(groups))]
+    return [_outcomes(config, tasks[played[0].episode.task], played) for _, played in sorted(groups.items())]
 
 
 def _starts(config: PlayConfig, world: World, number: int, seed: int) -> list[Episode]:

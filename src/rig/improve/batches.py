@@ -8,10 +8,10 @@ likelier than it was to the agent at the start counts against the token that was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from rig.records import Step
 from rig.train.batches import BatchProgress, StepPacks
 from rig.train.conversations import Conversations
 from rig.train.entropy import cross_entropy
+
+T = TypeVar("T")
 
 SURE = 1e-3
 """A token whose log-probability is nearer to 0 than this could hardly have been another."""
@@ -119,7 +121,8 @@ class ImprovingBatches:
         packs, drift = [], []
         for update in range(updates):
             some = lessons[update::updates]
-            own = [self._packed(part) for part in self._parts(some)]
+            fitting = _fitting(some, config.lessons.pack_tokens, lambda lesson: len(lesson.sequence))
+            own = [self._packed(part) for part in fitting]
             drift += [kl for _, _, kl in own]
             mine, replayed = [(batch, count) for batch, count, _ in own], list(self._replayed_packs(len(some)))
             packs.append([*mine, *_weighed(replayed, mine, config.lessons.replay)] or [self._nothing()])
@@ -164,19 +167,6 @@ class ImprovingBatches:
         )
         yield Lesson(sequence=sequence, log_probs=tokens.log_probs[free])
 
-    def _parts(self, lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:
-        """Yield lessons in as many as fit a pack."""
-        part: list[Lesson] = []
-        room = self.config.lessons.pack_tokens
-        for lesson in lessons:
-            if len(lesson.sequence) > room:
-                yield part
-                part, room = [], self.config.lessons.pack_tokens
-            part.append(lesson)
-            room -= len(lesson.sequence)
-        if part:
-            yield part
-
     def _packed(self, lessons: Sequence[Lesson]) -> tuple[PackedBatch, int, float]:
         """Return lessons as a pack with what counts against them in it, their number, and the KL that they show."""
         batch = pack([lesson.sequence for lesson in lessons], length=self.config.lessons.pack_tokens)
@@ -197,16 +187,24 @@ class ImprovingBatches:
             return
         share, length = self.config.lessons.replay, self.config.lessons.pack_tokens
         wanted = round(max(own, 1) * share / (1 - share))
-        some: list[TokenSequence] = []
-        for _ in range(wanted):
-            sequence = self._replay.draw(self._replayed)
-            self._replayed += 1
-            if sum(map(len, some)) + len(sequence) > length:
-                yield pack(some, length=length), len(some)
-                some = []
-            some.append(sequence)
-        if some:
+        drawn = map(self._replay.draw, range(self._replayed, self._replayed + wanted))
+        self._replayed += wanted
+        for some in _fitting(drawn, length, len):
             yield pack(some, length=length), len(some)
+
+
+def _fitting(items: Iterable[T], length: int, size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield items, in their order, in as many as fit a pack of `length`; none of them is longer."""
+    part: list[T] = []
+    room = length
+    for item in items:
+        if size(item) > room:
+            yield part
+            part, room = [], length
+        part.append(item)
+        room -= size(item)
+    if part:
+        yield part
 
 
 def _weighed(
