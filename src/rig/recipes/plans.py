@@ -8,12 +8,12 @@ from typing import Any
 
 from rig.agents.checkpoint import about_agent
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, read_scores
-from rig.evaluate.stats import Difference, Estimate, estimate_of, interval
+from rig.evaluate.stats import Estimate, estimate_of, interval
 from rig.recipes.causality import HEADER, conclusion, table_rows
 from rig.recipes.figures import draw_lines
 from rig.recipes.planning import JUDGED, LEARNED, plans_row, said_row
 from rig.recipes.results import Results
-from rig.recipes.tables import image, markdown, row_name
+from rig.recipes.tables import image, markdown, row_name, signed
 
 BASE = "basic"
 """The row whose agent makes the plans."""
@@ -66,19 +66,12 @@ def _scored(results: Results, name: str, dreams: int) -> list[str]:
     votes = results.difference(name, plans_row(plans, 0)) if dreams else None
     return [
         interval(summary["success"]),
-        _told(alone),
+        signed(alone),
         f"{alone.wins} / {alone.losses}" if alone else "–",
-        _told(votes),
+        signed(votes),
         f"{cost['text_tokens'] + cost['image_tokens']:.0f}",
         f"{cost['seconds'] * 1000:.0f}",
     ]
-
-
-def _told(found: Difference | None) -> str:
-    if found is None:
-        return "–"
-    estimate = found.estimate
-    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
 
 
 def judgements_tables(results: Results) -> str:
@@ -135,8 +128,8 @@ def own_play_table(results: Results) -> str:
             [
                 row_name(name),
                 interval(results.embodied[name]["success"]),
-                _told(results.difference(name, BASE)),
-                _told(control),
+                signed(results.difference(name, BASE)),
+                signed(control),
                 str(len(rounds)),
                 f"{sum(row['decisions'] for row in rounds):.0f}",
                 f"{rounds[0]['success']:.2f} to {rounds[-1]['success']:.2f}",

@@ -11,7 +11,6 @@ from rig.envs import Split
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.embodied import by_cell, mean_success
 from rig.evaluate.stats import (
-    Difference,
     Estimate,
     data_efficiency,
     data_efficiency_interval,
@@ -26,7 +25,7 @@ from rig.recipes.ladder import LONGER, SCALED, Ladder
 from rig.recipes.planning import LEARNED
 from rig.recipes.plans import causality_table, judgements_tables, own_play_table, plans_table
 from rig.recipes.results import Results
-from rig.recipes.tables import NAMES, image, markdown, row_name
+from rig.recipes.tables import NAMES, image, markdown, row_name, signed
 from rig.storage import write_text
 
 
@@ -150,7 +149,7 @@ def _differences_table(results: Results) -> str:
             rows.append(
                 [
                     f"{row_name(ours)} − {row_name(theirs)}",
-                    _signed(found),
+                    signed(found),
                     f"{found.p_value:.3f}",
                     f"{found.wins} / {found.losses}",
                 ]
@@ -159,11 +158,6 @@ def _differences_table(results: Results) -> str:
         return ""
     text = "Paired over the same episodes (bootstrap interval, sign-flip test):\n\n"
     return text + markdown(["difference in success", "mean", "p", "wins / losses"], rows)
-
-
-def _signed(found: Difference) -> str:
-    estimate = found.estimate
-    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
 
 
 def _cells_table(results: Results) -> str:
@@ -201,7 +195,7 @@ def _sweep_table(results: Results, figures: Path, page: Path) -> str:
             [
                 row_name(name),
                 mean.format(),
-                _signed(gain) if gain is not None else "–",
+                signed(gain),
                 f"{gain.wins} / {gain.losses}" if gain is not None else "–",
                 *(interval(cell) for cell in kept),
                 f"{changed:.2f}" if changed is not None else "–",

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rig.evaluate.stats import Difference
+
 CARD = "README.md"
 """Where an agent's or a dataset's card stands in its folder."""
 
@@ -33,6 +35,14 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def signed(found: Difference | None) -> str:
+    """Return a difference in success with its interval, or a dash where there is none."""
+    if found is None:
+        return "–"
+    estimate = found.estimate
+    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
 
 
 def row_name(name: str) -> str:
