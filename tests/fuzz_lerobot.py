@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from data_mutations import VALUES, outcomes_of, spoil_bytes, spoil_json
 from lerobot_makers import write_others
+from spoilt_imports import imported, write_files
 from test_data_roundtrip import assert_same, info_for, write
 
 from rig.actions import MINERL
 from rig.data import Dataset, build_exporter
 from rig.errors import RigError
 from rig.records import fake_trajectory
-from rig.stages import import_dataset
 
 
 def _files(root):
@@ -100,13 +100,6 @@ def _spoil(files, whole, rng):
         files[name] = spoil_bytes(files[name], rng)
 
 
-def _write(folder, files):
-    for name, data in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-
 def import_twice(root, importer):
     """Import `root/in` strictly and with skip_bad; return what came of it.
 
@@ -115,9 +108,8 @@ def import_twice(root, importer):
     """
     skipped, found = [], []
     for name, leave_out in (("strict", None), ("tolerant", skipped)):
-        try:
-            dataset = import_dataset(root / "in", importer, root / name, skipped=leave_out)
-        except RigError:
+        dataset = imported(root, importer, name, leave_out)
+        if isinstance(dataset, RigError):
             found.append(None)
             continue
         dataset.verify()
@@ -140,7 +132,7 @@ def _case(rng, root):
     whole = sorted(files)
     for _ in range(rng.choice((1, 1, 2))):
         _spoil(files, whole, rng)
-    _write(root / "in", files)
+    write_files(root / "in", files)
     return import_twice(root, "lerobot")
 
 
