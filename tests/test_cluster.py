@@ -147,6 +147,17 @@ def test_who_waits_for_a_server_is_not_shared_out(tmp_path, made, monkeypatch):
         reason(made.data, ReasonConfig(reasoner="waiting"), tmp_path / "s2", workers=2, cluster=LOCAL)
 
 
+class Billed(Waiting):
+    name, concurrency, is_billed = "billed", 1, True
+
+
+def test_who_is_paid_for_is_not_shared_out_and_nothing_is_written(tmp_path, made, monkeypatch):
+    monkeypatch.setitem(REASONERS._entries, "billed", Billed)
+    with pytest.raises(RigError, match="billed is paid for from one machine"):
+        reason(made.data, ReasonConfig(reasoner="billed"), tmp_path / "s2", workers=2, cluster=LOCAL)
+    assert not (tmp_path / "s2").exists()
+
+
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
 

@@ -103,9 +103,12 @@ def _refuse_waiting(annotators: Iterable[Annotator[Any, Any]]) -> None:
     """Refuse to share out the work of an annotator that waits for others rather than computes.
 
     Raises:
-        RigError: one of them is asked several things at once.
+        RigError: one of them is asked several things at once, or is paid for by the dataset's account, which the
+            workers of a cluster do not have.
     """
     for annotator in annotators:
+        if annotator.is_billed:
+            raise RigError(f"{annotator.name} is paid for from one machine, by the dataset's account; leave out --ray")
         if annotator.concurrency > 1:
             raise RigError(
                 f"{annotator.name} is asked {annotator.concurrency} questions at once from one machine, with nothing "
