@@ -8,7 +8,7 @@ checked against the engine, clause by clause. Every world has a language of its 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -84,9 +84,14 @@ class Language:
         """Kinds that only a review says: about the proposal and its dreams, not about the frame."""
         return frozenset(kind for kind in self.wordings if kind in (PLAN, *_JUDGEMENTS) or kind.startswith(DREAM))
 
-    def rules(self, version: str) -> str:
-        """Return the hash of an annotator's rules that go by this language; `version` is of what it says when."""
-        return prompt_hash(version + repr(sorted(self.wordings.items())))
+    def rules(self, version: str, *, without: Collection[str] = ()) -> str:
+        """Return the hash of an annotator's rules that go by this language.
+
+        Args:
+            version: of what it says when.
+            without: kinds of claims that it never makes.
+        """
+        return prompt_hash(version + repr(sorted(item for item in self.wordings.items() if item[0] not in without)))
 
     def say(self, claims: Sequence[Claim], choices: Sequence[int]) -> str:
         """Return the thought that states `claims`, the wording of each picked by the number in `choices`."""

@@ -6,13 +6,13 @@ The wording varies with the frame, and the same frame is always worded the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rig.actions import Action
 from rig.annotators.base import Vocabulary
 from rig.annotators.claims import Claim
-from rig.annotators.crafter_words import CRAFTER, items_of, place_of
+from rig.annotators.crafter_words import CRAFTER, REMEMBERED, items_of, place_of
 from rig.annotators.evidence import Evidence, Informed, ReviewEvidence
 from rig.annotators.rules import RuleReasoner, RuleReviewer
 from rig.envs.crafter.facts import DIRECTIONS, WAYS, Offset, View, distance, is_closer, offsets
@@ -23,7 +23,15 @@ _REASONS, _REVIEWS = "3", "6"
 _MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
 
 
-class CrafterReasoner(RuleReasoner):
+class _Explaining:
+    """Says why an action follows."""
+
+    def explain(self, facts: Mapping[str, Any], executed: Sequence[Action], action: Action) -> list[Claim]:
+        """Return the claims of a thought; `executed`: what was done before, newest first, of which nothing is said."""
+        return explain(facts, action)
+
+
+class CrafterReasoner(_Explaining, RuleReasoner):
     """Writes three to six clauses: what is faced and held, what is missing, what is in view, what follows.
 
     What is faced and held comes first, whatever is done next. It cannot be guessed from what was done last, so who
@@ -31,14 +39,15 @@ class CrafterReasoner(RuleReasoner):
     """
 
     name = f"crafter-rules-{_REASONS}"
-    prompt = CRAFTER.rules(_REASONS)
+    prompt = CRAFTER.rules(_REASONS, without=REMEMBERED)
 
     def answer(self, known: Informed[Evidence]) -> str:
         """Return a thought about a step; its facts and its action are read."""
-        return CRAFTER.say_of(known.evidence.frame, explain(known.facts, known.evidence.action))
+        evidence = known.evidence
+        return CRAFTER.say_of(evidence.frame, self.explain(known.facts, _executed(evidence), evidence.action))
 
 
-class CrafterReviewer(RuleReviewer):
+class CrafterReviewer(_Explaining, RuleReviewer):
     """Writes what was planned, what the dream led to, whether the plan stays, and everything that a thought would say.
 
     The plan is said again, so that it can be held against what came of it: in the conversation it lies two images
@@ -47,7 +56,7 @@ class CrafterReviewer(RuleReviewer):
     """
 
     name = f"crafter-rules-{_REVIEWS}"
-    prompt = CRAFTER.rules(_REVIEWS)
+    prompt = CRAFTER.rules(_REVIEWS, without=REMEMBERED)
 
     def answer(self, known: Informed[ReviewEvidence]) -> str:
         """Return a review; the facts of the step and of its dreams are read."""
@@ -62,7 +71,7 @@ class CrafterReviewer(RuleReviewer):
         facts = known.facts
         view, key = View(facts), next(iter(known.evidence.better.keys), "")
         dreamed, need = known.dream_facts[0], need_of(facts)
-        if (dreamed and is_still(facts, dreamed)) or _foe_at_hand(view, key) is not None:
+        if (dreamed and is_still(facts, dreamed)) or foe_at_hand(view, key) is not None:
             return True
         return bool(view.find(need.thing)) if need.is_out_there else need.verb in ("make", "place")
 
@@ -94,7 +103,11 @@ class CrafterReviewer(RuleReviewer):
         judgement = Claim.of("keep" if better == proposal else "change")
         dreamed = [came for came in known.dream_facts if came]
         outcome = [describe_dream(facts, dreamed[-1])] if dreamed else []
-        return [plan, *outcome, judgement, *explain(facts, better)]
+        return [plan, *outcome, judgement, *self.explain(facts, _executed(known.evidence), better)]
+
+
+def _executed(evidence: Evidence | ReviewEvidence) -> tuple[Action, ...]:
+    return (evidence.previous_action, *evidence.earlier_actions)
 
 
 def explain(facts: Mapping[str, Any], action: Action) -> list[Claim]:
@@ -121,7 +134,7 @@ def hands_of(view: View) -> Claim:
 
 def _reasons(view: View, key: str) -> list[Claim]:
     """Return what is missing and seen, and the conclusion."""
-    foe = _foe_at_hand(view, key)
+    foe = foe_at_hand(view, key)
     if foe is not None:
         return [_near(view, foe), _conclusion(view, key, None)]
     need = need_of(view.facts)
@@ -184,16 +197,16 @@ def _ready(view: View, need: Need) -> list[Claim]:
     return [Claim.of("enough", item=item, n=view.count(item))]
 
 
-def _foe_at_hand(view: View, key: str) -> Offset | None:
+def foe_at_hand(view: View, key: str) -> Offset | None:
     """Return where the foe stands that `key` deals with, or None."""
-    towards = view.facing if key == "use" else _direction(key)
+    towards = view.facing if key == "use" else direction_of(key)
     return towards if towards is not None and view.creatures.get(towards) in FOES else None
 
 
 def _target(view: View, thing: str, key: str) -> Offset | None:
     """Return which `thing` in view the action goes for: the nearest that it faces or gets closer to, or the nearest."""
     found = view.find(thing)
-    step = _direction(key)
+    step = direction_of(key)
     if key == "use" and view.thing(view.facing) == thing:
         return view.facing
     if step is not None:
@@ -205,7 +218,7 @@ def _target(view: View, thing: str, key: str) -> Offset | None:
 
 def _obstacle(view: View, target: Offset | None, key: str) -> list[Claim]:
     """Return what keeps the player from going straight to the target, where the action goes another way."""
-    step = _direction(key)
+    step = direction_of(key)
     if target is None or step is None or is_closer(step, target):
         return []
     for way, direct in DIRECTIONS.items():
@@ -216,14 +229,14 @@ def _obstacle(view: View, target: Offset | None, key: str) -> list[Claim]:
 
 def _way_ahead(view: View, key: str) -> list[Claim]:
     """Return whether the way that the action takes is open, or what stands there."""
-    step = _direction(key)
+    step = direction_of(key)
     if step is None:
         return []
     return [Claim.of("open", way=WAYS[step]) if view.is_free(step) else _near(view, step)]
 
 
 def _conclusion(view: View, key: str, target: Offset | None) -> Claim:
-    step = _direction(key)
+    step = direction_of(key)
     if step is not None:
         if view.is_free(step):
             need = need_of(view.facts)
@@ -248,5 +261,6 @@ def _deed(action: Action) -> str:
     return next(iter(action.keys), "wait")
 
 
-def _direction(key: str) -> Offset | None:
+def direction_of(key: str) -> Offset | None:
+    """Return the way that a key turns or moves the player, None for any other key."""
     return DIRECTIONS.get(key.removeprefix(_MOVE)) if key.startswith(_MOVE) else None

@@ -12,6 +12,10 @@ from rig.annotators.crafter import is_still
 from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
 from rig.envs.crafter.facts import DIRECTIONS, View, distance
 from rig.records import Step
+from rig.teachers.crafter_search import can_enter
+
+WENT = "went"
+"""What is said of one's last actions, of which facts tell nothing."""
 
 _KEYS = {
     "go": "move_{way}",
@@ -30,7 +34,7 @@ class CrafterChecker(JudgingChecker):
     """Verdicts on claims: about the view and the inventory, and whether the conclusion is what was then done."""
 
     def check(self, thought: str, facts: Mapping[str, Any], action: Action) -> list[Verdict]:
-        """Return a verdict for every clause, None where only a review says it: of the plan, its dream, its fate."""
+        """Return a verdict for every clause; None of what only a review says, and of what was done before."""
         view = View(facts)
         return CRAFTER.verdicts(thought, lambda claim: _holds(claim, view, action))
 
@@ -71,7 +75,9 @@ def _holds(claim: Claim, view: View, action: Action) -> bool | None:
         return not view.belongings
     if kind in ("count", "enough"):
         return view.count(claim.get("item")) == int(claim.get("n"))
-    assert kind in CRAFTER.reviewed, kind
+    if kind == "goal":
+        return can_enter(view, offset_of(claim.get("place")))
+    assert kind in (WENT, *CRAFTER.reviewed), kind
     return None
 
 

@@ -43,8 +43,14 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
 }
 """Kind of claim -> its wordings."""
 
+REMEMBERED: Mapping[str, tuple[str, ...]] = {
+    "went": ("I have been going {way}.", "So far I went {way}."),
+    "goal": ("I make for {place}.", "The way on is {place}."),
+}
+"""The same of what those say who know their last actions."""
+
 CRAFTER = Language(
-    wordings=WORDINGS,
+    wordings={**WORDINGS, **REMEMBERED},
     slots={
         "thing": r"[a-z][a-z ]*",
         "item": r"[a-z][a-z ]*",

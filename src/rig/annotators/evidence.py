@@ -25,12 +25,14 @@ class Evidence:
         instruction: the task as text.
         previous_action: the last action that the world executed.
         action: the action to explain.
+        earlier_actions: what was executed before the last, newest first; see `Observation`.
     """
 
     frame: Frame
     instruction: str
     previous_action: Action
     action: Action
+    earlier_actions: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +63,7 @@ class ReviewEvidence:
         proposal: A⁻, the action that was proposed.
         dreams: what was dreamed of it, first to last.
         better: A⁺, the action to end with; it may be the proposal itself.
+        earlier_actions: what was executed before the last, newest first; see `Observation`.
     """
 
     frame: Frame
@@ -69,6 +72,7 @@ class ReviewEvidence:
     proposal: Action
     dreams: tuple[DreamEvidence, ...]
     better: Action
+    earlier_actions: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,6 +110,7 @@ def seen_in(step: Step) -> Informed[Evidence]:
         instruction=step.instruction,
         previous_action=step.previous_action,
         action=step.action,
+        earlier_actions=step.earlier_actions,
     )
     return Informed(evidence=evidence, facts=step.privileged)
 
@@ -120,6 +125,7 @@ def seen_of(case: ReviewCase) -> Informed[ReviewEvidence]:
         proposal=step.proposal,
         dreams=tuple(map(_dreamed, step.dreams)),
         better=case.better,
+        earlier_actions=step.earlier_actions,
     )
     facts = tuple(dream.privileged for dream in step.dreams)
     return Informed(evidence=evidence, facts=step.privileged, dream_facts=facts)

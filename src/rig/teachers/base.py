@@ -51,4 +51,5 @@ class RandomTeacher:
 TEACHERS: Registry[Callable[[], Teacher]] = Registry("teacher", "rig.teachers")
 TEACHERS.add("random", RandomTeacher)
 TEACHERS.add("crafter", "rig.teachers.crafter:CrafterExpert")
+TEACHERS.add("crafter-frame", "rig.teachers.crafter_frame:CrafterFrameExpert")
 TEACHERS.add("minetest", "rig.teachers.minetest:MinetestExpert")

@@ -19,9 +19,14 @@ from rig.teachers.crafter_wall import lay_stone
 
 
 class CrafterExpert:
-    """Solves every task of `rig.envs.crafter.tasks`."""
+    """Solves every task of `rig.envs.crafter.tasks`.
+
+    Attributes:
+        moment: what it knows of a state.
+    """
 
     name = "crafter-expert-1"
+    moment = Moment
 
     def act(self, world: World) -> Action:
         """Return the expert's action in the current state of a `CrafterWorld`.
@@ -34,7 +39,7 @@ class CrafterExpert:
             raise RigError(
                 f"the expert for Crafter cannot play in {world.name!r}; give that world's own with --teacher"
             )
-        return _decide(Moment(world))
+        return _decide(self.moment(world))
 
 
 def _decide(moment: Moment) -> Action:
@@ -57,5 +62,5 @@ def _follow(need: Need, moment: Moment) -> Action:
     if need.verb == "wall":
         return lay_stone(moment)
     if need.verb == "explore":
-        return moment.walk(moment.far_cells())
+        return moment.explore()
     return moment.walk_to(need.thing)

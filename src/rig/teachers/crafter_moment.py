@@ -63,6 +63,10 @@ class Moment:
         reached = distances(self.costs, visible, until=self.here, limit=_IN_VIEW_COST)
         return self.walk(visible if self.here in reached else goals)
 
+    def explore(self) -> Action:
+        """Return the first step of the way to where the task of exploring is accomplished."""
+        return self.walk(self._far_cells())
+
     def walk(self, goals: Iterable[Position]) -> Action:
         """Return the first step of the shortest way to the nearest of `goals`, straight on where ways tie."""
         to_goal = distances(self.costs, goals, until=self.here)
@@ -101,6 +105,10 @@ class Moment:
         """Return what hits a foe beside the player, or turns to it."""
         return USE if self.faced == foe else MOVES[minus(foe, self.here)]
 
+    def strays(self, gap: Position, side: Position) -> bool:
+        """Return whether laying a stone in `gap`, from `side` of it, is worse than what takes as long."""
+        return False
+
     def leave_corner(self) -> Action:
         """Walk towards the nearest cell with open ground on all sides."""
         open_cells = [
@@ -119,7 +127,7 @@ class Moment:
         cells, placed = zip(xs.tolist(), ys.tolist(), strict=True), self.world.placed
         return [cell for cell in cells if cell not in placed] if placed else list(cells)
 
-    def far_cells(self) -> list[Position]:
+    def _far_cells(self) -> list[Position]:
         """Return the cells that are as far from the start as the task asks for, and that can be walked to."""
         (x0, y0), far = self.world.start, self.world.task.target
         sides = [(x, y) for x in (x0 - far, x0 + far) for y in range(y0 - far, y0 + far + 1)]

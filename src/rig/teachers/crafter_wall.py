@@ -33,7 +33,7 @@ def lay_stone(moment: Moment) -> Action:
 
 
 def _cheapest(moment: Moment, from_here: dict[Position, float], gaps: Iterator[Gap]) -> Action | None:
-    best: tuple[float, Gap] | None = None
+    best: tuple[tuple[float, bool], Gap] | None = None
     for gap, side in gaps:
         stand, run_up = plus(gap, side), plus(gap, side, 2)
         if not moment.is_open(gap):
@@ -41,7 +41,7 @@ def _cheapest(moment: Moment, from_here: dict[Position, float], gaps: Iterator[G
         if (moment.here, moment.faced) == (stand, gap):
             return Action.press("place_stone")
         if moment.is_open(stand) and moment.is_open(run_up) and run_up in from_here:
-            plan = (from_here[run_up], (gap, side))
+            plan = ((from_here[run_up], moment.strays(gap, side)), (gap, side))
             best = plan if best is None or plan[0] < best[0] else best
     return _approach(moment, *best[1]) if best else None
 

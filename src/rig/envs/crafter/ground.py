@@ -44,17 +44,21 @@ class Tools:
         return Tools(digs=frozenset(digs), bridges=bool(inventory.get("stone", 0)) and bool(digs))
 
 
+def entry_cost(material: str, tools: Tools) -> float:
+    """Return the steps that it takes to enter a cell of `material`; 0 where it cannot be entered."""
+    if material in WALKABLE:
+        return 1.0
+    if material in tools.digs:
+        return 2.0
+    return 3.0 if material == "water" and tools.bridges else IMPASSABLE
+
+
 def step_costs(engine: CrafterSimulator, tools: Tools) -> NDArray[np.float64]:
     """Return the cost in steps of entering each cell, float [64, 64]; 0 where it cannot be entered."""
     world = engine.world
     table = np.zeros(len(world._mat_names) + 1)
     for index, name in world._mat_names.items():
-        if name in WALKABLE:
-            table[index] = 1.0
-        elif name in tools.digs:
-            table[index] = 2.0
-        elif name == "water" and tools.bridges:
-            table[index] = 3.0
+        table[index] = entry_cost(name, tools)
     costs = table[world._mat_map]
     costs[0, :] = costs[:, 0] = IMPASSABLE  # Crafter sees no table around a player on these edges
     for creature in world.objects:

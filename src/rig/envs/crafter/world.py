@@ -20,7 +20,7 @@ from rig.envs.crafter.tasks import TASKS
 from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import RigError
-from rig.records import Frame
+from rig.records import Frame, remembered
 from rig.registry import unknown_name
 
 _NATIVE = {"use": "do"}
@@ -55,6 +55,7 @@ class CrafterWorld(World):
         self._placed: set[Position] = set()
         self._start: Position = (0, 0)
         self._farthest = 0
+        self._executed: tuple[Action, ...] = ()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Frame, dict[str, Any]]:
         """Start an episode.
@@ -80,7 +81,7 @@ class CrafterWorld(World):
         self.engine.begin(self.seed)
         self._start, facing = place
         self.engine.place_player(self._start, facing, dict(start.inventory))
-        self._placed, self._farthest = set(), 0
+        self._placed, self._farthest, self._executed = set(), 0, ()
         self._frame = frame_of(self.engine)
         return self._frame, {"privileged": self.privileged()}
 
@@ -93,7 +94,7 @@ class CrafterWorld(World):
         number = read_number(action, len(self.engine.action_names))
         before, stones = self.samples, self._stones_placed()
         self._frame, *_ = self.engine.step(number)
-        self._note_progress(stones)
+        self._note(self.from_native(number), stones)
         reward, terminated, truncated = self._outcome(before)
         info = {"privileged": self.privileged(), "success": self.samples >= self.task.target}
         return self._frame, reward, terminated, truncated, info
@@ -102,7 +103,7 @@ class CrafterWorld(World):
         """Step without drawing, for plans: (reward, terminated, truncated)."""
         before, stones = self.samples, self._stones_placed()
         self.engine.step_without_render(self.to_native(action))
-        self._note_progress(stones)
+        self._note(action, stones)
         return self._outcome(before)
 
     def to_native(self, action: Action) -> int:
@@ -150,15 +151,20 @@ class CrafterWorld(World):
         """Where stones stand that the player placed."""
         return frozenset(self._placed)
 
+    @property
+    def executed(self) -> tuple[Action, ...]:
+        """What was done last in this episode, newest first, as far as an observation knows it."""
+        return self._executed
+
     def save(self) -> bytes:
         """Return the whole state, random stream and drawn frame included; valid in this process only."""
-        episode = (self.task.name, self.setting, self.seed, self._placed, self._start, self._farthest, self._frame)
-        return pickle.dumps((episode, self.engine.save()))
+        progress = (self._placed, self._start, self._farthest, self._executed)
+        return pickle.dumps((self.task.name, self.setting, self.seed, *progress, self._frame, self.engine.save()))
 
     def load(self, state: bytes) -> Frame:
         """Go back to a saved state, and return its frame."""
-        episode, engine = pickle.loads(state)
-        name, self.setting, self.seed, self._placed, self._start, self._farthest, self._frame = episode
+        name, self.setting, self.seed, *progress, self._frame, engine = pickle.loads(state)
+        self._placed, self._start, self._farthest, self._executed = progress
         self.task = self.tasks[name]
         self.engine.load(engine)
         return self._frame
@@ -177,7 +183,8 @@ class CrafterWorld(World):
     def _stones_placed(self) -> int:
         return int(self.engine.player.achievements["place_stone"])
 
-    def _note_progress(self, stones_before: int) -> None:
+    def _note(self, action: Action, stones_before: int) -> None:
+        self._executed = remembered(action, self._executed)
         player = self.engine.player
         x, y = (int(value) for value in player.pos)
         self._farthest = max(self._farthest, abs(x - self._start[0]), abs(y - self._start[1]))

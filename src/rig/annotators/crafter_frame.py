@@ -1,0 +1,82 @@
+"""Annotators for Crafter that also say where a search goes on, and where the wall stands that is built.
+
+They explain what `crafter-frame` does, a teacher that knows the frame and its last actions; whoever learns of them has
+to be told as many (`rig train --history 8`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rig.actions import Action
+from rig.annotators.claims import Claim
+from rig.annotators.crafter import CrafterReasoner, CrafterReviewer, direction_of, explain, foe_at_hand, need_of
+from rig.annotators.crafter_words import CRAFTER, place_of
+from rig.annotators.evidence import Informed, ReviewEvidence
+from rig.envs.crafter.facts import WAYS, View
+from rig.teachers.crafter_search import first_step, heading, search_goal
+
+_LOOKED = 2
+"""What is faced and held, which every thought begins with."""
+
+
+class _Remembering:
+    """Says also which way one went and what one makes for, behind what is missing."""
+
+    def explain(self, facts: Mapping[str, Any], executed: Sequence[Action], action: Action) -> list[Claim]:
+        """Return the claims of a thought; `executed`: what was done before, newest first."""
+        claims = explain(facts, action)
+        place, more = _told(View(facts), executed, action)
+        return [*claims[:place], *more, *claims[place:]]
+
+
+class CrafterFrameReasoner(_Remembering, CrafterReasoner):
+    """Writes what `CrafterReasoner` writes, and what the last actions say."""
+
+    name = "crafter-frame-rules-1"
+    prompt = CRAFTER.rules("1")
+
+
+class CrafterFrameReviewer(_Remembering, CrafterReviewer):
+    """Writes what `CrafterReviewer` writes, and what the last actions say.
+
+    The teacher knows no more than they and the frame tell, so they show of every plan whether another is better.
+    """
+
+    name = "crafter-frame-reviews-1"
+    prompt = CRAFTER.rules("1")
+
+    def tells(self, known: Informed[ReviewEvidence]) -> bool:
+        """Return True."""
+        return True
+
+
+def _told(view: View, executed: Sequence[Action], action: Action) -> tuple[int, list[Claim]]:
+    """Return the claims that only these annotators make, and before which of the others they stand."""
+    key, need = next(iter(action.keys), ""), need_of(view.facts)
+    if foe_at_hand(view, key) is not None:
+        return 0, []
+    if need.verb == "wall":
+        return _LOOKED + 1, _wall(view)
+    if need.verb == "explore":
+        return _LOOKED, _search(view, executed, key)
+    missing = need.is_out_there and not view.find(need.thing)
+    return -1, _search(view, executed, key) if missing else []
+
+
+def _search(view: View, executed: Sequence[Action], key: str) -> list[Claim]:
+    """Return which way one went and what one makes for; nothing where the key does not lead there."""
+    goal = search_goal(view, executed)
+    towards = direction_of(key) or (view.facing if key in ("use", "place_stone") else None)
+    if goal is None or towards is None or towards != first_step(view, goal):
+        return []
+    went = heading(executed)
+    said = [Claim.of("went", way=WAYS[went])] if went else []
+    return [*said, Claim.of("goal", place=place_of(goal))]
+
+
+def _wall(view: View) -> list[Claim]:
+    """Return where the nearest stone is, where some are laid and none is faced."""
+    stones = view.find("stone") if view.facts["samples"] else []
+    return [Claim.of("near", thing="stone", place=place_of(stones[0]))] if stones and stones[0] != view.facing else []

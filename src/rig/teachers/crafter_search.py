@@ -1,0 +1,88 @@
+"""Where to look for what is not in view in Crafter: on where one was going, by what the frame shows.
+
+Whoever plays can be told its last actions; the way that they go is its heading. Where nothing wanted is in view, it
+makes for the cell that lies far ahead and is not too far to walk. The expert for frames does it, and the Reasoner says
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rig.actions import Action
+from rig.envs.crafter.facts import DIRECTIONS, HALF, OWN, Offset, View, cells
+from rig.envs.crafter.ground import IMPASSABLE, Tools, distances, entry_cost, minus, plus
+from rig.envs.crafter.simulator import AREA
+
+REMEMBERED = 8
+"""How many of its last actions one has to know."""
+
+_MOVE = "move_"
+_MIDDLE: Offset = (AREA[0] // 2, AREA[1] // 2)
+"""Where the player stands on a map that holds the view alone."""
+_AHEAD, _ASIDE, _EDGE, _STEP = 2.0, 0.5, 2.0, 0.9
+"""What a cell ahead, one aside and the edge of the frame are worth, behind which is new ground, and a step costs."""
+
+
+def heading(executed: Sequence[Action]) -> Offset | None:
+    """Return the way that the last actions go on the whole; None where they lead nowhere.
+
+    A key that only turned the player counts as well: who is told the actions cannot tell it apart.
+
+    Args:
+        executed: the last actions, newest first.
+    """
+    steps = [_step_of(action) for action in executed[:REMEMBERED]]
+    x, y = sum(step[0] for step in steps), sum(step[1] for step in steps)
+    if max(abs(x), abs(y)) < 2:
+        return None
+    return (int(np.sign(x)), 0) if abs(x) >= abs(y) else (0, int(np.sign(y)))
+
+
+def search_goal(view: View, executed: Sequence[Action]) -> Offset | None:
+    """Return the cell in view to make for; None where there is no way to any.
+
+    Args:
+        view: what the frame shows.
+        executed: the last actions, newest first.
+    """
+    way, costs = heading(executed) or view.facing, _map_of(view)
+    ways = {minus(cell, _MIDDLE): far for cell, far in distances(costs, [_MIDDLE]).items() if costs[cell] != IMPASSABLE}
+    return max(ways.keys() - {OWN}, key=lambda cell: (_worth(cell, way) - _STEP * ways[cell], cell), default=None)
+
+
+def first_step(view: View, goal: Offset) -> Offset | None:
+    """Return the way of the first step to a cell in view, straight on where ways tie; None where there is none."""
+    costs = _map_of(view)
+    to_goal = distances(costs, [plus(_MIDDLE, goal)], until=_MIDDLE)
+    ways = [view.facing, *(way for way in DIRECTIONS.values() if way != view.facing)]
+    ends = {way: plus(_MIDDLE, way) for way in ways}
+    open_ways = [way for way, end in ends.items() if end in to_goal and costs[end] != IMPASSABLE]
+    return min(open_ways, key=lambda way: to_goal[ends[way]] + costs[ends[way]], default=None)
+
+
+def can_enter(view: View, cell: Offset) -> bool:
+    """Return whether the player could get onto a cell in view, were it beside it: walk, or dig or bridge its way."""
+    return cell not in view.creatures and entry_cost(view.material(cell), Tools.of(view.inventory)) != IMPASSABLE
+
+
+def _worth(cell: Offset, way: Offset) -> float:
+    (right, down), (dx, dy) = cell, way
+    at_edge = abs(right) == HALF[0] or abs(down) == HALF[1]
+    return _AHEAD * (right * dx + down * dy) + _ASIDE * abs(right * dy - down * dx) + _EDGE * at_edge
+
+
+def _map_of(view: View) -> NDArray[np.float64]:
+    """Return a map that holds the view alone, its cells' costs; float [64, 64], the player in its middle."""
+    costs, tools = np.zeros(AREA), Tools.of(view.inventory)
+    for cell in cells():
+        if cell not in view.creatures:
+            costs[plus(_MIDDLE, cell)] = entry_cost(view.material(cell), tools)
+    return costs
+
+
+def _step_of(action: Action) -> Offset:
+    return DIRECTIONS.get(next(iter(action.keys), "").removeprefix(_MOVE), OWN)

@@ -1,0 +1,142 @@
+"""The expert for frames: it knows nothing that its student cannot know, and its thoughts say what it goes by."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rig.actions import NOOP, Action
+from rig.annotators import CHECKERS, REASONERS
+from rig.annotators.claims import split_clauses
+from rig.annotators.crafter_words import CRAFTER, offset_of
+from rig.envs import Split
+from rig.envs.crafter.facts import HALF, View
+from rig.envs.crafter.world import CrafterWorld
+from rig.records import Step, remembered
+from rig.teachers import TEACHERS
+from rig.teachers.crafter_search import can_enter, first_step, heading, search_goal
+
+RIGHT, UP, USE = Action.press("move_right"), Action.press("move_up"), Action.press("use")
+OPEN = {
+    "view": ["." * 9] * 7,
+    "creatures": [],
+    "facing": [0, 1],
+    "inventory": {"health": 9},
+    "task": "explore",
+    "samples": 0,
+    "target": 16,
+}
+
+
+@pytest.fixture(scope="module")
+def played():
+    """Episodes of every task and setting: (steps, what was won, what is done here and with another far map)."""
+    world, teacher = CrafterWorld(), TEACHERS.get("crafter-frame")()
+    steps, won, blind = [], [], []
+    for task, setting in world.tasks.variants():
+        for seed in world.episode_seeds(task, setting, Split.VALIDATION, 2):
+            frame, _ = world.reset(seed=seed, options={"task": task.name, "setting": setting})
+            previous, earlier, done = NOOP, (), False
+            while not done:
+                action, facts = teacher.act(world), world.privileged()
+                step = Step(index=0, frame=frame, instruction="", action=action, privileged=facts)
+                steps.append(replace(step, previous_action=previous, earlier_actions=earlier))
+                if len(steps) % 5 == 0:
+                    blind.append((action, _elsewhere(world, teacher)))
+                previous, earlier = action, remembered(previous, earlier)
+                frame, _, terminated, truncated, info = world.act(action)
+                done = terminated or truncated
+            won.append(info["success"])
+    return steps, won, blind
+
+
+def _elsewhere(world, teacher):
+    """Return what the teacher does where all that is out of view is other ground, and the world as it was."""
+    state, (x, y) = world.save(), world.engine.player.pos
+    ground, ids = world.engine.world._mat_map, world.engine.world._mat_ids
+    seen = np.zeros(ground.shape, bool)
+    seen[max(0, x - HALF[0]) : x + HALF[0] + 1, max(0, y - HALF[1]) : y + HALF[1] + 1] = True
+    ground[~seen] = np.random.default_rng(0).choice([ids["tree"], ids["coal"], ids["water"]], ground.shape)[~seen]
+    action = teacher.act(world)
+    world.load(state)
+    return action
+
+
+def test_it_wins_nearly_as_often_as_who_sees_the_map(played):
+    assert np.mean(played[1]) >= 0.8
+
+
+def test_what_is_out_of_view_changes_nothing_that_it_does(played):
+    assert len(played[2]) > 100
+    assert all(action == other for action, other in played[2])
+
+
+def test_every_clause_holds_and_says_what_is_gone_by(played):
+    thoughts = REASONERS.get("crafter-frame")().reason(played[0])
+    checker, said = CHECKERS.get("crafter")(), []
+    for step, thought in zip(played[0], thoughts, strict=True):
+        verdicts = checker.check(thought, step.privileged, step.action)
+        assert all(verdict.holds is True for verdict in verdicts if verdict.kind != "went"), thought
+        claims = {claim.kind: claim for claim in map(CRAFTER.read, split_clauses(thought))}
+        said.append(set(claims))
+        if "goal" in claims:
+            way = first_step(View(step.privileged), offset_of(claims["goal"].get("place")))
+            key = next(iter(step.action.keys))
+            assert way == tuple(step.privileged["facing"]) if key in ("use", "place_stone") else key.startswith("move_")
+    assert sum("went" in kinds for kinds in said) > 100
+    assert all("goal" in kinds for kinds in said if "search" in kinds)
+
+
+def test_others_do_not_say_it(played):
+    thoughts = REASONERS.get("crafter")().reason(played[0])
+    kinds = {CRAFTER.read(clause).kind for thought in thoughts for clause in split_clauses(thought)}
+    assert kinds.isdisjoint({"went", "goal"})
+
+
+@pytest.mark.parametrize(
+    ("executed", "way"),
+    [
+        ((), None),
+        ((RIGHT,), None),
+        ((RIGHT, RIGHT), (1, 0)),
+        ((UP, RIGHT, USE, UP, UP), (0, -1)),
+        ((RIGHT, Action.press("move_left")) * 4, None),
+        ((*(NOOP,) * 8, RIGHT, RIGHT), None),
+    ],
+)
+def test_the_heading_is_where_eight_actions_lead(executed, way):
+    assert heading(executed) == way
+
+
+def test_the_search_goes_on_and_round_what_is_in_the_way():
+    assert search_goal(View(OPEN), (RIGHT, RIGHT)) == (4, 0)
+    assert search_goal(View(OPEN), ()) == (0, 3), "where one looks, at first"
+    wall = View(OPEN | {"view": ["." * 7 + "w" + "."] * 6 + ["." * 9]})
+    assert search_goal(wall, (RIGHT, RIGHT)) == (4, 3)
+    assert first_step(wall, (4, 3)) == (0, 1), "where ways tie it goes straight on"
+    assert search_goal(View(OPEN | {"view": ["wwwwwwwww"] * 7}), ()) is None
+
+
+def test_what_can_be_entered_depends_on_what_is_held():
+    view = OPEN | {"view": ["." * 9] * 3 + ["....,sw.."] + ["." * 9] * 3}
+    assert [can_enter(View(view), (x, 0)) for x in (1, 2, 3)] == [False, False, True]
+    tools = View(view | {"inventory": {"wood_pickaxe": 1, "stone": 1}})
+    assert [can_enter(tools, (x, 0)) for x in (1, 2, 3)] == [True, True, True]
+    cow = view | {"creatures": [{"kind": "cow", "at": [3, 0]}]}
+    assert not can_enter(View(cow), (3, 0))
+
+
+def test_the_world_knows_what_was_done_last_and_forks_do_not_mix_it_up():
+    world = CrafterWorld()
+    seed = world.episode_seeds(world.task, world.setting, Split.VALIDATION, 1)[0]
+    world.reset(seed=seed)
+    assert world.executed == ()
+    world.act(RIGHT)
+    state = world.save()
+    world.act(UP)
+    world.step_without_render(USE)
+    assert world.executed == (USE, UP, RIGHT)
+    world.load(state)
+    assert world.executed == (RIGHT,)
+    world.reset(seed=seed)
+    assert world.executed == ()
