@@ -11,8 +11,10 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from minetest_makers import first_on_path, program
 from safetensors.torch import save_file
 
@@ -44,7 +46,8 @@ def missing(name):
 
 @contextmanager
 def without_modules():
-    """Have neither package loaded, before the block and behind it."""
+    """Have neither package loaded, before the block and behind it, and numpy as it was."""
+    names = set(vars(np))
 
     def forget():
         for name in [name for name in sys.modules if name.partition(".")[0] in (*VERSIONS, "fake_minecraft")]:
@@ -53,6 +56,8 @@ def without_modules():
     forget()
     yield
     forget()
+    for name in set(vars(np)) & {"int", "float", "bool", "object"} - names:
+        delattr(np, name)  # which MineRL needs
 
 
 def install(folder, name):
@@ -86,12 +91,26 @@ def installed(folder, *names):
         patch.setenv("MINESTUDIO_DIR", str(folder / "studio"))
         patch.setenv("DISPLAY", ":99")
         patch.delenv("MINESTUDIO_GPU_RENDER", raising=False)
+        patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+        in_cache(folder / "hub", "openai/clip-vit-base-patch16", "tokenizer.json")
         yield patch
+
+
+def in_cache(hub, repository, *names):
+    """Lay files where `hf download` does, and return the folder that they are in."""
+    home = hub / f"models--{repository.replace('/', '--')}"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text("abc")
+    snapshot = home / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    for name in names:
+        (snapshot / name).write_text("{}")
+    return snapshot
 
 
 def weights(folder, kind="steve1"):
     """Write weights of a double's policy, and return their folder."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"kind": kind, "does": DOES}))
     save_file({"weight": torch.zeros(1)}, folder / "model.safetensors")
     return str(folder)

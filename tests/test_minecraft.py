@@ -330,6 +330,13 @@ def test_whatever_is_missing_is_said_before_a_start(tmp_path, name, spoil, said)
             begin(WORLDS[name]())
 
 
+def test_a_package_that_does_not_import_is_one_sentence(double, tmp_path):
+    broken = {"minestudio": "minestudio/simulator/__init__.py", "minerl": "minerl/herobraine/hero/handlers.py"}
+    (tmp_path / "site" / broken[double.name]).write_text("raise AttributeError('numpy has no such name')")
+    with pytest.raises(MissingDependencyError, match=r"AttributeError: numpy has no such name.*anew: pip install"):
+        begin(double)
+
+
 def test_what_minestudio_prints_is_not_among_the_results(double, capsys):
     begin(double)
     assert capsys.readouterr().out == ""

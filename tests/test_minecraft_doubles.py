@@ -46,6 +46,8 @@ OPEN = {"minestudio": open_minestudio, "minerl": open_minerl}
 @pytest.fixture(params=tuple(OPEN))
 def engine(request, tmp_path):
     with installed(tmp_path / "site", request.param):
+        for kind in (int, float):
+            setattr(np, kind.__name__, kind)  # as MineRL needs it
         from fake_minecraft import Misuse
 
         made, nothing = OPEN[request.param]()

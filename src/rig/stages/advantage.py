@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rig.actions import Action
-from rig.envs import World, refuse_without_saves
+from rig.envs import World
 from rig.teachers import Teacher
 
 
@@ -26,9 +26,6 @@ class Judge:
     world: World
     teacher: Teacher
     patience: int
-
-    def __post_init__(self) -> None:
-        refuse_without_saves(self.world, "valuing by a teacher")
 
     def cost_to_go(self, state: bytes, first: Action | None = None) -> int:
         """Return the teacher's steps from `state` to success; `patience` where it dies or takes longer.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -37,6 +38,8 @@ EXTRA = "minestudio"
 _SIDE = 128
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SETTINGS = "config.json"
+_TEXT, _TOKENIZER = "openai/clip-vit-base-patch16", "tokenizer.json"
+"""Whose tokenizer STEVE-1 reads its instruction by; MineStudio would download it."""
 _CAMERA: Mapping[str, Any] = {
     "camera_binsize": 2,
     "camera_maxval": 10,
@@ -89,7 +92,12 @@ class _Mind:
 
 
 class _PolicyTeacher:
-    """A policy of MineStudio's; it plays in several worlds at once, and remembers the episode of each."""
+    """A policy of MineStudio's; it plays in several worlds at once, and remembers the episode of each.
+
+    Raises:
+        RigError: the weights are not here.
+        MissingDependencyError: MineStudio is not installed.
+    """
 
     kind: ClassVar[str]
     policy: ClassVar[str]
@@ -97,6 +105,9 @@ class _PolicyTeacher:
 
     def __init__(self, config: VPTConfig | None = None) -> None:
         self.config = config or self.Config()
+        if find_spec("minestudio") is None:  # said now, and not when an engine has started
+            require("minestudio", EXTRA)
+        weights_folder(self.config.weights)
         self._minds: WeakKeyDictionary[World, _Mind] = WeakKeyDictionary()
 
     @cached_property
@@ -110,8 +121,8 @@ class _PolicyTeacher:
         """Return what the policy does in the current tick of a Minecraft world, with the keys that the engine has.
 
         Raises:
-            RigError: it is another world, or the weights are not here.
-            MissingDependencyError: MineStudio is not installed.
+            RigError: it is another world, or the weights are another policy's.
+            MissingDependencyError: MineStudio lacks something.
         """
         from rig.envs.minecraft.world import MinecraftWorld
 
@@ -185,6 +196,10 @@ class Steve1Teacher(_PolicyTeacher):
     Config = Steve1Config
     config: Steve1Config
 
+    def __init__(self, config: Steve1Config | None = None) -> None:
+        super().__init__(config)
+        _cached(_TEXT, _TOKENIZER, f"{_TEXT} --include '*.json' '*.txt'")
+
     def condition(self, world: World) -> dict[str, Any]:
         """Return what it is told, encoded once: the network would draw another encoding in each tick."""
         import torch
@@ -206,25 +221,30 @@ def weights_folder(weights: str) -> Path:
     """
     folder = Path(weights)
     if not folder.is_dir():
-        folder = _cached(weights)
+        folder = _cached(weights, _SETTINGS, f"{weights}, or give a folder: --teacher-config weights=FOLDER").parent
     missing = [name for name in (_SETTINGS,) if not (folder / name).is_file()]
     if missing or not any((folder / name).is_file() for name in _WEIGHTS):
         raise RigError(f"{weights} holds no {' or '.join(missing or _WEIGHTS)}; give a whole copy of a policy's folder")
     return folder
 
 
-def _cached(repository: str) -> Path:
+def _cached(repository: str, name: str, fetch: str) -> Path:
+    """Return where a repository's file lies in Hugging Face's cache; `fetch` ends the command that puts it there.
+
+    Raises:
+        RigError: it does not.
+    """
     hub: Any = require("huggingface_hub", EXTRA)
     try:
-        found = hub.try_to_load_from_cache(repository, _SETTINGS)
+        found = hub.try_to_load_from_cache(repository, name)
     except ValueError:  # no name of a repository
         found = None
     if not isinstance(found, str):
         raise RigError(
-            f"the weights {repository!r} are neither a folder nor in Hugging Face's cache on this machine. Fetch them: "
-            f"hf download {repository}, or give a folder: --teacher-config weights=FOLDER"
+            f"{repository!r} is neither a folder nor in Hugging Face's cache on this machine. Fetch it: hf download "
+            f"{fetch}"
         )
-    return Path(found).parent
+    return Path(found)
 
 
 def _weights_in(folder: Path) -> Path:

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
 from rig.envs.minecraft.keys import Pressed
 from rig.envs.minecraft.tasks import Spawn
-from rig.errors import RigError, SimulatorError
+from rig.errors import MissingDependencyError, RigError, SimulatorError
 from rig.records import Frame
 
 NATIVE_SIZE = (640, 360)
@@ -84,6 +85,20 @@ def tick_of(frame: Any, told: Mapping[str, Any], done: Any) -> Tick:
         kind = f"{frame.dtype} {list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
         raise SimulatorError(f"the engine showed {kind} in place of a frame, uint8 [height, width, 3]")
     return Tick(frame=frame, told=told, done=bool(done))
+
+
+def imported(module: str, install: str) -> Any:
+    """Return a module of an engine's package, whose requirements may not fit each other.
+
+    Raises:
+        MissingDependencyError: it does not import, for whatever reason.
+    """
+    try:
+        return import_module(module)
+    except Exception as error:
+        raise MissingDependencyError(
+            f"{module} does not import ({_said(error)}). Install it anew: {install}"
+        ) from error
 
 
 def ask(call: Callable[[], T], close: Callable[[], None], doing: str, hint: str = "") -> T:

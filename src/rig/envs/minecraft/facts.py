@@ -5,9 +5,12 @@ MineRL tells most of it with the observation, MineStudio with the info, and unde
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 _NOTHING = ("air", "none")
 _PREFIX = "minecraft:"
@@ -56,7 +59,7 @@ def _inventory(found: Any) -> dict[str, int] | None:
     held: Counter[str] = Counter()
     for name, value in found.items():
         stack = _mapping(value)
-        item, count = (stack["type"], stack["quantity"]) if stack else (name, value)
+        item, count = (stack.get("type", _NOTHING[0]), stack.get("quantity")) if stack else (name, value)
         held[_plain(item)] += int(_number(count) or 0)
     return {item: count for item, count in held.items() if count > 0 and item not in _NOTHING}
 
@@ -76,9 +79,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, or the one of an array of one, as Python has it; None for anything else."""
-    plain = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
-    return float(plain) if isinstance(plain, int | float) else None
+    """Return a finite number, or the one of an array of one, as Python has it; None for anything else."""
+    plain = value.item() if isinstance(value, np.ndarray | np.generic) and value.size == 1 else value
+    return float(plain) if isinstance(plain, int | float) and math.isfinite(plain) else None
 
 
 def _truth(value: Any) -> bool | None:

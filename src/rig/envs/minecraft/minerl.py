@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from rig.actions import MINERL
-from rig.envs.minecraft.engine import NATIVE_SIZE, VIEW, Engine, Tick, ask, tick_of, unattended
+from rig.envs.minecraft.engine import NATIVE_SIZE, VIEW, Engine, Tick, ask, imported, tick_of, unattended
 from rig.envs.minecraft.keys import Pressed
-from rig.envs.minecraft.prerequisites import START_HINT, refuse_missing_minerl
+from rig.envs.minecraft.prerequisites import MINERL_INSTALL, START_HINT, refuse_missing_minerl
 from rig.envs.minecraft.tasks import Spawn, stacks, tasks_of
 from rig.envs.minecraft.world import MinecraftWorld
-from rig.registry import require
 
 NAME = "minerl"
 
@@ -63,8 +64,9 @@ class MineRLEngine:
 
     def _open(self) -> None:
         refuse_missing_minerl()
-        specs: Any = require("minerl.herobraine.env_specs.human_survival_specs", NAME)
-        handlers: Any = require("minerl.herobraine.hero.handlers", NAME)
+        _give_numpy_its_old_names()
+        specs = imported("minerl.herobraine.env_specs.human_survival_specs", MINERL_INSTALL)
+        handlers = imported("minerl.herobraine.hero.handlers", MINERL_INSTALL)
         spec = _specification(specs.HumanSurvival, handlers, self._spawn)
         self._env = self._call(lambda: spec(resolution=NATIVE_SIZE, **VIEW).make(), "starting", START_HINT)
 
@@ -74,6 +76,13 @@ class MineRLEngine:
 
     def _call(self, call: Any, doing: str, hint: str = "") -> Any:
         return ask(call, self.close, doing, hint)
+
+
+def _give_numpy_its_old_names() -> None:
+    """Let numpy say `int` and `float` for Python's own, as it did until 1.24: MineRL does, also in each reset."""
+    for kind in (int, float, bool, object):
+        if kind.__name__ not in vars(np):
+            setattr(np, kind.__name__, kind)
 
 
 def _specification(survival: type, handlers: Any, spawns: list[Spawn]) -> type:

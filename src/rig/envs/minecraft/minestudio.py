@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from rig.actions import MINERL
-from rig.envs.minecraft.engine import NATIVE_SIZE, Engine, Tick, ask, tick_of, unattended
+from rig.envs.minecraft.engine import NATIVE_SIZE, Engine, Tick, ask, imported, tick_of, unattended
 from rig.envs.minecraft.facts import read_facts
 from rig.envs.minecraft.keys import CAMERA, Pressed
-from rig.envs.minecraft.prerequisites import START_HINT, refuse_missing_minestudio
+from rig.envs.minecraft.prerequisites import MINESTUDIO_INSTALL, START_HINT, refuse_missing_minestudio
 from rig.envs.minecraft.tasks import Spawn, commands, tasks_of
 from rig.envs.minecraft.world import MinecraftWorld
 from rig.errors import SimulatorError
-from rig.registry import require
 
 NAME = "minestudio"
 
@@ -75,7 +74,7 @@ class MineStudioEngine:
     def _open(self, seed: int, biome: str) -> None:
         refuse_missing_minestudio()
         with unattended("MineStudio"):
-            simulator: Any = require("minestudio.simulator", NAME)
+            simulator = imported("minestudio.simulator", MINESTUDIO_INSTALL)
             make = partial(
                 simulator.MinecraftSim,
                 action_type="env",

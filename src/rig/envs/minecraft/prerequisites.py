@@ -20,8 +20,9 @@ JAR = Path("build") / "libs" / "mcprec-6.13.jar"
 """The game, in the folder of an engine."""
 
 MINESTUDIO_INSTALL = "pip install 'rig-agent[minestudio]'"
-MINERL_INSTALL = "pip install 'minerl @ git+https://github.com/minerllabs/minerl@v1.0.2'"
-"""Not from PyPI, whose newest is 0.4: another game, with other keys."""
+_MINERL = "pip install --no-deps 'minerl @ git+https://github.com/minerllabs/minerl@v1.0.2'"
+MINERL_INSTALL = f"pip install 'rig-agent[minerl]' && {_MINERL}"
+"""Not from PyPI, whose newest is 0.4: another game, with other keys. It pins a numpy that is older than ours."""
 
 _ENGINE = "python -m minestudio.simulator.entry -y"
 _JAVA = "conda install -c conda-forge openjdk=8"
@@ -143,7 +144,7 @@ def _minestudio_engine() -> Finding:
 def _minerl_engine() -> Finding:
     spec = find_spec("minerl")
     place = Path(spec.origin).parent if spec and spec.origin else Path("minerl")
-    mend = f"Build it with Java 8 on PATH: {MINERL_INSTALL} --force-reinstall"
+    mend = f"Build it with Java 8 on PATH: {_MINERL} --force-reinstall"
     return _engine(place / "MCP-Reborn" / JAR, "MineRL's engine", mend)
 
 

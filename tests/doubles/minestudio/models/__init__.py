@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fake_minecraft import refuse
+from huggingface_hub import try_to_load_from_cache
 
 from minestudio.utils.vpt_lib.action_mapping import CameraHierarchicalMapping
 from minestudio.utils.vpt_lib.actions import ALL, ActionTransformer
@@ -58,6 +59,8 @@ class SteveOnePolicy(_Policy):
 
     def prepare_condition(self, instruction, deterministic=False):
         refuse(set(instruction) != {"cond_scale", "text"}, f"the instruction has {sorted(instruction)}")
+        known = try_to_load_from_cache("openai/clip-vit-base-patch16", "tokenizer.json")
+        refuse(not isinstance(known, str), "the tokenizer of the text would be downloaded")
         self.texts.append(instruction["text"])
         drawn = torch.rand(1, 512)
         drawn[0, 0] = len(self.texts) - 1

@@ -12,11 +12,13 @@ KEYS = (
     *(f"hotbar.{slot}" for slot in range(1, 10)),
     "camera",
 )
+OLD = np.dtype(np.int), np.dtype(np.float)  # noqa: NPY001 - the package says so, and numpy no longer does
 VIEW = {"fov_range": [70, 70], "gamma_range": [2, 2], "guiscale_range": [1, 1], "cursor_size_range": [16.0, 16.0]}
 
 
 class HumanSurvival:
     def __init__(self, *, resolution=(640, 360), **view):
+        self.kinds = np.int, np.float, np.bool  # noqa: NPY001 - here, too: it runs anew in each reset
         refuse(view != VIEW, f"VPT and STEVE-1 know another view than {view}")
         self.resolution = resolution
 
