@@ -1,6 +1,7 @@
 """STEVE-1 and VPT as teachers, and the stages of RIG in Minecraft, over the strict doubles."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 from minecraft_makers import SMALL, WORLDS, in_cache, installed, weights, without_modules
+from test_data_roundtrip import info_for, write
 
 from rig.actions import MINERL, NOOP, Action
 from rig.agents.checkpoint import AgentCheckpoint
@@ -18,9 +20,13 @@ from rig.data import Dataset
 from rig.dialogue import PromptFormat, train_bpe
 from rig.envs import MANUAL, TOOL, make_world
 from rig.envs.crafter.world import CrafterWorld
+from rig.envs.rollout import Episode
 from rig.errors import MissingDependencyError, RigError
+from rig.evaluate.chains import Chain
+from rig.evaluate.outcomes import action_agreement, outcomes_of
 from rig.model import PRESETS, RIG
-from rig.records import NOISE, TEACHER
+from rig.recipes.dataset_card import write_dataset_card
+from rig.records import NOISE, TEACHER, fake_step, fake_trajectory
 from rig.teachers.minecraft import weights_folder
 from rig.train.tokenizers import text_atoms
 
@@ -275,6 +281,26 @@ def test_a_player_beside_a_teacher_and_attempts_midway_refuse_to_begin(tmp_path,
     status, _, err = rig(capsys, "improve", "--agent", agent, "--out", tmp_path / "better")
     assert status == 2
     assert "`rig improve --midway 0` has every attempt begin where the episode does" in err
+
+
+def test_what_could_have_come_is_what_did_where_nothing_else_can_be_tried():
+    world = make_world("minestudio")
+    steps = tuple(fake_step(index=index, space=MINERL) for index in range(3))
+    chain = Chain(steps=steps, episode=Episode(task="go_explore", setting=MANUAL, seed=1), before=())
+    ((first, second),) = outcomes_of(world, [chain])
+    assert np.array_equal(first, steps[1].frame[None])
+    assert np.array_equal(second, steps[2].frame[None])
+    assert action_agreement(first, [first])["action_agreement"] is None, "it counts where something else could come"
+
+
+def test_recordings_of_minecraft_have_no_seeds_of_ours(tmp_path):
+    recorded = replace(fake_trajectory(1), environment="minerl", seed=-5)
+    for stage, has_seeds in (("s0", False), ("s1", True)):
+        info = info_for(size=32, environment="minerl", stage=stage)
+        folder = write(tmp_path / stage, [replace(recorded, seed=-5 if stage == "s0" else 5)], info)
+        card = write_dataset_card(folder, "Play").read_text()
+        assert ("worlds, seeds" in card) is has_seeds
+        assert "Minecraft, which is by Mojang" in card
 
 
 def test_the_doctor_says_what_each_engine_lacks(studio, tmp_path, monkeypatch):
