@@ -32,6 +32,7 @@ SMALL = MinecraftConfig(size=32)
 DOES = {
     "": (["forward"], (0.0, 0.0)),
     "chop a tree": (["attack", "drop"], (0.0, 0.7)),
+    "dig down": (["attack"], (10.0, 0.0)),
     "look down": (["sprint"], (10.0, -3.0)),
     "build a tower": (["hotbar.2", "jump", "use"], (10.0, 0.0)),
     "go explore": (["forward"], (0.0, 0.0)),

@@ -10,6 +10,7 @@ import pytest
 from minecraft_makers import EXAMINED, SMALL, WORLDS, die, hold, installed, live, missing
 
 from rig.actions import MINERL, NOOP, Action
+from rig.cli.main import main
 from rig.envs import MANUAL, TOOL, Split, make_world
 from rig.envs.minecraft.tasks import LIMIT, commands
 from rig.errors import ActionError, MissingDependencyError, RigError, SimulatorError
@@ -139,19 +140,25 @@ def test_an_action_that_is_none_is_refused_and_the_episode_goes_on(double, actio
 
 
 @pytest.mark.parametrize(
-    ("task", "setting", "samples"),
-    [("chop_a_tree", TOOL, 4), ("break_grass", MANUAL, 8), ("collect_dirt", MANUAL, 8), ("dig_down", TOOL, 4)],
+    ("task", "setting"), [("chop_a_tree", TOOL), ("break_grass", MANUAL), ("collect_dirt", MANUAL)]
 )
-def test_breaking_blocks_accomplishes_a_task(double, task, setting, samples):
+def test_what_is_collected_is_counted_beyond_success(double, task, setting):
     begin(double, task, setting)
-    turn = (90, 0) if task in ("collect_dirt", "dig_down") else (0, 0)
-    rewards, ended = [], False
-    while not ended:
-        _, reward, ended, _, info = double.step({"attack": 1, "camera": turn})
+    target = double.task.target
+    turn = (90, 0) if task == "collect_dirt" else (0, 0)
+    rewards = []
+    for _ in range(3 * (target + 1)):
+        _, reward, *ended, info = double.step({"attack": 1, "camera": turn})
         rewards.append(reward)
-    assert info["success"]
-    assert (double.samples, sum(rewards)) == (samples, pytest.approx(1))
-    assert len(rewards) == 3 * samples
+        assert ended == [False, False]
+        assert info["success"] is (double.samples >= target)
+    assert (double.samples, sum(rewards)) == (target + 1, pytest.approx(1))
+
+
+def test_digging_down_ends_with_success(double):
+    begin(double, "dig_down", TOOL)
+    *_, terminated, truncated, info = hold(double, 12, "attack", camera=(90, 0))
+    assert (terminated, truncated, info["success"], double.samples) == (True, False, True, 4)
 
 
 def test_dirt_that_was_placed_and_dug_again_is_not_collected(double):
@@ -285,7 +292,7 @@ def test_nine_stacks_of_dirt_fill_the_hotbar_and_a_tool_moves_them_on():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_package_is_one_sentence_with_its_command(name, monkeypatch):
+def test_a_missing_package_is_one_sentence_with_its_command(name, tmp_path, capsys):
     if not missing(name):
         pytest.skip(f"{name} is installed here")
     world = make_world(name)
@@ -293,6 +300,10 @@ def test_a_missing_package_is_one_sentence_with_its_command(name, monkeypatch):
         world.reset(seed=0)
     assert [finding.ok for finding in EXAMINED[name]()] == [False]
     world.close()
+    words = ["--environment", name, "--agent", "teacher:random", "--episodes", "1", "--out", str(tmp_path / "out")]
+    assert main(["eval", *words]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"rig eval: the world {name!r} needs the package")
+    assert not (tmp_path / "out").exists(), "it is said before anything is written"
 
 
 def test_nothing_is_asked_where_minestudio_s_engine_is_missing(tmp_path, monkeypatch):

@@ -79,17 +79,17 @@ def result(capsys, *words):
     return json.loads(out)
 
 
-def test_steve_is_told_the_task_and_chops_the_tree(world, tmp_path):
+def test_steve_is_told_the_task_and_accomplishes_it(world, tmp_path):
     teacher = steve(tmp_path)
-    begin(world)
+    begin(world, "dig_down")
     steps = 0
     ended = False
     while not ended:
         *_, ended, _, info = world.act(teacher.act(world))
         steps += 1
         assert info["ignored_keys"] == []
-    assert (info["success"], steps) == (True, 12)
-    assert teacher.network.texts == ["chop a tree"], "encoded once an episode"
+    assert (info["success"], steps) == (True, 18), "two blocks of grass before the ground is in view"
+    assert teacher.network.texts == ["dig down"], "encoded once an episode"
 
 
 def test_a_slow_turn_is_kept_on_the_grid(world, tmp_path):
@@ -221,17 +221,17 @@ def test_what_a_policy_lacks_is_said_before_anything_starts(studio, tmp_path, ca
 
 
 def test_collecting_and_playing_run_whole(studio, tmp_path, capsys, agent):
-    words = ("--environment", "minestudio", "--tasks", "chop_a_tree/tool", "--episodes", 2)
+    words = ("--environment", "minestudio", "--tasks", "dig_down/tool", "--episodes", 2)
     chosen = ("--teacher", "steve1", "--teacher-config", f"weights={weights(tmp_path / 'w')}")
     found = result(capsys, "collect", *words, *chosen, "--noise", 0, "--out", tmp_path / "s1")
     assert (found["trajectories"], found["frame_size"]) == (2, [384, 384])
     dataset = Dataset(tmp_path / "s1")
     dataset.verify()
     for trajectory in dataset:
-        assert (trajectory.success, trajectory.samples, len(trajectory.steps)) == (True, 4, 12)
+        assert (trajectory.success, trajectory.samples, len(trajectory.steps)) == (True, 4, 18)
         assert trajectory.lineage.actor.startswith("steve1 w@")
-        assert trajectory.steps[0].privileged["inventory"] == {"iron_axe": 1}
-        assert {MINERL.format(step.action) for step in trajectory.steps} == {"attack", "attack, camera:[0,5]"}
+        assert trajectory.steps[0].privileged["inventory"] == {"iron_pickaxe": 1}
+        assert {MINERL.format(step.action) for step in trajectory.steps} == {"attack, camera:[10,0]"}
     assert dataset.info.config["teacher_config"] == {"weights": str(tmp_path / "w")}
     again = rig(capsys, "collect", *words, *chosen, "--noise", 0, "--resume", "--out", tmp_path / "s1")
     assert again[0] == 0, again
@@ -247,10 +247,10 @@ def test_collecting_and_playing_run_whole(studio, tmp_path, capsys, agent):
 
 def test_a_teacher_is_scored_like_an_agent(studio, tmp_path, capsys):
     weights(in_cache(tmp_path / "site" / "hub", HUB))
-    words = ("--environment", "minestudio", "--tasks", "chop_a_tree", "--episodes", 1, "--out", tmp_path / "eval")
+    words = ("--environment", "minestudio", "--tasks", "dig_down", "--episodes", 1, "--out", tmp_path / "eval")
     scores = result(capsys, "eval", "--agent", "teacher:steve1", *words)
     assert scores["success"]["value"] == 1
-    assert set(scores["cells"]) == {"chop_a_tree/manual", "chop_a_tree/tool"}
+    assert set(scores["cells"]) == {"dig_down/manual", "dig_down/tool"}
 
 
 @pytest.mark.parametrize(

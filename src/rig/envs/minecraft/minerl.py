@@ -107,3 +107,7 @@ class MineRLWorld(MinecraftWorld):
     def make_engine(self) -> Engine:
         """Return the engine, which starts with the first episode."""
         return MineRLEngine()
+
+    def refuse_missing(self) -> None:
+        """Raise MissingDependencyError where MineRL cannot start."""
+        refuse_missing_minerl()

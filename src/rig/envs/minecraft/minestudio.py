@@ -125,3 +125,7 @@ class MineStudioWorld(MinecraftWorld):
     def make_engine(self) -> Engine:
         """Return the engine, which starts with the first episode."""
         return MineStudioEngine()
+
+    def refuse_missing(self) -> None:
+        """Raise MissingDependencyError where MineStudio cannot start."""
+        refuse_missing_minestudio()

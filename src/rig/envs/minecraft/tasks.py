@@ -1,7 +1,7 @@
 """The paper's six tasks in Minecraft, each with bare hands and with a tool; worlds, limit and the tower's dirt are its.
 
-The paper does not say how many samples are a success: the numbers are those of our Minetest, so that tables stand
-beside each other.
+Of what is collected the paper counts how much, to the limit: `World.samples`. What it counts as a success in the others
+it does not say: the numbers, also for what is collected, are those of our Minetest.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ LIMIT = 3000
 
 STACK = 64
 """How many of an item, other than tools, a slot holds."""
+
+COLLECTION = "collection"
+"""The kind of task whose episodes go on to the limit."""
 
 FOREST, PLAINS = "forest", "plains"
 
@@ -72,21 +75,21 @@ _TASKS = (
     Task(
         name="chop_a_tree",
         instruction="chop a tree",
-        kind="collection",
+        kind=COLLECTION,
         target=4,
         starts=_settings(FOREST, "iron_axe"),
     ),
     Task(
         name="break_grass",
         instruction="break grass",
-        kind="collection",
+        kind=COLLECTION,
         target=8,
         starts=_settings(PLAINS, "iron_sword"),
     ),
     Task(
         name="collect_dirt",
         instruction="collect dirt",
-        kind="collection",
+        kind=COLLECTION,
         target=8,
         starts=_settings(PLAINS, "iron_shovel"),
     ),

@@ -20,7 +20,7 @@ from rig.envs.minecraft.engine import NATIVE_SIZE, Engine, Tick
 from rig.envs.minecraft.facts import read_facts
 from rig.envs.minecraft.keys import action_space, native_action, read_action
 from rig.envs.minecraft.progress import SAMPLES, Progress
-from rig.envs.minecraft.tasks import Spawn
+from rig.envs.minecraft.tasks import COLLECTION, Spawn
 from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import RigError, SimulatorError
@@ -67,8 +67,9 @@ class MinecraftConfig:
 class MinecraftWorld(World):
     """Minecraft with the paper's tasks. Observation: uint8 [size, size, 3]; action: MineRL's keys and camera.
 
-    The reward of a step is its progress towards the task's target, 1 in all. An episode ends with success or death, or
-    where the engine ends it; it is cut at the task's limit, and where the engine fails (`info["engine_failed"]`).
+    The reward of a step is its progress towards the task's target, 1 in all. An episode ends with death, or where the
+    engine ends it, and with success; where things are collected it goes on, for the paper counts all that is. It is cut
+    at the task's limit, and where the engine fails (`info["engine_failed"]`).
     `info["ignored_keys"]` are those pressed that the engine does not have.
 
     Args:
@@ -105,10 +106,15 @@ class MinecraftWorld(World):
         self._facts: dict[str, Any] = {}
         self._progress = Progress.begin({})
         self._ended = "there is no episode yet"
+        self._can_start = False
 
     @abstractmethod
     def make_engine(self) -> Engine:
         """Return the engine, which starts with the first episode."""
+
+    @abstractmethod
+    def refuse_missing(self) -> None:
+        """Raise MissingDependencyError where the engine cannot start."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -166,8 +172,15 @@ class MinecraftWorld(World):
         return native_action(action)
 
     def solvable(self, task: Task, setting: str, seed: int) -> bool:
-        """Return True: the engine looks for a place in the biome, and nobody can see before whether it finds one."""
+        """Return True: the engine looks for a place in the biome, and nobody can see before whether it finds one.
+
+        Raises:
+            MissingDependencyError: no engine can start here, which whoever looks for worlds to play in is told now.
+        """
         _spawn(task, setting)
+        if not self._can_start:
+            self.refuse_missing()
+            self._can_start = True
         return True
 
     def alternatives(self) -> Sequence[Action]:
@@ -246,7 +259,8 @@ class MinecraftWorld(World):
     def _outcome(self, before: int, done: bool) -> tuple[float, bool, bool]:
         target = self.task.target
         reward = (min(self.samples, target) - min(before, target)) / target
-        terminated = done or self.samples >= target or self._facts.get("health", 1) <= 0
+        is_enough = self.samples >= target and self.task.kind != COLLECTION
+        terminated = done or is_enough or self._facts.get("health", 1) <= 0
         truncated = not terminated and self.ticks >= self.task.start(self.setting).limit
         if done:
             self._ended = "the engine has ended the episode"
