@@ -12,6 +12,8 @@ from minecraft_makers import EXAMINED, SMALL, WORLDS, die, hold, installed, live
 from rig.actions import MINERL, NOOP, Action
 from rig.cli.main import main
 from rig.envs import MANUAL, TOOL, Split, make_world
+from rig.envs.minecraft.engine import tick_of
+from rig.envs.minecraft.facts import read_facts
 from rig.envs.minecraft.tasks import LIMIT, commands
 from rig.errors import ActionError, MissingDependencyError, RigError, SimulatorError
 from rig.records import Lineage, Step
@@ -339,6 +341,32 @@ def test_whatever_is_missing_is_said_before_a_start(tmp_path, name, spoil, said)
             patch.setenv(what, value)
         with pytest.raises(MissingDependencyError, match=said):
             begin(WORLDS[name]())
+
+
+@pytest.mark.parametrize("frame", [None, np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8)])
+def test_what_is_no_frame_is_the_engines_failure(frame):
+    with pytest.raises(SimulatorError, match="in place of a frame"):
+        tick_of(frame, {}, False)
+
+
+def test_of_what_an_engine_tells_the_readable_part_is_read():
+    told = {
+        "inventory": {0: {"type": "minecraft:dirt", "quantity": np.array(3)}, 1: {"type": "sand"}, "oak_log": "many"},
+        "mine_block": {"minecraft:oak_log": np.array(2.0), "stone": None, "sand": float("nan"), "clay": 0},
+        "craft_item": 5,
+        "player_pos": {"x": 1, "y": float("inf"), "z": 3, "yaw": np.float32(90)},
+        "life_stats": {"life": np.array(19.5)},
+        "isGuiOpen": np.bool_(True),
+        None: {},
+    }
+    assert read_facts(told) == {
+        "inventory": {"dirt": 3},
+        "mined": {"oak_log": 2},
+        "yaw": 90.0,
+        "health": 19.5,
+        "menu_open": True,
+    }
+    assert read_facts({}) == {}
 
 
 def test_a_package_that_does_not_import_is_one_sentence(double, tmp_path):
