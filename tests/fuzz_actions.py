@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from rig.actions import MINERL
 from rig.envs import Split
 from rig.envs.crafter.world import CrafterWorld
+from rig.envs.minecraft.keys import CAMERA_LIMIT
+from rig.envs.minecraft.keys import read_action as read_minecraft
 from rig.envs.minetest.keys import ENGINE_KEYS, LACKING, read_action
 from rig.errors import ActionError
 
@@ -45,7 +48,7 @@ def run(count: int, seed: int) -> dict[str, int]:
     """
     outcomes: Counter[str] = Counter()
     for case in range(count):
-        for world, attempt in (("minetest", _minetest), ("crafter", _crafter)):
+        for world, attempt in (("minetest", _minetest), ("minecraft", _minecraft), ("crafter", _crafter)):
             try:
                 outcomes[f"{world} {attempt(random.Random(f'{seed}/{case}/{world}'))}"] += 1
             except Exception as error:
@@ -53,13 +56,35 @@ def run(count: int, seed: int) -> dict[str, int]:
     return dict(outcomes)
 
 
-def _minetest(chance: random.Random) -> str:
+def _keys_and_camera(chance: random.Random) -> Any:
     action: Any = {}
     for name in chance.sample(NAMES, chance.randint(0, 4)):
         values = CAMERAS if name == "camera" else TAKEN if chance.random() < 0.6 else NONSENSE
         action[name] = chance.choice(values)
-    if chance.random() < 0.1:
-        action = chance.choice([*NONSENSE, *CAMERAS])
+    return chance.choice([*NONSENSE, *CAMERAS]) if chance.random() < 0.1 else action
+
+
+def _said(action: Any) -> set[str]:
+    return {name for name, value in action.items() if name != "camera" and any(value is one for one in TAKEN) and value}
+
+
+def _minecraft(chance: random.Random) -> str:
+    action = _keys_and_camera(chance)
+    try:
+        pressed = read_minecraft(action)
+    except ActionError as error:
+        _check_told(error)
+        return "refused"
+    assert pressed.keys == _said(action), f"{action} pressed {pressed.keys}"
+    given = pressed.over({**dict.fromkeys(MINERL.keys, 0), "camera": None})
+    assert {type(value) for name, value in given.items() if name != "camera"} == {int}
+    assert given["camera"].dtype == np.float32
+    assert np.all(np.abs(given["camera"]) <= CAMERA_LIMIT)
+    return "taken"
+
+
+def _minetest(chance: random.Random) -> str:
+    action = _keys_and_camera(chance)
     try:
         request, ignored = read_action(
             action, menu_open=chance.random() < 0.5, cursor_scale=chance.choice([0.1, 2.0, 100])
@@ -69,8 +94,7 @@ def _minetest(chance: random.Random) -> str:
         return "refused"
     request.pack()
     pressed = {key for bit, key in enumerate(ENGINE_KEYS) if request.keys >> bit & 1} | set(ignored)
-    said = {name for name, value in action.items() if name != "camera" and any(value is one for one in TAKEN) and value}
-    assert pressed == said, f"{action} pressed {pressed}"
+    assert pressed == _said(action), f"{action} pressed {pressed}"
     return "taken"
 
 

@@ -142,7 +142,8 @@ def test_figures_are_those_of_the_dataset(tmp_path):
     [
         ({"environment": "minetest"}, {}, 8 * 0.2 / 3600, "a step lasts 0.2 s of the world minetest's own time"),
         ({"environment": "minerl"}, {"steps_per_second": 20}, 8 / 20 / 3600, "20 steps a second, as was given"),
-        ({"environment": "minerl"}, {}, None, "not known: the world minerl has no clock"),
+        ({"environment": "minerl"}, {}, 8 * 0.05 / 3600, "a step lasts 0.05 s of the world minerl's own time"),
+        ({"environment": "elsewhere"}, {}, None, "not known: the world elsewhere has no clock"),
         ({}, {}, None, "not known: the world crafter has no clock, and --steps-per-second was not given"),
     ],
 )

@@ -28,7 +28,7 @@ from rig.agents.policy import Policy, PolicyDeciding
 from rig.agents.state import DecisionState, Imagined, Substitute
 from rig.dialogue import is_speakable
 from rig.engine import Conversation
-from rig.envs import Split, World, make_world
+from rig.envs import Split, World, make_world, refuse_without_saves
 from rig.envs.forks import SimulatorDynamics
 from rig.envs.rollout import Episode, PrivilegedDeciding, play
 from rig.records import Decision, Dream, Frame, Lineage, Observation, Plan
@@ -202,6 +202,10 @@ def _next_to(own: Plan, plans: Sequence[Plan]) -> Plan | None:
 
 class TrueFutures(DreamSource):
     """What really comes, tried in the spare world."""
+
+    def __init__(self, policy: Policy, spare: World, tasks: Sequence[str] = ()) -> None:
+        refuse_without_saves(spare, "what really comes, in the place of dreams,")
+        super().__init__(policy, spare, tasks)
 
     def substitute(self, world: World) -> Substitute:
         """Return what shows the futures of `world`."""

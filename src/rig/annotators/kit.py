@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from rig.annotators.base import LABELLERS, REASONERS, REVIEWERS
+from rig.annotators.configured import config_from
 from rig.envs import WORLDS, Role, kit_member, spec_of
 from rig.errors import RigError
-from rig.registry import Registry
+from rig.registry import NoConfig, Registry
 from rig.shipped import DEFAULT_WORLD
-from rig.teachers import TEACHERS
+from rig.teachers import TEACHERS, Teacher
 
 ROLES: dict[Role, Registry[Any]] = {
     "teacher": TEACHERS,
@@ -64,6 +65,19 @@ def kit_name(environment: str, role: Role, *, spared: bool = False) -> str:
             "(docs/extending.md)"
         )
     return name
+
+
+def build_teacher(name: str | None, config: Mapping[str, Any] | None = None) -> Teacher:
+    """Return the registered teacher `name`, configured where its class has a dataclass `Config` for it.
+
+    Raises:
+        UnknownNameError: there is no such teacher.
+        RigError: it takes no configuration, or another one.
+    """
+    make: Any = TEACHERS.get(name)
+    if not config:
+        return make()
+    return make(config_from(config, getattr(make, "Config", NoConfig), f"the teacher {name!r}"))
 
 
 def world_of_teacher(name: str) -> str:

@@ -52,10 +52,12 @@ class Collect(Flags, CollectConfig, PlayerConfig, Opening, Cluster):
         out: folder of the new dataset.
         workers: processes that play, each in a world of its own; the dataset is the same for any number. Beside a
             `player` they only look for worlds.
+        teacher_config: the teacher's own configuration: a JSON file, or its fields as name=value, or both.
     """
 
     out: str
     workers: int = 1
+    teacher_config: Settings = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Collect."""

@@ -42,7 +42,15 @@ LEAST_PYTHON = (3, 11)
 
 def examine(agent: str = "") -> list[dict[str, Any]]:
     """Return one entry per check: name, ok, found, and mend where it is not ok."""
-    return [*_packages(), *_compute(), *_worlds(), *_machine(), *_minetest(), *(_agent(agent) if agent else ())]
+    return [
+        *_packages(),
+        *_compute(),
+        *_worlds(),
+        *_machine(),
+        *_minetest(),
+        *_minecraft(),
+        *(_agent(agent) if agent else ()),
+    ]
 
 
 def _packages() -> Iterator[dict[str, Any]]:
@@ -171,6 +179,15 @@ def _minetest() -> Iterator[dict[str, Any]]:
 
     for finding in examine_minetest():
         yield _check(f"Minetest world: {finding.name}", finding.ok, finding.found, INSTALL)
+
+
+def _minecraft() -> Iterator[dict[str, Any]]:
+    """Say what the two engines of Minecraft need; of one whose package is missing, that alone."""
+    from rig.envs.minecraft.prerequisites import examine_minerl, examine_minestudio
+
+    for world, examine_world in (("MineStudio", examine_minestudio), ("MineRL", examine_minerl)):
+        for finding in examine_world():
+            yield _check(f"{world} world: {finding.name}", finding.ok, finding.found, finding.mend)
 
 
 def _agent(folder: str) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ Importing this registers `rig/Crafter-v0` with Gymnasium.
 
 from gymnasium import register, registry
 
-from rig.envs.base import CellReader, Look, World
+from rig.envs.base import CellReader, Look, World, refuse_without_saves
 from rig.envs.seeds import Split, split_of
 from rig.envs.tasks import MANUAL, TASKS, TOOL, Start, Task, TaskTable
 from rig.envs.worlds import (
@@ -47,6 +47,7 @@ __all__ = [
     "cell_reader_of",
     "kit_member",
     "make_world",
+    "refuse_without_saves",
     "spec_of",
     "split_of",
 ]

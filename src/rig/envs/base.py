@@ -45,6 +45,8 @@ class World(gym.Env):
             once. None where steps are this process's own work.
         credit: what whoever shows its frames is to say of them; empty where nothing.
         step_seconds: how long a step lasts by the world's own clock; None where it has none, but moves.
+        can_save: whether states can be saved and gone back to. Where not, `save` and `load` raise a `RigError`, and
+            whatever tries several things from one state refuses to begin (`refuse_without_saves`).
     """
 
     name: str
@@ -53,6 +55,7 @@ class World(gym.Env):
     most_at_once: int | None = None
     credit: str = ""
     step_seconds: float | None = None
+    can_save: bool = True
     task: Task
     setting: str
     seed: int
@@ -154,6 +157,25 @@ class World(gym.Env):
     def _look(self, task: Task, setting: str, seeds: Sequence[int]) -> Iterator[bool]:
         with ThreadPoolExecutor(self.most_at_once or 1) as pool:
             yield from pool.map(lambda seed: self.solvable(task, setting, seed), seeds)
+
+
+def refuse_without_saves(world: World, what: str, fix: str = "") -> None:
+    """Refuse a world whose states cannot be saved.
+
+    Args:
+        world: where it is to be done.
+        what: who needs them, for the message.
+        fix: what to do instead; a general one where empty.
+
+    Raises:
+        RigError: they cannot be.
+    """
+    if not world.can_save:
+        fix = fix or "`rig collect`, `rig reason`, `rig train` and `rig eval` need none, and other worlds can be saved"
+        raise RigError(
+            f"{what} goes back to states of the world, and those of {world.name!r} can be neither saved nor gone back "
+            f"to; {fix} (docs/minecraft.md)"
+        )
 
 
 def read_options(seed: Any, options: Any, known: Sequence[str]) -> dict[str, Any]:

@@ -169,7 +169,8 @@ def play(
         before: called with (episode, world, step index) before each step, the world as observed; where an episode
             begins anew, from 0 again.
         follow_dreams: also do what was dreamed, in copies of the worlds: each dream then knows what really comes of it
-            (`Dream.real_frame`, `Dream.privileged`). The episodes are the same with it and without.
+            (`Dream.real_frame`, `Dream.privileged`), where their states can be saved. The episodes are the same with
+            it and without.
 
     Raises:
         SimulatorError: the engine failed in every attempt at an episode, or did not start.
@@ -183,7 +184,7 @@ def play(
     worlds += [make() for _ in range(count - 1)]
     deciding = actor.deciding(max(1, count))
     turns: _Turns = _AtOnce() if most is None else _InThreads(count)
-    forks = Forks(make) if follow_dreams else None
+    forks = Forks(make) if follow_dreams and worlds[0].can_save else None
     advance = partial(_advance, actor_kind=actor_kind, most=most_steps, forks=forks)
     with closing(turns):
         ended = _play(worlds, deciding, waiting, turns, advance, before)

@@ -103,6 +103,25 @@ WORLDS.add(
     ),
 )
 
+WORLDS.add(
+    "minestudio",
+    WorldSpec(
+        world="rig.envs.minecraft.minestudio:MineStudioWorld",
+        teacher="steve1",
+        about="a Minecraft-like task",
+        shown=("chop_a_tree/manual",),
+    ),
+)
+WORLDS.add(
+    "minerl",
+    WorldSpec(
+        world="rig.envs.minecraft.minerl:MineRLWorld",
+        teacher="steve1",
+        about="a Minecraft-like task",
+        shown=("chop_a_tree/manual",),
+    ),
+)
+
 CELL_READERS: Registry[Callable[[], CellReader]] = Registry("cell reader", "rig.cell_readers")
 CELL_READERS.add("crafter", "rig.envs.crafter.cells:CrafterCells")
 

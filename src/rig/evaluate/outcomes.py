@@ -27,9 +27,13 @@ Outcomes = NDArray[np.uint8]
 def outcomes_of(world: World, chains: Sequence[Chain]) -> list[list[Outcomes]]:
     """Return what could have come of each step that is dreamed, for each depth of each chain.
 
+    Of a world whose states cannot be saved it is what did come, and nothing else.
+
     Raises:
         RigError: an episode does not come out as it did.
     """
+    if not world.can_save:
+        return [[_different([step.frame]) for step in chain.steps[1:]] for chain in chains]
     return [list(_along(world, chain)) for chain in tqdm(chains, desc="outcomes", unit="chain")]
 
 

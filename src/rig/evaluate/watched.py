@@ -13,7 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from rig.annotators.kit import kit_name
-from rig.envs import World, make_world
+from rig.envs import World, make_world, refuse_without_saves
 from rig.envs.rollout import Actor, Deciding, Episode, PrivilegedDeciding
 from rig.errors import RigError
 from rig.records import Decision, Observation
@@ -122,7 +122,7 @@ def judge_in(environment: str, patience: int) -> Judge:
     """Return who values decisions in a world: the teacher of its kit, in a world of its own.
 
     Raises:
-        RigError: its kit has none.
+        RigError: its kit has none, or the world's states cannot be saved.
     """
     teacher = kit_name(environment, "teacher", spared=True)
     if not teacher:
@@ -130,4 +130,6 @@ def judge_in(environment: str, patience: int) -> Judge:
             f"the world {environment!r} has no teacher to value decisions; take --valued 0, or register the world with "
             "one (docs/extending.md)"
         )
-    return Judge(world=make_world(environment), teacher=TEACHERS.get(teacher)(), patience=patience)
+    world = make_world(environment)
+    refuse_without_saves(world, "valuing by a teacher", "take --valued 0")
+    return Judge(world=world, teacher=TEACHERS.get(teacher)(), patience=patience)

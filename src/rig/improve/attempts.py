@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rig.actions import Action
-from rig.envs import Task, World, make_world
+from rig.envs import Task, World, make_world, refuse_without_saves
 from rig.envs.rollout import Actor, Episode, Played, play
 from rig.envs.seeds import Split
 from rig.improve.config import PlayConfig
@@ -111,6 +111,7 @@ def play_round(
         The attempts of each group, in order.
 
     Raises:
+        RigError: attempts are to begin midway, in a world whose states cannot be saved.
         SimulatorError: an engine failed again and again.
     """
     lineage = Lineage(stage="live", actor=name)
@@ -123,6 +124,9 @@ def play_round(
         lineage=lineage,
     )
     with closing(make_world(environment)) as spare:
+        if config.midway:
+            fix = "`rig improve --midway 0` has every attempt begin where the episode does"
+            refuse_without_saves(spare, "an attempt that begins midway", fix)
         tasks, starts = spare.tasks, _starts(config, spare, number, seed)
     count = round(config.midway * len(starts))
     met = _met(starts[:count], playing, np.random.default_rng([seed, number, 1]))

@@ -124,7 +124,7 @@ def _made(dataset: Dataset, found: dict[str, Any]) -> str:
         f"* Actors and annotators: {', '.join(sorted(_makers(dataset)))}.",
         *([f"* Made from {_joint(dataset.info).join(parents)}."] if parents else []),
         f"* Commit {commits}; {' to '.join(dict.fromkeys((days[0], days[-1])))}; {machines}.",
-        *([f"* {_seeds(dataset)}."] if dataset.info.environment in WORLDS.names() else []),
+        *([f"* {_seeds(dataset)}."] if _was_played(dataset.info) else []),
     ]
     return f"```\n{commands}\n```\n\n" + "\n".join(lines)
 
@@ -133,6 +133,12 @@ def _joint(info: DatasetInfo) -> str:
     """Return what stands between ancestors: each was made from the next, or some from several."""
     merged = info.further_parents or any(parent.further_parents for parent in ancestors(info))
     return ", " if merged else ", made from "
+
+
+def _was_played(info: DatasetInfo) -> bool:
+    """Return whether all of it was played here: recordings come with seeds that nobody noted, or with none."""
+    stages = {info.stage, *(parent.stage for parent in ancestors(info))}
+    return info.environment in WORLDS.names() and "s0" not in stages
 
 
 def _seeds(dataset: Dataset) -> str:

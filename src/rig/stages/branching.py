@@ -27,7 +27,7 @@ from rig.annotators.kit import with_kit
 from rig.data import Dataset, DatasetInfo
 from rig.dialogue import is_speakable
 from rig.engine import Sampler
-from rig.envs import World, make_world
+from rig.envs import World, make_world, refuse_without_saves
 from rig.envs.rollout import MOST_WORLDS, Actor, Episode
 from rig.envs.seeds import Split
 from rig.errors import DatasetError, RigError
@@ -87,7 +87,7 @@ def branch(config: BranchConfig, out: Path | str, opening: Opening | None = None
 
     Raises:
         CheckpointError: the agent cannot be loaded.
-        RigError: it does not dream.
+        RigError: it does not dream, or the world's states cannot be saved.
         DatasetError: `out` may not be touched.
     """
     builder = _BranchBuilder(config)
@@ -142,6 +142,7 @@ class _BranchBuilder:
         if not self.checkpoint.prompt_format.dream:
             raise RigError(f"{config.agent} does not dream; branches are dreamed as well as tried")
         self.world: World = make_world(self.checkpoint.environment)
+        refuse_without_saves(self.world, "branching")
         self.config = config = with_kit(config, self.checkpoint.environment, spared=["teacher"])
         refuse_other_world(self.world, self.checkpoint.space, self.checkpoint.environment, config.agent)
         settings = PolicyConfig(

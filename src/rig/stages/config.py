@@ -36,6 +36,7 @@ class CollectConfig:
     Attributes:
         environment: the world.
         teacher: who plays; None: who the world's kit names.
+        teacher_config: what its own `Config` is made of.
         tasks: "task" or "task/setting"; all where none is given.
         episodes: episodes per task and setting.
         skip: episodes per task and setting to leave out first, because another dataset has them.
@@ -47,6 +48,7 @@ class CollectConfig:
 
     environment: str = DEFAULT_WORLD
     teacher: str | None = None
+    teacher_config: Mapping[str, Any] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
     episodes: int = 100
     skip: int = 0

@@ -17,7 +17,7 @@ from rig.annotators import Annotator, ReviewCase, Reviewer, build_reviewer
 from rig.annotators.kit import with_kit
 from rig.data import DatasetInfo
 from rig.dialogue import is_speakable
-from rig.envs import World, make_world
+from rig.envs import World, make_world, refuse_without_saves
 from rig.envs.rollout import Episode
 from rig.envs.seeds import Split
 from rig.records import CORRECTION, POLICY, Dream, Frame, Lineage, Review, Step
@@ -39,11 +39,12 @@ class ReviewBuilder(Generic[C]):
         environment: the world's name.
 
     Raises:
-        RigError: a teacher or an annotator is neither named nor in the kit.
+        RigError: a teacher or an annotator is neither named nor in the kit; or the world's states cannot be saved.
     """
 
     def __init__(self, config: C, environment: str) -> None:
         self.world: World = make_world(environment)
+        refuse_without_saves(self.world, "reviewing")
         self.config = config = with_kit(config, environment)
         self.judge = Judge(world=self.world, teacher=TEACHERS.get(config.teacher)(), patience=config.patience)
         self.reviewer: Reviewer[Any] = build_reviewer(config.reviewer, config.reviewer_config, self.world.actions)

@@ -18,7 +18,7 @@ from zlib import crc32
 import numpy as np
 
 from rig.actions import NOOP
-from rig.annotators.kit import with_kit
+from rig.annotators.kit import build_teacher, with_kit
 from rig.cluster import HERE, Cluster, Crew, crew
 from rig.data import Dataset, DatasetInfo
 from rig.envs import Task, World, make_world
@@ -29,7 +29,7 @@ from rig.errors import SimulatorError
 from rig.records import NOISE, TEACHER, Lineage, Step, Trajectory, remembered
 from rig.stages.base import Opening, episodes_in_turn, run_stage
 from rig.stages.config import CollectConfig
-from rig.teachers import TEACHERS, Teacher
+from rig.teachers import Teacher
 
 R = TypeVar("R")
 
@@ -60,7 +60,7 @@ def collect(
     """
     world = make_world(config.environment)
     config = with_kit(replace(config, noise=config.slips), config.environment)
-    TEACHERS.get(config.teacher)
+    build_teacher(config.teacher, config.teacher_config)  # what is wrong with it is said before worlds are looked for
     with crew(partial(classroom, config), workers, cluster) as hands:
         episodes = training_episodes(config, world, hands)
         return run_stage(out, info_of(config, world, out), episodes, id_of, partial(_play, hands), opening or Opening())
@@ -79,13 +79,16 @@ def training_episodes(config: CollectConfig, world: World, hands: Crew[Classroom
 
 def info_of(config: CollectConfig, world: World, out: Path | str) -> DatasetInfo:
     """Return what a dataset of S1 says of itself."""
+    said = asdict(config) | {"tasks": list(config.tasks)}
+    if not config.teacher_config:  # as it was said before teachers could be configured
+        del said["teacher_config"]
     return DatasetInfo(
         name=Path(out).name,
         stage="s1",
         environment=config.environment,
         action_space=world.actions,
         frame_size=world.observation_space.shape[:2],  # type: ignore[index, arg-type]
-        config={**asdict(config), "tasks": list(config.tasks)},
+        config=said,
     )
 
 
@@ -103,7 +106,7 @@ def classroom(config: CollectConfig) -> Iterator[Classroom]:
     """Open a world with its teacher, and close it."""
     world = make_world(config.environment)
     try:
-        yield Classroom(config, world, TEACHERS.get(config.teacher)())
+        yield Classroom(config, world, build_teacher(config.teacher, config.teacher_config))
     finally:
         world.close()
 
@@ -137,7 +140,7 @@ def patiently(job: Callable[[Classroom, Episode], R], room: Classroom, episode: 
         except SimulatorError as error:
             if attempt == ATTEMPTS:
                 raise given_up(episode, error) from error
-            room.teacher = TEACHERS.get(room.config.teacher)()  # it may remember what it did
+            room.teacher = build_teacher(room.config.teacher, room.config.teacher_config)  # it may remember
     raise AssertionError("there is at least one attempt")
 
 

@@ -21,10 +21,10 @@ import numpy as np
 from rig.actions import Action
 from rig.agents import PolicyActor, agent_name
 from rig.agents.sources import HowToPlay, source_of
-from rig.annotators.kit import with_kit
+from rig.annotators.kit import build_teacher, with_kit
 from rig.cluster import HERE, Cluster, crew
 from rig.data import Dataset
-from rig.envs import World, make_world
+from rig.envs import World, make_world, refuse_without_saves
 from rig.envs.rollout import Actor, Deciding, Episode, PrivilegedDeciding
 from rig.errors import RigError
 from rig.records import CORRECTION, TEACHER, Decision, Lineage, Observation, Step, Trajectory
@@ -32,7 +32,7 @@ from rig.stages.base import Opening, run_stage
 from rig.stages.config import CollectConfig, PlayerConfig
 from rig.stages.s1_collect import Classroom, classroom, id_of, info_of, patiently, training_episodes
 from rig.stages.visiting import Visited, visit
-from rig.teachers import TEACHERS, Teacher
+from rig.teachers import Teacher
 
 
 def collect_on_policy(
@@ -56,7 +56,8 @@ def collect_on_policy(
 
     Raises:
         UnknownNameError: no such world, teacher, task or setting.
-        RigError: no teacher is named, and the world's kit has none; or noise is asked for.
+        RigError: no teacher is named, and the world's kit has none; noise is asked for; or the world's states cannot
+            be saved.
         CheckpointError: the player cannot be loaded, or plays in another world.
         DatasetError: `out` holds a dataset and `opening` does not allow to touch it.
         SimulatorError: an engine failed in an episode again and again.
@@ -64,11 +65,12 @@ def collect_on_policy(
     if config.noise:
         raise RigError(f"noise={config.noise}: a player makes mistakes of its own; leave noise out beside one")
     world = make_world(config.environment)
+    refuse_without_saves(world, "a player that a teacher corrects")
     config = with_kit(replace(config, noise=0.0), config.environment)
     tutored, name = _tutored(config, player, world)
     with crew(partial(classroom, config), workers, cluster) as hands, closing(world):
         episodes = training_episodes(config, world, hands)
-        room = Classroom(config, world, TEACHERS.get(config.teacher)())
+        room = Classroom(config, world, build_teacher(config.teacher, config.teacher_config))
         info = info_of(config, world, out)
         info = replace(info, config={**info.config, **asdict(player), "player": name})
         return run_stage(out, info, episodes, id_of, partial(_play, room, player, tutored, name), opening or Opening())
@@ -84,7 +86,9 @@ def _tutored(config: CollectConfig, player: PlayerConfig, world: World) -> tuple
     if isinstance(actor, PolicyActor):
         name = agent_name(named)
         actor.policy.check_tasks(world.tasks, config.tasks)
-    return _Tutored(actor, TEACHERS.get(config.teacher)(), share=player.mixture, seed=config.seed), name
+    return _Tutored(
+        actor, build_teacher(config.teacher, config.teacher_config), share=player.mixture, seed=config.seed
+    ), name
 
 
 def _play(

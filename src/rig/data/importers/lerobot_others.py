@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from rig.actions import ACTION_SPACES, NOOP, Action, ActionSpace
-from rig.data.importers.cameras import MAX_TURN, CameraRounding
+from rig.actions.cameras import MAX_TURN, CameraRounding
 from rig.data.importers.report import ImportReport
 from rig.data.lerobot.layout import INFO
 from rig.data.lerobot.reading import FIX, EpisodeEntry, LeRobotReader

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rig.actions import MINERL, Action
-from rig.data.importers.cameras import MAX_TURN, CameraRounding
+from rig.actions.cameras import MAX_TURN, CameraRounding
 from rig.data.importers.report import ImportReport
 from rig.data.packed import array_headers, read_arrays
 from rig.data.problems import Skipped

@@ -21,8 +21,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from rig.actions import MINERL, NOOP, Action
+from rig.actions.cameras import MAX_TURN, CameraRounding
 from rig.data.importers.base import Recording, RecordingImporter
-from rig.data.importers.cameras import MAX_TURN, CameraRounding
 from rig.data.importers.report import ImportReport
 from rig.data.lmdb_reading import FILE_NAME, LmdbFile
 from rig.data.plain_pickle import load_plain

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rig.actions import ACTION_SPACES, NOOP, Action, ActionSpace
+from rig.actions.cameras import MAX_TURN, CameraRounding
 from rig.data.decoding import decoding
 from rig.data.importers.base import Recording, RecordingImporter
-from rig.data.importers.cameras import MAX_TURN, CameraRounding
 from rig.data.importers.recorded_frames import open_frames
 from rig.data.importers.report import ImportReport
 from rig.data.problems import Skipped

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rig.data.importers.cameras import CameraRounding
+from rig.actions.cameras import CameraRounding
 from rig.data.manifest import REPORT_LINES_NAME, REPORT_NAME
 from rig.data.problems import Skipped
 from rig.errors import DatasetError

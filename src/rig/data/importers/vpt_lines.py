@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 
 from rig.actions import MINERL, NOOP, Action
-from rig.data.importers.cameras import MAX_TURN, CameraRounding
+from rig.actions.cameras import MAX_TURN, CameraRounding
 from rig.data.importers.moments import Moment
 from rig.data.importers.report import ImportReport
 from rig.data.problems import Skipped

@@ -5,7 +5,7 @@ Forty-five turns by 2 degrees are ninety degrees, though each of them alone roun
 
 from __future__ import annotations
 
-from rig.actions import Action, ActionSpace
+from rig.actions.text import Action, ActionSpace
 
 MAX_TURN = 360
 """The largest turn of one step, in degrees, that a recording may hold."""

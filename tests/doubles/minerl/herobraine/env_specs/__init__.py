@@ -1,0 +1,1 @@
+"""A part of a strict double: see fake_minecraft."""
