@@ -117,6 +117,12 @@ def test_the_search_goes_on_and_round_what_is_in_the_way():
     assert search_goal(View(OPEN | {"view": ["wwwwwwwww"] * 7}), ()) is None
 
 
+def test_ore_is_looked_for_in_rock():
+    rocky = View(OPEN | {"view": ["......sss"] * 7, "inventory": {"wood_pickaxe": 1}})
+    assert search_goal(rocky, (), "tree") == (0, 3)
+    assert search_goal(rocky, (), "coal")[0] == 4
+
+
 def test_what_can_be_entered_depends_on_what_is_held():
     view = OPEN | {"view": ["." * 9] * 3 + ["....,sw.."] + ["." * 9] * 3}
     assert [can_enter(View(view), (x, 0)) for x in (1, 2, 3)] == [False, False, True]

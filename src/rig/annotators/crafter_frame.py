@@ -34,8 +34,8 @@ class _Remembering:
 class CrafterFrameReasoner(_Remembering, CrafterReasoner):
     """Writes what `CrafterReasoner` writes, and what the last actions say."""
 
-    name = "crafter-frame-rules-1"
-    prompt = CRAFTER.rules("1")
+    name = "crafter-frame-rules-2"
+    prompt = CRAFTER.rules("2")
 
 
 class CrafterFrameReviewer(_Remembering, CrafterReviewer):
@@ -44,8 +44,8 @@ class CrafterFrameReviewer(_Remembering, CrafterReviewer):
     The teacher knows no more than they and the frame tell, so they show of every plan whether another is better.
     """
 
-    name = "crafter-frame-reviews-1"
-    prompt = CRAFTER.rules("1")
+    name = "crafter-frame-reviews-2"
+    prompt = CRAFTER.rules("2")
 
     def tells(self, known: Informed[ReviewEvidence]) -> bool:
         """Return True."""
@@ -60,14 +60,14 @@ def _told(view: View, executed: Sequence[Action], action: Action) -> tuple[int, 
     if need.verb == "wall":
         return _LOOKED + 1, _wall(view)
     if need.verb == "explore":
-        return _LOOKED, _search(view, executed, key)
+        return _LOOKED, _search(view, executed, key, "")
     missing = need.is_out_there and not view.find(need.thing)
-    return -1, _search(view, executed, key) if missing else []
+    return -1, _search(view, executed, key, need.thing) if missing else []
 
 
-def _search(view: View, executed: Sequence[Action], key: str) -> list[Claim]:
+def _search(view: View, executed: Sequence[Action], key: str, wanted: str) -> list[Claim]:
     """Return which way one went and what one makes for; nothing where the key does not lead there."""
-    goal = search_goal(view, executed)
+    goal = search_goal(view, executed, wanted)
     towards = direction_of(key) or (view.facing if key in ("use", "place_stone") else None)
     if goal is None or towards is None or towards != first_step(view, goal):
         return []

@@ -35,14 +35,11 @@ class FrameMoment(Moment):
     def walk_to(self, kind: str) -> Action:
         """Return the first step of the way to the nearest `kind` in view, or of a search where there is none."""
         action = self.walk(self._places(kind))
-        return self.explore() if action == NOOP else action
+        return self._search(kind) if action == NOOP else action
 
     def explore(self) -> Action:
-        """Return the first step to where the search goes on."""
-        view = View(self.world.privileged())
-        goal = search_goal(view, self.world.executed)
-        step = first_step(view, goal) if goal else None
-        return self.enter(plus(self.here, step)) if step else NOOP
+        """Return the first step to where new ground is sought."""
+        return self._search()
 
     def strays(self, gap: Position, side: Position) -> bool:
         """Return whether the player stands off the line in which a wall grows towards it.
@@ -56,6 +53,12 @@ class FrameMoment(Moment):
         """Return whether `cell` is in view and could be stood on."""
         return in_view(minus(cell, self.here)) and super().is_open(cell)
 
+    def _search(self, wanted: str = "") -> Action:
+        view = View(self.world.privileged())
+        goal = search_goal(view, self.world.executed, wanted)
+        step = first_step(view, goal) if goal else None
+        return self.enter(plus(self.here, step)) if step else NOOP
+
     def _places(self, kind: str) -> list[Position]:
         return [cell for cell in super()._places(kind) if in_view(minus(cell, self.here))]
 
@@ -63,5 +66,5 @@ class FrameMoment(Moment):
 class CrafterFrameExpert(CrafterExpert):
     """Solves the tasks of `rig.envs.crafter.tasks` from frames and `crafter_search.REMEMBERED` actions."""
 
-    name = "crafter-frame-expert-1"
+    name = "crafter-frame-expert-2"
     moment = FrameMoment

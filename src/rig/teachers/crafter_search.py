@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rig.actions import Action
-from rig.envs.crafter.facts import DIRECTIONS, HALF, OWN, Offset, View, cells
+from rig.envs.crafter.facts import DIRECTIONS, HALF, MATERIALS, OWN, Offset, View, cells
 from rig.envs.crafter.ground import IMPASSABLE, Tools, distances, entry_cost, minus, plus
 from rig.envs.crafter.simulator import AREA
 
@@ -23,8 +23,12 @@ REMEMBERED = 8
 _MOVE = "move_"
 _MIDDLE: Offset = (AREA[0] // 2, AREA[1] // 2)
 """Where the player stands on a map that holds the view alone."""
-_AHEAD, _ASIDE, _EDGE, _STEP = 2.0, 0.5, 2.0, 0.9
-"""What a cell ahead, one aside and the edge of the frame are worth, behind which is new ground, and a step costs."""
+_AHEAD, _ASIDE, _EDGE, _ROCK, _STEP = 2.0, 0.5, 2.0, 12.0, 0.9
+"""What a cell ahead, one aside, the edge of the frame, behind which is new ground, and rock all around are worth, and
+what a step costs."""
+_IN_ROCK = frozenset({"stone", "coal", "iron", "diamond"})
+_ROCKY = frozenset(MATERIALS[name] for name in (*_IN_ROCK, "path"))
+_REACH = 2
 
 
 def heading(executed: Sequence[Action]) -> Offset | None:
@@ -42,16 +46,22 @@ def heading(executed: Sequence[Action]) -> Offset | None:
     return (int(np.sign(x)), 0) if abs(x) >= abs(y) else (0, int(np.sign(y)))
 
 
-def search_goal(view: View, executed: Sequence[Action]) -> Offset | None:
+def search_goal(view: View, executed: Sequence[Action], wanted: str = "") -> Offset | None:
     """Return the cell in view to make for; None where there is no way to any.
 
     Args:
         view: what the frame shows.
         executed: the last actions, newest first.
+        wanted: the material that is looked for; what lies in rock is looked for there.
     """
     way, costs = heading(executed) or view.facing, _map_of(view)
+    rock = _rock_about(view) if wanted in _IN_ROCK else {}
     ways = {minus(cell, _MIDDLE): far for cell, far in distances(costs, [_MIDDLE]).items() if costs[cell] != IMPASSABLE}
-    return max(ways.keys() - {OWN}, key=lambda cell: (_worth(cell, way) - _STEP * ways[cell], cell), default=None)
+
+    def worth(cell: Offset) -> float:
+        return _worth(cell, way) + _ROCK * rock.get(cell, 0.0) - _STEP * ways[cell]
+
+    return max(ways.keys() - {OWN}, key=lambda cell: (worth(cell), cell), default=None)
 
 
 def first_step(view: View, goal: Offset) -> Offset | None:
@@ -73,6 +83,18 @@ def _worth(cell: Offset, way: Offset) -> float:
     (right, down), (dx, dy) = cell, way
     at_edge = abs(right) == HALF[0] or abs(down) == HALF[1]
     return _AHEAD * (right * dx + down * dy) + _ASIDE * abs(right * dy - down * dx) + _EDGE * at_edge
+
+
+def _rock_about(view: View) -> dict[Offset, float]:
+    """Return for each cell in view the share of rock, dug or not, among those in view around it."""
+    rock = np.array([[letter in _ROCKY for letter in row] for row in view.facts["view"]], float)
+    windows = {cell: _around(cell) for cell in cells()}
+    return {cell: float(rock[window].mean()) for cell, window in windows.items()}
+
+
+def _around(cell: Offset) -> tuple[slice, slice]:
+    column, row = cell[0] + HALF[0], cell[1] + HALF[1]
+    return slice(max(0, row - _REACH), row + _REACH + 1), slice(max(0, column - _REACH), column + _REACH + 1)
 
 
 def _map_of(view: View) -> NDArray[np.float64]:
