@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         short_name,
         world_of,
     )
+    from rig.agents.agent import Agent, load_agent
     from rig.agents.dream_sources import (
         DREAM_SOURCES,
         OWN,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from rig.agents.state import DecisionState, Imagined, Speaker, Substitute
 
 _LATE = {
+    "Agent": "agent",
+    "load_agent": "agent",
     "PolicyActor": "actors",
     "TeacherActor": "actors",
     "agent_name": "actors",
@@ -89,6 +92,7 @@ __all__ = [
     "PLANNERS",
     "PLAN_JUDGES",
     "ActorSource",
+    "Agent",
     "AgentCheckpoint",
     "Basic",
     "BestOf",
@@ -122,6 +126,7 @@ __all__ = [
     "TrueFuture",
     "agent_name",
     "build_policy",
+    "load_agent",
     "merged",
     "planner_of",
     "refuse_other_world",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rig.agents.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
 from rig.agents.checkpoint import AgentCheckpoint, Dtype, about_agent
 from rig.agents.dream_sources import DREAM_SOURCES, OWN, SubstitutingActor
 from rig.agents.planners import Basic, Lookahead, Planner
-from rig.agents.policy import PolicyConfig
+from rig.agents.policy import Policy, PolicyConfig
 from rig.annotators import checker_of, judge_of
 from rig.annotators.kit import world_of_teacher
 from rig.dialogue import PromptFormat
@@ -83,6 +84,26 @@ def source_of(agent: str) -> tuple[ActorSource, str]:
     return ACTORS.get(_FOLDER)(), agent
 
 
+def load_policy(folder: Path | str, how: HowToPlay, environment: str) -> Policy:
+    """Return the policy of the trained agent in `folder`, who is to decide as `how` says in a world of that name.
+
+    Raises:
+        CheckpointError: a file is missing, truncated, or belongs to another agent.
+        RigError: it cannot decide so.
+    """
+    checkpoint = AgentCheckpoint.load(folder).for_running(how.dtype)
+    prompt_format = replace(checkpoint.prompt_format, read_back=how.read_back)
+    settings = PolicyConfig(
+        prompt_format=prompt_format,
+        planner=how.planner_for(prompt_format),
+        entropy_threshold=how.entropy_threshold,
+        thought_tokens=how.thought_tokens,
+        text=Sampler(temperature=how.temperature),
+    )
+    _refuse_useless(how, settings)
+    return build_policy(checkpoint, settings, verdict_of=_judge(environment) if how.bind_verdicts else None)
+
+
 class FolderSource:
     """Trained agents, by their folders."""
 
@@ -95,18 +116,8 @@ class FolderSource:
 
     def actor(self, name: str, spare: World, how: HowToPlay) -> PolicyActor | SubstitutingActor:
         """Load the agent."""
-        checkpoint = AgentCheckpoint.load(name).for_running(how.dtype)
-        prompt_format = replace(checkpoint.prompt_format, read_back=how.read_back)
-        settings = PolicyConfig(
-            prompt_format=prompt_format,
-            planner=how.planner_for(prompt_format),
-            entropy_threshold=how.entropy_threshold,
-            thought_tokens=how.thought_tokens,
-            text=Sampler(temperature=how.temperature),
-        )
         source = DREAM_SOURCES.get(how.dreams_from)
-        _refuse_useless(how, settings)
-        policy = build_policy(checkpoint, settings, verdict_of=_judge(spare.name) if how.bind_verdicts else None)
+        policy = load_policy(name, how, spare.name)
         return PolicyActor(policy) if source is None else SubstitutingActor(policy, source(policy, spare, how.tasks))
 
     def short_name(self, name: str) -> str:
