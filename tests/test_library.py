@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 
 NAMES = """
 Action ActionSpace Agent AgentTraining Basic BestOf DataPart Dataset Decision Dream EmbodiedConfig Lookahead NOOP Plan
-Review RigError Step TrainingConfig Trajectory World evaluate load_agent make_world train_agent
+RemoteAgent Review RigError Step TrainingConfig Trajectory World connect evaluate load_agent make_world train_agent
 """
 """What the library has given since it was there; a name may come, none may go."""
 

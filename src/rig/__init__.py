@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rig.actions import NOOP, Action, ActionSpace
     from rig.agents import Agent, Basic, BestOf, Lookahead, load_agent
+    from rig.client import RemoteAgent, connect
     from rig.data import Dataset
     from rig.envs import World, make_world
     from rig.errors import RigError
@@ -39,12 +40,14 @@ _LATE = {
     "Lookahead": "rig.agents",
     "NOOP": "rig.actions",
     "Plan": "rig.records",
+    "RemoteAgent": "rig.client",
     "Review": "rig.records",
     "RigError": "rig.errors",
     "Step": "rig.records",
     "TrainingConfig": "rig.train",
     "Trajectory": "rig.records",
     "World": "rig.envs",
+    "connect": "rig.client",
     "load_agent": "rig.agents",
     "make_world": "rig.envs",
     "train_agent": "rig.train",
@@ -65,12 +68,14 @@ __all__ = [
     "Lookahead",
     "NOOP",
     "Plan",
+    "RemoteAgent",
     "Review",
     "RigError",
     "Step",
     "TrainingConfig",
     "Trajectory",
     "World",
+    "connect",
     "evaluate",
     "load_agent",
     "make_world",

@@ -30,11 +30,13 @@ if TYPE_CHECKING:
         SubstitutingActor,
         TrueFuture,
     )
+    from rig.agents.how import HowToPlay
     from rig.agents.judges import PLAN_JUDGES, Chance, Change, InWords, Majority, PlanJudge
     from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, merged, planner_of
     from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
     from rig.agents.said import Said
-    from rig.agents.sources import ACTORS, ActorSource, FolderSource, HowToPlay, TeacherSource, source_of
+    from rig.agents.served import ServedActor, ServedSource
+    from rig.agents.sources import ACTORS, ActorSource, FolderSource, TeacherSource, source_of
     from rig.agents.state import DecisionState, Imagined, Speaker, Substitute
 
 _LATE = {
@@ -73,10 +75,12 @@ _LATE = {
     "PolicyConfig": "policy",
     "PolicyDeciding": "policy",
     "Said": "said",
+    "ServedActor": "served",
+    "ServedSource": "served",
     "ACTORS": "sources",
     "ActorSource": "sources",
     "FolderSource": "sources",
-    "HowToPlay": "sources",
+    "HowToPlay": "how",
     "TeacherSource": "sources",
     "source_of": "sources",
     "DecisionState": "state",
@@ -118,6 +122,8 @@ __all__ = [
     "PolicyConfig",
     "PolicyDeciding",
     "Said",
+    "ServedActor",
+    "ServedSource",
     "Speaker",
     "Substitute",
     "SubstitutingActor",

@@ -15,10 +15,10 @@ from zlib import crc32
 
 from rig.actions import NOOP, Action, ActionSpace
 from rig.agents.checkpoint import About, Dtype, about_agent
+from rig.agents.how import HowToPlay, load_policy
 from rig.agents.hub import agent_folder
 from rig.agents.planners import Basic, Planner
 from rig.agents.policy import Policy
-from rig.agents.sources import HowToPlay, load_policy
 from rig.errors import RigError
 from rig.model.fit import unfit_frame
 from rig.records import Decision, Frame, Observation, Plan, remembered

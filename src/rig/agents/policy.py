@@ -21,7 +21,7 @@ from rig.agents.planners import Basic, Planner, merged
 from rig.agents.said import Judging, Said
 from rig.agents.state import DecisionState, Speaker, Substitute
 from rig.dialogue import PromptFormat, SegmentEncoder, TextTokenizer, ask_about, prompt
-from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
+from rig.engine import GREEDY, Conversation, Ended, Engine, Sampler, Slot, Stream, longest_action
 from rig.envs import TaskTable
 from rig.errors import RigError
 from rig.records import Cost, Decision, Dream, Observation, Plan, Step
@@ -353,6 +353,12 @@ class PolicyDeciding:
 
     def next(self) -> tuple[int, Decision]:
         """Return the next decision that is made, and its key."""
-        ended = self._stream.next()
+        return self._keyed(self._stream.next())
+
+    def advance(self) -> list[tuple[int, Decision]]:
+        """Go on by one pass, and return the decisions that are made by it, with their keys; more may come meanwhile."""
+        return [self._keyed(ended) for ended in self._stream.advance()]
+
+    def _keyed(self, ended: Ended[Decision]) -> tuple[int, Decision]:
         decision = replace(ended.value, cost=ended.value.cost + Cost(seconds=ended.seconds))
         return self._keys.pop(ended.ticket), decision

@@ -102,8 +102,9 @@ GROUPS = {
         },
     ),
     "share": Group(
-        line="give away what was made",
+        line="serve and give away what was made",
         verbs={
+            "serve": ("rig.cli.serving:Serve", "serve an agent's decisions over a websocket and HTTP"),
             "publish": (
                 "rig.cli.looking:Publish",
                 "copy an agent to give away, with a card of its making and its scores",
