@@ -250,7 +250,7 @@ def test_messages_that_are_too_large_are_refused(quick):
         for _ in range(5):
             chunked.sendall(b"f4240\r\n" + bytes(1_000_000) + b"\r\n")
         assert b"413" in chunked.recv(100)
-    assert post(quick, ask()).status_code == 200
+    assert post(quick, ask(frame=picture(size=900))).status_code == 200, "3.2 MB as JSON"
 
 
 def test_what_is_said_of_a_server_is_described(quick):

@@ -93,6 +93,7 @@ GROUPS = {
             "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
             "bench dreams": ("rig.cli.bench:BenchDreams", "time the ways to write a dream"),
             "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
+            "bench serve": ("rig.cli.bench:BenchServe", "time served decisions, beside the same in one process"),
             "bench loop": (
                 "rig.cli.bench:BenchLoop",
                 "time the whole way once: episodes and conversations a second",

@@ -9,6 +9,7 @@ import msgspec
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
@@ -93,6 +94,8 @@ async def _body(request: Request, most: int, seconds: float) -> bytes:
         await asyncio.wait_for(read(), seconds)
     except TimeoutError as error:
         raise Refusing("too_slow", f"the message did not come within {seconds:g} s") from error
+    except ClientDisconnect as error:
+        raise Refusing("bad_message", "half a message came, and its client left") from error
     return bytes(body)
 
 
