@@ -25,5 +25,5 @@ def test_a_server_that_does_not_begin_is_told(made, monkeypatch):
     with pytest.raises(RigError, match="clients=0"):
         ServeBench(clients=(0,))
     monkeypatch.setenv("RIG_SERVE_TOKEN", "short")
-    with pytest.raises(RigError, match="`rig serve` does not begin: rig serve: .* the token has 5 characters"):
+    with pytest.raises(RigError, match=r"`rig serve` does not begin: rig serve: .* the token has 5 characters"):
         bench_serve(ServeBench(agent=str(made.agent), clients=(1,), tasks="place_table/tool"))
