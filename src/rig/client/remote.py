@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from threading import Lock
 from types import TracebackType
 from typing import Any
@@ -61,6 +62,7 @@ class RemoteAgent:
         self._token = os.environ.get(TOKEN) if token is None else token
         self._library: Any = require("websockets.sync.client", "client")
         self._errors: Any = require("websockets.exceptions", "client")
+        self._open_socket = ExitStack()
         self._socket = self._open(time.monotonic() + timeout)
         try:
             self.about = self._first_message()
@@ -68,7 +70,7 @@ class RemoteAgent:
                 self.about.action_space, ActionSpace, f"{url}: action_space", _FIX, ServiceError
             )
         except BaseException:
-            self._socket.close()
+            self.close()
             raise
 
     def decide(
@@ -107,7 +109,7 @@ class RemoteAgent:
 
     def close(self) -> None:
         """End the session."""
-        self._socket.close()
+        self._open_socket.close()
 
     def __enter__(self) -> RemoteAgent:
         return self
@@ -134,7 +136,7 @@ class RemoteAgent:
             self._socket.send(asked)
             data = self._socket.recv(timeout=max(0.0, until - time.monotonic()), decode=False)
         except TimeoutError as error:
-            self._socket.close()  # what comes now would be taken for the answer to the next
+            self.close()  # what comes now would be taken for the answer to the next
             raise ServiceError(f"{self.url} did not answer within {self._timeout:g} s") from error
         except self._errors.ConnectionClosed as error:
             raise ServiceError(f"{self.url} ended the session ({error}); connect again") from error
@@ -144,13 +146,14 @@ class RemoteAgent:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         while True:
             try:
-                return self._library.connect(
+                opening = self._library.connect(
                     self.url,
                     additional_headers=headers,
                     compression=None,
                     max_size=_MOST_BYTES,
                     open_timeout=max(0.1, until - time.monotonic()),
                 )
+                return self._open_socket.enter_context(opening)
             except self._errors.InvalidStatus as error:
                 _wait_or_refuse(_refusal_of(error.response), until, self.url)
             except (OSError, ValueError, self._errors.WebSocketException) as error:

@@ -81,17 +81,14 @@ def _refused(refusal: Refusing) -> Response:
 async def _body(request: Request, most: int, seconds: float) -> bytes:
     """Return the body of a request, which may not be larger than `most`, nor come more slowly than in `seconds`."""
     body, told = bytearray(), request.headers.get("content-length", "0")
-
-    async def read() -> None:
-        async for chunk in request.stream():
-            body.extend(chunk)
-            if len(body) > most:
-                raise too_large(most)
-
     try:
         if told.isdecimal() and int(told[:20]) > most:
             raise too_large(most)
-        await asyncio.wait_for(read(), seconds)
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body.extend(chunk)
+                if len(body) > most:
+                    raise too_large(most)
     except TimeoutError as error:
         raise Refusing("too_slow", f"the message did not come within {seconds:g} s") from error
     except ClientDisconnect as error:
@@ -121,7 +118,8 @@ async def _serve(desk: Desk, websocket: WebSocket) -> None:
     try:
         await websocket.send_bytes(pack(desk.about))
         while True:
-            event = await asyncio.wait_for(websocket.receive(), desk.config.idle_seconds)
+            async with asyncio.timeout(desk.config.idle_seconds):
+                event = await websocket.receive()
             if event["type"] == "websocket.disconnect":
                 return
             with desk.answer():

@@ -78,7 +78,8 @@ class Guard:
             return
 
         async def send_in_time(event: Event) -> None:
-            await asyncio.wait_for(send(event), self._config.send_seconds)
+            async with asyncio.timeout(self._config.send_seconds):
+                await send(event)
 
         try:
             await self._application(scope, receive, send_in_time)

@@ -30,7 +30,15 @@ _SPARE = 16
 
 
 class _Websocket(WebSocketsSansIOProtocol):
-    """A websocket that is cut a while after its end: one that does not read would otherwise stay for ever."""
+    """A websocket that is cut a while after its end: one that does not read would otherwise stay for ever.
+
+    One that is cut from the other side lets go of what it has read, which the parser in it would keep until some later
+    collection of garbage: frames are large, and what holds them is small, so that this comes late.
+    """
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.conn.parser.close()
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
