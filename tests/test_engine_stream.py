@@ -76,6 +76,28 @@ def test_a_conversation_is_the_same_in_any_company(engine, places, speculation):
         assert stream.next().value == together[number + 1]
 
 
+def test_who_comes_between_two_passes_joins_the_next_and_is_the_same(engine):
+    programs = [talk(number, turns) for number, turns in enumerate((3, 1, 2))]
+
+    def joining(seed):
+        stream, ended, passes = engine.stream(3), {}, 0
+        for number, program in enumerate(programs):
+            stream.submit(seed + number, program)
+            for _ in range(2):  # the others come while this one speaks
+                ended |= {entry.ticket: (entry.value, passes) for entry in stream.advance()}
+                passes += 1
+        while len(stream):
+            ended |= {entry.ticket: (entry.value, passes) for entry in stream.advance()}
+            passes += 1
+        assert stream.advance() == []
+        return ended
+
+    first_seed, joined = clearly(joining)
+    for number, program in enumerate(programs):
+        assert hold(engine, 1, [program], first_seed + number)[1] == joined[number + 1][0]
+    assert joined[2][1] < joined[1][1], "who came later and says less ends first"
+
+
 def test_a_conversation_is_what_a_session_would_have_said(engine):
     first_seed, held = clearly(lambda seed: hold(engine, 2, [talk(0, 1), talk(1, 1)], seed))
     said, length, position = held[2]

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 
 from rig.errors import DatasetError, RigError
-from rig.validation import Meta, check_fields, fitting, load_json, parse_json, validated
+from rig.validation import Meta, check_fields, fitting, load_json, parse_as, parse_json, validated
 
 FIX = "restore it from a copy"
 
@@ -125,3 +126,28 @@ def test_a_file_holds_one_object(tmp_path):
         load_json(path, FIX)
     path.write_text('{"wörld": 1}', encoding="utf-8")
     assert load_json(path, FIX) == {"wörld": 1}
+
+
+class Told(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    names: Annotated[list[str], Meta(max_length=3)]
+
+
+@pytest.mark.parametrize("form", ["json", "msgpack"])
+def test_messages_are_read_as_what_they_have_to_be(form):
+    encode = {"json": msgspec.json.encode, "msgpack": msgspec.msgpack.encode}[form]
+    assert parse_as(encode({"names": ["a"]}), Told, form, "the message", FIX).names == ["a"]
+    for value, wrong in (
+        ({"names": ["a"] * 4}, r"of length <= 3 - at `names`"),
+        ({"names": [1]}, r"Expected `str`, got `int` - at `names\[0\]`"),
+        ({"names": [], "more": 1}, "unknown field `more`"),
+        ([], "Expected `object`, got `array`"),
+    ):
+        with pytest.raises(DatasetError, match=f"the message cannot be read .*{wrong}.*; {FIX}"):
+            parse_as(encode(value), Told, form, "the message", FIX, DatasetError)
+    with pytest.raises(RigError, match="the message cannot be read"):
+        parse_as(b"\xc1[" * 100_000, Told, form, "the message", FIX)
+
+
+def test_a_type_that_cannot_be_read_is_our_own_mistake():
+    with pytest.raises(TypeError):
+        parse_as(b"1", str | bytes, "json", "the message", FIX)

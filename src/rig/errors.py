@@ -39,6 +39,10 @@ class SimulatorError(RigError):
     """A world's engine that did not start, ended, or stood still."""
 
 
+class ServiceError(RigError):
+    """A server of decisions that cannot be reached, refuses, or does not answer as it should."""
+
+
 def at_least_one(**given: int | None) -> None:
     """Refuse numbers below 1, by their names; None is none.
 

@@ -29,6 +29,7 @@ __all__ = [
     "fitting",
     "is_unicode",
     "load_json",
+    "parse_as",
     "parse_json",
     "refuse_deep",
     "refuse_not_finite",
@@ -101,6 +102,35 @@ def _finite(number: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{number} is no number that a float can hold")
     return value
+
+
+def parse_as(
+    data: bytes,
+    kind: type[T],
+    form: Literal["json", "msgpack"],
+    place: object,
+    fix: str,
+    error: type[RigError] = RigError,
+) -> T:
+    """Return a message from a socket as a `kind`; what does not fit is refused before room is made for it.
+
+    Args:
+        data: the message.
+        kind: what it has to be, a `msgspec.Struct` that forbids unknown fields.
+        form: how it is written.
+        place: what it was read from, for the message.
+        fix: what to do about it, for the message.
+        error: what to raise.
+
+    Raises:
+        RigError: of the kind `error`: it is not of that form, or no `kind`.
+    """
+    decode: Any = msgspec.json.decode if form == "json" else msgspec.msgpack.decode
+    try:
+        return decode(data, type=kind)
+    except (ValueError, RecursionError) as cause:
+        reason = str(cause).replace("`$`", "it").replace("`$.", "`")
+        raise error(f"{place} cannot be read ({reason}); {fix}") from cause
 
 
 def load_json(path: Path, fix: str, error: type[RigError] = RigError, *, half_pairs: bool = False) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Action:
 
 
 NOOP = Action()
+"""Nothing is pressed, and the view does not turn."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         short_name,
         world_of,
     )
+    from rig.agents.agent import Agent, load_agent
     from rig.agents.dream_sources import (
         DREAM_SOURCES,
         OWN,
@@ -29,14 +30,18 @@ if TYPE_CHECKING:
         SubstitutingActor,
         TrueFuture,
     )
+    from rig.agents.how import HowToPlay
     from rig.agents.judges import PLAN_JUDGES, Chance, Change, InWords, Majority, PlanJudge
     from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, merged, planner_of
     from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
     from rig.agents.said import Said
-    from rig.agents.sources import ACTORS, ActorSource, FolderSource, HowToPlay, TeacherSource, source_of
+    from rig.agents.served import ServedActor, ServedSource
+    from rig.agents.sources import ACTORS, ActorSource, FolderSource, TeacherSource, source_of
     from rig.agents.state import DecisionState, Imagined, Speaker, Substitute
 
 _LATE = {
+    "Agent": "agent",
+    "load_agent": "agent",
     "PolicyActor": "actors",
     "TeacherActor": "actors",
     "agent_name": "actors",
@@ -70,10 +75,12 @@ _LATE = {
     "PolicyConfig": "policy",
     "PolicyDeciding": "policy",
     "Said": "said",
+    "ServedActor": "served",
+    "ServedSource": "served",
     "ACTORS": "sources",
     "ActorSource": "sources",
     "FolderSource": "sources",
-    "HowToPlay": "sources",
+    "HowToPlay": "how",
     "TeacherSource": "sources",
     "source_of": "sources",
     "DecisionState": "state",
@@ -89,6 +96,7 @@ __all__ = [
     "PLANNERS",
     "PLAN_JUDGES",
     "ActorSource",
+    "Agent",
     "AgentCheckpoint",
     "Basic",
     "BestOf",
@@ -114,6 +122,8 @@ __all__ = [
     "PolicyConfig",
     "PolicyDeciding",
     "Said",
+    "ServedActor",
+    "ServedSource",
     "Speaker",
     "Substitute",
     "SubstitutingActor",
@@ -122,6 +132,7 @@ __all__ = [
     "TrueFuture",
     "agent_name",
     "build_policy",
+    "load_agent",
     "merged",
     "planner_of",
     "refuse_other_world",

@@ -20,11 +20,12 @@ from rig.agents.judges import refuse_unjudging
 from rig.agents.planners import Basic, Planner, merged
 from rig.agents.said import Judging, Said
 from rig.agents.state import DecisionState, Speaker, Substitute
-from rig.dialogue import PromptFormat, SegmentEncoder, TextTokenizer, prompt
-from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
+from rig.dialogue import PromptFormat, SegmentEncoder, TextTokenizer, ask_about, prompt
+from rig.engine import GREEDY, Conversation, Ended, Engine, Sampler, Slot, Stream, longest_action
 from rig.envs import TaskTable
 from rig.errors import RigError
 from rig.records import Cost, Decision, Dream, Observation, Plan, Step
+from rig.validation import fitting, is_unicode
 
 _INSTRUCTION_TOKENS = 64
 _MARKS = 4
@@ -135,12 +136,27 @@ class Policy:
         Raises:
             RigError: it is longer than the room that conversations have for it.
         """
-        count = len(self.encoder.tokenizer.encode(instruction))
-        if count > _INSTRUCTION_TOKENS:
+        if (count := self._length(instruction)) > _INSTRUCTION_TOKENS:
             raise RigError(
                 f"task {task!r}: its instruction {instruction[:40]!r}… takes {count} tokens, and this agent has room "
                 f"for {_INSTRUCTION_TOKENS}; shorten it where the task is defined"
             )
+
+    def check_observation(self, observation: Observation) -> None:
+        """Refuse what cannot be asked about, before it takes part in passes that others share.
+
+        Raises:
+            RigError: it has no frame; its instruction is longer than the room for it, no Unicode, or holds a fixed
+                phrase; or the world has no such action.
+        """
+        fitting(observation.instruction, str, "the instruction")
+        if not is_unicode(observation.instruction):
+            raise RigError(f"the instruction {observation.instruction[:40]!r} is no Unicode: it holds half a character")
+        if (count := self._length(observation.instruction)) > _INSTRUCTION_TOKENS:
+            raise RigError(
+                f"the instruction takes {count} tokens, and there is room for {_INSTRUCTION_TOKENS}; shorten it"
+            )
+        self.encoder.encode(ask_about(observation, self.space, self.config.prompt_format))
 
     def decide(
         self,
@@ -193,6 +209,31 @@ class Policy:
         stream: Stream[list[Dream]] = self.engine.stream(max(1, len(observations)))
         for observation, seed, count in zip(observations, seeds, steps, strict=True):
             stream.submit(seed, partial(dream, observation=observation, count=count))
+        return stream.finish()
+
+    def dream_of(self, observations: Sequence[Observation], plans: Sequence[Plan]) -> list[Dream]:
+        """Return what is dreamed to come of each plan's action, each in a conversation of its own.
+
+        Args:
+            observations: what is seen.
+            plans: one per observation; its thought is told where the format has thoughts, and may be empty.
+
+        Raises:
+            RigError: the agent does not dream.
+        """
+        if not self.config.prompt_format.dream:
+            raise RigError("this agent was trained without dreams; it cannot imagine what comes of an action")
+        speaker = self._speaker_for(len(observations))
+
+        def dream(slot: Slot, seen: Observation, plan: Plan) -> Conversation[Dream]:
+            state = DecisionState(speaker, seen, slot)
+            yield from state.observe()
+            yield from state.retell(plan)
+            return (yield from state.dream())
+
+        stream: Stream[Dream] = self.engine.stream(max(1, len(observations)))
+        for seen, plan in zip(observations, plans, strict=True):
+            stream.submit(0, partial(dream, seen=seen, plan=plan))
         return stream.finish()
 
     def propose(
@@ -280,6 +321,9 @@ class Policy:
             stream.submit(seed, partial(converse, step=step))
         return stream.finish()
 
+    def _length(self, instruction: str) -> int:
+        return len(self.encoder.tokenizer.encode(instruction))
+
     def _speaker_for(self, places: int) -> Speaker:
         """Return the speaker, finding codes in the way that is fastest for so many conversations at once."""
         speculation = self.engine.speculation_for(max(1, places), entropy_threshold=self.config.entropy_threshold)
@@ -309,6 +353,12 @@ class PolicyDeciding:
 
     def next(self) -> tuple[int, Decision]:
         """Return the next decision that is made, and its key."""
-        ended = self._stream.next()
+        return self._keyed(self._stream.next())
+
+    def advance(self) -> list[tuple[int, Decision]]:
+        """Go on by one pass, and return the decisions that are made by it, with their keys; more may come meanwhile."""
+        return [self._keyed(ended) for ended in self._stream.advance()]
+
+    def _keyed(self, ended: Ended[Decision]) -> tuple[int, Decision]:
         decision = replace(ended.value, cost=ended.value.cost + Cost(seconds=ended.seconds))
         return self._keys.pop(ended.ticket), decision

@@ -1,52 +1,21 @@
-"""Who can be named where an agent is asked for: a folder, `teacher:NAME`, and whatever plug-ins add as `KIND:REST`."""
+"""Who can be named where an agent is asked for: a folder, `teacher:NAME`, `ws://HOST:PORT`, a plug-in's `KIND:REST`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Protocol
 
-from rig.agents.actors import PolicyActor, TeacherActor, build_policy, refuse_other_world, short_name
-from rig.agents.checkpoint import AgentCheckpoint, Dtype, about_agent
-from rig.agents.dream_sources import DREAM_SOURCES, OWN, SubstitutingActor
-from rig.agents.planners import Basic, Lookahead, Planner
-from rig.agents.policy import PolicyConfig
-from rig.annotators import checker_of, judge_of
+from rig.agents.actors import PolicyActor, TeacherActor, refuse_other_world, short_name
+from rig.agents.checkpoint import about_agent
+from rig.agents.dream_sources import DREAM_SOURCES, SubstitutingActor
+from rig.agents.how import HowToPlay, load_policy
+from rig.agents.served import ServedSource
 from rig.annotators.kit import world_of_teacher
-from rig.dialogue import PromptFormat
-from rig.engine import Sampler
 from rig.envs import World, make_world
 from rig.envs.rollout import Actor
-from rig.errors import RigError
 from rig.registry import Registry
 from rig.teachers import TEACHERS
-
-
-@dataclass(frozen=True, kw_only=True)
-class HowToPlay:
-    """How somebody that is named is to play; who has no use for a field ignores it.
-
-    Attributes:
-        planner_for: returns how to come to decisions, for an agent that speaks a form.
-        read_back: how dreams are read.
-        entropy_threshold: as in `PolicyConfig`.
-        thought_tokens: as in `PolicyConfig`.
-        temperature: of thoughts and actions.
-        dtype: what a network computes in.
-        dreams_from: the dream source, by its name: what is shown in the place of every dream.
-        tasks: what is to be played; all of the world's where there is none.
-        bind_verdicts: hold reviews to what they say.
-    """
-
-    planner_for: Callable[[PromptFormat], Planner] = field(default=lambda prompt_format: Basic())
-    read_back: Literal["pixels", "codes"] = "pixels"
-    entropy_threshold: float = 0.0
-    thought_tokens: int = 96
-    temperature: float = 0.5
-    dtype: Dtype = "auto"
-    dreams_from: str = OWN
-    tasks: tuple[str, ...] = ()
-    bind_verdicts: bool = False
 
 
 class ActorSource(Protocol):
@@ -95,18 +64,8 @@ class FolderSource:
 
     def actor(self, name: str, spare: World, how: HowToPlay) -> PolicyActor | SubstitutingActor:
         """Load the agent."""
-        checkpoint = AgentCheckpoint.load(name).for_running(how.dtype)
-        prompt_format = replace(checkpoint.prompt_format, read_back=how.read_back)
-        settings = PolicyConfig(
-            prompt_format=prompt_format,
-            planner=how.planner_for(prompt_format),
-            entropy_threshold=how.entropy_threshold,
-            thought_tokens=how.thought_tokens,
-            text=Sampler(temperature=how.temperature),
-        )
         source = DREAM_SOURCES.get(how.dreams_from)
-        _refuse_useless(how, settings)
-        policy = build_policy(checkpoint, settings, verdict_of=_judge(spare.name) if how.bind_verdicts else None)
+        policy = load_policy(name, how, spare.name)
         return PolicyActor(policy) if source is None else SubstitutingActor(policy, source(policy, spare, how.tasks))
 
     def short_name(self, name: str) -> str:
@@ -130,28 +89,6 @@ class TeacherSource:
         return name
 
 
-def _refuse_useless(how: HowToPlay, settings: PolicyConfig) -> None:
-    if how.dreams_from != OWN and not (settings.prompt_format.dream and settings.planner.dreams):
-        raise RigError(
-            f"{how.dreams_from!r} dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more"
-        )
-    if how.bind_verdicts and not isinstance(settings.planner, Lookahead):
-        raise RigError(
-            "--bind-verdicts holds reviews to what they say, and none is written here: take --dreams 1 or more, of one "
-            "plan"
-        )
-
-
-def _judge(environment: str) -> Any:
-    judge = judge_of(checker_of(environment))
-    if judge is None:
-        raise RigError(
-            f"--bind-verdicts: nobody can read what a review in {environment!r} says of its plan, whose claim checker "
-            "has no `judgement`; leave the flag out"
-        )
-    return judge
-
-
 def can_dream(agent: str) -> bool:
     """Return whether `agent` is the folder of one that was trained to dream; its network is not loaded.
 
@@ -165,3 +102,5 @@ def can_dream(agent: str) -> bool:
 
 ACTORS.add(_FOLDER, FolderSource)
 ACTORS.add("teacher", TeacherSource)
+ACTORS.add("ws", ServedSource)
+ACTORS.add("wss", partial(ServedSource, scheme="wss"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rig.agents.checkpoint import Dtype
+from rig.errors import at_least_one
 
 if TYPE_CHECKING:
     from rig.model import RIGConfig
@@ -92,6 +93,36 @@ class PolicyBench:
     decisions: int = 64
     rounds: int = 2
     dtype: Dtype = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeBench:
+    """What is measured of serving.
+
+    Attributes:
+        agent: folder of a trained agent.
+        clients: how many ask, each as soon as it is answered.
+        decisions: of a round, at the least two for each client.
+        dreams: of a decision.
+        tasks: "task/setting" whose first frames are shown.
+        batch: decisions that share the engine's passes, served and in one process alike.
+        rounds: counted rounds; each way runs once in each.
+        dtype: what the network computes in.
+    """
+
+    agent: str = "checkpoints/rig-crafter-small"
+    clients: tuple[int, ...] = (1, 16, 64)
+    decisions: int = 64
+    dreams: int = 0
+    tasks: str = "collect_wood/manual"
+    batch: int = 16
+    rounds: int = 3
+    dtype: Dtype = "auto"
+
+    def __post_init__(self) -> None:
+        at_least_one(
+            decisions=self.decisions, batch=self.batch, rounds=self.rounds, clients=min(self.clients, default=0)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

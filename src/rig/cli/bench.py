@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rig.bench.config import DataBench, DecodeBench, DreamBench, EnvBench, LoopBench, PolicyBench, TrainBench
+from rig.bench.config import (
+    DataBench,
+    DecodeBench,
+    DreamBench,
+    EnvBench,
+    LoopBench,
+    PolicyBench,
+    ServeBench,
+    TrainBench,
+)
 from rig.cli.flags import Flags
 
 
@@ -89,6 +98,38 @@ class BenchPolicy(Flags, PolicyBench):
         ]
         text = f"{found['agent']}, {found['device']}, {found['dtype']}\n{table(header, rows)}"
         return {"text": text, **found, "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchServe(Flags, ServeBench):
+    """Time served decisions: how many a second, and how long one takes, for few clients and many, beside one process.
+
+    Example: rig bench serve --agent checkpoints/rig-crafter-small --clients 1 16 64
+    """
+
+    def run(self) -> dict[str, Any]:
+        """Measure."""
+        from rig.registry import require
+
+        require("fastapi", "serve")
+        from rig.bench.serve import bench_serve
+        from rig.cli.tables import table
+        from rig.provenance import provenance
+
+        found = bench_serve(self.part(ServeBench))
+        rows = [
+            [
+                entry["clients"],
+                entry["way"],
+                f"{entry['decisions_per_second']:.2f}",
+                f"{entry['milliseconds']['p50']:.0f}",
+                f"{entry['milliseconds']['p99']:.0f}",
+            ]
+            for entry in found["entries"]
+        ]
+        where = f"{found['agent']}, {found['dreams']} dreams, {found['device']}, {found['dtype']}"
+        text = f"{where}\n{table(['clients', 'way', 'decisions/s', 'p50, ms', 'p99, ms'], rows)}"
+        return {"text": text, **found, "config": asdict(self), "provenance": provenance()}
 
 
 @dataclass(frozen=True, kw_only=True)

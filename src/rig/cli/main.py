@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["--version"]:
         print(__version__)
         return 0
+    if given[:1] == ["--completion"]:
+        return _completion(given[1:])
     if not given or given[0] in _HELP:
         return _help([word for word in given[1:] if not word.startswith("-")])
     name, rest = _verb_in(given)
@@ -57,6 +59,18 @@ def _help(words: Sequence[str]) -> int:
     if name not in GROUPS or len(words) > 1:
         return _refuse_verb(words)
     print(group_help(name))
+    return 0
+
+
+def _completion(words: Sequence[str]) -> int:
+    """Print what has a shell complete this command; return the status."""
+    from rig.cli.completion import SHELLS, completion
+
+    try:
+        print(completion(words[0] if words else ""))
+    except RigError as error:
+        _complain(f"rig --completion {' | '.join(SHELLS)}: {error}")
+        return 2
     return 0
 
 

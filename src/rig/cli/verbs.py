@@ -93,6 +93,7 @@ GROUPS = {
             "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
             "bench dreams": ("rig.cli.bench:BenchDreams", "time the ways to write a dream"),
             "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
+            "bench serve": ("rig.cli.bench:BenchServe", "time served decisions, beside the same in one process"),
             "bench loop": (
                 "rig.cli.bench:BenchLoop",
                 "time the whole way once: episodes and conversations a second",
@@ -102,8 +103,9 @@ GROUPS = {
         },
     ),
     "share": Group(
-        line="give away what was made",
+        line="serve and give away what was made",
         verbs={
+            "serve": ("rig.cli.serving:Serve", "serve an agent's decisions over a websocket and HTTP"),
             "publish": (
                 "rig.cli.looking:Publish",
                 "copy an agent to give away, with a card of its making and its scores",

@@ -230,20 +230,38 @@ class Stream(Generic[T]):
             IndexError: there is none.
         """
         while not self._ended and len(self):
-            started = time.perf_counter()
-            self._admit()
-            served = [one for one in self._active if not one.awaited]
-            self._pass()
-            for one in served:
-                self._charge(one, (time.perf_counter() - started) / len(served))
-        one, value = self._ended.popleft()
-        self._held -= 1
-        return Ended(ticket=one.ticket, value=value, seconds=one.seconds)
+            self._serve()
+        return self._hand_back()
+
+    @torch.inference_mode()
+    def advance(self) -> list[Ended[T]]:
+        """Go on by one pass, and return the conversations that have ended; others may be submitted before the next.
+
+        Raises:
+            RigError: as of `next`.
+        """
+        if not self._ended and len(self):
+            self._serve()
+        return [self._hand_back() for _ in range(len(self._ended))]
 
     def finish(self) -> list[T]:
         """Go on until every conversation has ended, and return what they returned in the order of their tickets."""
         ended = [self.next() for _ in range(len(self))]
         return [entry.value for entry in sorted(ended, key=lambda entry: entry.ticket)]
+
+    def _serve(self) -> None:
+        """Let those begin that there is room for, and run a pass, whose time is shared by those whom it served."""
+        started = time.perf_counter()
+        self._admit()
+        served = [one for one in self._active if not one.awaited]
+        self._pass()
+        for one in served:
+            self._charge(one, (time.perf_counter() - started) / len(served))
+
+    def _hand_back(self) -> Ended[T]:
+        one, value = self._ended.popleft()
+        self._held -= 1
+        return Ended(ticket=one.ticket, value=value, seconds=one.seconds)
 
     def _charge(self, one: _Active, seconds: float) -> None:
         """Count time for the conversation that `one` belongs to, which may have ended in this very pass."""

@@ -1,4 +1,11 @@
-"""How good it is: scores with intervals, of episodes and of images."""
+"""How good it is: scores with intervals, of episodes and of images.
+
+This module can be called: `rig.evaluate(config, out)` is `evaluate_embodied`, which has no room's name to share.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
 
 from rig.evaluate.images import (
     FEATURE_EXTRACTORS,
@@ -49,3 +56,16 @@ __all__ = [
     "ssim",
     "wilson",
 ]
+
+
+class _Callable(ModuleType):
+    """A module that evaluates when it is called."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Do what `rig.evaluate.embodied.evaluate_embodied` does."""
+        from rig.evaluate.embodied import evaluate_embodied
+
+        return evaluate_embodied(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

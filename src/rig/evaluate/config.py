@@ -18,7 +18,8 @@ class EmbodiedConfig:
     """What to evaluate, where, how often.
 
     Attributes:
-        agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
+        agent: folder of a trained agent, or "teacher:crafter", "teacher:random"; or "ws://HOST:PORT" of a `rig serve`
+            that was given the same flags.
         environment: the world; where empty, an agent's own, and for a teacher the one in whose kit it is; Crafter for
             "teacher:random".
         tasks: "task" or "task/setting"; all where none is given.

@@ -24,6 +24,7 @@ from rig.agents import (
     HowToPlay,
     Planner,
     PolicyActor,
+    ServedActor,
     SubstitutingActor,
     planner_of,
     source_of,
@@ -158,7 +159,9 @@ class _Setup:
     @property
     def runs_in(self) -> dict[str, str]:
         """Device and dtype of the agent's network; nothing of a teacher."""
-        return self.actor.policy.engine.model.runs_in if isinstance(self.actor, PolicyActor | SubstitutingActor) else {}
+        if isinstance(self.actor, PolicyActor | SubstitutingActor):
+            return self.actor.policy.engine.model.runs_in
+        return self.actor.runs_in if isinstance(self.actor, ServedActor) else {}
 
     def play(self, episodes: Sequence[Episode], watch: Watch | None = None) -> Iterator[Played]:
         lineage = Lineage(stage="live", actor=self.name)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rig.errors import RigError
 from rig.records import Frame
+from rig.validation import shown
 
 BACKGROUND = 127
 """Half of 255, cut to a whole number: the mean that pixels are normalised by."""
@@ -28,16 +29,23 @@ def fit_frame(frame: Frame, size: int) -> Frame:
     return fit_within(frame, size, size)
 
 
+def refuse_no_frame(frame: object) -> None:
+    """Raise RigError unless `frame` is uint8 [height, width, 3]."""
+    if not isinstance(frame, np.ndarray):
+        raise RigError(f"a frame is an array, uint8 [height, width, 3]; this is {shown(frame)}")
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+        raise RigError(f"a frame is uint8 [height, width, 3]; this one is {frame.dtype} {list(frame.shape)}")
+
+
 def fit_within(frame: Frame, height: int, width: int) -> Frame:
     """Return a frame, uint8 [H, W, 3], as uint8 [height, width, 3], its proportions kept: itself where it is so large.
 
     Raises:
         RigError: it is no frame.
     """
+    refuse_no_frame(frame)
     if frame.shape == (height, width, 3):
         return frame
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-        raise RigError(f"a frame is uint8 [height, width, 3]; this one is {frame.dtype} {list(frame.shape)}")
     rows, columns = _place(frame.shape[0], frame.shape[1], height, width)
     fitted = np.full((height, width, 3), BACKGROUND, np.uint8)
     fitted[rows, columns] = _resized(frame, rows.stop - rows.start, columns.stop - columns.start)

@@ -228,6 +228,11 @@ class Decision:
         """The imagined steps of the plan that was chosen, first to last."""
         return self.plans[self.chosen].dreams if self.plans else ()
 
+    @property
+    def judgement(self) -> str | None:
+        """What the agent itself said of the plan that was chosen; None where it was not asked."""
+        return self.plans[self.chosen].judgement if self.plans else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:

@@ -20,7 +20,8 @@ import numpy as np
 
 from rig.actions import Action
 from rig.agents import PolicyActor, agent_name
-from rig.agents.sources import HowToPlay, source_of
+from rig.agents.how import HowToPlay
+from rig.agents.sources import source_of
 from rig.annotators.kit import build_teacher, with_kit
 from rig.cluster import HERE, Cluster, crew
 from rig.data import Dataset
