@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from rig.evaluate.config import (
     JudgementsConfig,
     ReviewsConfig,
 )
+from rig.records import Trajectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class Play:
     Attributes:
         agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
         out: the page.
+        video: an .mp4 of the same beside it, two steps a second; none where empty.
         environment: the world; where empty, an agent's own, and for a teacher the one in whose kit it is; Crafter for
             "teacher:random".
         tasks: "task" or "task/setting"; the first of the world's where none is given.
@@ -45,6 +48,7 @@ class Play:
 
     agent: str
     out: str
+    video: str = ""
     environment: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 1
@@ -66,6 +70,7 @@ class Play:
         from rig.viewer import render_trace
 
         refuse_as_page(Path(self.out))
+        _refuse_as_film(self.video)
         config = EmbodiedConfig(
             agent=self.agent,
             environment=self.environment,
@@ -92,7 +97,8 @@ class Play:
             {"task": t.task, "setting": t.setting, "seed": t.seed, "success": t.success, "steps": len(t.steps)}
             for t in trajectories
         ]
-        return {"text": text, "page": str(page), "episodes": outcomes}
+        film = _film(self.video, trajectories)
+        return {"text": "\n\n".join(filter(None, (text, film))), "page": str(page), "episodes": outcomes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,29 +271,32 @@ class JudgeVerb(Flags, JudgementsConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Turn episodes of a dataset into one self-contained page: frames, thoughts, actions, dreams and reviews.
+    """Turn episodes of a dataset into one self-contained page, or a video: frames, thoughts, actions, dreams, reviews.
 
     Example: rig view --data runs/s4 --out runs/s4.html --episodes 8
 
     Attributes:
         data: folder of the dataset.
         out: the page.
+        video: an .mp4 of the same beside it, two steps a second; none where empty.
         tasks: "task" or "task/setting" to choose from; all where none is given.
         episodes: the most episodes to show, spread over tasks and settings, and for each over the dataset.
     """
 
     data: str
     out: str
+    video: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 12
 
     def run(self) -> dict[str, Any]:
-        """Write the page."""
+        """Write the page, and the video."""
         from rig.data import Dataset
         from rig.storage import refuse_as_page
         from rig.viewer import choose, render_trace
 
         refuse_as_page(Path(self.out))
+        _refuse_as_film(self.video)
         if self.episodes < 1:
             raise RigError(f"--episodes {self.episodes}: show at least one")
         dataset = Dataset(self.data)
@@ -306,4 +315,25 @@ class View:
             title=dataset.info.name,
             meta={"stage": dataset.info.stage, "content": dataset.content_hash[:12]},
         )
-        return {"text": f"{page}: {len(chosen)} episodes", "page": str(page), "episodes": len(chosen)}
+        film = _film(self.video, (dataset[entry.id] for entry in chosen))
+        text = "\n".join(filter(None, (f"{page}: {len(chosen)} episodes", film)))
+        return {"text": text, "page": str(page), "episodes": len(chosen)}
+
+
+def _refuse_as_film(video: str) -> None:
+    """Raise RigError where a video is wanted and cannot be made, before anything is done."""
+    if video:
+        from rig.registry import require
+        from rig.viewer.film import check_film
+
+        check_film(Path(video))
+        require("av", "video")
+
+
+def _film(video: str, trajectories: Iterable[Trajectory]) -> str:
+    """Write the video that is wanted, and return a line about it; nothing where none is."""
+    if not video:
+        return ""
+    from rig.viewer.film import write_film
+
+    return f"{video}: {write_film(Path(video), trajectories)} pictures"
