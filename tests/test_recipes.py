@@ -315,7 +315,7 @@ def test_a_command_that_leaves_no_result_has_failed(tmp_path, stand_in):
 # The ladder.
 
 
-@pytest.fixture(params=["debug", "small", "two rounds", "on policy"])
+@pytest.fixture(params=["debug", "small", "small-frame", "two rounds", "on policy"])
 def ladder(request, tmp_path):
     if request.param == "on policy":
         return Ladder(replace(LADDERS.get("crafter/debug"), on_policy=(0.5, 0.0)), tmp_path)
@@ -410,6 +410,18 @@ def test_no_world_that_is_scored_was_ever_taught(ladder):
         assert (review.skip, review.episodes, review.agent) == (align.skip, align.episodes, align.agent)
         played += range(review.skip, review.skip + review.episodes)
     assert played == list(beside), "the agent is reviewed in worlds it has not learned, which every row then learns"
+
+
+def test_a_teacher_that_remembers_has_students_that_do(tmp_path):
+    ladder = Ladder(LADDERS.get("crafter/small-frame"), tmp_path)
+    verbs = verbs_of(ladder)
+    trained = {job.name for job in ladder.jobs() if job.arguments[0] == "train"}
+    assert {"base", "basic-2", "lookahead-1", "on-policy-2"} <= trained
+    assert {verbs[name].history for name in trained} == {8}
+    assert {verbs[name].teacher for name in ("s1", "s3-1", "s4-1", "s4-taught", "s1-corrected-1")} == {"crafter-frame"}
+    assert verbs["eval-teacher"].agent == "teacher:crafter-frame"
+    other = verbs_of(Ladder(LADDERS.get("crafter/small"), tmp_path))
+    assert {other[name].history for name in trained & other.keys()} == {None}
 
 
 def test_on_policy_rounds_are_rows_of_their_own(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rig.registry import Registry
@@ -101,6 +101,7 @@ class LadderConfig:
         base_steps: optimiser steps of the base.
         steps: optimiser steps of the first part.
         second_steps: optimiser steps of the second part.
+        history: how many of its last actions an agent is told.
         lookahead_share: share of the reviews among the conversations that are not descriptions, in the rows that
             review. They must learn to see as well as thoughts do, which have the first part for it.
         read_back: how dreams are read in them, every entry as often as every other.
@@ -153,6 +154,7 @@ class LadderConfig:
     base_steps: int
     steps: int
     second_steps: int
+    history: int = 1
     lookahead_share: float = 0.7
     read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "pixels", "pixels", "codes")
     batch_size: int = 32
@@ -223,25 +225,36 @@ LADDERS.add(
         compile=False,
     ),
 )
+_CRAFTER = LadderConfig(
+    preset="small",
+    title="Crafter: from nothing to RIG-lookahead",
+    episodes=100,
+    review_episodes=40,
+    tokenizer_steps=6000,
+    vision_steps=2000,
+    base_steps=1500,
+    steps=3000,
+    second_steps=3000,
+    batch_size=8,
+    fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
+    epochs=6,
+    dreams=(1,),
+    sweep=(2, 3, 4, 5),
+    # Neither always won nor never.
+    sweep_tasks=("place_table/manual", "collect_wood/manual", "collect_stone/tool", "collect_coal/tool"),
+)
+LADDERS.add("crafter/small", _CRAFTER)
 LADDERS.add(
-    "crafter/small",
-    LadderConfig(
-        preset="small",
-        title="Crafter: from nothing to RIG-lookahead",
-        episodes=100,
-        review_episodes=40,
-        tokenizer_steps=6000,
-        vision_steps=2000,
-        base_steps=1500,
-        steps=3000,
-        second_steps=3000,
-        batch_size=8,
-        fractions=(1 / 16, 1 / 8, 1 / 4, 1 / 2),
-        epochs=6,
-        dreams=(1,),
-        sweep=(2, 3, 4, 5),
-        # Neither always won nor never.
-        sweep_tasks=("place_table/manual", "collect_wood/manual", "collect_stone/tool", "collect_coal/tool"),
+    "crafter/small-frame",
+    replace(
+        _CRAFTER,
+        title="Crafter: from nothing to RIG-lookahead, by a teacher that knows no more than its student",
+        teacher="crafter-frame",
+        reasoner="crafter-frame",
+        reviewer="crafter-frame",
+        history=8,
+        on_policy=(0.2, 0.1),
+        fractions=(),
     ),
 )
 

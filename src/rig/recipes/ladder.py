@@ -214,6 +214,7 @@ class Ladder(Places):
         words += ["--describe", self.path(described)] if described else []
         words += ["--learning-rate", str(rate), "--resume", *flags]
         words += ["--data", *(self.path(name) for name in data)] if data else []
+        words += ["--history", str(config.history)] if config.history > 1 else []
         words += ["--repeats", f"{config.repeats:g}"] if data and config.repeats < 1 else []
         if lookahead:
             words += ["--lookahead", *(self.path(name) for name in lookahead)]
