@@ -15,12 +15,12 @@ from rig.annotators.claims import Claim
 from rig.annotators.crafter_words import CRAFTER, REMEMBERED, items_of, place_of
 from rig.annotators.evidence import Evidence, Informed, ReviewEvidence
 from rig.annotators.rules import RuleReasoner, RuleReviewer
-from rig.envs.crafter.facts import DIRECTIONS, WAYS, Offset, View, distance, is_closer, offsets
+from rig.envs.crafter.facts import DIRECTIONS, WAYS, Offset, View, direction_of, distance, is_closer, offsets
 from rig.teachers.crafter_needs import Need, has_recipe, next_need
 
 FOES = ("zombie", "skeleton")
 _REASONS, _REVIEWS = "3", "6"
-_MAKE, _PLACE, _MOVE = "make_", "place_", "move_"
+_MAKE, _PLACE = "make_", "place_"
 
 
 class _Explaining:
@@ -259,8 +259,3 @@ def _conclusion(view: View, key: str, target: Offset | None) -> Claim:
 def _deed(action: Action) -> str:
     """Return the key of `action` as words can name it before anything is looked at: "move right", "use", "wait"."""
     return next(iter(action.keys), "wait")
-
-
-def direction_of(key: str) -> Offset | None:
-    """Return the way that a key turns or moves the player, None for any other key."""
-    return DIRECTIONS.get(key.removeprefix(_MOVE)) if key.startswith(_MOVE) else None

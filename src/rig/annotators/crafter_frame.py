@@ -11,10 +11,10 @@ from typing import Any
 
 from rig.actions import Action
 from rig.annotators.claims import Claim
-from rig.annotators.crafter import CrafterReasoner, CrafterReviewer, direction_of, explain, foe_at_hand, need_of
+from rig.annotators.crafter import CrafterReasoner, CrafterReviewer, explain, foe_at_hand, need_of
 from rig.annotators.crafter_words import CRAFTER, place_of
 from rig.annotators.evidence import Informed, ReviewEvidence
-from rig.envs.crafter.facts import WAYS, View
+from rig.envs.crafter.facts import WAYS, View, direction_of
 from rig.teachers.crafter_search import first_step, heading, search_goal
 
 _LOOKED = 2

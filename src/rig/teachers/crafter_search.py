@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rig.actions import Action
-from rig.envs.crafter.facts import DIRECTIONS, HALF, MATERIALS, OWN, Offset, View, cells
+from rig.envs.crafter.facts import DIRECTIONS, HALF, MATERIALS, OWN, Offset, View, cells, direction_of
 from rig.envs.crafter.ground import IMPASSABLE, Tools, distances, entry_cost, minus, plus
 from rig.envs.crafter.simulator import AREA
 
 REMEMBERED = 8
 """How many of its last actions one has to know."""
 
-_MOVE = "move_"
 _MIDDLE: Offset = (AREA[0] // 2, AREA[1] // 2)
 """Where the player stands on a map that holds the view alone."""
 _AHEAD, _ASIDE, _EDGE, _ROCK, _STEP = 2.0, 0.5, 2.0, 12.0, 0.9
@@ -39,7 +38,7 @@ def heading(executed: Sequence[Action]) -> Offset | None:
     Args:
         executed: the last actions, newest first.
     """
-    steps = [_step_of(action) for action in executed[:REMEMBERED]]
+    steps = [direction_of(next(iter(action.keys), "")) or OWN for action in executed[:REMEMBERED]]
     x, y = sum(step[0] for step in steps), sum(step[1] for step in steps)
     if max(abs(x), abs(y)) < 2:
         return None
@@ -76,7 +75,11 @@ def first_step(view: View, goal: Offset) -> Offset | None:
 
 def can_enter(view: View, cell: Offset) -> bool:
     """Return whether the player could get onto a cell in view, were it beside it: walk, or dig or bridge its way."""
-    return cell not in view.creatures and entry_cost(view.material(cell), Tools.of(view.inventory)) != IMPASSABLE
+    return _cost(view, cell, Tools.of(view.inventory)) != IMPASSABLE
+
+
+def _cost(view: View, cell: Offset, tools: Tools) -> float:
+    return IMPASSABLE if cell in view.creatures else entry_cost(view.material(cell), tools)
 
 
 def _worth(cell: Offset, way: Offset) -> float:
@@ -101,10 +104,5 @@ def _map_of(view: View) -> NDArray[np.float64]:
     """Return a map that holds the view alone, its cells' costs; float [64, 64], the player in its middle."""
     costs, tools = np.zeros(AREA), Tools.of(view.inventory)
     for cell in cells():
-        if cell not in view.creatures:
-            costs[plus(_MIDDLE, cell)] = entry_cost(view.material(cell), tools)
+        costs[plus(_MIDDLE, cell)] = _cost(view, cell, tools)
     return costs
-
-
-def _step_of(action: Action) -> Offset:
-    return DIRECTIONS.get(next(iter(action.keys), "").removeprefix(_MOVE), OWN)

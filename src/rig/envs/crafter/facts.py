@@ -36,6 +36,7 @@ DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 WAYS = {offset: way for way, offset in DIRECTIONS.items()}
 VITALS = ("health", "food", "drink", "energy")
 
+_MOVE = "move_"
 _READ = ("view", "facing", "inventory", "creatures")
 """The facts that a `View` is of."""
 
@@ -140,6 +141,11 @@ def longest_line(places: set[Offset]) -> int:
                 length += 1
             longest = max(longest, length)
     return longest
+
+
+def direction_of(key: str) -> Offset | None:
+    """Return the way that a key turns or moves the player, None for any other key."""
+    return DIRECTIONS.get(key.removeprefix(_MOVE)) if key.startswith(_MOVE) else None
 
 
 def cells() -> Iterator[Offset]:
