@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rig.envs import make_world
 from rig.evaluate.config import BY_TEACHER
-from rig.evaluate.saved import IMAGINATION, SUMMARY
+from rig.evaluate.saved import IMAGINATION
 from rig.recipes.jobs import Job
 from rig.recipes.places import Places
 from rig.recipes.planning import planning_jobs
@@ -267,17 +267,18 @@ class Ladder(Places):
         episodes: int = 0,
     ) -> Job:
         is_teacher = run.startswith(BY_TEACHER)
-        out = self.root / "eval" / name
-        words = ["eval", "--agent", run if is_teacher else self.agent(run), "--out", str(out)]
-        words += ["--episodes", str(episodes or self.config.evaluation_episodes), "--resume", *self.worlds()]
-        words += ["--dreams", str(dreams)] if dreams else []
+        words = ["--dreams", str(dreams)] if dreams else []
         words += ["--read-back", read_back] if read_back != "pixels" else []
         words += ["--environment", self.config.environment] if is_teacher else []
-        words += [] if name == "teacher" else self.cut()
-        wanted = tasks or self.config.tasks
-        words += ["--tasks", *wanted] if wanted else []
-        needs = () if is_teacher else (run,)
-        return Job(name=f"eval-{name}", arguments=tuple(words), result=out / SUMMARY, needs=needs)
+        return self.eval_job(
+            name,
+            run if is_teacher else self.agent(run),
+            *words,
+            needs=() if is_teacher else (run,),
+            episodes=episodes,
+            cut=name != "teacher",
+            tasks=tasks,
+        )
 
     def _imagine(self, name: str, run: str, *flags: str) -> Job:
         out = self.root / "imagine" / name

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
 from rig.annotators.kit import with_kit
+from rig.evaluate.saved import SUMMARY
 from rig.recipes.config import LadderConfig
+from rig.recipes.jobs import Job
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,33 @@ class Places:
     def marker(self, name: str) -> Path:
         """Return the file that is there once the dataset `name` is."""
         return self.root / name / "manifest.json"
+
+    def eval_job(
+        self,
+        name: str,
+        agent: str,
+        *flags: str,
+        needs: tuple[str, ...] = (),
+        episodes: int = 0,
+        cut: bool = True,
+        tasks: Sequence[str] = (),
+    ) -> Job:
+        """Return the job of a row's evaluation.
+
+        Args:
+            name: of the row.
+            agent: who plays: a folder, or a teacher.
+            flags: how.
+            needs: jobs that come first.
+            episodes: per task and setting; 0 for as many as rows have.
+            cut: whether episodes are cut as agents' are.
+            tasks: what is played; the ladder's where none is given.
+        """
+        out = self.root / "eval" / name
+        words: tuple[str, ...] = ("eval", "--agent", agent, "--out", str(out))
+        words += ("--episodes", str(episodes or self.config.evaluation_episodes), "--resume", *self.worlds(), *flags)
+        words += (*(self.cut() if cut else ()), *(("--tasks", *tasks) if tasks else self.tasks()))
+        return Job(name=f"eval-{name}", arguments=words, result=out / SUMMARY, needs=needs)
 
     def patience(self) -> tuple[str, str]:
         """Return the flags of how long a teacher may take."""

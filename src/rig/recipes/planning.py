@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, SUMMARY
+from rig.evaluate.saved import CAUSALITY, JUDGEMENTS
 from rig.recipes.jobs import Job
 from rig.recipes.places import Places
 
@@ -80,10 +80,10 @@ def _plans(ladder: Places) -> Iterator[Job]:
     for plans in budget.plans:
         for dreams in budget.dreams:
             words = ("--plans", str(plans)) if not dreams else _best_of(plans, dreams)
-            yield _eval(ladder, plans_row(plans, dreams), START, *words)
+            yield ladder.eval_job(plans_row(plans, dreams), ladder.agent(START), *words, needs=(START,))
     plans, dreams = budget.said
     words = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "said")
-    yield _eval(ladder, said_row(plans, dreams), JUDGE, *words)
+    yield ladder.eval_job(said_row(plans, dreams), ladder.agent(JUDGE), *words, needs=(JUDGE,))
 
 
 def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
@@ -119,12 +119,4 @@ def _own_play(ladder: Places) -> Iterator[Job]:
         words += (*ways[name], *ladder.worlds(), *ladder.cut(), *ladder.tasks())
         result = Path(ladder.agent(name)) / "agent.json"
         yield Job(name=name, arguments=words, result=result, needs=(START, "s2", "s2-beside"))
-        yield _eval(ladder, name, name)
-
-
-def _eval(ladder: Places, name: str, run: str, *flags: str) -> Job:
-    out = ladder.root / "eval" / name
-    words: tuple[str, ...] = ("eval", "--agent", ladder.agent(run), "--out", str(out))
-    words += ("--episodes", str(ladder.config.evaluation_episodes), "--resume", *flags)
-    words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
-    return Job(name=f"eval-{name}", arguments=words, result=out / SUMMARY, needs=(run,))
+        yield ladder.eval_job(name, ladder.agent(name), needs=(name,))
