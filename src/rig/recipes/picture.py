@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rig.actions import ACTION_SPACES, Action
+from rig.actions import Action
 from rig.agents import short_name
 from rig.agents.checkpoint import has_learned_reviews
 from rig.contact_sheets import cut_line, wrapped
@@ -27,6 +27,7 @@ from rig.evaluate.embodied import environment_of, play_config
 from rig.model.fit import unfit_frame
 from rig.records import Frame, Step, Trajectory
 from rig.storage import atomic_file
+from rig.viewer.text import action_words
 
 FORMATS = (".webp", ".gif", ".png")
 """What pictures may end with: two that move, and one that shows all of the decision at once."""
@@ -278,4 +279,4 @@ class _Page:
             draw.text((_MARGIN + 12, top + number * _LINE), line, fill=_INK, font=font)
 
     def _words(self, action: Action) -> str:
-        return ACTION_SPACES.get(self._trajectory.action_space).format(action).replace("_", " ")
+        return action_words(action, self._trajectory.action_space)

@@ -13,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rig.actions import ACTION_SPACES, Action
 from rig.contact_sheets import cut_line, wrapped
 from rig.data.video_encoding import write_video
 from rig.errors import RigError
 from rig.model.fit import unfit_frame
 from rig.records import Dream, Frame, Plan, Step, Trajectory
-from rig.viewer.text import label
+from rig.viewer.text import action_words, label
 
 WIDTH, HEIGHT = 1280, 720
 ENDING = ".mp4"
@@ -95,15 +94,11 @@ def slots(step: Step, space: str) -> list[Slot]:
 
 def _said_of(plan: Plan, space: str) -> str:
     worth = plan.judgement or ("" if plan.score is None else f"{plan.score:.2g}")
-    return "  ".join(filter(None, (_words(plan.action, space), worth)))
+    return "  ".join(filter(None, (action_words(plan.action, space), worth)))
 
 
 def _named(number: int, dream: Dream, space: str) -> str:
-    return f"dream {number}: {_words(dream.action, space)}"
-
-
-def _words(action: Action, space: str) -> str:
-    return ACTION_SPACES.get(space).format(action).replace("_", " ")
+    return f"dream {number}: {action_words(dream.action, space)}"
 
 
 def _picture(trajectory: Trajectory, step: Step) -> Frame:
@@ -114,7 +109,7 @@ def _picture(trajectory: Trajectory, step: Step) -> Frame:
     page.say("thought", step.dreams[0].thought if step.dreams else step.thought, _INK)
     if step.review is not None:
         page.say("review", step.review.thought, _REVIEW)
-    page.say("does", _words(step.action, trajectory.action_space), _CHOSEN)
+    page.say("does", action_words(step.action, trajectory.action_space), _CHOSEN)
     return page.pixels
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rig.actions import ACTION_SPACES, Action
 from rig.errors import RigError
 
 LABEL_LIMIT = 160
@@ -35,6 +36,11 @@ def label(text: object) -> str:
     """Return a name as text of at most `LABEL_LIMIT` characters."""
     name = str(text)
     return name if len(name) <= LABEL_LIMIT else name[: LABEL_LIMIT - 1] + "…"
+
+
+def action_words(action: Action, space: str) -> str:
+    """Return an action of the named space as it is read out: "move left", and not "move_left"."""
+    return ACTION_SPACES.get(space).format(action).replace("_", " ")
 
 
 def passage(text: str | None, limit: int) -> dict[str, Any]:
