@@ -104,8 +104,13 @@ class RemoteAgent:
             seed=seed,
             reset=reset,
         )
+        message = pack(asked)
+        if len(message) > self.about.limits.frame_bytes:
+            # A server that cuts a connection for it may be gone before the reason is read.
+            most = self.about.limits.frame_bytes
+            raise ServiceError(f"a message of {len(message)} bytes, and {self.url} takes {most}; send a smaller frame")
         with self._lock:
-            return decision_of(self._answer(pack(asked)), self.actions)
+            return decision_of(self._answer(message), self.actions)
 
     def close(self) -> None:
         """End the session."""
