@@ -3,10 +3,11 @@
     python scripts/annotator_acceptance.py [--records 500] [--failures 0.2] [--out FOLDER]
 
 A real HTTP server on this machine speaks OpenAI's API (`tests/chat_server.py`), fails so many calls, and answers some
-with what is no JSON. `rig reason` and `rig rereview` go through it one after the other. In each, the process is killed
-(SIGKILL) when a third of the answers were given, the server is restarted when two thirds were, and the command is run
-again with `--resume`. At the end every record is there once, no request was answered twice, and what the dataset says
-of its cost is what the server charged. The result is one line of JSON; the exit status is 1 where anything is not so.
+with what is no JSON. `rig reason`, `rig rereview` and `rig review` go through it one after the other. In each, the
+process is killed (SIGKILL) when a third of the answers were given, the server is restarted when two thirds were, and
+the command is run again with `--resume`. At the end every record is there once, no request was answered twice, and what
+the dataset says of its cost is what the server charged. The result is one line of JSON; the exit status is 1 where
+anything is not so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 PRICES = ("usd_per_million_in=2.5", "usd_per_million_out=10")
 MANY = 1_000_000
+ROLES = {"reason": "reasoner", "rereview": "reviewer", "review": "reviewer"}
+TASKS = ("collect_wood", "collect_stone", "place_table")
 _EPISODES_FOR = 90
 """Records that an episode of each task holds, about."""
+_REVIEWS_FOR = 12
+"""Reviews of the shipped agent that an episode of each task and setting leads to, at the least."""
 _PATIENCE = 300.0
 
 
@@ -52,23 +57,25 @@ def run(*words: object) -> dict[str, Any]:
     return found
 
 
-def accept(verb: str, source: Path, wanted: Path, root: Path, server: Any) -> dict[str, Any]:
+def asking(verb: str, server: Any, cache: Path) -> list[object]:
+    """Return the words of a command that has it ask a server."""
+    role = ROLES[verb]
+    words: list[object] = [f"--{role}", "openai", f"--{role}-config", "model=tiny-vision", f"base_url={server.url}"]
+    return [*words, f"cache={cache}", "concurrency=8", *PRICES, "first_pause=0.05", "timeout=20", "retry_seconds=120"]
+
+
+def accept(verb: str, given_to_it: Sequence[object], wanted: Path, root: Path, server: Any) -> dict[str, Any]:
     """Run a verb through a kill and a restart of the server; return the counts, all of which are as they should be.
 
     Args:
-        verb: "reason" or "rereview".
-        source: the dataset that it reads.
-        wanted: one with the records that it is to write.
+        verb: of `ROLES`.
+        given_to_it: the words that say what it works on.
+        wanted: a dataset with the records that it is to write.
         root: the folder to work in.
         server: a `ServerProcess`.
     """
-    role, before = {"reason": "reasoner", "rereview": "reviewer"}[verb], server.ledger().totals()
-    words: list[object] = [verb, "--source", source, "--out", root / verb, f"--{role}", "openai", f"--{role}-config"]
-    words += ["model=tiny-vision", f"base_url={server.url}", f"cache={root / 'answers'}", "concurrency=8", *PRICES]
-    words += ["first_pause=0.05", "timeout=20", "retry_seconds=120"]
-    if verb == "reason":
-        words += ["--no-validate", "--same-actions", MANY]
-
+    before = server.ledger().totals()
+    words = [verb, *given_to_it, "--out", root / verb, *asking(verb, server, root / "answers")]
     records = Dataset(wanted).manifest.counts["steps"]
 
     def given() -> int:
@@ -106,8 +113,7 @@ def counted(
     verb: str, out: Path, wanted: Path, told: dict[str, Any], killed_at: int, after: Any, before: Any
 ) -> dict[str, Any]:
     """Return what came of a run, having compared it with what the server charged."""
-    role = {"reason": "reasoner", "rereview": "reviewer"}[verb]
-    costs = told["costs"][role]
+    costs = told["costs"][ROLES[verb]]
     charged = [late - soon for late, soon in zip(after[:3], before[:3], strict=True)]
     steps, there = places(Dataset(out)), places(Dataset(wanted))
     price = (charged[1] * 2.5 + charged[2] * 10) / 1e6
@@ -139,18 +145,35 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def sources(root: Path, records: int) -> tuple[Path, Path, Path]:
-    """Make data to annotate, of about so many steps: one of play, the same with thoughts, and one with reviews."""
+def made(root: Path, records: int) -> dict[str, tuple[list[object], Path]]:
+    """Make what to annotate, about so many steps for each verb; return its words, and a dataset of what it is to write.
+
+    There is play to be thought about, reviews to be written anew, and an agent to be reviewed; the last a calm server
+    does first.
+    """
+    from chat_server import ServerProcess
+
     episodes = max(1, records // _EPISODES_FOR + 1)
     for _ in range(4):
-        words = ["--tasks", "collect_wood", "collect_stone", "place_table", "--episodes", episodes]
+        words = ["--tasks", *TASKS, "--episodes", episodes]
         if run("collect", *words, "--out", root / "s1", "--overwrite")["steps"] >= 1.2 * records:
             break
         episodes *= 2
     run("reason", "--source", root / "s1", "--out", root / "s2", "--same-actions", MANY)
     states = ["--states", 40, "--slips", 20]
     run("rehearse", "--source", root / "s2", "--out", root / "s4", *states)
-    return root / "s1", root / "s2", root / "s4"
+    agent: list[object] = ["--agent", ROOT / "checkpoints/rig-crafter-small", "--tasks", *TASKS, "--states", 8]
+    agent += ["--episodes", records // _REVIEWS_FOR + 1, "--dtype", "float32"]
+    server = ServerProcess(root / "calm.jsonl")
+    try:
+        run("review", *agent, "--out", root / "s3", *asking("review", server, root / "calm"))
+    finally:
+        server.end()
+    return {
+        "reason": (["--source", root / "s1", "--no-validate", "--same-actions", MANY], root / "s2"),
+        "rereview": (["--source", root / "s4"], root / "s4"),
+        "review": (agent, root / "s3"),
+    }
 
 
 def main() -> int:
@@ -165,13 +188,10 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(given.out or scratch).absolute()
-        s1, s2, s4 = sources(root, given.records)
+        works = made(root, given.records)
         server = ServerProcess(root / "charged.jsonl", failures=given.failures, malformed=0.03, latency=0.02)
         try:
-            found = {
-                verb: accept(verb, source, wanted, root, server)
-                for verb, source, wanted in (("reason", s1, s2), ("rereview", s4, s4))
-            }
+            found = {verb: accept(verb, *work, root, server) for verb, work in works.items()}
         except Failed as error:
             print(f"not accepted: {error}", file=sys.stderr)
             return 1

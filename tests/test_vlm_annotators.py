@@ -556,11 +556,12 @@ def test_a_file_that_is_no_batchs_result_is_refused_by_its_line(near, tmp_path, 
 
 def test_a_kill_and_a_restart_of_the_server_cost_nothing_and_lose_nothing(made, tmp_path):
     """The run of `scripts/annotator_acceptance.py` in small."""
-    from annotator_acceptance import accept
+    from annotator_acceptance import MANY, accept
 
+    words = ["--source", made.root / "s1", "--no-validate", "--same-actions", MANY]
     server = ServerProcess(tmp_path / "log", failures=0.2, malformed=0.05, latency=0.05)
     try:
-        found = accept("reason", made.root / "s1", made.data, tmp_path, server)
+        found = accept("reason", words, made.data, tmp_path, server)
     finally:
         server.end()
     assert found["records"] >= 40
