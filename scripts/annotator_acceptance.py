@@ -34,7 +34,7 @@ ROLES = {"reason": "reasoner", "rereview": "reviewer", "review": "reviewer"}
 TASKS = ("collect_wood", "collect_stone", "place_table")
 _EPISODES_FOR = 90
 """Records that an episode of each task holds, about."""
-_REVIEWS_FOR = 12
+_REVIEWS_FOR = 8
 """Reviews of the shipped agent that an episode of each task and setting leads to, at the least."""
 _PATIENCE = 300.0
 

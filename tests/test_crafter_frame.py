@@ -14,7 +14,8 @@ from rig.envs.crafter.facts import HALF, View
 from rig.envs.crafter.world import CrafterWorld
 from rig.records import Step, remembered
 from rig.teachers import TEACHERS
-from rig.teachers.crafter_search import can_enter, first_step, heading, search_goal
+from rig.teachers.crafter_search import first_step, heading, search_goal
+from rig.teachers.crafter_view import can_enter, gap_in
 
 RIGHT, UP, USE = Action.press("move_right"), Action.press("move_up"), Action.press("use")
 OPEN = {
@@ -85,6 +86,12 @@ def test_every_clause_holds_and_says_what_is_gone_by(played):
             assert way == tuple(step.privileged["facing"]) if key in ("use", "place_stone") else key.startswith("move_")
     assert sum("went" in kinds for kinds in said) > 100
     assert all("goal" in kinds for kinds in said if "search" in kinds)
+    laid = [step for step in played[0] if step.action == Action.press("place_stone") and "placed" in step.privileged]
+    assert len(laid) >= 12
+    for step in laid:
+        gap, _ = gap_in(View(step.privileged))
+        assert gap == tuple(step.privileged["facing"])
+    assert sum("gap" in kinds for kinds in said) > 20
 
 
 def test_others_do_not_say_it(played):
@@ -121,6 +128,42 @@ def test_ore_is_looked_for_in_rock():
     rocky = View(OPEN | {"view": ["......sss"] * 7, "inventory": {"wood_pickaxe": 1}})
     assert search_goal(rocky, (), "tree") == (0, 3)
     assert search_goal(rocky, (), "coal")[0] == 4
+
+
+def wall(*stones, facing=(1, 0), ground="."):
+    """Return facts of open ground on which stones were laid."""
+    rows = [["." if (x, y) == (0, 0) else ground for x in range(-4, 5)] for y in range(-3, 4)]
+    for x, y in stones:
+        rows[y + HALF[1]][x + HALF[0]] = "s"
+    facts = {"task": "build_wall", "target": 3, "samples": len(stones), "facing": list(facing)}
+    held = {"health": 9, "stone": 6, "wood_pickaxe": 1}
+    view = {"view": ["".join(row) for row in rows], "placed": [list(stone) for stone in stones]}
+    return OPEN | facts | {"inventory": held} | view
+
+
+@pytest.mark.parametrize(
+    ("facts", "gap", "key", "said"),
+    [
+        (wall(facing=(0, 1)), ((0, 1), (0, -1)), "place_stone", ["1 down"]),
+        (wall((2, 0), (3, 0)), ((1, 0), (-1, 0)), "place_stone", ["2 right stone", "1 right"]),
+        (wall((1, 0), (2, 0)), ((0, 0), (-1, 0)), "move_left", ["2 left"]),
+        (wall((3, 0), facing=(-1, 0)), ((2, 0), (-1, 0)), "move_right", ["3 right stone", "2 right"]),
+        (wall(ground="w"), None, "noop", []),
+    ],
+)
+def test_a_wall_goes_on_where_the_fewest_steps_are_and_the_thought_says_where(facts, gap, key, said):
+    assert gap_in(View(facts)) == gap
+    step = Step(index=0, frame=np.zeros((9, 9, 3), np.uint8), instruction="", action=Action.press(key))
+    (thought,) = REASONERS.get("crafter-frame")().reason([replace(step, privileged=facts)])
+    claims = [CRAFTER.read(clause) for clause in split_clauses(thought)]
+    assert [
+        " ".join(value for _, value in claim.values) for claim in claims if claim.kind in ("near", "gap", "run_up")
+    ] == said
+
+
+def test_stones_that_were_there_before_are_no_wall():
+    facts = wall((2, 0))
+    assert gap_in(View(facts | {"placed": []})) == gap_in(View(wall()))
 
 
 def test_what_can_be_entered_depends_on_what_is_held():

@@ -10,9 +10,10 @@ from rig.annotators.base import JudgingChecker, ReviewVerdict, Verdict
 from rig.annotators.claims import Claim
 from rig.annotators.crafter import is_still
 from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
-from rig.envs.crafter.facts import DIRECTIONS, View, distance
+from rig.envs.crafter.facts import DIRECTIONS, Offset, View, distance
+from rig.envs.crafter.ground import minus
 from rig.records import Step
-from rig.teachers.crafter_search import can_enter
+from rig.teachers.crafter_view import can_enter
 
 WENT = "went"
 """What is said of one's last actions, of which facts tell nothing."""
@@ -77,8 +78,17 @@ def _holds(claim: Claim, view: View, action: Action) -> bool | None:
         return view.count(claim.get("item")) == int(claim.get("n"))
     if kind == "goal":
         return can_enter(view, offset_of(claim.get("place")))
+    if kind == "run_up":
+        return view.is_free(offset_of(claim.get("place")))
+    if kind == "gap":
+        return _is_gap(view, offset_of(claim.get("place")))
     assert kind in (WENT, *CRAFTER.reviewed), kind
     return None
+
+
+def _is_gap(view: View, cell: Offset) -> bool:
+    """Return whether a stone in `cell` would begin a wall, or go on with one that stands."""
+    return view.is_free(cell) and (not view.placed or any(distance(minus(cell, stone)) == 1 for stone in view.placed))
 
 
 def _concludes(claim: Claim, view: View, action: Action) -> bool:

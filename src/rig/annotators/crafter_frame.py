@@ -1,4 +1,4 @@
-"""Annotators for Crafter that also say where a search goes on, and where the wall stands that is built.
+"""Annotators for Crafter that also say where a search goes on, and where the next stone of a wall is to go.
 
 They explain what `crafter-frame` does, a teacher that knows the frame and its last actions; whoever learns of them has
 to be told as many (`rig train --history 8`).
@@ -14,8 +14,11 @@ from rig.annotators.claims import Claim
 from rig.annotators.crafter import CrafterReasoner, CrafterReviewer, explain, foe_at_hand, need_of
 from rig.annotators.crafter_words import CRAFTER, place_of
 from rig.annotators.evidence import Informed, ReviewEvidence
-from rig.envs.crafter.facts import WAYS, View, direction_of
+from rig.envs.crafter.facts import OWN, WAYS, View, direction_of, distance
+from rig.envs.crafter.ground import minus, plus
+from rig.teachers.crafter_gaps import run_up
 from rig.teachers.crafter_search import first_step, heading, search_goal
+from rig.teachers.crafter_view import gap_in
 
 _LOOKED = 2
 """What is faced and held, which every thought begins with."""
@@ -34,8 +37,8 @@ class _Remembering:
 class CrafterFrameReasoner(_Remembering, CrafterReasoner):
     """Writes what `CrafterReasoner` writes, and what the last actions say."""
 
-    name = "crafter-frame-rules-2"
-    prompt = CRAFTER.rules("2")
+    name = "crafter-frame-rules-3"
+    prompt = CRAFTER.rules("3")
 
 
 class CrafterFrameReviewer(_Remembering, CrafterReviewer):
@@ -44,8 +47,8 @@ class CrafterFrameReviewer(_Remembering, CrafterReviewer):
     The teacher knows no more than they and the frame tell, so they show of every plan whether another is better.
     """
 
-    name = "crafter-frame-reviews-2"
-    prompt = CRAFTER.rules("2")
+    name = "crafter-frame-reviews-3"
+    prompt = CRAFTER.rules("3")
 
     def tells(self, known: Informed[ReviewEvidence]) -> bool:
         """Return True."""
@@ -77,6 +80,18 @@ def _search(view: View, executed: Sequence[Action], key: str, wanted: str) -> li
 
 
 def _wall(view: View) -> list[Claim]:
-    """Return where the nearest stone is, where some are laid and none is faced."""
-    stones = view.find("stone") if view.facts["samples"] else []
-    return [Claim.of("near", thing="stone", place=place_of(stones[0]))] if stones and stones[0] != view.facing else []
+    """Return where the next stone is to go, from where one walks up to that cell, and where the stone beside it is.
+
+    Of a stone that is faced all has been said; of a cell where the player stands there is nothing to say.
+    """
+    found = gap_in(view)
+    if found is None:
+        return []
+    gap, start = found[0], run_up(found)
+    beside = min(view.placed, key=lambda stone: (distance(minus(stone, gap)), stone), default=view.facing)
+    said = [] if beside == view.facing else [Claim.of("near", thing="stone", place=place_of(beside))]
+    if gap != OWN:
+        said.append(Claim.of("gap", place=place_of(gap)))
+    if start != OWN and plus(gap, found[1]) != OWN:
+        said.append(Claim.of("run_up", place=place_of(start)))
+    return said

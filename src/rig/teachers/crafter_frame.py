@@ -13,8 +13,10 @@ from rig.envs.crafter.facts import HALF, View, in_view
 from rig.envs.crafter.ground import IMPASSABLE, Position, minus, plus
 from rig.envs.crafter.world import CrafterWorld
 from rig.teachers.crafter import CrafterExpert
+from rig.teachers.crafter_gaps import Gap
 from rig.teachers.crafter_moment import Moment
 from rig.teachers.crafter_search import first_step, search_goal
+from rig.teachers.crafter_view import gap_in
 
 
 class FrameMoment(Moment):
@@ -41,23 +43,23 @@ class FrameMoment(Moment):
         """Return the first step to where new ground is sought."""
         return self._search()
 
-    def strays(self, gap: Position, side: Position) -> bool:
-        """Return whether the player stands off the line in which a wall grows towards it.
-
-        Laid in such a line, what comes next is told by how far away the last stone is.
-        """
-        way = minus(self.here, gap)
-        return way[0] * side[1] != way[1] * side[0] or way[0] * side[0] + way[1] * side[1] < 0
+    def next_gap(self) -> Gap | None:
+        """Return which gap of a wall is to be filled next, as far as the frame shows; None where none is in view."""
+        gap = gap_in(self._view())
+        return (plus(self.here, gap[0]), gap[1]) if gap else None
 
     def is_open(self, cell: Position) -> bool:
         """Return whether `cell` is in view and could be stood on."""
         return in_view(minus(cell, self.here)) and super().is_open(cell)
 
     def _search(self, wanted: str = "") -> Action:
-        view = View(self.world.privileged())
+        view = self._view()
         goal = search_goal(view, self.world.executed, wanted)
         step = first_step(view, goal) if goal else None
         return self.enter(plus(self.here, step)) if step else NOOP
+
+    def _view(self) -> View:
+        return View(self.world.privileged())
 
     def _places(self, kind: str) -> list[Position]:
         return [cell for cell in super()._places(kind) if in_view(minus(cell, self.here))]
@@ -66,5 +68,5 @@ class FrameMoment(Moment):
 class CrafterFrameExpert(CrafterExpert):
     """Solves the tasks of `rig.envs.crafter.tasks` from frames and `crafter_search.REMEMBERED` actions."""
 
-    name = "crafter-frame-expert-2"
+    name = "crafter-frame-expert-3"
     moment = FrameMoment

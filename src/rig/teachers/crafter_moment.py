@@ -9,6 +9,7 @@ from rig.envs.crafter.facts import HALF, WALKABLE
 from rig.envs.crafter.ground import IMPASSABLE, Position, Tools, distances, minus, neighbours, plus, step_costs
 from rig.envs.crafter.simulator import AREA
 from rig.envs.crafter.world import CrafterWorld
+from rig.teachers.crafter_gaps import Gap, next_gap
 
 MOVES: dict[Position, Action] = {
     (-1, 0): Action.press("move_left"),
@@ -33,7 +34,8 @@ class Moment:
         self.facing: Position = (int(self.player.facing[0]), int(self.player.facing[1]))
         self.faced = plus(self.here, self.facing)
         self.costs = step_costs(world.engine, Tools.of(self.player.inventory))
-        for stone in world.placed:
+        self.placed = world.placed
+        for stone in self.placed:
             self.costs[stone] = IMPASSABLE
 
     # What the recipes ask (`crafter_needs.Situation`).
@@ -109,6 +111,10 @@ class Moment:
         """Return whether laying a stone in `gap`, from `side` of it, is worse than what takes as long."""
         return False
 
+    def next_gap(self) -> Gap | None:
+        """Return which gap of a wall is to be filled next; None where there is no room."""
+        return next_gap(self)
+
     def leave_corner(self) -> Action:
         """Walk towards the nearest cell with open ground on all sides."""
         open_cells = [
@@ -124,7 +130,7 @@ class Moment:
     def _places(self, kind: str) -> list[Position]:
         world = self.map
         xs, ys = (world._mat_map == world._mat_ids[kind]).nonzero()
-        cells, placed = zip(xs.tolist(), ys.tolist(), strict=True), self.world.placed
+        cells, placed = zip(xs.tolist(), ys.tolist(), strict=True), self.placed
         return [cell for cell in cells if cell not in placed] if placed else list(cells)
 
     def _far_cells(self) -> list[Position]:

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rig.actions import Action
 from rig.envs.crafter.facts import DIRECTIONS, HALF, MATERIALS, OWN, Offset, View, cells, direction_of
-from rig.envs.crafter.ground import IMPASSABLE, Tools, distances, entry_cost, minus, plus
-from rig.envs.crafter.simulator import AREA
+from rig.envs.crafter.ground import IMPASSABLE, distances, minus, plus
+from rig.teachers.crafter_view import MIDDLE, map_of
 
 REMEMBERED = 8
 """How many of its last actions one has to know."""
 
-_MIDDLE: Offset = (AREA[0] // 2, AREA[1] // 2)
-"""Where the player stands on a map that holds the view alone."""
 _AHEAD, _ASIDE, _EDGE, _ROCK, _STEP = 2.0, 0.5, 2.0, 12.0, 0.9
 """What a cell ahead, one aside, the edge of the frame, behind which is new ground, and rock all around are worth, and
 what a step costs."""
@@ -53,9 +50,9 @@ def search_goal(view: View, executed: Sequence[Action], wanted: str = "") -> Off
         executed: the last actions, newest first.
         wanted: the material that is looked for; what lies in rock is looked for there.
     """
-    way, costs = heading(executed) or view.facing, _map_of(view)
+    way, costs = heading(executed) or view.facing, map_of(view)
     rock = _rock_about(view) if wanted in _IN_ROCK else {}
-    ways = {minus(cell, _MIDDLE): far for cell, far in distances(costs, [_MIDDLE]).items() if costs[cell] != IMPASSABLE}
+    ways = {minus(cell, MIDDLE): far for cell, far in distances(costs, [MIDDLE]).items() if costs[cell] != IMPASSABLE}
 
     def worth(cell: Offset) -> float:
         return _worth(cell, way) + _ROCK * rock.get(cell, 0.0) - _STEP * ways[cell]
@@ -65,21 +62,12 @@ def search_goal(view: View, executed: Sequence[Action], wanted: str = "") -> Off
 
 def first_step(view: View, goal: Offset) -> Offset | None:
     """Return the way of the first step to a cell in view, straight on where ways tie; None where there is none."""
-    costs = _map_of(view)
-    to_goal = distances(costs, [plus(_MIDDLE, goal)], until=_MIDDLE)
+    costs = map_of(view)
+    to_goal = distances(costs, [plus(MIDDLE, goal)], until=MIDDLE)
     ways = [view.facing, *(way for way in DIRECTIONS.values() if way != view.facing)]
-    ends = {way: plus(_MIDDLE, way) for way in ways}
+    ends = {way: plus(MIDDLE, way) for way in ways}
     open_ways = [way for way, end in ends.items() if end in to_goal and costs[end] != IMPASSABLE]
     return min(open_ways, key=lambda way: to_goal[ends[way]] + costs[ends[way]], default=None)
-
-
-def can_enter(view: View, cell: Offset) -> bool:
-    """Return whether the player could get onto a cell in view, were it beside it: walk, or dig or bridge its way."""
-    return _cost(view, cell, Tools.of(view.inventory)) != IMPASSABLE
-
-
-def _cost(view: View, cell: Offset, tools: Tools) -> float:
-    return IMPASSABLE if cell in view.creatures else entry_cost(view.material(cell), tools)
 
 
 def _worth(cell: Offset, way: Offset) -> float:
@@ -98,11 +86,3 @@ def _rock_about(view: View) -> dict[Offset, float]:
 def _around(cell: Offset) -> tuple[slice, slice]:
     column, row = cell[0] + HALF[0], cell[1] + HALF[1]
     return slice(max(0, row - _REACH), row + _REACH + 1), slice(max(0, column - _REACH), column + _REACH + 1)
-
-
-def _map_of(view: View) -> NDArray[np.float64]:
-    """Return a map that holds the view alone, its cells' costs; float [64, 64], the player in its middle."""
-    costs, tools = np.zeros(AREA), Tools.of(view.inventory)
-    for cell in cells():
-        costs[plus(_MIDDLE, cell)] = _cost(view, cell, tools)
-    return costs
