@@ -36,7 +36,7 @@ _EPISODES_FOR = 90
 """Records that an episode of each task holds, about."""
 _REVIEWS_FOR = 8
 """Reviews of the shipped agent that an episode of each task and setting leads to, at the least."""
-_PATIENCE = 300.0
+_PATIENCE = 1800.0
 
 
 class Failed(Exception):
