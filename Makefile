@@ -6,6 +6,7 @@
 # make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
 #   is part of make test
 # make docs-check   runs the commands that the documentation shows
+# make release-check   builds sdist and wheel, looks into them, plays from an empty environment; what a release still wants
 # make api   writes docs/api.md, what `import rig` gives, from the docstrings
 
 PYTHON ?= python3
@@ -26,7 +27,7 @@ OLD_TRANSFORMERS ?= 5.17.0
 # The lerobot that our LeRobotDatasets are compared with.
 LEROBOT ?= 0.4.4
 
-.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs-check api browser minetest clean
+.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs-check release-check api browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -63,6 +64,9 @@ types: $(VENV)/.dev
 docs-check: $(VENV)/.dev
 	$(BIN)/python scripts/docs_check.py
 
+release-check: $(VENV)/bin/python
+	$(BIN)/python scripts/release_check.py
+
 api: $(VENV)/.dev
 	$(BIN)/python scripts/api.py
 
@@ -87,4 +91,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) build *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
