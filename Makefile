@@ -6,6 +6,8 @@
 # make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
 #   is part of make test
 # make docs-check   runs the commands that the documentation shows
+# make release-check   builds sdist and wheel, looks into them, plays from an empty environment; what a release still wants
+# make docs   builds the site of the documentation into build/site
 # make api   writes docs/api.md, what `import rig` gives, from the docstrings
 
 PYTHON ?= python3
@@ -26,7 +28,7 @@ OLD_TRANSFORMERS ?= 5.17.0
 # The lerobot that our LeRobotDatasets are compared with.
 LEROBOT ?= 0.4.4
 
-.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs-check api browser minetest clean
+.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs docs-check release-check api browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -63,6 +65,13 @@ types: $(VENV)/.dev
 docs-check: $(VENV)/.dev
 	$(BIN)/python scripts/docs_check.py
 
+docs: $(VENV)/docs/.done
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html; with its search: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site"
+
+release-check: $(VENV)/bin/python
+	$(BIN)/python scripts/release_check.py
+
 api: $(VENV)/.dev
 	$(BIN)/python scripts/api.py
 
@@ -86,5 +95,13 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(TORCH_BUILD) && $(PIP_INSTALL) $$build --editable '.[dev]'
 	touch $@ $(VENV)/.demo
 
+# The group `docs` of pyproject.toml, in an environment of its own: the site's tools want nothing of ours.
+$(VENV)/docs/.done: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m venv $(VENV)/docs
+	$(BIN)/python -c 'import tomllib; found = tomllib.load(open("pyproject.toml", "rb")); \
+	    print(*found["dependency-groups"]["docs"], sep="\n")' > $(VENV)/docs/requirements.txt
+	$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(VENV)/docs/requirements.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -47,6 +47,10 @@ def build(target):
 def test_what_is_built_holds_the_crafter_agent_and_finds_it_from_any_folder(tmp_path):
     pytest.importorskip("setuptools", minversion="77")
     package = build(tmp_path)
+    built = {path.relative_to(package) for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    modules = {path.relative_to(ROOT / "src/rig") for path in (ROOT / "src/rig").rglob("*") if path.is_file()}
+    agent = {path.relative_to(ROOT) for path in (ROOT / "checkpoints" / AGENTS["crafter"]).iterdir()}
+    assert built == {path for path in modules | agent if path.suffix != ".pyc"}, "package-data in pyproject.toml"
     assert read_agent(package / "checkpoints" / AGENTS["crafter"])["environment"] == "crafter"
     ask = "from rig.shipped import shipped_agent as find; print(find('crafter')); print(find('minetest'))"
     environment = {**os.environ, "PYTHONPATH": str(package.parent)}
