@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import tyro
 
-from rig.cli.flags import Flags, Settings
+from rig.cli.flags import Flags, Settings, Tracked
 from rig.cluster import Cluster
 from rig.errors import RigError
 from rig.evaluate.config import (
@@ -145,7 +145,7 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eval(Flags, EmbodiedConfig, Cluster):
+class Eval(Tracked, Flags, EmbodiedConfig, Cluster):
     """Score an agent or a teacher: success and samples per task and setting on seeds that no training has seen.
 
     Example: rig eval --agent runs/rig/agent --dreams 3 --episodes 50 --out runs/eval-rig-3
@@ -166,14 +166,17 @@ class Eval(Flags, EmbodiedConfig, Cluster):
         """Evaluate."""
         from rig.cli.tables import scores_text
         from rig.evaluate.embodied import evaluate_embodied
+        from rig.tracking import track_scores
 
         config, cluster = self.part(EmbodiedConfig), self.part(Cluster)
+        trackers = self.trackers()
         summary = evaluate_embodied(config, self.out, resume=self.resume, workers=self.workers, cluster=cluster)
+        track_scores(trackers, self.out, summary)
         return {"text": scores_text(summary), "out": self.out, **summary}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imagine(Flags, ImaginationConfig):
+class Imagine(Tracked, Flags, ImaginationConfig):
     """Score dreams: pixels, structure, distribution, and grid cells dreamed right, 1 to k steps ahead.
 
     Example: rig imagine --agent runs/rig/agent --chains 512 --out runs/imagine-rig
@@ -190,13 +193,16 @@ class Imagine(Flags, ImaginationConfig):
         """Dream and score."""
         from rig.cli.tables import imagination_text
         from rig.evaluate.imagination import evaluate_imagination
+        from rig.tracking import track_scores
 
+        trackers = self.trackers()
         scores = evaluate_imagination(self.part(ImaginationConfig), self.out)
+        track_scores(trackers, self.out, scores)
         return {"text": imagination_text(scores), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Causality(Flags, CausalityConfig):
+class Causality(Tracked, Flags, CausalityConfig):
     """Say whether dreams cause better decisions: the same episodes with own dreams, with other frames, and without any.
 
     Example: rig causality --agent runs/rig/agent --plans 4 --judge change --out runs/causality-rig
@@ -220,15 +226,18 @@ class Causality(Flags, CausalityConfig):
         from rig.cli.tables import causality_text
         from rig.evaluate.causality import evaluate_causality
         from rig.recipes.causality import write_causality_page
+        from rig.tracking import track_scores
 
         config = self.part(CausalityConfig)
+        trackers = self.trackers()
         scores = evaluate_causality(config, self.out, resume=self.resume, workers=self.workers)
+        track_scores(trackers, self.out, scores)
         page = write_causality_page(scores, Path(self.out) / "causality.md")
         return {"text": causality_text(scores), "page": str(page), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalReviews(Flags, ReviewsConfig):
+class EvalReviews(Tracked, Flags, ReviewsConfig):
     """Score reviews alone: which plans of recorded lookaheads an agent keeps and changes, and what dreams do to that.
 
     Example: rig eval-reviews --agent runs/rig/agent --data runs/s4-held-out --out runs/reviews-rig
@@ -243,13 +252,16 @@ class EvalReviews(Flags, ReviewsConfig):
         """Review and score."""
         from rig.cli.tables import reviews_text
         from rig.evaluate.reviews import evaluate_reviews
+        from rig.tracking import track_scores
 
+        trackers = self.trackers()
         scores = evaluate_reviews(self.part(ReviewsConfig), self.out)
+        track_scores(trackers, self.out, scores)
         return {"text": reviews_text(scores), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeVerb(Flags, JudgementsConfig):
+class JudgeVerb(Tracked, Flags, JudgementsConfig):
     """Score what an agent says its plans are worth: shown what really came of them, shown its dreams, shown nothing.
 
     Example: rig judge --agent runs/judge/agent --data runs/branches-held-out --out runs/judged
@@ -264,8 +276,11 @@ class JudgeVerb(Flags, JudgementsConfig):
         """Judge and score."""
         from rig.cli.tables import judgements_text
         from rig.evaluate.judgements import evaluate_judgements
+        from rig.tracking import track_scores
 
+        trackers = self.trackers()
         scores = evaluate_judgements(self.part(JudgementsConfig), self.out)
+        track_scores(trackers, self.out, scores)
         return {"text": judgements_text(scores), "out": self.out, **scores}
 
 
