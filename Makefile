@@ -3,6 +3,7 @@
 # make parity  compares the network with an older transformers as well; part of make test
 # make lerobot   has the lerobot package read what we export, and us what it writes (about 100 MB, beside the packages)
 # make trackers   tests --track with trackio and wandb (about 150 MB, beside the packages)
+# make rerun   reads recordings back with rerun-sdk (500 MB, beside the packages)
 # make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
 # make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
 #   is part of make test
@@ -31,7 +32,10 @@ LEROBOT ?= 0.4.4
 TRACKIO ?= 0.43.0
 WANDB ?= 0.31.0
 
-.PHONY: demo demo-crafter demo-minetest test parity lerobot trackers processors lint types docs-check api browser minetest clean
+# Whose recordings `rig view --rerun` writes.
+RERUN ?= 0.41.0
+
+.PHONY: demo demo-crafter demo-minetest test parity lerobot trackers rerun processors lint types docs-check api browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -60,6 +64,9 @@ lerobot: $(VENV)/.dev
 
 trackers: $(VENV)/.dev
 	sh scripts/trackers.sh $(BIN)/python $(TRACKIO) $(WANDB)
+
+rerun: $(VENV)/.dev
+	sh scripts/rerun.sh $(BIN)/python $(RERUN)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

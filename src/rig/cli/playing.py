@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ class Play:
         agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
         out: the page.
         video: an .mp4 of the same beside it, two steps a second; none where empty.
+        rerun: an .rrd of the same beside it, for Rerun's viewer; none where empty.
         environment: the world; where empty, an agent's own, and for a teacher the one in whose kit it is; Crafter for
             "teacher:random".
         tasks: "task" or "task/setting"; the first of the world's where none is given.
@@ -49,6 +50,7 @@ class Play:
     agent: str
     out: str
     video: str = ""
+    rerun: str = ""
     environment: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 1
@@ -70,7 +72,7 @@ class Play:
         from rig.viewer import render_trace
 
         refuse_as_page(Path(self.out))
-        _refuse_as_film(self.video)
+        _check_taken_along(self.video, self.rerun)
         config = EmbodiedConfig(
             agent=self.agent,
             environment=self.environment,
@@ -97,8 +99,8 @@ class Play:
             {"task": t.task, "setting": t.setting, "seed": t.seed, "success": t.success, "steps": len(t.steps)}
             for t in trajectories
         ]
-        film = _film(self.video, trajectories)
-        return {"text": "\n\n".join(filter(None, (text, film))), "page": str(page), "episodes": outcomes}
+        taken = _taken_along(self.video, self.rerun, lambda: trajectories, "RIG")
+        return {"text": "\n\n".join(filter(None, (text, taken))), "page": str(page), "episodes": outcomes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +288,9 @@ class JudgeVerb(Tracked, Flags, JudgementsConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Turn episodes of a dataset into one self-contained page, or a video: frames, thoughts, actions, dreams, reviews.
+    """Turn episodes of a dataset into one self-contained page: frames, thoughts, actions, dreams, reviews.
+
+    A video, or a recording for Rerun's viewer, can be written beside it.
 
     Example: rig view --data runs/s4 --out runs/s4.html --episodes 8
 
@@ -294,6 +298,7 @@ class View:
         data: folder of the dataset.
         out: the page.
         video: an .mp4 of the same beside it, two steps a second; none where empty.
+        rerun: an .rrd of the same beside it, for Rerun's viewer; none where empty.
         tasks: "task" or "task/setting" to choose from; all where none is given.
         episodes: the most episodes to show, spread over tasks and settings, and for each over the dataset.
     """
@@ -301,17 +306,18 @@ class View:
     data: str
     out: str
     video: str = ""
+    rerun: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 12
 
     def run(self) -> dict[str, Any]:
-        """Write the page, and the video."""
+        """Write the page, and what is taken along."""
         from rig.data import Dataset
         from rig.storage import refuse_as_page
         from rig.viewer import choose, render_trace
 
         refuse_as_page(Path(self.out))
-        _refuse_as_film(self.video)
+        _check_taken_along(self.video, self.rerun)
         if self.episodes < 1:
             raise RigError(f"--episodes {self.episodes}: show at least one")
         dataset = Dataset(self.data)
@@ -330,25 +336,35 @@ class View:
             title=dataset.info.name,
             meta={"stage": dataset.info.stage, "content": dataset.content_hash[:12]},
         )
-        film = _film(self.video, (dataset[entry.id] for entry in chosen))
-        text = "\n".join(filter(None, (f"{page}: {len(chosen)} episodes", film)))
+        ids = [entry.id for entry in chosen]
+        taken = _taken_along(self.video, self.rerun, lambda: map(dataset.__getitem__, ids), dataset.info.name)
+        text = "\n".join(filter(None, (f"{page}: {len(chosen)} episodes", taken)))
         return {"text": text, "page": str(page), "episodes": len(chosen)}
 
 
-def _refuse_as_film(video: str) -> None:
-    """Raise RigError where a video is wanted and cannot be made, before anything is done."""
+def _check_taken_along(video: str, rerun: str) -> None:
+    """Raise RigError where a video or a recording is wanted and cannot be made, before anything is done."""
     if video:
         from rig.registry import require
         from rig.viewer.film import check_film
 
         check_film(Path(video))
         require("av", "video")
+    if rerun:
+        from rig.viewer.recording import check_recording
+
+        check_recording(Path(rerun))
 
 
-def _film(video: str, trajectories: Iterable[Trajectory]) -> str:
-    """Write the video that is wanted, and return a line about it; nothing where none is."""
-    if not video:
-        return ""
-    from rig.viewer.film import write_film
+def _taken_along(video: str, rerun: str, trajectories: Callable[[], Iterable[Trajectory]], title: str) -> str:
+    """Write the video and the recording that are wanted, and return a line about each; nothing where none is."""
+    lines = []
+    if video:
+        from rig.viewer.film import write_film
 
-    return f"{video}: {write_film(Path(video), trajectories)} pictures"
+        lines.append(f"{video}: {write_film(Path(video), trajectories())} pictures")
+    if rerun:
+        from rig.viewer.recording import write_recording
+
+        lines.append(f"{rerun}: {write_recording(Path(rerun), trajectories(), title=title)} decisions")
+    return "\n".join(lines)
