@@ -72,10 +72,11 @@ def test_everything_of_every_decision_is_on_the_timeline(tmp_path):
     for number, dream in enumerate(looked.dreams, 1):
         assert np.array_equal(frames_of(rows, f"/dreams/{number}")[0], dream.frame)
     assert cleared_at(rows, "/dreams") == {0, 1, 2, 3, 4}, "no dream stays beside another decision"
+    assert {times[0] for times, values in rows["/dreams/2"] if not values} == {1, 2, 3, 4}
     assert texts_of(rows, "/thought")[0] == looked.dreams[0].thought
     assert texts_of(rows, "/review") == {0: "1. I keep it."}
     assert texts_of(rows, "/plans/2/judgement") == {1: "2 lost"}
-    assert texts_of(rows, "/plans/2/said") == {1: "move left (chosen)"}
+    assert texts_of(rows, "/plans/2/said") == {1: "move left (chosen)\n\n2 lost"}
     assert rows["/plans/1/score"] == [((1, 0, 1), [-1.5])]
     assert rows["/plans/1/votes"] == [((1, 0, 1), [3.0])]
     assert np.array_equal(frames_of(rows, "/plans/1")[1], chose.dreams[-1].frame)

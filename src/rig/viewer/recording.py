@@ -7,7 +7,7 @@ is. What a decision does not have is cleared, so that no dream of the one before
     observed                        the frame; behind the last step what it led to
     dreams/1 … n                    an image for each dream of the plan that was followed; /said what was thought
                                     and done in it, /real what really came, where that is known
-    plans/1 … k                     of several plans each: /said, its last dream, and what was made of it: /judgement,
+    plans/1 … k                     of several plans each: its last dream, /said, and what was made of it: /judgement,
                                     /score, /votes
     review                          what the review says
     reward, success                 numbers; success stands behind the last step
@@ -37,7 +37,7 @@ APPLICATION = "rig"
 DECISION, EPISODE, STEP = "decision", "episode", "step"
 """The timelines."""
 
-_CLEARED = ("dreams", "plans", "review", "thought")
+_CLEARED = ("dreams", "plans", "review", "thought", "action")
 _LONGEST = 100_000
 """Characters of a text."""
 
@@ -81,6 +81,7 @@ class _Writer:
         self._recording = rerun.RecordingStream(APPLICATION)
         self._recording.save(str(file))
         self._at = 0
+        self._pictured: dict[str, None] = {}
         self._dreams = self._plans = 0
         self.decisions = 0
 
@@ -149,7 +150,8 @@ class _Writer:
 
     def _plan(self, place: str, plan: Plan, observed: Frame, space: str, *, chosen: bool) -> None:
         words = action_words(plan.action, space)
-        self._say(f"{place}/said", _joined(plan.thought, f"{words} (chosen)" if chosen else words))
+        worth = plan.judgement or (None if plan.score is None else f"{plan.score:.2g}")
+        self._say(f"{place}/said", _joined(plan.thought, f"{words} (chosen)" if chosen else words, worth))
         self._say(f"{place}/judgement", plan.judgement)
         self._number(f"{place}/votes", plan.votes)
         if plan.score is not None:
@@ -160,9 +162,12 @@ class _Writer:
     def _clear(self) -> None:
         for place in _CLEARED:
             self._log(place, self._rerun.Clear(recursive=True))
+        for place in self._pictured:  # viewers go on showing an image that is cleared with its parent
+            self._log(place, self._rerun.EncodedImage.cleared())
 
     def _picture(self, place: str, frame: Frame | None, observed: Frame) -> None:
         if frame is not None:
+            self._pictured[place] = None
             self._image(place, unfit_frame(frame, *observed.shape[:2]))
 
     def _image(self, place: str, frame: Frame) -> None:
@@ -200,7 +205,8 @@ class _Writer:
                 views.Horizontal(*texts),
                 views.Horizontal(views.TextLogView(origin="/log", name="log"), *numbers),
                 row_shares=[3, 2, 1],
-            )
+            ),
+            views.TimePanel(timeline=DECISION),
         )
 
     def _pictures(self, views: Any) -> Iterator[Any]:
@@ -209,7 +215,7 @@ class _Writer:
             place = f"/{many}/{number}"
             yield views.Vertical(
                 views.Spatial2DView(origin=place, contents=[place], name=f"{many[:-1]} {number}"),
-                views.TextDocumentView(origin=f"{place}/{'judgement' if self._plans else 'said'}", name="said"),
+                views.TextDocumentView(origin=f"{place}/said", name="said"),
                 row_shares=[3, 1],
             )
 
