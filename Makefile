@@ -2,6 +2,8 @@
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
 # make lerobot   has the lerobot package read what we export, and us what it writes (about 100 MB, beside the packages)
+# make trackers   tests --track with trackio and wandb (about 150 MB, beside the packages)
+# make rerun   reads recordings back with rerun-sdk (500 MB, beside the packages)
 # make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
 # make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
 #   is part of make test
@@ -28,7 +30,14 @@ OLD_TRANSFORMERS ?= 5.17.0
 # The lerobot that our LeRobotDatasets are compared with.
 LEROBOT ?= 0.4.4
 
-.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs docs-check release-check api browser minetest clean
+# What runs are tracked with beside TensorBoard.
+TRACKIO ?= 0.43.0
+WANDB ?= 0.31.0
+
+# Whose recordings `rig view --rerun` writes.
+RERUN ?= 0.41.0
+
+.PHONY: demo demo-crafter demo-minetest test parity lerobot trackers rerun processors lint types docs docs-check release-check api browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -54,6 +63,12 @@ parity: $(VENV)/.dev
 
 lerobot: $(VENV)/.dev
 	sh scripts/lerobot.sh $(BIN)/python $(LEROBOT)
+
+trackers: $(VENV)/.dev
+	sh scripts/trackers.sh $(BIN)/python $(TRACKIO) $(WANDB)
+
+rerun: $(VENV)/.dev
+	sh scripts/rerun.sh $(BIN)/python $(RERUN)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

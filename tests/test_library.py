@@ -1,19 +1,17 @@
 """The library: what `import rig` gives, lazily; an agent that decides as `rig eval` has it decide, and dreams."""
 
 import json
-import os
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import util
 from pathlib import Path
 
 import numpy as np
 import pytest
 from choices import clearly
+from hub_makers import hub, with_hub
 
 import rig
 from rig.agents import AgentCheckpoint, FolderSource, HowToPlay
@@ -183,44 +181,6 @@ def test_an_evaluation_is_called_by_the_name_of_its_room(tmp_path):
     assert rig.evaluate(config, tmp_path / "scores")["success"]["value"] == 1
 
 
-class Hub(BaseHTTPRequestHandler):
-    """Speaks what huggingface_hub asks of a hub: what a repository holds at a commit, and its files."""
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        folder, commit = self.server.folder, "0" * 40
-        body, status, headers = b"", 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
-        path = self.path.split("?")[0]
-        if path.startswith("/api/models/me/agent/revision/"):
-            names = [{"rfilename": file.name} for file in _files(folder)]
-            body = json.dumps({"id": "me/agent", "sha": commit, "siblings": names}).encode()
-            status, headers = 200, {"Content-Type": "application/json"}
-        elif path.startswith("/api/models/me/agent/tree/"):
-            files = [
-                {"type": "file", "path": one.name, "size": one.stat().st_size, "oid": "1"} for one in _files(folder)
-            ]
-            body, status, headers = json.dumps(files).encode(), 200, {"Content-Type": "application/json"}
-        elif path.startswith(f"/me/agent/resolve/{commit}/"):
-            file = folder / Path(path).name
-            body = file.read_bytes()
-            status, headers = 200, {"ETag": f'"{file.name}-{len(body)}"', "X-Repo-Commit": commit}
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": len(body)}.items():
-            self.send_header(name, str(value))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-def _files(folder):
-    return sorted(path for path in folder.iterdir() if path.is_file())
-
-
 FETCH = """
 import json, sys
 from rig.agents.hub import agent_folder
@@ -236,22 +196,11 @@ print(json.dumps(said + ["torch" in sys.modules]))
 
 
 def test_an_agent_is_fetched_from_a_hub_once_and_then_opened_without_it(made, tmp_path):
-    server = HTTPServer(("127.0.0.1", 0), Hub)
-    server.folder = made.agent
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    settings = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_TOKEN": ""}
-
-    def fetch(*names):
-        command, env = [sys.executable, "-c", FETCH, *names], {**os.environ, **settings}
-        return json.loads(subprocess.run(command, env=env, capture_output=True, check=True, cwd=tmp_path).stdout)
-
-    try:
-        found, missing, _ = fetch("me/agent", "me/other")
-    finally:
-        server.shutdown()
-        server.server_close()
+    with hub() as server:
+        server.give("models", "me/agent", made.agent)
+        (found, missing, _), _ = with_hub(FETCH, server.url, tmp_path, "me/agent", "me/other")
     assert missing.startswith("refused: there is no folder 'me/other' here, and no repository of that name")
-    offline, never, _ = fetch("me/agent", "me/other")
+    (offline, never, _), _ = with_hub(FETCH, server.url, tmp_path, "me/agent", "me/other")
     assert offline == found
     assert "cannot be fetched" in never
     assert "connect to the hub once, or name a folder" in never

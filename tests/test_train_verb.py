@@ -65,6 +65,9 @@ SAVED = """
 """
 """What the version that wrote every flag down by itself saved in `run.json` for `WORDS`."""
 
+TRACKING = {"track": []}
+"""What came after that; no part of what is saved."""
+
 
 def renamed(saved):
     """Return what is saved today for what an earlier version saved."""
@@ -83,7 +86,7 @@ def words(made):
 
 def test_the_flags_and_their_defaults_are_those_of_old():
     verb = read_verb("train", ["--out", "o"])
-    assert plain(verb) == FLAGS | JUDGING | HISTORY | {"out": "o"}
+    assert plain(verb) == FLAGS | JUDGING | HISTORY | TRACKING | {"out": "o"}
     assert [field.name for field in fields(Train) if field.default is MISSING] == ["out"]
 
 
@@ -92,7 +95,7 @@ def test_the_help_names_every_flag_and_says_what_it_is(capsys):
         main(["train", "--help"])
     text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
     entries = re.findall(r"^--([a-z][a-z-]+)(.*?)\((?:default|required)", text, re.DOTALL | re.MULTILINE)
-    assert {name.replace("-", "_") for name, _ in entries} == {"out", *FLAGS, *JUDGING, *HISTORY}
+    assert {name.replace("-", "_") for name, _ in entries} == {"out", *FLAGS, *JUDGING, *HISTORY, *TRACKING}
     assert not [name for name, said in entries if not re.search(r"[a-z]+ [a-z]+", said)], "these say nothing"
 
 

@@ -15,6 +15,7 @@ from rig.engine import Engine
 from rig.envs import World, make_world
 from rig.envs.rollout import Deciding, PrivilegedDeciding
 from rig.errors import CheckpointError
+from rig.hub import repository_of
 from rig.records import Decision, Observation
 from rig.teachers import Teacher
 
@@ -122,14 +123,17 @@ def build_policy(
 
 
 def short_name(folder: Path | str) -> str:
-    """Return what an agent is called: by its folder or, in the folder "agent" of a training run, by the run's."""
+    """Return what an agent is called: by its repository on a hub, its folder or, where that is "agent", its run."""
+    if (fetched := repository_of(folder)) is not None:
+        return fetched.repository.partition("/")[2]
     folder = Path(folder).absolute()
     return folder.parent.name if folder.name == "agent" else folder.name
 
 
 def agent_name(folder: Path | str) -> str:
-    """Return the name of an agent for lineage: its folder and the first digits of its weights' hash."""
+    """Return the name of an agent for lineage: its folder or repository, and the first digits of its weights' hash."""
     from rig.storage import sha256_file
 
-    folder = Path(folder)
-    return f"{folder.parent.name}/{folder.name}@{sha256_file(folder / 'model.safetensors')[:8]}"
+    folder, fetched = Path(folder), repository_of(folder)
+    name = fetched.repository if fetched else f"{folder.parent.name}/{folder.name}"
+    return f"{name}@{sha256_file(folder / 'model.safetensors')[:8]}"

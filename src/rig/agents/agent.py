@@ -40,7 +40,8 @@ def load_agent(
     """Return a trained agent, ready to decide and to dream.
 
     Args:
-        agent: its folder, or the id of its repository on a hub, "owner/name"; None is the one that comes with rig.
+        agent: its folder, or the id of its repository on a hub, "owner/name" or "owner/name@revision"; None is the one
+            that comes with rig.
         planner: how it comes to decisions: `rig.Basic()`, which None is too, thinks and acts; `rig.Lookahead(dreams=n)`
             dreams n steps ahead and reviews its plan; `rig.BestOf(plans=k)` takes the best of several.
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.

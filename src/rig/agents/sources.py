@@ -1,4 +1,7 @@
-"""Who can be named where an agent is asked for: a folder, `teacher:NAME`, `ws://HOST:PORT`, a plug-in's `KIND:REST`."""
+"""Who can be named where an agent is asked for.
+
+A folder, `hf:OWNER/NAME` of a hub, `teacher:NAME`, `ws://HOST:PORT`, or a plug-in's `KIND:REST`.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from rig.agents.actors import PolicyActor, TeacherActor, refuse_other_world, sho
 from rig.agents.checkpoint import about_agent
 from rig.agents.dream_sources import DREAM_SOURCES, SubstitutingActor
 from rig.agents.how import HowToPlay, load_policy
+from rig.agents.hub import agent_folder
 from rig.agents.served import ServedSource
 from rig.annotators.kit import world_of_teacher
 from rig.envs import World, make_world
 from rig.envs.rollout import Actor
+from rig.hub import PREFIX
 from rig.registry import Registry
 from rig.teachers import TEACHERS
 
@@ -45,7 +50,9 @@ _FOLDER = "folder"
 
 
 def source_of(agent: str) -> tuple[ActorSource, str]:
-    """Return who makes the actor that is called `agent`, and the name to give it."""
+    """Return who makes the actor that is called `agent`, and the name to give it; one of a hub is fetched."""
+    if agent.startswith(PREFIX):
+        return ACTORS.get(_FOLDER)(), str(agent_folder(agent))
     kind, is_kind, name = agent.partition(":")
     if is_kind and name and kind != _FOLDER and kind in ACTORS.names():
         return ACTORS.get(kind)(), name

@@ -28,7 +28,7 @@ PACKAGES = {
     "crafter": ("crafter", "crafter"),
     "torchmetrics": ("torchmetrics", "eval"),
     "matplotlib": ("matplotlib", "eval"),
-    "tensorboard": ("tensorboard", "logging"),
+    "tensorboard": ("tensorboard", "tensorboard"),
     "av": ("av", "video"),
 }
 """Module -> (distribution, extra that installs it)."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar
 
 from tyro.constructors import PrimitiveConstructorSpec
 
 from rig.errors import RigError
 from rig.validation import load_json, parse_json
+
+if TYPE_CHECKING:
+    from rig.tracking import Tracking
 
 
 class _Dataclass(Protocol):
@@ -35,6 +38,27 @@ class Flags:
         """
         given = vars(self) | others
         return kind(**{field.name: given[field.name] for field in fields(kind) if field.name in given})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked:
+    """What verbs that score have in common.
+
+    Attributes:
+        track: who is told the scores: tensorboard, trackio, wandb, or a tracker of your own.
+    """
+
+    track: tuple[str, ...] = ()
+
+    def trackers(self) -> Tracking:
+        """Return those that are to be told the scores, before there are any.
+
+        Raises:
+            RigError: there is no such tracker, or its package is not installed.
+        """
+        from rig.tracking import Tracking
+
+        return Tracking(self.track)
 
 
 def read_settings(words: Sequence[str]) -> dict[str, Any]:

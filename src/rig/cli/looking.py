@@ -8,13 +8,13 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from rig.errors import RigError
 from rig.shipped import DEFAULT_WORLD
-from rig.storage import bytes_of, refuse_as_page
+from rig.storage import refuse_as_page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,63 +101,6 @@ class Reproduce:
             page = str(write_report(ladder, Path(self.report or usual), config.title))
         text = page or f"{root}: {len(jobs)} jobs are done"
         return {"text": text, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Publish:
-    """Copy an agent to a folder to give away, with a card: what it is, how it was made, what it scored.
-
-    Example: rig publish --agent runs/rig/agent --results runs/eval-rig --title "My agent" --out published/rig
-
-    Attributes:
-        agent: folder of the agent.
-        out: the new folder.
-        title: of the card.
-        made_by: the documented command that leads to the agent; none where empty.
-        results: folders of `rig eval` and `rig imagine`, of this agent.
-        dtype: of the copy: float32, or bfloat16 for half the size.
-    """
-
-    agent: str
-    out: str
-    title: str
-    results: tuple[str, ...]
-    made_by: str = ""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-
-    def run(self) -> dict[str, Any]:
-        """Publish."""
-        from rig.recipes.publish import publish
-
-        folders = [Path(folder) for folder in self.results]
-        agent, out = Path(self.agent), Path(self.out)
-        card = publish(agent, out, title=self.title, made_by=self.made_by, results=folders, dtype=self.dtype)
-        size = bytes_of(card.parent)
-        return {"text": f"{card}: {size / 1e6:.1f} MB", "card": str(card), "bytes": size}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """Write a card (README.md) into a dataset's folder: what it holds, how it was made, how it is read, whose frames.
-
-    Its files are compared with their hashes first.
-
-    Example: rig card --data runs/s1 --title "The expert's play"
-
-    Attributes:
-        data: folder of the dataset.
-        title: of the card.
-    """
-
-    data: str
-    title: str
-
-    def run(self) -> dict[str, Any]:
-        """Write the card."""
-        from rig.recipes.dataset_card import write_dataset_card
-
-        card = write_dataset_card(Path(self.data), self.title)
-        return {"text": str(card), "card": str(card)}
 
 
 def _run_here(words: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Sequence, Set
 from typing import Any
 
 from rig import __version__
+from rig.cli.fetching import with_fetched
 from rig.cli.terminal import harmless, take_any_text
 from rig.cli.verbs import GROUPS, RENAMED, VERBS, describe, group_help, is_family, overview, verb_class
 from rig.errors import RigError
@@ -102,7 +103,7 @@ def _refuse_verb(words: Sequence[str]) -> int:
 def _run(name: str, given: Sequence[str]) -> int:
     verb = None
     try:
-        verb = read_verb(name, [word for word in given if word not in JSON_FLAGS])
+        verb = with_fetched(read_verb(name, [word for word in given if word not in JSON_FLAGS]))
         _keep_to_quota()
         _show(verb.run(), JSON_FLAGS & set(given))
     except BrokenPipeError:  # whoever reads has seen enough, as `| head` does

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
-from rig.cli.flags import Flags, Settings
+from rig.cli.flags import Flags, Settings, Tracked
 from rig.cluster import Cluster
 from rig.errors import RigError
 from rig.evaluate.config import (
@@ -32,6 +32,7 @@ class Play:
         agent: folder of a trained agent, or "teacher:crafter", "teacher:random".
         out: the page.
         video: an .mp4 of the same beside it, two steps a second; none where empty.
+        rerun: an .rrd of the same beside it, for Rerun's viewer; none where empty.
         environment: the world; where empty, an agent's own, and for a teacher the one in whose kit it is; Crafter for
             "teacher:random".
         tasks: "task" or "task/setting"; the first of the world's where none is given.
@@ -49,6 +50,7 @@ class Play:
     agent: str
     out: str
     video: str = ""
+    rerun: str = ""
     environment: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 1
@@ -70,7 +72,7 @@ class Play:
         from rig.viewer import render_trace
 
         refuse_as_page(Path(self.out))
-        _refuse_as_film(self.video)
+        _check_taken_along(self.video, self.rerun)
         config = EmbodiedConfig(
             agent=self.agent,
             environment=self.environment,
@@ -97,8 +99,8 @@ class Play:
             {"task": t.task, "setting": t.setting, "seed": t.seed, "success": t.success, "steps": len(t.steps)}
             for t in trajectories
         ]
-        film = _film(self.video, trajectories)
-        return {"text": "\n\n".join(filter(None, (text, film))), "page": str(page), "episodes": outcomes}
+        taken = _taken_along(self.video, self.rerun, lambda: trajectories, "RIG")
+        return {"text": "\n\n".join(filter(None, (text, taken))), "page": str(page), "episodes": outcomes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,7 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eval(Flags, EmbodiedConfig, Cluster):
+class Eval(Tracked, Flags, EmbodiedConfig, Cluster):
     """Score an agent or a teacher: success and samples per task and setting on seeds that no training has seen.
 
     Example: rig eval --agent runs/rig/agent --dreams 3 --episodes 50 --out runs/eval-rig-3
@@ -166,14 +168,17 @@ class Eval(Flags, EmbodiedConfig, Cluster):
         """Evaluate."""
         from rig.cli.tables import scores_text
         from rig.evaluate.embodied import evaluate_embodied
+        from rig.tracking import track_scores
 
         config, cluster = self.part(EmbodiedConfig), self.part(Cluster)
+        trackers = self.trackers()
         summary = evaluate_embodied(config, self.out, resume=self.resume, workers=self.workers, cluster=cluster)
+        track_scores(trackers, self.out, summary)
         return {"text": scores_text(summary), "out": self.out, **summary}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imagine(Flags, ImaginationConfig):
+class Imagine(Tracked, Flags, ImaginationConfig):
     """Score dreams: pixels, structure, distribution, and grid cells dreamed right, 1 to k steps ahead.
 
     Example: rig imagine --agent runs/rig/agent --chains 512 --out runs/imagine-rig
@@ -190,13 +195,16 @@ class Imagine(Flags, ImaginationConfig):
         """Dream and score."""
         from rig.cli.tables import imagination_text
         from rig.evaluate.imagination import evaluate_imagination
+        from rig.tracking import track_scores
 
+        trackers = self.trackers()
         scores = evaluate_imagination(self.part(ImaginationConfig), self.out)
+        track_scores(trackers, self.out, scores)
         return {"text": imagination_text(scores), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Causality(Flags, CausalityConfig):
+class Causality(Tracked, Flags, CausalityConfig):
     """Say whether dreams cause better decisions: the same episodes with own dreams, with other frames, and without any.
 
     Example: rig causality --agent runs/rig/agent --plans 4 --judge change --out runs/causality-rig
@@ -220,15 +228,18 @@ class Causality(Flags, CausalityConfig):
         from rig.cli.tables import causality_text
         from rig.evaluate.causality import evaluate_causality
         from rig.recipes.causality import write_causality_page
+        from rig.tracking import track_scores
 
         config = self.part(CausalityConfig)
+        trackers = self.trackers()
         scores = evaluate_causality(config, self.out, resume=self.resume, workers=self.workers)
+        track_scores(trackers, self.out, scores)
         page = write_causality_page(scores, Path(self.out) / "causality.md")
         return {"text": causality_text(scores), "page": str(page), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalReviews(Flags, ReviewsConfig):
+class EvalReviews(Tracked, Flags, ReviewsConfig):
     """Score reviews alone: which plans of recorded lookaheads an agent keeps and changes, and what dreams do to that.
 
     Example: rig eval-reviews --agent runs/rig/agent --data runs/s4-held-out --out runs/reviews-rig
@@ -243,13 +254,16 @@ class EvalReviews(Flags, ReviewsConfig):
         """Review and score."""
         from rig.cli.tables import reviews_text
         from rig.evaluate.reviews import evaluate_reviews
+        from rig.tracking import track_scores
 
+        trackers = self.trackers()
         scores = evaluate_reviews(self.part(ReviewsConfig), self.out)
+        track_scores(trackers, self.out, scores)
         return {"text": reviews_text(scores), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeVerb(Flags, JudgementsConfig):
+class JudgeVerb(Tracked, Flags, JudgementsConfig):
     """Score what an agent says its plans are worth: shown what really came of them, shown its dreams, shown nothing.
 
     Example: rig judge --agent runs/judge/agent --data runs/branches-held-out --out runs/judged
@@ -264,14 +278,19 @@ class JudgeVerb(Flags, JudgementsConfig):
         """Judge and score."""
         from rig.cli.tables import judgements_text
         from rig.evaluate.judgements import evaluate_judgements
+        from rig.tracking import track_scores
 
+        trackers = self.trackers()
         scores = evaluate_judgements(self.part(JudgementsConfig), self.out)
+        track_scores(trackers, self.out, scores)
         return {"text": judgements_text(scores), "out": self.out, **scores}
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Turn episodes of a dataset into one self-contained page, or a video: frames, thoughts, actions, dreams, reviews.
+    """Turn episodes of a dataset into one self-contained page: frames, thoughts, actions, dreams, reviews.
+
+    A video, or a recording for Rerun's viewer, can be written beside it.
 
     Example: rig view --data runs/s4 --out runs/s4.html --episodes 8
 
@@ -279,6 +298,7 @@ class View:
         data: folder of the dataset.
         out: the page.
         video: an .mp4 of the same beside it, two steps a second; none where empty.
+        rerun: an .rrd of the same beside it, for Rerun's viewer; none where empty.
         tasks: "task" or "task/setting" to choose from; all where none is given.
         episodes: the most episodes to show, spread over tasks and settings, and for each over the dataset.
     """
@@ -286,17 +306,18 @@ class View:
     data: str
     out: str
     video: str = ""
+    rerun: str = ""
     tasks: tuple[str, ...] = ()
     episodes: int = 12
 
     def run(self) -> dict[str, Any]:
-        """Write the page, and the video."""
+        """Write the page, and what is taken along."""
         from rig.data import Dataset
         from rig.storage import refuse_as_page
         from rig.viewer import choose, render_trace
 
         refuse_as_page(Path(self.out))
-        _refuse_as_film(self.video)
+        _check_taken_along(self.video, self.rerun)
         if self.episodes < 1:
             raise RigError(f"--episodes {self.episodes}: show at least one")
         dataset = Dataset(self.data)
@@ -315,25 +336,35 @@ class View:
             title=dataset.info.name,
             meta={"stage": dataset.info.stage, "content": dataset.content_hash[:12]},
         )
-        film = _film(self.video, (dataset[entry.id] for entry in chosen))
-        text = "\n".join(filter(None, (f"{page}: {len(chosen)} episodes", film)))
+        ids = [entry.id for entry in chosen]
+        taken = _taken_along(self.video, self.rerun, lambda: map(dataset.__getitem__, ids), dataset.info.name)
+        text = "\n".join(filter(None, (f"{page}: {len(chosen)} episodes", taken)))
         return {"text": text, "page": str(page), "episodes": len(chosen)}
 
 
-def _refuse_as_film(video: str) -> None:
-    """Raise RigError where a video is wanted and cannot be made, before anything is done."""
+def _check_taken_along(video: str, rerun: str) -> None:
+    """Raise RigError where a video or a recording is wanted and cannot be made, before anything is done."""
     if video:
         from rig.registry import require
         from rig.viewer.film import check_film
 
         check_film(Path(video))
         require("av", "video")
+    if rerun:
+        from rig.viewer.recording import check_recording
+
+        check_recording(Path(rerun))
 
 
-def _film(video: str, trajectories: Iterable[Trajectory]) -> str:
-    """Write the video that is wanted, and return a line about it; nothing where none is."""
-    if not video:
-        return ""
-    from rig.viewer.film import write_film
+def _taken_along(video: str, rerun: str, trajectories: Callable[[], Iterable[Trajectory]], title: str) -> str:
+    """Write the video and the recording that are wanted, and return a line about each; nothing where none is."""
+    lines = []
+    if video:
+        from rig.viewer.film import write_film
 
-    return f"{video}: {write_film(Path(video), trajectories)} pictures"
+        lines.append(f"{video}: {write_film(Path(video), trajectories())} pictures")
+    if rerun:
+        from rig.viewer.recording import write_recording
+
+        lines.append(f"{rerun}: {write_recording(Path(rerun), trajectories(), title=title)} decisions")
+    return "\n".join(lines)

@@ -41,6 +41,7 @@ class _OnFrames:
         learning_rate: the peak.
         seed: of weights and batches.
         resume: go on with a run that was cut.
+        track: who is told what is logged: tensorboard, trackio, wandb, or a tracker of your own.
     """
 
     data: str
@@ -51,6 +52,7 @@ class _OnFrames:
     learning_rate: float
     seed: int = 0
     resume: bool = False
+    track: tuple[str, ...] = ()
 
     def _tuned(self, default: C) -> C:
         """Return `default` with the flags in it."""
@@ -103,6 +105,7 @@ class TrainTokenizer(_OnFrames):
             terms=words.terms,
             about=about_of(dataset.info.environment),
             resume=self.resume,
+            track=self.track,
         )
         scores = tokenizers.scores
         text = (
@@ -141,7 +144,7 @@ class TrainVision(_OnFrames):
         dataset = Dataset(self.data)
         named = kit_name(dataset.info.environment, "labeller") if self.labeller is None else self.labeller
         labeller = LABELLERS.get(named)()
-        scores = train_vision(dataset, labeller, config, self.out, resume=self.resume)
+        scores = train_vision(dataset, labeller, config, self.out, resume=self.resume, track=self.track)
         text = (
             f"{self.out}: names {scores['accuracy']:.1%} of the patches of {scores['frames']:.0f} held-out frames "
             f"right ({scores['balanced_accuracy']:.1%} over {scores['labels']:.0f} labels)"
@@ -178,6 +181,7 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
         seed: of weights and order.
         resume: go on with a run that was cut; with more `steps` than a finished run has, go on with that for another
             leg, whose learning rate rises and falls anew.
+        track: who is told what is logged: tensorboard, trackio, wandb, or a tracker of your own.
     """
 
     out: str
@@ -196,6 +200,7 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
     image_weight: float = 1.0
     compile: bool = True
     resume: bool = False
+    track: tuple[str, ...] = ()
 
     def run(self) -> dict[str, Any]:
         """Train."""
@@ -204,7 +209,7 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
 
         config = self.config()
         with together():
-            agent = train_agent(config, self.out, resume=self.resume, execution=self.part(Execution))
+            agent = train_agent(config, self.out, resume=self.resume, execution=self.part(Execution), track=self.track)
             if not is_first():
                 return {}
         return _told(agent)
@@ -272,6 +277,7 @@ class Improve(Flags, PlayConfig, LessonsConfig):
         warmup: steps of linear warm-up; a tenth of all steps if that is fewer.
         seed: of worlds, states and order.
         resume: go on with a run that was cut; with more `rounds` than a finished run has, go on with that.
+        track: who is told what is logged: tensorboard, trackio, wandb, or a tracker of your own.
     """
 
     agent: str
@@ -283,6 +289,7 @@ class Improve(Flags, PlayConfig, LessonsConfig):
     warmup: int = 8
     seed: int = 0
     resume: bool = False
+    track: tuple[str, ...] = ()
 
     def run(self) -> dict[str, Any]:
         """Play and learn, round after round."""
@@ -300,7 +307,7 @@ class Improve(Flags, PlayConfig, LessonsConfig):
             parts=parts_of(Mixture(data=self.data)) if self.data else (),
             training=training_of(self.rounds, lessons.updates, optimiser, seed=self.seed, save_every=self.save_every),
         )
-        agent = improve_agent(config, self.out, resume=self.resume)
+        agent = improve_agent(config, self.out, resume=self.resume, track=self.track)
         rounds = about_agent(agent).origin["improved"][-1]["rounds"]
         first, last = rounds[0]["success"], rounds[-1]["success"]
         text = (

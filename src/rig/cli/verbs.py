@@ -107,11 +107,11 @@ GROUPS = {
         verbs={
             "serve": ("rig.cli.serving:Serve", "serve an agent's decisions over a websocket and HTTP"),
             "publish": (
-                "rig.cli.looking:Publish",
+                "rig.cli.publishing:Publish",
                 "copy an agent to give away, with a card of its making and its scores",
             ),
             "card": (
-                "rig.cli.looking:Card",
+                "rig.cli.publishing:Card",
                 "write a dataset's card: what it holds, how it was made, how it is read",
             ),
             "export": ("rig.cli.exporting:Export", "write a dataset in a format of others: LeRobotDataset v3"),

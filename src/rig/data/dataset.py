@@ -24,6 +24,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rig.data.hub import dataset_folder
 from rig.data.manifest import SHARD_FOLDER, DatasetInfo, Manifest, Parent
 from rig.data.problems import Skipped, altered, damaged, missing
 from rig.data.row_reading import FRAME_COLUMNS, frame_numbers, rows_of
@@ -41,7 +42,7 @@ class Dataset:
     """A dataset on disk, or a part of one.
 
     Args:
-        path: its folder.
+        path: its folder; or "hf:owner/name", a dataset of a hub, which is kept in huggingface_hub's cache.
         allow_incomplete: read what an unfinished writer has completed so far.
         skip_bad: leave out what is malformed, and list it in `skipped`, rather than raise.
 
@@ -52,10 +53,11 @@ class Dataset:
 
     Raises:
         DatasetError: the dataset is missing, unfinished, or damaged; the place and the fix are named.
+        MissingDependencyError: it is on a hub, and huggingface_hub is not installed.
     """
 
     def __init__(self, path: Path | str, *, allow_incomplete: bool = False, skip_bad: bool = False) -> None:
-        self.path = Path(path)
+        self.path = dataset_folder(path)
         self.skip_bad = skip_bad
         self.skipped: list[Skipped] = []
         self.manifest = Manifest.load(self.path)

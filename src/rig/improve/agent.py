@@ -28,17 +28,27 @@ from rig.train.runs import Run, check_run
 _PREFIX = "play/"
 
 
-def improve_agent(config: ImproveConfig, folder: Path | str, *, resume: bool = False) -> Path:
+def improve_agent(
+    config: ImproveConfig, folder: Path | str, *, resume: bool = False, track: Sequence[str] = ()
+) -> Path:
     """Have an agent learn from its own play in `folder`, and return where what it became lies: `<folder>/agent`.
+
+    Args:
+        config: see `ImproveConfig`.
+        folder: of the run.
+        resume: go on with a run that was cut.
+        track: trackers that are told what is logged, as "tensorboard" (see `rig.tracking`).
 
     Raises:
         CheckpointError: the agent, or the run's state, cannot be used.
-        RigError: `Run` refuses the folder, a dataset is not of the agent's, or several processes were started.
+        RigError: `Run` refuses the folder, a dataset is not of the agent's, several processes were started, or there is
+            no such tracker.
+        MissingDependencyError: a tracker's package is not installed.
         SimulatorError: an engine failed again and again.
     """
     if ranks.count() > 1:
         raise RigError("rig improve plays and learns in one process; start it without torchrun")
-    check_run(folder, config, resume=resume)
+    check_run(folder, config, resume=resume, track=track)
     checkpoint, name = _loaded(config.agent), agent_name(config.agent)
     world = world_of(checkpoint, config.agent)
     settings = PolicyConfig(
@@ -53,7 +63,7 @@ def improve_agent(config: ImproveConfig, folder: Path | str, *, resume: bool = F
     policy.check_tasks(world.tasks, config.play.tasks)
     start = _start(config) if config.lessons.kl else None
     replayed = _replayed(config, checkpoint)
-    with Run(folder, config, resume=resume) as run:
+    with Run(folder, config, resume=resume, track=track) as run:
         batches = ImprovingBatches(
             config,
             PolicyActor(policy),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from rig.agents.checkpoint import AgentCheckpoint, Origin, origin_of
+from rig.agents.hub import FILES
 from rig.errors import RigError
 from rig.evaluate.measures import CELLS, PSNR, SSIM, shown, taken
 from rig.evaluate.saved import IMAGINATION, SUMMARY, read_scores
 from rig.evaluate.stats import interval
+from rig.hub import hub_name
+from rig.recipes.card_head import card_head, mode
 from rig.recipes.tables import CARD, commit_text, markdown
 from rig.storage import bytes_of, refuse_existing, write_text
 
@@ -24,8 +28,13 @@ def publish(
     made_by: str,
     results: Sequence[Path],
     dtype: Literal["float32", "bfloat16"] = "float32",
+    repository: str = "",
+    licence: str = "apache-2.0",
+    datasets: Sequence[str] = (),
 ) -> Path:
     """Copy `agent` to `out`, with a card made from its origin and from results of `rig eval` and `rig imagine`.
+
+    Of the agent's folder its own files are copied, whatever else lies there.
 
     Args:
         agent: the agent's folder.
@@ -35,23 +44,45 @@ def publish(
         results: folders with a `summary.json` or an `imagination.json` of this agent.
         dtype: "float32", or "bfloat16" for half the size: it then acts everywhere as it does where it runs in
             bfloat16. The VQ tokenizer is kept in float16 where that loses nothing.
+        repository: where it is to be on a hub, "owner/name"; not said where empty.
+        licence: as hubs spell it, like "apache-2.0".
+        datasets: repositories, on a hub, of what it was trained on.
 
     Raises:
         CheckpointError: the agent cannot be loaded, or does not say how it was made.
-        RigError: `out` exists, or results are missing or another agent's.
+        RigError: `out` exists, results are missing or another agent's, or there can be no such repository or licence.
     """
     refuse_existing(out, "choose another folder with --out")
+    _check_names(repository, licence, datasets)
     checkpoint = AgentCheckpoint.load(agent)
     origin = origin_of(agent)
     scores = [_read(folder, agent) for folder in results]
     out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(agent.iterdir()):
+    for path in sorted({path for pattern in FILES for path in agent.glob(pattern) if path.is_file()}):
         shutil.copyfile(path, out / path.name)
     if dtype == "bfloat16":
         _write_half(checkpoint, out)
-    card = [f"# {title}", _about(checkpoint, out), _made(origin, made_by)]
-    write_text(out / CARD, "\n\n".join([*card, "## Scores", *map(_scores, scores)]) + "\n")
+    head = card_head(
+        title,
+        checkpoint.environment,
+        speaks=_speaks(checkpoint),
+        licence=licence,
+        datasets=datasets,
+        scores=scores,
+    )
+    card = [head, f"# {title}", _about(checkpoint, out, licence), _use(repository), _made(origin, made_by)]
+    parts = [*card, *(["## Scores", *map(_scores, scores)] if scores else [])]
+    write_text(out / CARD, "\n\n".join(parts) + "\n")
     return out / CARD
+
+
+def _check_names(repository: str, licence: str, datasets: Sequence[str]) -> None:
+    for name in filter(None, (repository, *datasets)):
+        found = hub_name(name)
+        if found is None or found.repository != name:
+            raise RigError(f"{name!r} is no repository's id; it is owner/name")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", licence):
+        raise RigError(f"licence {licence!r}: as hubs spell it, in small letters, for example apache-2.0, mit or other")
 
 
 def _read(folder: Path, agent: Path) -> Mapping[str, Any]:
@@ -76,21 +107,34 @@ def _write_half(checkpoint: AgentCheckpoint, folder: Path) -> None:
     save(model, folder)
 
 
-def _about(checkpoint: AgentCheckpoint, folder: Path) -> str:
+def _speaks(checkpoint: AgentCheckpoint) -> list[str]:
+    said = (("thoughts", checkpoint.prompt_format.thought), ("dreams", checkpoint.prompt_format.dream))
+    return [name for name, has in said if has]
+
+
+def _use(repository: str) -> str:
+    named = repository or "this/folder"
+    agent = f"hf:{repository}" if repository else named
+    return (
+        "## Using it\n\nWith `pip install 'rig-agent[crafter,hub]'`:\n\n"
+        f'```python\nimport rig\n\nagent = rig.load_agent("{named}")\n'
+        'decision = agent.decide(frame, "collect wood")  # frame: uint8 [H, W, 3]\n'
+        "frames = agent.dream(frame, [decision.action])\n```\n\n"
+        f"or `rig play --agent {agent} --out trace.html`."
+        + (f' `"{named}@REVISION"` pins a branch, a tag or a commit.' if repository else "")
+    )
+
+
+def _about(checkpoint: AgentCheckpoint, folder: Path, licence: str) -> str:
     config = checkpoint.model.config
-    size = bytes_of(folder)
+    size, side = bytes_of(folder), config.vision.image_size
     count, dtype = sum(value.numel() for value in checkpoint.model.parameters()), checkpoint.model.runs_in["dtype"]
-    speaks = [
-        name
-        for name, has in (("thoughts", checkpoint.prompt_format.thought), ("dreams", checkpoint.prompt_format.dream))
-        if has
-    ]
     return (
         f"A RIG agent (arXiv 2503.24388) for the world `{checkpoint.environment}`: {count / 1e6:.1f} M parameters "
-        f"({config.decoder.num_layers} layers of width {config.decoder.hidden_size}), {size / 1e6:.1f} MB, {dtype}. It "
-        f"speaks {' and '.join(speaks) or 'actions alone'}, reads and writes frames of {config.vision.image_size} × "
-        f"{config.vision.image_size} pixels, and presses {len(checkpoint.space.keys)} keys. `AgentCheckpoint.load` "
-        "opens it. Licence: Apache-2.0, like the code."
+        f"({config.decoder.num_layers} layers of width {config.decoder.hidden_size}), {size / 1e6:.1f} MB, {dtype}. "
+        f"It speaks {' and '.join(_speaks(checkpoint)) or 'actions alone'}, reads and writes frames of {side} × {side} "
+        f"pixels, and presses {len(checkpoint.space.keys)} keys. "
+        f"Licence: {licence}."
     )
 
 
@@ -123,13 +167,13 @@ def _scores(found: Mapping[str, Any]) -> str:
 
 def _play(found: Mapping[str, Any]) -> str:
     config = found["config"]
-    kind = f"RIG-lookahead, n = {config['dreams']}" if config["dreams"] else "RIG-basic, n = 0"
     rows = [[name, interval(cell["success"])] for name, cell in found["cells"].items()]
     cut = f", cut after {config['most_steps']} decisions" if config.get("most_steps") else ""
     computed = f", in {found['runs_in']['dtype']}" if found.get("runs_in") else ""
     head = (
-        f"{kind}: mean success {interval(found['success'])} over {found['episodes']} episodes of the {config['split']} "
-        f"split (seeds {found['seeds'][0]} to {found['seeds'][1]}, temperature {config['temperature']}{cut}"
+        f"{mode(found)}: mean success {interval(found['success'])} over {found['episodes']} episodes of the "
+        f"{config['split']} split (seeds {found['seeds'][0]} to {found['seeds'][1]}, temperature "
+        f"{config['temperature']}{cut}"
         f"{computed}); "
         f"`{found['provenance']['command']}`."
     )

@@ -46,18 +46,31 @@ _PREVIEWS = 6
 
 
 def train_agent(
-    config: AgentTraining, folder: Path | str, *, resume: bool = False, execution: Execution | None = None
+    config: AgentTraining,
+    folder: Path | str,
+    *,
+    resume: bool = False,
+    execution: Execution | None = None,
+    track: Sequence[str] = (),
 ) -> Path:
     """Train an agent in `folder`, and return where it lies: `<folder>/agent`.
 
     Where processes train together (`rig.train.ranks.together`), each calls this; the first one writes.
 
+    Args:
+        config: see `AgentTraining`.
+        folder: of the run.
+        resume: go on with a run that was cut.
+        execution: how it uses the machines.
+        track: trackers that are told what is logged, as "tensorboard" (see `rig.tracking`).
+
     Raises:
-        RigError: the data do not belong together, or `Run` refuses the folder.
+        RigError: the data do not belong together, `Run` refuses the folder, or there is no such tracker.
         CheckpointError: the tokenizers or the agent to start from cannot be used.
+        MissingDependencyError: a tracker's package is not installed.
     """
     execution = execution or Execution()
-    check_run(folder, config, resume=resume)
+    check_run(folder, config, resume=resume, track=track)
     tokenizers = Tokenizers.load(config.tokenizers)
     model = build_network(config, tokenizers, whole=begins_whole(execution))
     if not config.parts:
@@ -65,7 +78,7 @@ def train_agent(
     encoder = encoder_of(tokenizers.text, model.config)
     learned = learned_data(config, encoder, tokenizers)
     conversations, info = learned.conversations, learned.datasets[0].info
-    with Run(folder, config, resume=resume) as run:
+    with Run(folder, config, resume=resume, track=track) as run:
         preview = _Watch(run.folder, learned.held_out, encoder, info.action_space, config)
         packs = ConversationPacks(conversations, config.training)
         trainer = Trainer(model, packs, config.training, run, preview, execution)

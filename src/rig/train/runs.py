@@ -3,7 +3,7 @@
 run/
   run.json        resolved configuration, provenance; its legs, where more steps were asked for; why it did not compile;
                   what it computed in
-  metrics.jsonl   one JSON object a line; TensorBoard events beside it where the extra is installed
+  metrics.jsonl   one JSON object a line; trackers are told the same (see rig.tracking)
   state/          weights, optimiser and step: the last whole ones (see rig.train.state)
   …               what the run makes: model files, previews
 
@@ -13,7 +13,6 @@ Where processes train together, all of them open the run; the first one writes, 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from rig.storage import (
     write_json,
     write_text,
 )
+from rig.tracking import Tracking, trackers_named
 from rig.train import ranks
 from rig.train.config import FrameTraining
 from rig.train.state import State
@@ -73,6 +73,7 @@ class Run:
         config: the resolved configuration, a dataclass or a mapping; saved, and compared on resume.
         resume: go on from the state in the folder, or begin where there is none. Where the configuration has a part
             "training" with more steps than the finished run in the folder, they are another leg of it.
+        track: names of trackers that are told what is logged; nothing else depends on them.
 
     Attributes:
         legs: the steps at which the legs of the run end, the last one's included; empty where the configuration has no
@@ -80,14 +81,15 @@ class Run:
 
     Raises:
         RigError: the folder holds a run and `resume` is false, another process trains in it, or (on resume) it was
-            begun with another configuration, or is to have more steps before it is finished.
+            begun with another configuration, or is to have more steps before it is finished; or there is no such
+            tracker, or its package is not installed.
     """
 
-    def __init__(self, folder: Path | str, config: Any, *, resume: bool = False) -> None:
+    def __init__(self, folder: Path | str, config: Any, *, resume: bool = False, track: Sequence[str] = ()) -> None:
         self.folder = Path(folder)
         self.config = plain(config)
         self.lock = Lock(self.folder.parent / f".{self.folder.name}.lock")
-        self._events: Any = None
+        self._tracking = Tracking(track if ranks.is_first() else ())
         if ranks.is_first():
             self.lock.acquire()
         try:
@@ -158,7 +160,9 @@ class Run:
                 f"{older} was saved by an earlier version and cannot be gone on from; remove it to begin this run again"
             )
         if ranks.is_first():
-            self._cut_metrics(int(tensors["step"]) if found else 0)
+            step = int(tensors["step"]) if found else 0
+            self._cut_metrics(step)
+            self._tracking.begin(self.folder, self.config, step)
         return found
 
     def save_state(self, tensors: Mapping[str, Tensor]) -> None:
@@ -178,15 +182,12 @@ class Run:
         self._state.finish()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a line to the metrics, and to TensorBoard where it is installed; the first process does."""
+        """Add a line to the metrics, and tell the trackers; the first process does."""
         if not ranks.is_first():
             return
         numbers = {name: float(value) for name, value in values.items()}
         append_json_line(self.folder / METRICS_FILE, {"step": step, **numbers})
-        with refusals_named(self.folder / METRICS_FILE):
-            events = self._tensorboard()
-            for name, value in numbers.items() if events else ():
-                events.add_scalar(name, value, step)
+        self._tracking.log(step, numbers)
 
     def metrics(self) -> list[dict[str, float]]:
         """Return every whole line of the metrics; a full disk or a kill may have cut the last one.
@@ -204,9 +205,7 @@ class Run:
     def close(self) -> None:
         """Finish saving, close the run's files and let another process have it."""
         try:
-            with refusals_named(self.folder):
-                if self._events:
-                    self._events.close()
+            self._tracking.end()
             self._state.close()
         finally:
             self.lock.release()
@@ -220,19 +219,6 @@ class Run:
     def _cut_metrics(self, step: int) -> None:
         kept = [json.dumps(line) for line in self.metrics() if line["step"] <= step] if step else []
         write_text(self.folder / METRICS_FILE, "".join(line + "\n" for line in kept))
-
-    def _tensorboard(self) -> Any:
-        if self._events is None:
-            try:
-                # It takes every name for UTF-8; where the folder's is in another encoding, it would look elsewhere.
-                if str(self.folder.absolute()).encode(errors="replace") != os.fsencode(self.folder.absolute()):
-                    raise ImportError
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                self._events = False
-            else:
-                self._events = SummaryWriter(str(self.folder))
-        return self._events
 
 
 def advance(
@@ -264,14 +250,16 @@ def plain(config: Any) -> dict[str, Any]:
     return dict(json.loads(json.dumps(value, default=str)))
 
 
-def check_run(folder: Path | str, config: Any, *, resume: bool) -> None:
-    """Refuse what `Run` would refuse of a folder and a configuration, before there is anything to lose by it.
+def check_run(folder: Path | str, config: Any, *, resume: bool, track: Sequence[str] = ()) -> None:
+    """Refuse what `Run` would refuse of a folder, a configuration and trackers, before there is anything to lose by it.
 
     Raises:
         RigError: the folder holds a run and `resume` is false, it or a folder above it is a file or not to be written,
-            or (on resume) it was begun with another configuration, or is to have more steps before it is finished.
+            or (on resume) it was begun with another configuration, or is to have more steps before it is finished; or
+            there is no such tracker, or its package is not installed.
     """
     folder = Path(folder)
+    trackers_named(track if ranks.is_first() else ())
     refuse_unmakeable(folder)
     if not resume:
         refuse_existing(folder, "continue it with --resume, or choose another folder with --out")

@@ -10,7 +10,7 @@ latents of the current batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,12 @@ _CLUSTER_BATCHES = 24
 
 
 def train_tokenizer(
-    frames: NDArray[np.uint8], config: TokenizerTraining, folder: Path | str, *, resume: bool = False
+    frames: NDArray[np.uint8],
+    config: TokenizerTraining,
+    folder: Path | str,
+    *,
+    resume: bool = False,
+    track: Sequence[str] = (),
 ) -> tuple[VQModel, dict[str, Any]]:
     """Train a tokenizer on `frames`, uint8 [N, H, W, 3]; return it with its scores on held-out frames.
 
@@ -40,7 +45,7 @@ def train_tokenizer(
     still writes the same codes.
 
     The scores: `psnr` (dB, over all held-out pixels), `codebook_use` (share of codes chosen at least once),
-    `perplexity` (of the codes' distribution), `frames`.
+    `perplexity` (of the codes' distribution), `frames`. Trackers, named in `track`, are told what is logged.
 
     Raises:
         RigError: there are fewer frames than are held out, they have another size than the preset, or `Run` refuses
@@ -57,7 +62,7 @@ def train_tokenizer(
         )
     order = np.random.default_rng(config.seed).permutation(len(frames))
     held_out, train = frames[order[: config.held_out]], order[config.held_out :]
-    with Run(folder, config, resume=resume) as run:
+    with Run(folder, config, resume=resume, track=track) as run:
         collages = (
             Collages(frames[train], config.model.downsampling, seed=config.seed) if _uses_collages(config) else None
         )

@@ -12,7 +12,7 @@ folder/
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,6 +100,7 @@ def train_tokenizers(
     terms: Iterable[str] = (),
     about: str | None = None,
     resume: bool = False,
+    track: Sequence[str] = (),
 ) -> Tokenizers:
     """Train both tokenizers on `dataset`, and save them in `folder`.
 
@@ -112,10 +113,11 @@ def train_tokenizers(
         terms: phrases that are single tokens wherever they stand: an annotator's places, for example.
         about: what the system phrase calls the task; as in `PromptFormat`.
         resume: go on with a run that was cut.
+        track: trackers that are told what is logged, as "tensorboard" (see `rig.tracking`).
     """
     folder = Path(folder)
-    check_run(folder, config, resume=resume)
-    vq, scores = train_tokenizer(load_frames(dataset).frames, config, folder, resume=resume)
+    check_run(folder, config, resume=resume, track=track)
+    vq, scores = train_tokenizer(load_frames(dataset).frames, config, folder, resume=resume, track=track)
     text = train_bpe(
         [*_texts(dataset), *sentences],
         vocabulary_size=vocabulary_size,

@@ -52,18 +52,25 @@ _CHUNK = 256
 
 
 def train_vision(
-    dataset: Dataset, labeller: Labeller, config: VisionTraining, folder: Path | str, *, resume: bool = False
+    dataset: Dataset,
+    labeller: Labeller,
+    config: VisionTraining,
+    folder: Path | str,
+    *,
+    resume: bool = False,
+    track: Sequence[str] = (),
 ) -> dict[str, float]:
     """Train a tower on the frames of `dataset`, save it in `folder`, and return its scores on held-out episodes.
 
     The scores: `accuracy` (share of patches named right), `balanced_accuracy` (the mean of every label's share),
-    `frames` and `labels`.
+    `frames` and `labels`. Trackers, named in `track`, are told what is logged.
 
     Raises:
-        RigError: the frames have another size than the preset, the labeller names another number of patches, or `Run`
-            refuses the folder.
+        RigError: the frames have another size than the preset, the labeller names another number of patches, `Run`
+            refuses the folder, or there is no such tracker.
+        MissingDependencyError: a tracker's package is not installed.
     """
-    check_run(folder, config, resume=resume)
+    check_run(folder, config, resume=resume, track=track)
     if dataset.info.frame_size != (config.model.image_size, config.model.image_size):
         raise RigError(
             f"frames of {dataset.info.frame_size} where this preset reads {config.model.image_size} pixels a side; "
@@ -74,7 +81,7 @@ def train_vision(
     labels = _label(taught, labeller, config.model, names)
     known = len(names)
     held_out = _label(aside, labeller, config.model, names)
-    with Run(folder, config, resume=resume) as run:
+    with Run(folder, config, resume=resume, track=track) as run:
         trainer = _VisionTrainer(config, taught, labels, known, run)
         advance(run, config, trainer, name="train-vision")
         scores = trainer.score(aside, held_out) | {"labels": float(known)}
