@@ -450,6 +450,26 @@ def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
     )
 
 
+def test_reviews_are_learned_behind_the_rounds_too_with_a_control(tmp_path):
+    ladder = Ladder(replace(LADDERS.get("crafter/debug"), on_policy=(0.5, 0.0), corrected_lookahead=True), tmp_path)
+    verbs = verbs_of(ladder)
+    align, last = verbs["s4-corrected"], verbs["s1-corrected-2"]
+    assert (align.agent, align.skip) == (ladder.agent("on-policy-2"), last.skip + last.episodes)
+    ours, control = verbs["corrected"], verbs["corrected-control"]
+    assert ours.start == ladder.agent("on-policy-2")
+    assert ours.data == verbs["on-policy-2"].data
+    assert ours.lookahead == (ladder.path("s4-corrected"), ladder.path("s4-taught"))
+    same = {"out": "", "read_back": (), "dream": True}
+    assert replace(ours, **same) == replace(control, **same)
+    played = {
+        name: (verbs[f"eval-{name}"].agent, verbs[f"eval-{name}"].dreams) for name in ("corrected-0", "corrected-1")
+    }
+    assert played == {f"corrected-{dreams}": (ladder.agent("corrected"), dreams) for dreams in (0, 1)}
+    assert verbs["eval-corrected-control"].agent == ladder.agent("corrected-control")
+    with pytest.raises(RigError, match="give on_policy"):
+        replace(LADDERS.get("crafter/debug"), corrected_lookahead=True)
+
+
 def test_rows_are_scored_on_the_same_episodes(ladder):
     verbs = verbs_of(ladder)
     evals = {name.removeprefix("eval-"): verb for name, verb in verbs.items() if name.startswith("eval-")}

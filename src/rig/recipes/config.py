@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from rig.errors import RigError
 from rig.registry import Registry
 from rig.shipped import DEFAULT_WORLD
 from rig.stages.config import USUAL_NOISE
@@ -92,6 +93,8 @@ class LadderConfig:
             the share of the teacher's steps in each. Every round takes `second_steps` more than the paper's rows have,
             on all taught and corrected episodes so far, and so does a control without corrections. None where empty.
         on_policy_episodes: of a round, per task and setting.
+        corrected_lookahead: whether the agent of the last on-policy round goes on to learn reviews, in `second_steps`
+            more, from S4 in states of its own and from the rehearsal; and so does a control without dreams.
         with_planning: whether there are rows of several plans, of judges, of dreams that are exchanged, and of learning
             from its own play.
         planning: what they spend.
@@ -146,6 +149,7 @@ class LadderConfig:
     rounds: int = 1
     on_policy: tuple[float, ...] = ()
     on_policy_episodes: int = 20
+    corrected_lookahead: bool = False
     with_planning: bool = False
     planning: PlanningConfig = field(default_factory=PlanningConfig)
     tokenizer_steps: int
@@ -173,6 +177,10 @@ class LadderConfig:
     sweep_tasks: tuple[str, ...] = ()
     chains: int = 512
     compile: bool = True
+
+    def __post_init__(self) -> None:
+        if self.corrected_lookahead and not self.on_policy:
+            raise RigError("corrected_lookahead: there are no on-policy rounds to learn reviews behind; give on_policy")
 
 
 LADDERS: Registry[LadderConfig] = Registry("ladder", "rig.ladders")
@@ -254,6 +262,7 @@ LADDERS.add(
         reviewer="crafter-frame",
         history=8,
         on_policy=(0.2, 0.1),
+        corrected_lookahead=True,
         fractions=(),
     ),
 )

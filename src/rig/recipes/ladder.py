@@ -8,7 +8,8 @@ teacher did in S2.
 
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data. Where the configuration has on-policy rounds,
-+ on-policy, and RIG-basic with as many steps more. Where it has planning, the rows of `rig.recipes.planning`.
++ on-policy, and RIG-basic with as many steps more; and, if it says so, RIG-lookahead and the control behind the rounds.
+Where it has planning, the rows of `rig.recipes.planning`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ TAUGHT = "s4-taught"
 
 LONGER = "longer"
 """The control of the on-policy rounds: as many steps more, on what RIG-basic had already."""
+
+CORRECTED = "corrected"
+"""The run that learns to look ahead behind the on-policy rounds; begins the names of its scores."""
+
+CORRECTED_CONTROL = f"{CORRECTED}-control"
+"""The same reviews without dreams."""
+
+S4_CORRECTED = f"s4-{CORRECTED}"
+"""The reviews in states that the agent of the on-policy rounds reaches."""
 
 OWN = "-own"
 """Ends the names of scores of dreams about an agent's own actions."""
@@ -88,6 +98,8 @@ class Ladder(Places):
         for number in range(1, len(config.on_policy) + 1):
             yield self._correct(number)
             yield self._reason(f"s1-corrected-{number}", f"s2-corrected-{number}", self.kit.reasoner)
+        if config.corrected_lookahead:
+            yield self._align_corrected()
 
     def _vision(self) -> Job:
         config = self.config
@@ -153,6 +165,18 @@ class Ladder(Places):
                 needs=(player,),
             )
 
+    def _align_corrected(self) -> Job:
+        """Return the job that makes S4 in states of the agent of the last on-policy round."""
+        config, rounds = self.config, len(self.config.on_policy)
+        skip = config.episodes + config.rounds * config.review_episodes + rounds * config.on_policy_episodes
+        words: tuple[str, ...] = ("align", "--agent", self.agent(self.on_policy_run(rounds)))
+        words += ("--out", self.path(S4_CORRECTED), "--episodes", str(config.on_policy_episodes))
+        words += ("--states", str(config.align_states), "--skip", str(skip), "--teacher", self.kit.teacher)
+        words += ("--reasoner", self.kit.reasoner, "--reviewer", self.kit.reviewer, "--resume")
+        words += (*self.patience(), *self.worlds(), *self.cut(), *self.tasks())
+        needs = (self.on_policy_run(rounds),)
+        return Job(name=S4_CORRECTED, arguments=words, result=self.marker(S4_CORRECTED), needs=needs)
+
     def _training(self) -> Iterator[Job]:
         config = self.config
         base = "base" if self.kit.describer else ""
@@ -181,12 +205,19 @@ class Ladder(Places):
                 yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, config.learning_rate, start=base)
 
     def _more_training(self, data: tuple[str, ...], steps: int, rate: float) -> Iterator[Job]:
-        """Yield the training of each on-policy round, and as much of it without corrections."""
+        """Yield the training of each on-policy round, as much without corrections, and the reviews behind them."""
         for number in range(1, len(self.config.on_policy) + 1):
             corrected = tuple(f"s2-corrected-{earlier}" for earlier in range(1, number + 1))
             before, longer = self.on_policy_run(number - 1), self.longer_run(number - 1)
             yield self._train(self.on_policy_run(number), (), (*data, *corrected), steps, rate, start=before)
             yield self._train(self.longer_run(number), (), data, steps, rate, start=longer)
+        if self.config.corrected_lookahead:
+            rounds = len(self.config.on_policy)
+            corrected = (*data, *(f"s2-corrected-{number}" for number in range(1, rounds + 1)))
+            start, reviews = self.on_policy_run(rounds), (S4_CORRECTED, TAUGHT)
+            yield self._train(CORRECTED, (), corrected, steps, rate, start=start, lookahead=reviews)
+            control = ("--no-dream",)
+            yield self._train(CORRECTED_CONTROL, control, corrected, steps, rate, start=start, lookahead=reviews)
 
     def _steps_for(self, fraction: float, cells: int) -> int:
         """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner."""
@@ -237,6 +268,10 @@ class Ladder(Places):
         if rounds := len(config.on_policy):
             yield self._eval("on-policy", self.on_policy_run(rounds))
             yield self._eval(LONGER, self.longer_run(rounds))
+        if config.corrected_lookahead:
+            for dreams in (0, *config.dreams):
+                yield self._eval(f"{CORRECTED}-{dreams}", CORRECTED, dreams=dreams)
+            yield self._eval(CORRECTED_CONTROL, CORRECTED_CONTROL, dreams=1)
         yield self._eval("control", "control-2", dreams=1)
         yield self._eval("control-0", "control-2")
         for dreams in (0, *config.dreams):

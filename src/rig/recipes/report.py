@@ -21,7 +21,7 @@ from rig.provenance import provenance
 from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
-from rig.recipes.ladder import LONGER, SCALED, Ladder
+from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, LONGER, SCALED, Ladder
 from rig.recipes.planning import LEARNED
 from rig.recipes.plans import causality_table, judgements_tables, own_play_table, plans_table
 from rig.recipes.results import Results
@@ -61,7 +61,7 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
 
 def main_rows(results: Results) -> list[str]:
     """Return the rows that were scored on everything, in the order of the ladder."""
-    ahead = sorted(name for name in results.embodied if name.startswith("lookahead-"))
+    ahead = _by_dreams(results, "lookahead")
     order = [
         "action",
         "imagine",
@@ -69,6 +69,8 @@ def main_rows(results: Results) -> list[str]:
         "basic",
         "on-policy",
         LONGER,
+        *_by_dreams(results, CORRECTED),
+        CORRECTED_CONTROL,
         *LEARNED,
         *ahead,
         "control-0",
@@ -77,6 +79,11 @@ def main_rows(results: Results) -> list[str]:
         "random",
     ]
     return [name for name in order if name in results.embodied]
+
+
+def _by_dreams(results: Results, name: str) -> list[str]:
+    """Return the rows of what is called `name` and scored on everything, by their number of dreams."""
+    return sorted(row for row in results.embodied if re.fullmatch(rf"{name}-\d+", row))
 
 
 def _head(results: Results) -> str:
@@ -139,6 +146,9 @@ def _differences_table(results: Results) -> str:
     ahead = [name for name in main_rows(results) if name.startswith("lookahead-")]
     pairs = [("basic", "action"), ("basic", "reason"), ("basic", "imagine"), ("control", "basic")]
     pairs += [("on-policy", "basic"), ("on-policy", LONGER)]
+    corrected = [*_by_dreams(results, CORRECTED), CORRECTED_CONTROL]
+    pairs += [(name, "on-policy") for name in corrected]
+    pairs += [(name, other) for name in corrected[1:-1] for other in (corrected[0], CORRECTED_CONTROL)]
     pairs += [(name, "basic") for name in LEARNED]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]
     pairs += [*((name, "lookahead-0") for name in ahead if name != "lookahead-0"), ("control", "control-0")]

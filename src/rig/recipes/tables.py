@@ -18,6 +18,7 @@ NAMES = {
     "basic": "RIG-basic",
     "on-policy": "+ on-policy",
     "longer": "RIG-basic, as many steps more",
+    "corrected-control": "+ on-policy, control: corrections without dreams",
     "improved": "RIG-basic, improved by reward",
     "imitated": "control: imitates its own attempts that won",
     "distilled": "RIG-basic, distilled from the best of several plans",
@@ -49,6 +50,8 @@ def row_name(name: str) -> str:
     """Return what a row is called in tables."""
     if name.startswith(("lookahead-", "sweep-")):
         return f"RIG-lookahead, n = {name.rpartition('-')[2]}"
+    if name.startswith("corrected-") and name != "corrected-control":
+        return f"+ on-policy, RIG-lookahead, n = {name.rpartition('-')[2]}"
     if name.startswith("codes-"):
         return f"RIG-lookahead, n = {name.rpartition('-')[2]}, dreams left as codes"
     return NAMES.get(name, name)
