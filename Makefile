@@ -2,6 +2,8 @@
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
 # make lerobot   has the lerobot package read what we export, and us what it writes (about 100 MB, beside the packages)
+# make minestudio   has the minestudio package read, write and play what we do, but for its game (about 310 MB, beside the
+#   packages)
 # make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
 # make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
 #   is part of make test
@@ -26,7 +28,10 @@ OLD_TRANSFORMERS ?= 5.17.0
 # The lerobot that our LeRobotDatasets are compared with.
 LEROBOT ?= 0.4.4
 
-.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs-check api browser minetest clean
+# The minestudio that our importers, teachers and world are compared with.
+MINESTUDIO ?= 1.1.6
+
+.PHONY: demo demo-crafter demo-minetest test parity lerobot minestudio processors lint types docs-check api browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -52,6 +57,9 @@ parity: $(VENV)/.dev
 
 lerobot: $(VENV)/.dev
 	sh scripts/lerobot.sh $(BIN)/python $(LEROBOT)
+
+minestudio: $(VENV)/.dev
+	sh scripts/minestudio.sh $(BIN)/python $(MINESTUDIO)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
