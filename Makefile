@@ -4,6 +4,8 @@
 # make lerobot   has the lerobot package read what we export, and us what it writes (about 100 MB, beside the packages)
 # make trackers   tests --track with trackio and wandb (about 150 MB, beside the packages)
 # make rerun   reads recordings back with rerun-sdk (500 MB, beside the packages)
+# make minestudio   has the minestudio package read, write and play what we do, but for its game (about 310 MB, beside the
+#   packages)
 # make minetest   installs the Minetest engine with apt-get where it is missing; part of make test
 # make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
 #   is part of make test
@@ -37,7 +39,10 @@ WANDB ?= 0.31.0
 # Whose recordings `rig view --rerun` writes.
 RERUN ?= 0.41.0
 
-.PHONY: demo demo-crafter demo-minetest test parity lerobot trackers rerun processors lint types docs docs-check release-check api browser minetest clean
+# The minestudio that our importers, teachers and world are compared with.
+MINESTUDIO ?= 1.1.6
+
+.PHONY: demo demo-crafter demo-minetest test parity lerobot minestudio trackers rerun processors lint types docs docs-check release-check api browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -69,6 +74,9 @@ trackers: $(VENV)/.dev
 
 rerun: $(VENV)/.dev
 	sh scripts/rerun.sh $(BIN)/python $(RERUN)
+
+minestudio: $(VENV)/.dev
+	sh scripts/minestudio.sh $(BIN)/python $(MINESTUDIO)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

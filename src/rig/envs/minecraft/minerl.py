@@ -15,7 +15,7 @@ import numpy as np
 from rig.actions import MINERL
 from rig.envs.minecraft.engine import NATIVE_SIZE, VIEW, Engine, Tick, ask, imported, tick_of, unattended
 from rig.envs.minecraft.keys import Pressed
-from rig.envs.minecraft.prerequisites import MINERL_INSTALL, START_HINT, refuse_missing_minerl
+from rig.envs.minecraft.prerequisites import LOST_HINT, MINERL_INSTALL, START_HINT, refuse_missing_minerl
 from rig.envs.minecraft.tasks import Spawn, stacks, tasks_of
 from rig.envs.minecraft.world import MinecraftWorld
 
@@ -54,7 +54,7 @@ class MineRLEngine:
         Raises:
             SimulatorError: the engine failed.
         """
-        return self._call(partial(self._step, pressed), "a step")
+        return self._call(partial(self._step, pressed), "a step", LOST_HINT)
 
     def close(self) -> None:
         """End the engine, if it runs."""

@@ -17,7 +17,7 @@ from rig.actions import MINERL
 from rig.envs.minecraft.engine import NATIVE_SIZE, Engine, Tick, ask, imported, tick_of, unattended
 from rig.envs.minecraft.facts import read_facts
 from rig.envs.minecraft.keys import CAMERA, Pressed
-from rig.envs.minecraft.prerequisites import MINESTUDIO_INSTALL, START_HINT, refuse_missing_minestudio
+from rig.envs.minecraft.prerequisites import LOST_HINT, MINESTUDIO_INSTALL, START_HINT, refuse_missing_minestudio
 from rig.envs.minecraft.tasks import Spawn, commands, tasks_of
 from rig.envs.minecraft.world import MinecraftWorld
 from rig.errors import SimulatorError
@@ -63,7 +63,7 @@ class MineStudioEngine:
         Raises:
             SimulatorError: the engine failed.
         """
-        return self._call(partial(self._step, pressed), "a step")
+        return self._call(partial(self._step, pressed), "a step", LOST_HINT)
 
     def close(self) -> None:
         """End the engine, if it runs."""

@@ -34,6 +34,10 @@ START_HINT = (
     ". It needs Java 8 first on PATH, and a display that OpenGL can draw to: see `rig doctor`, and the newest file in "
     "the folder logs/ that the engine has written beside you"
 )
+LOST_HINT = (
+    ". Mostly its process has ended, or has stopped answering: see the newest file in the folder logs/ that the engine "
+    "has written beside you"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
