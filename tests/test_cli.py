@@ -52,7 +52,8 @@ collect, import, reason, review, align, branch, rehearse, rereview, annotate-rep
 train-vision, train, improve,
 import-janus, export-janus, play, picture, eval, imagine, causality, eval-reviews, judge, view, inspect, reproduce,
 publish, card, demo, bench decode, bench train, bench dreams, bench policy, bench loop, bench env, bench serve, doctor,
-export, bench data, data merge, data split, data filter, data dedupe, data card, serve
+export, bench data, data merge, data split, data filter, data dedupe, data card, serve,
+playground
 """
 """The verbs, each as it has been spelled since it was there."""
 

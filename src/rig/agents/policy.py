@@ -16,6 +16,7 @@ from functools import partial
 from operator import itemgetter
 
 from rig.actions import ActionSpace
+from rig.agents.heard import Given, Hear, HeardState, refuse_unsayable
 from rig.agents.judges import refuse_unjudging
 from rig.agents.planners import Basic, Planner, merged
 from rig.agents.said import Judging, Said
@@ -187,6 +188,31 @@ class Policy:
             return planner.decide(DecisionState(speaker, observation, slot, seed, substitute))
 
         return PolicyDeciding(self.engine.stream(places), converse)
+
+    def listened(self, observation: Observation, seed: int, hear: Hear, given: Given | None = None) -> Stream[Decision]:
+        """Return a stream that makes one decision, of which all is told as it is said; `advance` it to its end.
+
+        Args:
+            observation: what is seen.
+            seed: the decision follows from this, from what is seen and from what is given alone.
+            hear: is told.
+            given: thoughts in the place of the agent's own.
+
+        Raises:
+            RigError: as of `check_observation`; or a thought that is given is empty, holds a fixed phrase, or is longer
+                than the agent's may be.
+        """
+        given = given or Given()
+        self.check_observation(observation)
+        refuse_unsayable(given, self.encoder, self.config.prompt_format, self.config.thought_tokens)
+        speaker, planner = self._speaker_for(1), self.config.planner
+
+        def converse(slot: Slot) -> Conversation[Decision]:
+            return planner.decide(HeardState(speaker, observation, slot, seed, hear=hear, given=given))
+
+        stream: Stream[Decision] = self.engine.stream(1)
+        stream.submit(seed, converse)
+        return stream
 
     def dream_ahead(
         self, observations: Sequence[Observation], seeds: Sequence[int], steps: Sequence[int]

@@ -27,6 +27,10 @@ GROUPS = {
             "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
             "play": ("rig.cli.playing:Play", "play episodes, print them and write a trace"),
             "picture": ("rig.cli.playing:Picture", "draw a moving picture of an agent's most telling decision"),
+            "playground": (
+                "rig.cli.playground:Playground",
+                "a page: watch an agent think, walk through its dreams, record your play",
+            ),
             "view": ("rig.cli.playing:View", "turn a dataset's episodes into a page to look at"),
             "inspect": ("rig.cli.looking:Inspect", "say what a dataset, agent, run or result holds"),
             "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),

@@ -21,7 +21,7 @@ from rig.errors import RigError
 from rig.serve.app import make_app
 from rig.serve.config import ServeConfig
 from rig.serve.desk import Desk, about_policy
-from rig.serve.guard import Guard, token_of
+from rig.serve.guard import Application, Guard, token_of
 
 _LEAVE_SECONDS = 5.0
 """Until a connection that was closed is cut, read or not."""
@@ -59,6 +59,24 @@ class _Http(H11Protocol):
             self.transport.abort()
 
 
+def settings_of(app: Application, config: ServeConfig) -> uvicorn.Config:
+    """Return how uvicorn is to serve an application within the bounds of `config`."""
+    return uvicorn.Config(
+        app,
+        http=_Http,
+        ws=_Websocket,
+        ws_max_size=config.frame_bytes,
+        ws_per_message_deflate=False,
+        limit_concurrency=config.clients + _SPARE,
+        timeout_graceful_shutdown=5,
+        lifespan="off",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_level=logging.WARNING,
+    )
+
+
 class Server(uvicorn.Server):
     """A server that drains before it ends.
 
@@ -70,21 +88,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, desk: Desk, token: bytes | None, ready: Callable[[], None]) -> None:
         app = Guard(make_app(desk), desk.config, token, lambda code: desk.metrics.refusals.labels(code).inc())
-        settings = uvicorn.Config(
-            app,
-            http=_Http,
-            ws=_Websocket,
-            ws_max_size=desk.config.frame_bytes,
-            ws_per_message_deflate=False,
-            limit_concurrency=desk.config.clients + _SPARE,
-            timeout_graceful_shutdown=5,
-            lifespan="off",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            log_level=logging.WARNING,
-        )
-        super().__init__(settings)
+        super().__init__(settings_of(app, desk.config))
         self._desk, self._ready = desk, ready
         self._drained_by: float | None = None
 
@@ -127,6 +131,12 @@ def listen(config: ServeConfig) -> socket.socket:
         ) from error
 
 
+def address_of(listening: socket.socket) -> str:
+    """Return where a socket listens, as "host:port"."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def open_desk(agent: str, how: HowToPlay, config: ServeConfig) -> Desk:
     """Return the desk of the trained agent in a folder."""
     about = about_agent(agent)
@@ -150,8 +160,7 @@ def serve(agent: str, how: HowToPlay, config: ServeConfig, ready: Callable[[str]
     token = token_of(config)
     with listen(config) as listening:
         desk = open_desk(agent, how, config)
-        host, port = listening.getsockname()[:2]
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = address_of(listening)
         try:
             Server(desk, token, lambda: ready(address)).run([listening])
         finally:

@@ -1,0 +1,200 @@
+"""The playground's server: an agent heard thinking, a walk through dreams, recordings that last; bounds and doors."""
+
+import httpx
+import pytest
+from playground_makers import Tab, playground
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from rig.agents import HowToPlay, Lookahead
+from rig.agents.how import load_policy
+from rig.envs import Split, make_world
+from rig.errors import RigError
+from rig.playground import messages
+from rig.playground.config import MESSAGE_BYTES, PlaygroundConfig
+from rig.playground.keyboards import keyboard_of
+from rig.playground.scene import Scene
+from rig.playground.session import Pace
+from rig.serve.guard import token_of
+
+TOKEN = "a token of thirty-two characters"
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("playground")
+    with playground(record=str(folder / "s0"), hertz=50) as server:
+        server.record = folder / "s0"
+        yield server
+
+
+@pytest.fixture
+def tab(quick):
+    with Tab(quick.ws) as opened:
+        yield opened
+
+
+def test_what_is_decided_on_the_page_is_what_the_agent_decides(made):
+    """Step by step, with the seeds of a rollout; an instruction, or a thought, that is changed is followed from."""
+    options = {"thought_tokens": 12, "entropy_threshold": 0.0, "temperature": 0.0, "dtype": "float32"}
+    how = HowToPlay(planner_for=lambda _: Lookahead(dreams=1), **options)
+    policy = load_policy(made.agent, how, "crafter")
+    world = make_world("crafter")
+    scene = Scene(world, "place_table/tool", Split.VALIDATION, 1)
+    with playground(made.agent, **options) as server, Tab(server.ws) as tab:
+        tab.say("begin", task="place_table/tool", number=1)
+        for number in range(3):
+            tab.say("step")
+            assert not number or tab.until("scene")["step"] == scene.steps
+            told = tab.until("decision")
+            seed = scene.episode.decision_seed(scene.steps)
+            decision = policy.decide([scene.observation], [seed])[0]
+            assert (told["action"], told["thought"]) == (world.actions.format(decision.action), decision.thought)
+            scene.act(decision.action)
+        tab.say("ask", instruction="find a cow")
+        assert tab.until("begun")["instruction"] == "find a cow"
+
+
+def test_an_agent_is_heard_held_stepped_taken_over_and_asked_again(tab):
+    first = tab.until("state")
+    assert (first["runs"], first["decided"]) == (False, False)
+    tab.say("step")
+    growing = [tab.until("heard") for _ in range(3)]
+    assert growing[0]["part"] == "thought"
+    assert not growing[0]["is_whole"]
+    dream = tab.until("heard", lambda told: told["part"] == "dream")
+    assert dream["frame"].startswith("iVBOR")
+    decided = tab.until("decision")
+    assert tab.until("state")["decided"]
+    tab.say("ask", thought="go")
+    assert tab.until("heard", lambda told: told["is_whole"])["text"] == "go"
+    assert tab.until("decision")["plans"][0]["action"] in (*tab.about["keys"], "noop")
+    tab.say("ask", review="no")
+    assert tab.until("decision")["thought"] == "no"
+    tab.say("ask")
+    assert tab.until("decision")["thought"] is not None
+    assert decided["review"] is not None
+    tab.say("run")
+    assert [tab.until("scene")["step"] for _ in range(2)] == [1, 2]
+    tab.say("take-over")
+    tab.until("state", lambda told: told["by_keys"])
+    for key in ("move_left", "use"):
+        tab.say("press", keys=[key])
+        assert tab.until("scene")["previous"] == key
+    tab.say("hand-back")
+    tab.until("state", lambda told: not told["by_keys"])
+    tab.say("planner", planner="at once")
+    tab.say("step")
+    assert tab.until("decision")["review"] is None
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ("nonsense", "the message cannot be read"),
+        ('{"say": "sing"}', "sing"),
+        ('{"say": "run", "loud": true}', "unknown field `loud`"),
+        ('{"say": "begin", "task": "fly/manual"}', "'fly'"),
+        ('{"say": "begin", "task": "collect_wood/manual", "number": 201}', "<= 200"),
+        ('{"say": "press", "keys": ["use"]}', "take over first"),
+        ('{"say": "planner", "planner": "luck"}', "there is no planner 'luck'"),
+        ('{"say": "ask", "thought": ""}', "the thought is empty"),
+        ('{"say": "ask", "thought": "\\ud800"}', "cannot be read|no Unicode"),
+        ('{"say": "ask", "instruction": "human: wood"}', "fixed phrase 'human:'"),
+        ('{"say": "view", "view": "attic"}', "cannot be read"),
+        ('{"say": "keep"}', "nothing that can be said to the view 'watch'"),
+        (b"\xff\xfe", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name_and_the_session_goes_on(tab, said, wrong):
+    import re
+
+    tab.socket.send(said)
+    error = tab.until("error")
+    assert error["code"] in ("refused", "bad_message")
+    assert re.search(wrong, error["message"])
+    tab.say("take-over")
+    assert tab.until("state", lambda told: told["by_keys"])
+
+
+def test_messages_are_bounded_in_size_and_number(quick):
+    with Tab(quick.ws) as tab:
+        tab.socket.send("x" * (MESSAGE_BYTES + 1))
+        with pytest.raises(ConnectionClosed, match="1009"):
+            tab.until("nothing of the kind")
+    with playground(messages_per_second=5) as few, Tab(few.ws) as tab:
+        for _ in range(40):
+            tab.say("pause")
+        assert tab.until("error")["code"] == "too_fast"
+
+
+def test_a_pace_allows_twice_as_many_at_once_and_no_more_than_its_number_on_average():
+    now = [0.0]
+    pace = Pace(2, clock=lambda: now[0])
+    assert [pace.allows() for _ in range(5)] == [True] * 4 + [False]
+    now[0] = 0.5
+    assert [pace.allows() for _ in range(2)] == [True, False]
+    now[0] = 100.0
+    assert sum(pace.allows() for _ in range(9)) == 4
+
+
+def test_pages_are_bounded_and_end_with_their_browser(quick):
+    with playground(sessions=1) as one:
+        with Tab(one.ws), pytest.raises(InvalidStatus, match="429"):
+            connect(one.ws)
+        until_none(one)
+        with Tab(one.ws) as tab:
+            assert tab.about["views"][0] == "watch"
+
+
+def until_none(server):
+    import time
+
+    until = time.monotonic() + 10
+    while server.doors.sessions:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_pages_of_others_may_not_ask(quick):
+    elsewhere = {"host": "evil.example"}
+    assert httpx.get(quick.http, headers=elsewhere).status_code == 403
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(quick.ws, origin="http://evil.example")
+    with connect(quick.ws, origin=quick.http.rstrip("/")) as own:
+        assert "about" in own.recv()
+    page = httpx.get(quick.http)
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "http://" not in page.text.replace("http://www.w3.org/2000/svg", ""), "it loads nothing"
+
+
+def test_a_browser_shows_its_token_once_and_is_known_by_its_cookie():
+    with playground(token=TOKEN.encode()) as server:
+        assert httpx.get(server.http).status_code == 401
+        assert httpx.get(server.http, params={"token": "another"}, follow_redirects=True).status_code == 401
+        with httpx.Client(follow_redirects=True) as browser:
+            page = browser.get(server.http, params={"token": TOKEN})
+            assert page.status_code == 200
+            assert TOKEN not in str(page.url)
+            cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        with pytest.raises(InvalidStatus, match="401"):
+            connect(server.ws)
+        with connect(server.ws, additional_headers={"cookie": cookie}) as own:
+            assert "about" in own.recv()
+
+
+def test_elsewhere_a_token_is_needed(monkeypatch):
+    monkeypatch.delenv("RIG_SERVE_TOKEN", raising=False)
+    with pytest.raises(RigError, match="the token has 0 characters"):
+        token_of(PlaygroundConfig(host="0.0.0.0").serving)
+
+
+def test_every_key_of_every_world_can_be_pressed():
+    from rig.actions import CRAFTER, MINERL, ActionSpace
+
+    for space in (CRAFTER, MINERL, ActionSpace(name="own", keys=("fly", "dig"))):
+        keyboard = keyboard_of(space)
+        assert list(keyboard) == list(space.keys)
+        codes = [code for codes in keyboard.values() for code in codes]
+        assert len(set(codes)) == len(codes) >= len(space.keys)
+    assert messages.read(b'{"say": "press"}') == messages.Press()
