@@ -34,9 +34,7 @@ def playground(agent=None, *, token=None, **config):
         finally:
             server.should_exit = True
             thread.join(30)
-            for session in list(doors.sessions):
-                session.leave()
-                session.join(30)
+            doors.close()
 
 
 class Tab:

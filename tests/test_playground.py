@@ -1,21 +1,41 @@
 """The playground's server: an agent heard thinking, a walk through dreams, recordings that last; bounds and doors."""
 
+import base64
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
 import httpx
+import numpy as np
 import pytest
+from fuzz_agents import good_agent
+from makers import agent_training
 from playground_makers import Tab, playground
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from rig.actions import CRAFTER, MINERL, Action, ActionSpace
 from rig.agents import HowToPlay, Lookahead
 from rig.agents.how import load_policy
+from rig.cli.main import main
+from rig.client.messages import frame_of as read_png
+from rig.data import Dataset
+from rig.dialogue import PromptFormat
 from rig.envs import Split, make_world
+from rig.envs.seeds import split_of
 from rig.errors import RigError
 from rig.playground import messages
 from rig.playground.config import MESSAGE_BYTES, PlaygroundConfig
+from rig.playground.house import open_house
 from rig.playground.keyboards import keyboard_of
-from rig.playground.scene import Scene
+from rig.playground.scene import Scene, episode_of
 from rig.playground.session import Pace
+from rig.playground.shelf import shelf_of
 from rig.serve.guard import token_of
+from rig.stages import ReasonConfig, reason
+from rig.train import train_agent
 
 TOKEN = "a token of thirty-two characters"
 
@@ -40,7 +60,7 @@ def test_what_is_decided_on_the_page_is_what_the_agent_decides(made):
     how = HowToPlay(planner_for=lambda _: Lookahead(dreams=1), **options)
     policy = load_policy(made.agent, how, "crafter")
     world = make_world("crafter")
-    scene = Scene(world, "place_table/tool", Split.VALIDATION, 1)
+    scene = Scene(world, episode_of(world, "place_table/tool", Split.VALIDATION, 1))
     with playground(made.agent, **options) as server, Tab(server.ws) as tab:
         tab.say("begin", task="place_table/tool", number=1)
         for number in range(3):
@@ -107,8 +127,6 @@ def test_an_agent_is_heard_held_stepped_taken_over_and_asked_again(tab):
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name_and_the_session_goes_on(tab, said, wrong):
-    import re
-
     tab.socket.send(said)
     error = tab.until("error")
     assert error["code"] in ("refused", "bad_message")
@@ -148,8 +166,6 @@ def test_pages_are_bounded_and_end_with_their_browser(quick):
 
 
 def until_none(server):
-    import time
-
     until = time.monotonic() + 10
     while server.doors.sessions:
         assert time.monotonic() < until
@@ -190,11 +206,138 @@ def test_elsewhere_a_token_is_needed(monkeypatch):
 
 
 def test_every_key_of_every_world_can_be_pressed():
-    from rig.actions import CRAFTER, MINERL, ActionSpace
-
     for space in (CRAFTER, MINERL, ActionSpace(name="own", keys=("fly", "dig"))):
         keyboard = keyboard_of(space)
         assert list(keyboard) == list(space.keys)
         codes = [code for codes in keyboard.values() for code in codes]
         assert len(set(codes)) == len(codes) >= len(space.keys)
     assert messages.read(b'{"say": "press"}') == messages.Press()
+
+
+def play(tab, task="collect_wood/manual", presses=("move_left", "use", "move_up"), number=0):
+    """Record an episode, key by key, time waiting for each; return the frames that were shown, the first one first."""
+    tab.say("view", view="record")
+    tab.say("begin", task=task, number=number)
+    tab.until("playing", lambda told: told["task"] == task and told["step"] == 0)
+    tab.say("record", on=True, waits=True)
+    tab.until("recording", lambda told: told["runs"])
+    shown = []
+    for count, key in enumerate(presses, 1):
+        tab.say("keys", keys=[], tapped=[key])
+        told = tab.until("playing", lambda told, count=count: told["step"] == count)
+        shown.append(told)
+    return shown
+
+
+def frame_of(told):
+    return read_png(base64.b64decode(told["frame"]))
+
+
+def test_what_is_played_becomes_a_dataset_that_is_verified_and_trained_on(quick, made, capsys, tmp_path):
+    with Tab(quick.ws) as tab:
+        shown = play(tab)
+        tab.say("keep")
+        (kept,) = tab.until("recording", lambda told: told["kept"])["kept"]
+        assert (kept["steps"], kept["task"]) == (3, "collect_wood/manual")
+        play(tab, presses=["sleep"] * 4)
+        tab.say("drop")
+        assert len(tab.until("recording", lambda told: not told["begun"])["kept"]) == 1
+        play(tab, presses=["move_up", "use"])
+    until_none(quick)
+    dataset = Dataset(quick.record)
+    dataset.verify()
+    assert dataset.info.stage == "s0"
+    first, second = dataset
+    assert [CRAFTER.format(step.action) for step in first.steps] == ["move_left", "use", "move_up"]
+    assert all(np.array_equal(step.next_frame, frame_of(told)) for step, told in zip(first.steps, shown, strict=True))
+    assert split_of(first.seed) is Split.TRAIN
+    assert first.id.endswith("take-1")
+    assert second.id.endswith("take-2"), "the page was closed, and what was played until then is kept"
+    assert len(second.steps) == 2
+    assert not list(quick.record.with_name("s0.playing").glob("*.jsonl"))
+    assert main(["inspect", str(quick.record), "--verify"]) == 0
+    assert "2 trajectories" in capsys.readouterr().out
+    silent = agent_training(quick.record, made.tokenizers, prompt_format=PromptFormat(thought=False))
+    assert (train_agent(silent, tmp_path / "silent") / "model.safetensors").is_file()
+    reason(quick.record, ReasonConfig(), tmp_path / "s2")
+    assert all(step.thought for one in Dataset(tmp_path / "s2") for step in one.steps)
+
+
+def test_time_runs_by_its_clock_whatever_is_pressed(quick):
+    with Tab(quick.ws) as tab:
+        tab.say("view", view="record")
+        tab.say("record", on=True)
+        tab.say("keys", keys=["move_left", "move_up"])
+        started = time.monotonic()
+        told = tab.until("playing", lambda told: told["step"] == 10)
+        assert time.monotonic() - started > 0.15, "ten steps of 20 ms"
+        assert told["previous"] == "move_up", "where one key can be pressed, the last counts"
+        tab.say("keys", keys=[])
+        tab.until("playing", lambda told: told["previous"] == "noop")
+        tab.say("record", on=False)
+        tab.until("recording", lambda told: not told["runs"])
+        tab.say("keys", keys=["fly"])
+        assert "no key 'fly'" in tab.until("error")["message"]
+        tab.say("view", view="watch")
+        tab.until("state")
+
+
+def test_what_a_killed_server_leaves_is_kept_by_the_next_one(tmp_path):
+    """The server itself is killed, in the middle of an episode, with one kept before."""
+    record = tmp_path / "s0"
+    command = [sys.executable, "-m", "rig", "playground", "--agent", str(good_agent()), "--record", str(record)]
+    with begun([*command, "--port", "0", "--dreams", "1"]) as (process, address), Tab(f"ws://{address}/play") as tab:
+        play(tab)
+        tab.say("keep")
+        tab.until("recording", lambda told: told["count"] == 1)
+        shown = play(tab, presses=["move_down", "use", "use"])
+        process.kill()
+        process.wait()
+    assert len(Dataset(record).ids) == 1
+    Dataset(record).verify()
+    lines = []
+    open_house(PlaygroundConfig(agent=str(good_agent()), record=str(record)), lines.append).shelf.close()
+    assert lines == ["recovered collect_wood-manual-0-take-2, 3 steps"]
+    _, again = Dataset(record)
+    assert [CRAFTER.format(step.action) for step in again.steps] == ["move_down", "use", "use"]
+    assert np.array_equal(again.steps[-1].next_frame, frame_of(shown[-1]))
+
+
+@contextmanager
+def begun(command):
+    """Begin a server; yield its process and its address."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    try:
+        (address,) = re.findall(r"open http://(\S+)/ in a browser", process.stderr.readline())
+        yield process, address
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_a_log_that_is_spoilt_is_told_of_and_stays(tmp_path):
+    world = make_world("crafter")
+    shelf = shelf_of(str(tmp_path / "s0"), world)
+    scene = Scene(world, episode_of(world, "collect_wood/manual", Split.TRAIN, 0))
+    take = shelf.begin(scene)
+    for key in ("move_left", "move_up", "use"):
+        take.act(Action.press(key))
+    whole = take.log.read_text(encoding="utf-8").splitlines(keepends=True)
+    changed = whole[2].replace('"frame": ', '"frame": 1')
+    for text, told in (
+        ("".join(whole[:-1]) + '{"action": "us', "2 steps"),
+        ("".join([*whole[:2], changed, *whole[3:]]), "1 steps; 2 more could not be had again"),
+        (whole[0], "an episode without a step"),
+    ):
+        take.log.write_text(text, encoding="utf-8")
+        assert told in shelf.recover(world)[0]
+        assert not take.log.exists()
+    for text in ("", "{}\n", '{"action": "use"}\n', whole[0].replace("crafter", "minetest"), whole[0] + "[1]\n"):
+        take.log.write_text(text, encoding="utf-8")
+        assert "could not be played again" in shelf.recover(world)[0]
+        assert take.log.exists()
+    with pytest.raises(RigError, match="being written by another process"):
+        shelf_of(str(tmp_path / "s0"), world).begin(Scene(world, scene.episode))
+    shelf.close()
+    assert [len(one.steps) for one in Dataset(tmp_path / "s0")] == [2, 1]

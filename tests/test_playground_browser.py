@@ -5,6 +5,9 @@ from playground_makers import playground
 from test_viewer_browser import driver as browser
 from test_viewer_browser import pytestmark, screen
 
+from rig.actions import CRAFTER
+from rig.data import Dataset
+
 __all__ = ["browser", "pytestmark"]
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -125,6 +128,31 @@ def test_several_plans_stand_beside_each_other(page):
     page.until("document.querySelector('#decided')")
     assert page.run("return document.querySelector('.ways').children.length") == 4
     assert page.run("return document.querySelectorAll('.decided li.good').length") <= 1
+
+
+def test_play_is_recorded_key_by_key(page, served):
+    page.click("tab-record")
+    page.until("document.querySelector('#go').textContent === 'Record'")
+    page.click("waits")
+    page.click("go")
+    page.until("document.querySelector('#record').classList.contains('on')")
+    for count, code in enumerate(("ArrowLeft", "Space", "KeyZ"), 1):
+        page.tap(code)
+        page.until(f"document.querySelector('#told').dataset.step === '{count}'")
+    page.click("waits")
+    page.key("ArrowUp")
+    page.until("Number(document.querySelector('#told').dataset.step) >= 6")
+    page.key("ArrowUp", "keyup")
+    page.driver.find_element("css selector", "#record-pad button[data-key=use]").click()
+    page.click("keep")
+    page.until("document.querySelectorAll('#kept li').length === 1")
+    assert "collect_wood-manual" in page.text("#kept")
+    (episode,) = Dataset(served.record)
+    done = [CRAFTER.format(step.action) for step in episode.steps]
+    assert done[:3] == ["move_left", "use", "sleep"]
+    assert done[3:].count("move_up") >= 2
+    page.click("tab-watch")
+    page.until("document.querySelector('#who').textContent === 'It waits.'")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

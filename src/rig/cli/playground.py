@@ -26,8 +26,12 @@ class Playground(Flags, PlaygroundConfig):
         from rig.playground.server import serve_playground
 
         config = self.part(PlaygroundConfig)
-        kept = serve_playground(config, self._tell)
+        kept = serve_playground(config, self._tell_address, _tell)
         return {"text": f"{kept} episodes were recorded", "episodes": kept}
 
-    def _tell(self, address: str) -> None:
-        print(f"rig playground: open http://{address}/ in a browser; Ctrl-C ends it", file=sys.stderr, flush=True)
+    def _tell_address(self, address: str) -> None:
+        _tell(f"open http://{address}/ in a browser; Ctrl-C ends it")
+
+
+def _tell(line: str) -> None:
+    print(f"rig playground: {line}", file=sys.stderr, flush=True)

@@ -63,6 +63,13 @@ class Doors:
             session.leave()
             await asyncio.shield(asyncio.to_thread(self._end, session))
 
+    def close(self) -> None:
+        """Have every session keep what it has, and let the place of recordings go."""
+        for session in list(self.sessions):
+            session.leave()
+            session.join(_LAST_SECONDS)
+        self.house.shelf.close()
+
     def _end(self, session: Session) -> None:
         session.join(_LAST_SECONDS)
         self.sessions.discard(session)

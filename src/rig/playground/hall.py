@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rig.envs import Split, World, make_world
 from rig.playground.mind import Mind
-from rig.playground.scene import Scene
+from rig.playground.scene import Scene, episode_of
 
 
 class Tell(Protocol):
@@ -42,14 +42,30 @@ class Hall:
         self.scene = self.begin(f"{task.name}/{setting}", 0)
 
     def begin(self, task: str, number: int, split: Split = Split.VALIDATION) -> Scene:
-        """Begin another episode; the one before goes on where this one cannot begin.
+        """Begin another episode; the one before goes on where there is no such task.
+
+        Args:
+            task: "task/setting".
+            number: which of the worlds of the split that have a start for it, from 0.
+            split: whose worlds.
 
         Raises:
-            RigError: there is no such task, or no such world of it.
+            RigError: there is no such task.
+            SimulatorError: the engine did not start.
         """
         with _ONE_BY_ONE:
-            self.scene = Scene(self.world, task, split, number)
+            self.scene = Scene(self.world, episode_of(self.world, task, split, number))
+        self._begun = (task, number, split)
         return self.scene
+
+    def fresh(self, split: Split) -> Scene:
+        """Return the scene where nothing was done in it yet and its world is of `split`; else one of that, begun anew.
+
+        Raises:
+            SimulatorError: the engine did not start.
+        """
+        task, number, before = self._begun
+        return self.scene if before is split and not self.scene.steps else self.begin(task, number, split)
 
     def spare(self) -> World:
         """Return another world of the kind, to try things in; it is built when it is first needed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ from rig import __version__
 from rig.agents.actors import short_name
 from rig.agents.checkpoint import about_agent
 from rig.agents.sources import FolderSource
-from rig.envs import Split
+from rig.envs import Split, make_world
 from rig.playground.config import PlaygroundConfig
 from rig.playground.hall import Hall
 from rig.playground.keyboards import keyboard_of
 from rig.playground.mind import Mind, load_mind
+from rig.playground.record import Record
+from rig.playground.shelf import Shelf, shelf_of
 from rig.playground.views import ViewState
 from rig.playground.watch import Watch
 from rig.shipped import DEFAULT_WORLD, shipped_agent
@@ -29,17 +32,19 @@ class House:
         name: what it is called.
         environment: the world's name.
         config: of the playground.
+        shelf: where recordings are kept.
     """
 
     mind: Mind
     name: str
     environment: str
     config: PlaygroundConfig
+    shelf: Shelf
 
     @property
     def views(self) -> dict[str, Callable[[Hall], ViewState]]:
         """The views of a page, by name, each made of its hall; the first is the one to begin with."""
-        return {"watch": Watch}
+        return {"watch": Watch, "record": lambda hall: Record(hall, self.shelf, self.config.hertz)}
 
     def split_of(self, view: str) -> Split:
         """Return whose worlds a view begins: what is recorded is for training, and nothing else is."""
@@ -66,15 +71,24 @@ class House:
         }
 
 
-def open_house(config: PlaygroundConfig) -> House:
+def open_house(config: PlaygroundConfig, tell: Callable[[str], None] = lambda line: None) -> House:
     """Return what all pages share.
+
+    Args:
+        config: who plays, and where.
+        tell: told of recordings that a server left which was killed, and which are kept now.
 
     Raises:
         CheckpointError: the agent cannot be loaded, or cannot play in the world.
         UnknownNameError: there is no such world.
+        RigError: recordings could not be kept where they are to be.
     """
     agent = config.agent or str(shipped_agent(config.environment or DEFAULT_WORLD))
     environment = FolderSource().world(agent, config.environment or about_agent(agent).environment)
-    return House(
-        mind=load_mind(config, agent, environment), name=short_name(agent), environment=environment, config=config
-    )
+    with closing(make_world(environment)) as world:
+        shelf = shelf_of(config.record, world)
+        shelf.refuse_foreign()
+        for line in shelf.recover(world):
+            tell(line)
+    mind = load_mind(config, agent, environment)
+    return House(mind=mind, name=short_name(agent), environment=environment, config=config, shelf=shelf)

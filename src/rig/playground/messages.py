@@ -100,9 +100,15 @@ class Reality(Message, frozen=True, kw_only=True, tag="reality"):
 
 
 class Record(Message, frozen=True, kw_only=True, tag="record"):
-    """Let time run, and record what is played; or let it stand still."""
+    """Let time run, and record what is played; or let it stand still.
+
+    Attributes:
+        on: whether it runs.
+        waits: let a step in which nothing is pressed not be one.
+    """
 
     on: bool
+    waits: bool = False
 
 
 class Keys(Message, frozen=True, kw_only=True, tag="keys"):

@@ -7,6 +7,7 @@ const make = (tag, properties, ...children) => {
 };
 const box = (className, ...children) => make("div", { className }, ...children);
 const png = (base64) => `data:image/png;base64,${base64}`;
+const number = (value) => String(Math.round(10 * value) / 10);
 const percent = (share) => `${Math.round(100 * share)} %`;
 
 /* What is said to the server, and what it says; each view adds what it listens for. */

@@ -16,30 +16,26 @@ class Scene:
 
     Args:
         world: where it is played; nobody else uses it meanwhile.
-        task: "task/setting".
-        split: whose worlds.
-        number: which of the worlds of the split that have a start for the task, from 0.
+        episode: what is played.
 
     Attributes:
         world: the same.
-        episode: what is played.
+        episode: the same.
         frame: what is seen.
         facts: what the engine knows of it.
         instruction: what is asked for.
         steps: how many were taken.
+        reward: of the last step.
         outcome: "" while it goes on; "success", "end" or "time" afterwards.
 
     Raises:
-        RigError: there is no such task, or no such world of it.
+        RigError: the world has no such start.
         SimulatorError: the engine did not start.
     """
 
-    def __init__(self, world: World, task: str, split: Split, number: int) -> None:
-        self.world = world
-        ((chosen, setting), *_) = world.tasks.variants([task])
-        (seed,) = world.episode_seeds(chosen, setting, split, 1, skip=number)
-        self.episode = Episode(task=chosen.name, setting=setting, seed=seed)
-        self.frame, info = self.episode.begin(world)
+    def __init__(self, world: World, episode: Episode) -> None:
+        self.world, self.episode = world, episode
+        self.frame, info = episode.begin(world)
         self.facts: dict[str, Any] = info["privileged"]
         self.instruction = world.task.instruction
         self.previous: Action = NOOP
@@ -88,3 +84,20 @@ class Scene:
             "previous": self.world.actions.format(self.previous),
             "outcome": self.outcome,
         }
+
+
+def episode_of(world: World, task: str, split: Split, number: int) -> Episode:
+    """Return an episode.
+
+    Args:
+        world: where it is to be played.
+        task: "task/setting".
+        split: whose worlds.
+        number: which of the worlds of the split that have a start for the task, from 0.
+
+    Raises:
+        RigError: there is no such task, or setting of it.
+    """
+    ((chosen, setting), *_) = world.tasks.variants([task])
+    (seed,) = world.episode_seeds(chosen, setting, split, 1, skip=number)
+    return Episode(task=chosen.name, setting=setting, seed=seed)

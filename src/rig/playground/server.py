@@ -40,25 +40,24 @@ class Server(uvicorn.Server):
         self._ready()
 
 
-def serve_playground(config: PlaygroundConfig, ready: Callable[[str], None]) -> int:
+def serve_playground(config: PlaygroundConfig, ready: Callable[[str], None], tell: Callable[[str], None]) -> int:
     """Serve the page until SIGTERM or SIGINT; return how many episodes were recorded.
 
     Args:
         config: who plays, and where.
         ready: called with the address, "host:port", when it listens.
+        tell: told of what a server left that was killed.
 
     Raises:
-        RigError: it cannot be listened there, or a token is needed.
+        RigError: it cannot be listened there, a token is needed, or recordings could not be kept.
         CheckpointError: the agent cannot be loaded, or cannot play in the world.
     """
     token = token_of(config.serving)
     with listen(config.serving) as listening:
-        doors = Doors(open_house(config))
+        doors = Doors(open_house(config, tell))
         address = address_of(listening)
         try:
             Server(doors, token, lambda: ready(address)).run([listening])
         finally:
-            for session in list(doors.sessions):
-                session.leave()
-                session.join(30)
-    return 0
+            doors.close()
+    return len(doors.house.shelf.kept)

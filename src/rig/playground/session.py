@@ -78,10 +78,7 @@ class Session:
             _LOG.exception("a session failed")
             self.tell("error", code="failed", message="this session failed; it is told in the server's log. Reload.")
         finally:
-            for view in views.values():
-                view.close()
-            if hall is not None:
-                hall.close()
+            _close(hall, views)
 
     def _serve(self, hall: Hall, views: dict[str, ViewState]) -> None:
         at = next(iter(views))
@@ -95,7 +92,9 @@ class Session:
                     at = said.view
                     views[at].show()
                 elif isinstance(said, messages.Begin):
-                    self._begin(hall, views, at, said)
+                    views[at].hide()
+                    hall.begin(said.task, said.number, self._house.split_of(at))
+                    views[at].show()
                 elif said is not None:
                     views[at].handle(said)
                 elif not self._has_gone:
@@ -103,20 +102,22 @@ class Session:
             except RigError as error:
                 self.tell("error", code="refused", message=str(error))
 
-    def _begin(self, hall: Hall, views: dict[str, ViewState], at: str, said: messages.Begin) -> None:
-        for view in views.values():
-            view.hide()
-        hall.begin(said.task, said.number, self._house.split_of(at))
-        for view in views.values():
-            view.begin()
-        views[at].show()
-
     def _next(self, seconds: float | None) -> messages.Said | None:
         """Return what is said next; None where nothing was within so many seconds, or the page has gone."""
         try:
             return self._inbox.get_nowait() if seconds == 0 else self._inbox.get(timeout=seconds)
         except Empty:
             return None
+
+
+def _close(hall: Hall | None, views: dict[str, ViewState]) -> None:
+    for view in views.values():
+        try:
+            view.close()
+        except RigError as error:
+            _LOG.error("what was played could not be kept: %s", error)
+    if hall is not None:
+        hall.close()
 
 
 class Pace:

@@ -14,12 +14,8 @@ from rig.records import Frame
 class ViewState(Protocol):
     """A view, as its session has it."""
 
-    def begin(self) -> None:
-        """Stand before another episode."""
-        ...
-
     def show(self) -> None:
-        """Tell the page all of it: it has just come, or come back."""
+        """Tell the page all of it: it has just come, or come back, or another episode has begun."""
         ...
 
     def hide(self) -> None:

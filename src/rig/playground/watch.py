@@ -29,10 +29,11 @@ class Watch:
     def __init__(self, hall: Hall) -> None:
         self._hall, self.planner = hall, hall.mind.first
         self._by_keys = False
-        self.begin()
+        self._begin_anew()
 
-    def begin(self) -> None:
+    def _begin_anew(self) -> None:
         """Stand before another episode, and wait to be told to go on."""
+        self._scene = self._hall.scene
         self._runs = self._acts_once = False
         self._asks = 0
         self._given = Given()
@@ -41,6 +42,9 @@ class Watch:
 
     def show(self) -> None:
         """Tell the page all of it."""
+        if self._scene is not self._hall.scene:
+            self._begin_anew()
+            self._hall.tell("begun", step=0, instruction=self._hall.scene.instruction)
         self._tell_scene()
         self._tell_state()
 
