@@ -16,6 +16,7 @@ from playground_makers import Tab, playground
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+import rig
 from rig.actions import CRAFTER, MINERL, Action, ActionSpace
 from rig.agents import HowToPlay, Lookahead
 from rig.agents.how import load_policy
@@ -26,10 +27,12 @@ from rig.dialogue import PromptFormat
 from rig.envs import Split, make_world
 from rig.envs.seeds import split_of
 from rig.errors import RigError
+from rig.model.fit import unfit_frame
 from rig.playground import messages
 from rig.playground.config import MESSAGE_BYTES, PlaygroundConfig
 from rig.playground.house import open_house
 from rig.playground.keyboards import keyboard_of
+from rig.playground.parting import UNLIKE, Parting, parting_of
 from rig.playground.scene import Scene, episode_of
 from rig.playground.session import Pace
 from rig.playground.shelf import shelf_of
@@ -341,3 +344,52 @@ def test_a_log_that_is_spoilt_is_told_of_and_stays(tmp_path):
         shelf_of(str(tmp_path / "s0"), world).begin(Scene(world, scene.episode))
     shelf.close()
     assert [len(one.steps) for one in Dataset(tmp_path / "s0")] == [2, 1]
+
+
+def test_a_walk_through_dreams_is_the_agents_and_reality_beside_it_the_worlds(made):
+    options = {"thought_tokens": 12, "entropy_threshold": 0.1, "dtype": "float32"}
+    keys = ["move_left", "use", "move_up"]
+    world = make_world("crafter")
+    start = Scene(world, episode_of(world, "place_table/tool", Split.VALIDATION, 1))
+    agent = rig.load_agent(made.agent, **options)
+    dreamed = agent.dream(start.frame, keys, start.instruction)
+    with playground(made.agent, **options) as server, Tab(server.ws) as tab:
+        tab.say("begin", task="place_table/tool", number=1)
+        tab.say("view", view="dream")
+        assert np.array_equal(frame_of(tab.until("woken")), start.frame)
+        for count, key in enumerate(keys[:2]):
+            tab.say("press", keys=[key])
+            told = tab.until("dreamed")
+            assert (told["number"], told["action"]) == (count + 1, key)
+            assert np.array_equal(unfit_frame(frame_of(told), *start.frame.shape[:2]), dreamed[count])
+        tab.say("reality", on=True)
+        really = [tab.until("really"), tab.until("really")]
+        tab.say("press", keys=keys[2:])
+        really.append(tab.until("really"))
+        for told, key in zip(really, keys, strict=True):
+            assert np.array_equal(frame_of(told), start.act(Action.press(key)))
+            assert len(told["cells"]) == round(told["codes"] * told["grid"] ** 2)
+        tab.say("press", keys=["move_left", "use"])
+        assert "one key a step" in tab.until("error")["message"]
+        tab.say("view", view="watch")
+        tab.until("scene", lambda told: told["step"] == 0)
+        tab.say("view", view="dream")
+        assert tab.until("woken")["frames"] == 3, "it goes on where it was"
+        tab.say("wake")
+        assert tab.until("woken")["frames"] == 0
+        tab.say("view", view="watch")
+        tab.say("take-over")
+        tab.say("press", keys=["move_left"])
+        tab.say("view", view="dream")
+        assert tab.until("woken")["step"] == 1
+
+
+def test_where_a_dream_and_what_comes_part():
+    codes, frame = np.arange(81, dtype=np.uint16), np.full((72, 72, 3), 100, np.uint8)
+    other, far = codes.copy(), frame.copy()
+    other[[3, 80]], far[:36] = 999, 133
+    assert parting_of(frame, codes, frame + UNLIKE, codes) == Parting(cells=[], codes=0.0, pixels=0.0)
+    found = parting_of(frame, codes, far, other)
+    assert (found.cells, found.pixels, found.is_apart) == ([3, 80], 0.5, False)
+    assert found.codes == pytest.approx(2 / 81)
+    assert parting_of(frame, codes, frame, codes + 1).is_apart

@@ -130,6 +130,26 @@ def test_several_plans_stand_beside_each_other(page):
     assert page.run("return document.querySelectorAll('.decided li.good').length") <= 1
 
 
+def test_keys_walk_through_dreams_and_reality_stands_beside_them(page):
+    page.click("tab-dream")
+    page.until("document.querySelector('#dream-told').textContent.startsWith('Press a key')")
+    page.tap("ArrowLeft")
+    page.until("document.querySelectorAll('#strip li').length === 1")
+    assert page.text("#rate").endswith("frames/s")
+    page.key("ArrowUp")
+    page.until("document.querySelectorAll('#strip li').length >= 6", 20)
+    page.key("ArrowUp", "keyup")
+    page.click("reality")
+    page.until("document.querySelectorAll('#strip meter').length === document.querySelectorAll('#strip li').length")
+    assert page.run("return document.querySelector('#real-frame').naturalWidth") == 144
+    assert "of the pixels differ" in page.text("#parts")
+    assert not page.run("return document.querySelector('#marks').hidden")
+    assert page.run("return document.querySelectorAll('#strip li.parts').length") == 1, "it was never trained"
+    assert page.text("#dream-told") == "They part at step 1."
+    page.click("wake")
+    page.until("!document.querySelector('#strip').children.length")
+
+
 def test_play_is_recorded_key_by_key(page, served):
     page.click("tab-record")
     page.until("document.querySelector('#go').textContent === 'Record'")

@@ -13,6 +13,7 @@ from rig.agents.checkpoint import about_agent
 from rig.agents.sources import FolderSource
 from rig.envs import Split, make_world
 from rig.playground.config import PlaygroundConfig
+from rig.playground.dream import Dream
 from rig.playground.hall import Hall
 from rig.playground.keyboards import keyboard_of
 from rig.playground.mind import Mind, load_mind
@@ -44,7 +45,8 @@ class House:
     @property
     def views(self) -> dict[str, Callable[[Hall], ViewState]]:
         """The views of a page, by name, each made of its hall; the first is the one to begin with."""
-        return {"watch": Watch, "record": lambda hall: Record(hall, self.shelf, self.config.hertz)}
+        dreaming = {"dream": Dream} if self.mind.policy.config.prompt_format.dream else {}
+        return {"watch": Watch, **dreaming, "record": lambda hall: Record(hall, self.shelf, self.config.hertz)}
 
     def split_of(self, view: str) -> Split:
         """Return whose worlds a view begins: what is recorded is for training, and nothing else is."""

@@ -15,7 +15,7 @@ from rig.agents.how import load_policy
 from rig.agents.walk import DreamWalk
 from rig.dialogue import PromptFormat
 from rig.playground.config import PlaygroundConfig
-from rig.records import Cost, Decision, Observation
+from rig.records import Codes, Cost, Decision, Frame, Observation
 from rig.records import Dream as Dreamed
 
 AT_ONCE = "at once"
@@ -57,6 +57,11 @@ class Mind:
         """Go on in a walk, alone with the engine."""
         with self.room:
             return walk.follow(action)
+
+    def codes_of(self, frame: Frame) -> Codes:
+        """Return the VQ codes of a frame, uint16 [write_tokens]."""
+        with self.room:
+            return self.policy.engine.encode_images(frame[None])[0]
 
 
 class Thinking:

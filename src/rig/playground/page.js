@@ -26,7 +26,10 @@ on("about", (about) => {
   for (const view of about.views) views[view].set_up();
   turnTo(about.views[0]);
 });
-on("error", (error) => complain(error.message));
+on("error", (error) => {
+  dreaming.asked = 0;
+  complain(error.message);
+});
 
 for (const tab of document.querySelectorAll("nav button")) {
   tab.addEventListener("click", () => {
