@@ -96,6 +96,7 @@ GROUPS = {
             "bench decode": ("rig.cli.bench:BenchDecode", "time writing beside transformers' modules"),
             "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
             "bench dreams": ("rig.cli.bench:BenchDreams", "time the ways to write a dream"),
+            "bench walk": ("rig.cli.bench:BenchWalk", "time a walk through dreams: frames a second, key by key"),
             "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
             "bench serve": ("rig.cli.bench:BenchServe", "time served decisions, beside the same in one process"),
             "bench loop": (
