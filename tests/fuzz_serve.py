@@ -31,7 +31,7 @@ _PATIENCE = 0.1
 """With what may be half a message, for the end of which the server waits."""
 
 
-class _Complaints(logging.Handler):
+class Complaints(logging.Handler):
     """Keeps what the server complains of: a traceback, or anything that it takes for its own fault."""
 
     def __init__(self):
@@ -46,7 +46,7 @@ class _Served:
     """A server, and what it says to the good question, which is asked again and again."""
 
     def __init__(self):
-        stack, self.complaints = ExitStack(), _Complaints()
+        stack, self.complaints = ExitStack(), Complaints()
         self.server = stack.enter_context(served(clients=8, idle_seconds=5, send_seconds=5))
         atexit.register(stack.close)
         for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi", "rig.serve", "asyncio"):

@@ -1,6 +1,7 @@
 """The playground's server: an agent heard thinking, a walk through dreams, recordings that last; bounds and doors."""
 
 import base64
+import logging
 import re
 import subprocess
 import sys
@@ -175,13 +176,17 @@ def until_none(server):
         time.sleep(0.01)
 
 
-def test_pages_of_others_may_not_ask(quick):
+def test_pages_of_others_may_not_ask_and_no_fault_is_made_of_it(quick, monkeypatch):
+    complained = []
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "error", lambda *told: complained.append(told))
     elsewhere = {"host": "evil.example"}
     assert httpx.get(quick.http, headers=elsewhere).status_code == 403
     with pytest.raises(InvalidStatus, match="403"):
         connect(quick.ws, origin="http://evil.example")
     with connect(quick.ws, origin=quick.http.rstrip("/")) as own:
         assert "about" in own.recv()
+    until_none(quick)
+    assert complained == []
     page = httpx.get(quick.http)
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "http://" not in page.text.replace("http://www.w3.org/2000/svg", ""), "it loads nothing"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
@@ -54,14 +57,16 @@ class Doors:
             await websocket.send_denial_response(Response(refusal.body, refusal.status, dict(refusal.headers)))
             return
         await websocket.accept()
-        post = _Post(self.house.config.send_seconds)
-        session = Session(self.house, post.put)
+        post, loop, has_ended = _Post(self.house.config.send_seconds), asyncio.get_running_loop(), asyncio.Event()
+        session = Session(self.house, post.put, lambda: _soon(loop, has_ended.set))
         self.sessions.add(session)
         try:
             await self._serve(websocket, session, post)
         finally:
             session.leave()
-            await asyncio.shield(asyncio.to_thread(self._end, session))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(has_ended.wait(), _LAST_SECONDS)
+            self.sessions.discard(session)
 
     def close(self) -> None:
         """Have every session keep what it has, and let the place of recordings go."""
@@ -69,10 +74,6 @@ class Doors:
             session.leave()
             session.join(_LAST_SECONDS)
         self.house.shelf.close()
-
-    def _end(self, session: Session) -> None:
-        session.join(_LAST_SECONDS)
-        self.sessions.discard(session)
 
     async def _serve(self, websocket: WebSocket, session: Session, post: _Post) -> None:
         """Carry messages both ways, until one way ends."""
@@ -114,11 +115,7 @@ class _Post:
             self._post(values)
 
     def _post(self, values: dict[str, Any]) -> bool:
-        try:
-            self._loop.call_soon_threadsafe(self._waiting.put_nowait, msgspec.json.encode(values))
-        except RuntimeError:  # the loop has ended
-            return False
-        return True
+        return _soon(self._loop, partial(self._waiting.put_nowait, msgspec.json.encode(values)))
 
     async def send(self, websocket: WebSocket) -> None:
         """Send what is taken, for ever."""
@@ -126,6 +123,15 @@ class _Post:
             data = await self._waiting.get()
             await websocket.send_text(data.decode())
             self._room.release()
+
+
+def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> bool:
+    """Have a loop do something, from another thread; return False where it has ended."""
+    try:
+        loop.call_soon_threadsafe(act)
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _read(websocket: WebSocket, session: Session, pace: Pace, post: _Post) -> None:

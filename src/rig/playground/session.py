@@ -28,10 +28,11 @@ class Session:
         house: what all pages share.
         send: takes what the page is told, as a mapping; called in the session's thread, where it may wait. It returns
             False where the page has gone.
+        ended: called at its end, in that thread.
     """
 
-    def __init__(self, house: House, send: Callable[[dict[str, Any]], bool]) -> None:
-        self._house, self._send = house, send
+    def __init__(self, house: House, send: Callable[[dict[str, Any]], bool], ended: Callable[[], object]) -> None:
+        self._house, self._send, self._ended = house, send, ended
         self._inbox: Queue[messages.Said | None] = Queue(_MOST_WAITING)
         self._has_gone = False
         self._thread = Thread(target=self._run, name="rig-playground", daemon=True)
@@ -79,6 +80,7 @@ class Session:
             self.tell("error", code="failed", message="this session failed; it is told in the server's log. Reload.")
         finally:
             _close(hall, views)
+            self._ended()
 
     def _serve(self, hall: Hall, views: dict[str, ViewState]) -> None:
         at = next(iter(views))
@@ -92,6 +94,7 @@ class Session:
                     at = said.view
                     views[at].show()
                 elif isinstance(said, messages.Begin):
+                    hall.world.tasks.variants([said.task])  # what cannot begin ends nothing
                     views[at].hide()
                     hall.begin(said.task, said.number, self._house.split_of(at))
                     views[at].show()

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from rig.agents import HowToPlay
@@ -39,6 +40,13 @@ class _Websocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.conn.parser.close()
+
+    async def send(self, message: Any) -> None:
+        if self.transport.is_closing():  # else who is cut before it is let in is taken for a fault of ours
+            raise ClientDisconnected
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":  # refused is answered, which uvicorn complains of
+            self.handshake_complete = True
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
@@ -123,12 +131,15 @@ def listen(config: ServeConfig) -> socket.socket:
     """
     try:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        return socket.create_server((config.host, config.port), family=family, backlog=128)
+        listening = socket.create_server((config.host, config.port), family=family, backlog=128)
     except OSError as error:
         raise RigError(
             f"--host {config.host} --port {config.port} cannot be listened on ({error.strerror or error}); choose "
             "another port, or 0 for a free one"
         ) from error
+    # What is accepted inherits it. Else a small message waits 40 ms where the one before is not acknowledged yet.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def address_of(listening: socket.socket) -> str:
