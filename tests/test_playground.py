@@ -26,6 +26,7 @@ from rig.client.messages import frame_of as read_png
 from rig.data import Dataset
 from rig.dialogue import PromptFormat
 from rig.envs import Split, make_world
+from rig.envs.crafter.cells import CrafterCells
 from rig.envs.seeds import split_of
 from rig.errors import RigError
 from rig.model.fit import unfit_frame
@@ -373,7 +374,7 @@ def test_a_walk_through_dreams_is_the_agents_and_reality_beside_it_the_worlds(ma
         really.append(tab.until("really"))
         for told, key in zip(really, keys, strict=True):
             assert np.array_equal(frame_of(told), start.act(Action.press(key)))
-            assert len(told["cells"]) == round(told["codes"] * told["grid"] ** 2)
+            assert len(told["cells"]) == round(told["looks"] * told["grid"] ** 2)
         tab.say("press", keys=["move_left", "use"])
         assert "one key a step" in tab.until("error")["message"]
         tab.say("view", view="watch")
@@ -390,11 +391,29 @@ def test_a_walk_through_dreams_is_the_agents_and_reality_beside_it_the_worlds(ma
 
 
 def test_where_a_dream_and_what_comes_part():
-    codes, frame = np.arange(81, dtype=np.uint16), np.full((72, 72, 3), 100, np.uint8)
-    other, far = codes.copy(), frame.copy()
-    other[[3, 80]], far[:36] = 999, 133
-    assert parting_of(frame, codes, frame + UNLIKE, codes) == Parting(cells=[], codes=0.0, pixels=0.0)
-    found = parting_of(frame, codes, far, other)
-    assert (found.cells, found.pixels, found.is_apart) == ([3, 80], 0.5, False)
-    assert found.codes == pytest.approx(2 / 81)
-    assert parting_of(frame, codes, frame, codes + 1).is_apart
+    codes, frame = np.arange(81, dtype=np.uint16), np.full((80, 80, 3), 100, np.uint8)
+    other, dreamed = codes.copy(), frame.copy()
+    other[[3, 5, 80]], dreamed[:9, 27:36] = 999, 133
+    dreamed[:9, 45:54] += UNLIKE // 4
+    assert parting_of(frame, codes, frame, codes) == Parting(cells=[], looks=0.0, codes=0.0, pixels=0.0)
+    found = parting_of(dreamed, codes, frame, other)
+    assert (found.cells, found.is_apart) == ([3], False), "one looks otherwise, one has another code alone"
+    assert found.codes == pytest.approx(3 / 81)
+    assert found.pixels == pytest.approx(81 / 6400)
+    assert parting_of(255 - frame, codes, frame, codes).is_apart
+
+
+def test_cells_that_look_otherwise_are_those_that_the_worlds_reader_reads_otherwise():
+    agent = rig.load_agent("checkpoints/rig-crafter-small", entropy_threshold=0.1, dtype="float32")
+    engine, reader = agent._policy.engine, CrafterCells()
+    world = make_world("crafter")
+    scene, unlike = Scene(world, episode_of(world, "collect_wood/manual", Split.VALIDATION, 3)), []
+    keys = ["move_left", "move_up", "move_up", "use"]
+    for dreamed in agent.dream(scene.frame, keys, scene.instruction):
+        real = scene.act(Action.press(keys[scene.steps]))
+        codes = engine.encode_images(np.stack([dreamed, real]))
+        drawn = engine.decode_images(codes)
+        otherwise = reader.read([dreamed], [scene.facts])[0] != reader.truth(scene.facts)
+        assert parting_of(dreamed, codes[0], drawn[1], codes[1]).cells == np.flatnonzero(otherwise).tolist()
+        unlike.append(int(otherwise.sum()))
+    assert any(unlike)

@@ -32,11 +32,12 @@ on("really", (real) => {
   dreaming.real.set(real.number, real);
   at("real-frame").src = png(real.frame);
   const item = [...at("strip").children].find((node) => node.dataset.number === String(real.number));
-  item?.append(make("meter", { value: real.codes, title: `${percent(real.codes)} of its codes differ` }),
-    `${percent(real.codes)} differ`);
+  item?.append(make("meter", { value: real.looks, title: told(real) }), `${real.cells.length} cells`);
   item?.classList.toggle("parts", real.number === parts());
   drawDream();
 });
+const told = (real) => `${real.cells.length} of ${real.grid ** 2} cells look otherwise; ${percent(real.codes)} of the `
+  + `codes and ${percent(real.pixels)} of the pixels differ`;
 /* The first dream that has parted from what really came. */
 const parts = () => [...dreaming.real.values()].find((real) => real.apart)?.number;
 
@@ -46,11 +47,11 @@ const drawDream = () => {
   at("rate").textContent = seconds ? `${number(dreaming.took.length / seconds)} frames/s` : "";
   at("dream-told").textContent = !last ? "Press a key: the next frame is dreamed."
     : parted ? `They part at step ${parted}.` : real ? "They have not parted yet." : "";
-  at("parts").textContent = real ? `${percent(real.codes)} of the codes, ${percent(real.pixels)} of the pixels differ` : "";
+  at("parts").textContent = real ? told(real) : "";
   at("real").hidden = !at("reality").checked;
   drawMarks(at("reality").checked ? real : undefined);
 };
-/* The cells whose codes differ, outlined in the dream. */
+/* The cells that look otherwise, outlined in the dream. */
 const drawMarks = (real) => {
   const marks = at("marks"), cell = 32;
   marks.hidden = !real;

@@ -126,7 +126,8 @@ class Dream:
             self._reality = SimulatorDynamics(self._hall.spare(), self._hall.world)
         dreamed = self._dreamed[number - 1]
         real = self._reality.follow(dreamed.action)
-        parting = parting_of(dreamed.frame, dreamed.codes, real, self._hall.mind.codes_of(real))
+        codes, drawn = self._hall.mind.as_drawn(real)
+        parting = parting_of(dreamed.frame, dreamed.codes, drawn, codes)
         self._hall.tell(
             "really",
             number=number,

@@ -58,10 +58,11 @@ class Mind:
         with self.room:
             return walk.follow(action)
 
-    def codes_of(self, frame: Frame) -> Codes:
-        """Return the VQ codes of a frame, uint16 [write_tokens]."""
+    def as_drawn(self, frame: Frame) -> tuple[Codes, Frame]:
+        """Return the VQ codes of a frame, uint16 [write_tokens], and what is drawn of them, uint8 [size, size, 3]."""
         with self.room:
-            return self.policy.engine.encode_images(frame[None])[0]
+            codes = self.policy.engine.encode_images(frame[None])
+            return codes[0], self.policy.engine.decode_images(codes)[0]
 
 
 class Thinking:
