@@ -6,6 +6,7 @@
 # make processors   runs the tests of numbers as older processors would run them (TESTS=tests: all of them); one level of it
 #   is part of make test
 # make docs-check   runs the commands that the documentation shows
+# make screenshots   draws the pictures of docs/playground.md (a few seconds; needs Chromium)
 # make api   writes docs/api.md, what `import rig` gives, from the docstrings
 
 PYTHON ?= python3
@@ -26,7 +27,7 @@ OLD_TRANSFORMERS ?= 5.17.0
 # The lerobot that our LeRobotDatasets are compared with.
 LEROBOT ?= 0.4.4
 
-.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs-check api browser minetest clean
+.PHONY: demo demo-crafter demo-minetest test parity lerobot processors lint types docs-check api screenshots browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -65,6 +66,9 @@ docs-check: $(VENV)/.dev
 
 api: $(VENV)/.dev
 	$(BIN)/python scripts/api.py
+
+screenshots: $(VENV)/.dev browser
+	$(BIN)/python scripts/screenshots.py
 
 browser:
 	sh scripts/ensure_browser.sh
