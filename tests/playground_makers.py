@@ -1,6 +1,7 @@
 """A playground in a thread of the tests, on loopback, and a page that is no browser."""
 
 import json
+import socket
 from contextlib import contextmanager
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -16,11 +17,13 @@ from rig.serve.server import address_of, listen
 
 
 @contextmanager
-def playground(agent=None, *, token=None, **config):
+def playground(agent=None, *, token=None, send_buffer=None, **config):
     """Serve a playground with an agent, or the fuzzers' small untrained one; yield addresses, doors, and the server."""
     quick = {"thought_tokens": 4, "entropy_threshold": 99.0, "temperature": 1.0, "dtype": "float32", "dreams": 1}
     config = PlaygroundConfig(port=0, agent=str(agent or good_agent()), **(quick | config))
     with listen(config.serving) as listening:
+        if send_buffer:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         doors, ready = Doors(open_house(config)), Event()
         server = Server(doors, token, ready.set)
         thread = Thread(target=server.run, args=([listening],), daemon=True)

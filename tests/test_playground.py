@@ -1,12 +1,16 @@
 """The playground's server: an agent heard thinking, a walk through dreams, recordings that last; bounds and doors."""
 
 import base64
+import json
 import logging
 import re
+import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import httpx
 import numpy as np
@@ -417,3 +421,42 @@ def test_cells_that_look_otherwise_are_those_that_the_worlds_reader_reads_otherw
         assert parting_of(dreamed, codes[0], drawn[1], codes[1]).cells == np.flatnonzero(otherwise).tolist()
         unlike.append(int(otherwise.sum()))
     assert any(unlike)
+
+
+def test_pages_at_once_decide_as_each_would_alone(made):
+    options = {"thought_tokens": 12, "entropy_threshold": 0.1, "temperature": 0.0, "dtype": "float32"}
+
+    def decided(url, number):
+        with Tab(url) as tab:
+            tab.say("begin", task="place_table/tool", number=number)
+            tab.say("step")
+            told = tab.until("decision")
+            return told["action"], told["thought"]
+
+    with playground(made.agent, **options) as server, ThreadPoolExecutor(3) as threads:
+        alone = [decided(server.ws, number) for number in range(3)]
+        assert list(threads.map(partial(decided, server.ws), range(3))) == alone
+
+
+def test_a_page_that_does_not_read_is_left(tmp_path):
+    with playground(send_buffer=4096, send_seconds=0.3, hertz=1000, record=str(tmp_path / "s0")) as server:
+        tab = Tab(server.ws, max_queue=1)
+        tab.say("view", view="record")
+        tab.say("record", on=True)
+        until_none(server)
+        tab.socket.socket.shutdown(socket.SHUT_RDWR)  # the server would wait for it to read the end
+        tab.socket.socket.close()
+        assert len(Dataset(tmp_path / "s0")) == 1, "what was played until then is kept"
+
+
+def test_a_session_that_cannot_begin_is_told_and_ends(monkeypatch):
+    def failing(_):
+        raise RigError("no engine here")
+
+    with playground() as server:
+        monkeypatch.setattr("rig.playground.hall.make_world", failing)
+        with connect(server.ws) as page:
+            assert json.loads(page.recv())["message"] == "no engine here"
+            with pytest.raises(ConnectionClosed):
+                page.recv()
+        until_none(server)

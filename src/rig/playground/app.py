@@ -61,7 +61,7 @@ class Doors:
         session = Session(self.house, post.put, lambda: _soon(loop, has_ended.set))
         self.sessions.add(session)
         try:
-            await self._serve(websocket, session, post)
+            await self._serve(websocket, session, post, has_ended)
         finally:
             session.leave()
             with suppress(TimeoutError):
@@ -75,10 +75,11 @@ class Doors:
             session.join(_LAST_SECONDS)
         self.house.shelf.close()
 
-    async def _serve(self, websocket: WebSocket, session: Session, post: _Post) -> None:
-        """Carry messages both ways, until one way ends."""
+    async def _serve(self, websocket: WebSocket, session: Session, post: _Post, has_ended: asyncio.Event) -> None:
+        """Carry messages both ways, until one way ends, or the session has."""
         pace = Pace(self.house.config.messages_per_second)
-        ways = [asyncio.create_task(way) for way in (_read(websocket, session, pace, post), post.send(websocket))]
+        read = _read(websocket, session, pace, post)
+        ways = [asyncio.create_task(way) for way in (read, post.send(websocket), post.sent_after(has_ended))]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in done:
@@ -123,6 +124,12 @@ class _Post:
             data = await self._waiting.get()
             await websocket.send_text(data.decode())
             self._room.release()
+            self._waiting.task_done()
+
+    async def sent_after(self, event: asyncio.Event) -> None:
+        """Wait for an event, and until all that was said before it is sent."""
+        await event.wait()
+        await self._waiting.join()
 
 
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> bool:

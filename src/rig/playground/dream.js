@@ -80,6 +80,5 @@ views.dream = {
 at("wake").addEventListener("click", () => say("wake"));
 at("reality").addEventListener("change", () => {
   say("reality", { on: at("reality").checked });
-  at("reality").blur();
   drawDream();
 });

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import NamedTuple
 
 from rig.actions import Action
 from rig.agents.walk import DreamWalk
@@ -15,16 +16,14 @@ from rig.playground.hall import Hall
 from rig.playground.parting import parting_of
 from rig.playground.scene import Scene
 from rig.playground.views import picture, refuse
-from rig.records import Codes, Frame
+from rig.records import Codes
 
-MOST = 2000
-"""Frames of a walk, which are kept to be compared with what really comes."""
+MOST = 10_000
+"""Frames of a walk, whose codes are kept to be compared with what really comes."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Dreamed:
+class _Dreamed(NamedTuple):
     action: Action
-    frame: Frame
     codes: Codes
 
 
@@ -42,6 +41,7 @@ class Dream:
         self._walk: DreamWalk | None = None
         self._dreamed: list[_Dreamed] = []
         self._reality: SimulatorDynamics | None = None
+        self._followed = 0
 
     def show(self) -> None:
         """Begin to dream, or go on where the episode stands as it stood."""
@@ -57,11 +57,14 @@ class Dream:
         """There is nothing to keep."""
 
     def wait(self) -> float | None:
-        """Return None: nothing goes on by itself."""
-        return None
+        """Return 0 while something was dreamed of which it is still to be shown what really comes."""
+        return 0.0 if self._shows_reality and self._followed < len(self._dreamed) else None
 
     def go_on(self) -> None:
-        """Nothing goes on by itself."""
+        """Do in a copy of the world what was dreamed to be done, one step further."""
+        if self.wait() is not None:
+            self._followed += 1
+            self._follow(self._followed)
 
     def handle(self, told: said.Said) -> None:
         """Do what the page says.
@@ -85,7 +88,7 @@ class Dream:
 
     def _wake(self) -> None:
         """Begin where the episode stands."""
-        self._at, self._reality = self._here, None
+        self._at, self._reality, self._followed = self._here, None, 0
         self._walk = self._hall.mind.walk(self._hall.scene.observation)
         self._dreamed = []
         self._tell_woken()
@@ -100,7 +103,7 @@ class Dream:
         seconds = time.perf_counter() - started
         assert dream.frame is not None
         assert dream.codes is not None
-        self._dreamed.append(_Dreamed(action=action, frame=dream.frame, codes=dream.codes))
+        self._dreamed.append(_Dreamed(action, dream.codes))
         self._hall.tell(
             "dreamed",
             number=len(self._dreamed),
@@ -109,31 +112,28 @@ class Dream:
             seconds=seconds,
             entropy=dream.entropy,
         )
-        if self._shows_reality:
-            self._follow(len(self._dreamed))
 
     def _show_reality(self, on: bool) -> None:
         if on:
             refuse_without_saves(self._hall.world, "what really comes, beside dreams,", "dream without it")
         self._shows_reality = on
-        if on and self._reality is None:
-            for number in range(1, len(self._dreamed) + 1):
-                self._follow(number)
 
     def _follow(self, number: int) -> None:
-        """Do in a copy of the world what was dreamed to be done at a step, and tell what comes of it."""
+        """Do what was dreamed to be done at a step, all before it being done, and tell what comes of it."""
         if self._reality is None:
             self._reality = SimulatorDynamics(self._hall.spare(), self._hall.world)
         dreamed = self._dreamed[number - 1]
         real = self._reality.follow(dreamed.action)
-        codes, drawn = self._hall.mind.as_drawn(real)
-        parting = parting_of(dreamed.frame, dreamed.codes, drawn, codes)
+        mind = self._hall.mind
+        codes = mind.codes_of(real)
+        drawn, really = mind.drawn(dreamed.codes, codes)
+        parting = parting_of(drawn, dreamed.codes, really, codes)
         self._hall.tell(
             "really",
             number=number,
             frame=picture(real),
             apart=parting.is_apart,
-            grid=self._hall.mind.policy.engine.model.config.vq.grid,
+            grid=mind.policy.engine.model.config.vq.grid,
             **asdict(parting),
         )
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from threading import Lock
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rig.actions import Action
 from rig.agents import Basic, BestOf, HowToPlay, Lookahead, Planner, Policy
@@ -58,11 +60,15 @@ class Mind:
         with self.room:
             return walk.follow(action)
 
-    def as_drawn(self, frame: Frame) -> tuple[Codes, Frame]:
-        """Return the VQ codes of a frame, uint16 [write_tokens], and what is drawn of them, uint8 [size, size, 3]."""
+    def codes_of(self, frame: Frame) -> Codes:
+        """Return the VQ codes of a frame, uint16 [write_tokens]."""
         with self.room:
-            codes = self.policy.engine.encode_images(frame[None])
-            return codes[0], self.policy.engine.decode_images(codes)[0]
+            return self.policy.engine.encode_images(frame[None])[0]
+
+    def drawn(self, *codes: Codes) -> NDArray[np.uint8]:
+        """Return what is drawn of codes, uint8 [N, size, size, 3]."""
+        with self.room:
+            return self.policy.engine.decode_images(np.stack(codes))
 
 
 class Thinking:

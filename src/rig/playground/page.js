@@ -42,7 +42,12 @@ at("begin").addEventListener("click", () => {
   complain("");
   say("begin", { task: at("task").value, number: Number(at("number").value) || 0 });
 });
-document.addEventListener("click", (event) => { if (event.target.closest("button")) complain(""); });
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button, input[type=checkbox]");
+  if (!button) return;
+  complain("");
+  if (event.detail) button.blur(); /* of a mouse: else the space bar would press it again */
+});
 
 /* Keys play where nothing is being typed. */
 const isTyping = (target) => target.closest("input:not([type=checkbox]), textarea, select") !== null;

@@ -49,7 +49,6 @@ views.record = {
 at("go").addEventListener("click", () => {
   recording.sent = "";
   say("record", { on: !recording.state?.runs, waits: at("waits").checked });
-  at("go").blur();
 });
 at("waits").addEventListener("change", () => {
   if (recording.state?.runs) say("record", { on: true, waits: at("waits").checked });
