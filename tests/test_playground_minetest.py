@@ -1,4 +1,4 @@
-"""Play recorded in the real Minetest: mouse and keys by its clock, and an episode that is played again frame by frame."""
+"""Play recorded in the real Minetest: keys and mouse by its clock; an episode is played again, frame by frame."""
 
 from types import SimpleNamespace
 
