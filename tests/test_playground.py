@@ -350,6 +350,11 @@ def test_a_log_that_is_spoilt_is_told_of_and_stays(tmp_path):
         take.log.write_text(text, encoding="utf-8")
         assert "could not be played again" in shelf.recover(world)[0]
         assert take.log.exists()
+    take.log.unlink()
+    last = take.log.with_name("collect_wood-manual-0-take-2.jsonl")
+    last.write_text("".join(whole), encoding="utf-8")
+    assert shelf.recover(world) == ["collect_wood-manual-0-take-2 was kept already"], "killed just before its log went"
+    assert not last.exists()
     with pytest.raises(RigError, match="being written by another process"):
         shelf_of(str(tmp_path / "s0"), world).begin(Scene(world, scene.episode))
     shelf.close()

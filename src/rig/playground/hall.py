@@ -59,13 +59,14 @@ class Hall:
         return self.scene
 
     def fresh(self, split: Split) -> Scene:
-        """Return the scene where nothing was done in it yet and its world is of `split`; else one of that, begun anew.
+        """Return the scene where nothing was done or said in it yet and its world is of `split`; else one begun anew.
 
         Raises:
             SimulatorError: the engine did not start.
         """
         task, number, before = self._begun
-        return self.scene if before is split and not self.scene.steps else self.begin(task, number, split)
+        is_fresh = before is split and not self.scene.steps and self.scene.instruction == self.world.task.instruction
+        return self.scene if is_fresh else self.begin(task, number, split)
 
     def spare(self) -> World:
         """Return another world of the kind, to try things in; it is built when it is first needed."""

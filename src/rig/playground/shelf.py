@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from threading import Lock as ThreadLock
 from uuid import uuid4
 
-from rig.data import DatasetInfo, DatasetWriter, refuse_unwritable
+from rig.data import Dataset, DatasetInfo, DatasetWriter, refuse_unwritable
+from rig.data.manifest import FILE_NAME
 from rig.envs import World
 from rig.errors import RigError
 from rig.lazy import Lazy
@@ -84,9 +86,7 @@ class Shelf:
         Raises:
             RigError: it cannot be written; its log stays, and the next server keeps it.
         """
-        kept = self._write(take.scene, take.steps)
-        take.log.unlink(missing_ok=True)
-        return kept
+        return self._write(take.scene, take.steps, take.log)
 
     def drop(self, take: Take) -> None:
         """Throw an episode away."""
@@ -119,25 +119,34 @@ class Shelf:
             self._lock = lock
 
     def _recovered(self, log: Path, world: World) -> str:
+        if log.stem in self._ids():
+            log.unlink()
+            return f"{log.stem} was kept already"
         try:
             scene, steps, lost = played_again(log, world)
-            kept = self._write(scene, steps)
+            kept = self._write(scene, steps, log)
         except RigError as error:
             return f"{log} could not be played again: {error}"
-        log.unlink()
         what = f"{kept.id}, {kept.steps} steps" if kept else "an episode without a step"
         return f"recovered {what}" + (f"; {lost} more could not be had again" if lost else "")
 
-    def _write(self, scene: Scene, steps: Lazy[Step]) -> Kept | None:
+    def _ids(self) -> set[str]:
+        return set(Dataset(self.folder, allow_incomplete=True).ids) if (self.folder / FILE_NAME).exists() else set()
+
+    def _write(self, scene: Scene, steps: Lazy[Step], log: Path) -> Kept | None:
+        """Write an episode, and remove its log, which by its name is known as kept in between."""
         if not len(steps):
+            log.unlink()
             return None
         with self._one_by_one, DatasetWriter(self.folder, self.info, resume=True) as writer:
-            episode, number = scene.episode, 1
-            while (name := f"{episode.id}-take-{number}") in writer.done:
-                number += 1
+            episode = scene.episode
+            others = writer.done | {other.stem for other in self._logs.glob("*.jsonl") if other != log}
+            name = next(name for n in count(1) if (name := f"{episode.id}-take-{n}") not in others)
+            log = log.rename(log.with_stem(name))
             trajectory = trajectory_under(name, scene, steps)
             writer.append(trajectory)
             writer.finalize()
+            log.unlink()
         kept = Kept(id=name, task=f"{episode.task}/{episode.setting}", steps=len(steps), success=trajectory.success)
         self.kept.append(kept)
         return kept
