@@ -362,7 +362,7 @@ def test_a_log_that_is_spoilt_is_told_of_and_stays(tmp_path):
 
 
 def test_a_walk_through_dreams_is_the_agents_and_reality_beside_it_the_worlds(made):
-    options = {"thought_tokens": 12, "entropy_threshold": 0.1, "dtype": "float32"}
+    options = {"thought_tokens": 12, "entropy_threshold": 0.0, "dtype": "float32"}
     keys = ["move_left", "use", "move_up"]
     world = make_world("crafter")
     start = Scene(world, episode_of(world, "place_table/tool", Split.VALIDATION, 1))
@@ -429,7 +429,7 @@ def test_cells_that_look_otherwise_are_those_that_the_worlds_reader_reads_otherw
 
 
 def test_pages_at_once_decide_as_each_would_alone(made):
-    options = {"thought_tokens": 12, "entropy_threshold": 0.1, "temperature": 0.0, "dtype": "float32"}
+    options = {"thought_tokens": 12, "entropy_threshold": 0.0, "temperature": 0.0, "dtype": "float32"}
 
     def decided(url, number):
         with Tab(url) as tab:

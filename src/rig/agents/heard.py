@@ -80,9 +80,9 @@ def refuse_unsayable(given: Given, encoder: SegmentEncoder, prompt_format: Promp
             raise RigError("this agent was trained without thoughts; none can be given to it")
         if not is_unicode(thought) or not thought.strip():
             raise RigError("the thought is empty, or no Unicode; say something in it")
+        encoder.encode(think(thought))
         if (count := len(encoder.tokenizer.encode(thought))) > most:
             raise RigError(f"the thought takes {count} tokens, and there is room for {most}; shorten it")
-        encoder.encode(think(thought))
 
 
 @dataclass(eq=False)

@@ -33,9 +33,15 @@ class DreamWalk:
         Raises:
             RigError: the agent does not dream, where it stands is no frame, or the thought cannot be said.
         """
-        self._policy.check_observation(self.seen)
-        (dream,) = self._policy.dream_of([self.seen], [Plan(thought=thought, action=action)])
-        assert dream.frame is not None
-        known = remembered(self.seen.previous_action, self.seen.earlier_actions)
-        self.seen = replace(self.seen, frame=dream.frame, previous_action=action, earlier_actions=known)
+        plan = Plan(thought=thought, action=action)
+        self._policy.check_dream(self.seen, plan)
+        (dream,) = self._policy.dream_of([self.seen], [plan])
+        self.seen = seen_in(dream, self.seen)
         return dream
+
+
+def seen_in(dream: Dream, before: Observation) -> Observation:
+    """Return what is seen where a dream is taken for what really came of its action."""
+    assert dream.frame is not None
+    known = remembered(before.previous_action, before.earlier_actions)
+    return replace(before, frame=dream.frame, previous_action=dream.action, earlier_actions=known)
