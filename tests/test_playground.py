@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import httpx
@@ -23,7 +24,7 @@ from websockets.sync.client import connect
 
 import rig
 from rig.actions import CRAFTER, MINERL, Action, ActionSpace
-from rig.agents import HowToPlay, Lookahead
+from rig.agents import AgentCheckpoint, HowToPlay, Lookahead
 from rig.agents.how import load_policy
 from rig.cli.main import main
 from rig.client.messages import frame_of as read_png
@@ -210,6 +211,24 @@ def test_a_browser_shows_its_token_once_and_is_known_by_its_cookie():
             connect(server.ws)
         with connect(server.ws, additional_headers={"cookie": cookie}) as own:
             assert "about" in own.recv()
+
+
+def test_an_agent_that_neither_thinks_nor_dreams_is_watched_and_played_beside(tmp_path):
+    checkpoint = AgentCheckpoint.load(good_agent())
+    plain = PromptFormat(thought=False, dream=False)
+    replace(checkpoint, prompt_format=plain).save(tmp_path / "plain")
+    with playground(tmp_path / "plain") as server, Tab(server.ws) as tab:
+        assert tab.about["views"] == ["watch", "record"]
+        for planner in tab.about["planners"]:
+            tab.say("planner", planner=planner)
+            tab.say("ask")
+            assert tab.until("decision")["thought"] is None
+        tab.say("ask", thought="go")
+        assert "without thoughts" in tab.until("error")["message"]
+        tab.say("view", view="dream")
+        assert "nothing that can be said" in tab.until("error")["message"]
+    with pytest.raises(RigError, match="no agent for 'minerl' comes with rig"):
+        open_house(PlaygroundConfig(environment="minerl"))
 
 
 def test_elsewhere_a_token_is_needed(monkeypatch):

@@ -12,6 +12,7 @@ from rig.agents.actors import short_name
 from rig.agents.checkpoint import about_agent
 from rig.agents.sources import FolderSource
 from rig.envs import Split, make_world
+from rig.errors import RigError
 from rig.playground.config import PlaygroundConfig
 from rig.playground.dream import Dream
 from rig.playground.hall import Hall
@@ -85,7 +86,9 @@ def open_house(config: PlaygroundConfig, tell: Callable[[str], None] = lambda li
         UnknownNameError: there is no such world.
         RigError: recordings could not be kept where they are to be.
     """
-    agent = config.agent or str(shipped_agent(config.environment or DEFAULT_WORLD))
+    agent = config.agent or shipped_agent(config.environment or DEFAULT_WORLD)
+    if not agent:
+        raise RigError(f"no agent for {config.environment!r} comes with rig; name the folder of one with --agent")
     environment = FolderSource().world(agent, config.environment or about_agent(agent).environment)
     with closing(make_world(environment)) as world:
         shelf = shelf_of(config.record, world)
