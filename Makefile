@@ -12,6 +12,7 @@
 # make docs-check   runs the commands that the documentation shows
 # make release-check   builds sdist and wheel, looks into them, plays from an empty environment; what a release still wants
 # make docs   builds the site of the documentation into build/site
+# make screenshots   draws the pictures of docs/playground.md (a few seconds; needs Chromium)
 # make api   writes docs/api.md, what `import rig` gives, from the docstrings
 
 PYTHON ?= python3
@@ -42,7 +43,7 @@ RERUN ?= 0.41.0
 # The minestudio that our importers, teachers and world are compared with.
 MINESTUDIO ?= 1.1.6
 
-.PHONY: demo demo-crafter demo-minetest test parity lerobot minestudio trackers rerun processors lint types docs docs-check release-check api browser minetest clean
+.PHONY: demo demo-crafter demo-minetest test parity lerobot minestudio trackers rerun processors lint types docs docs-check release-check api screenshots browser minetest clean
 
 # The world of the demonstration: crafter or minetest.
 WORLD ?= crafter
@@ -97,6 +98,9 @@ release-check: $(VENV)/bin/python
 
 api: $(VENV)/.dev
 	$(BIN)/python scripts/api.py
+
+screenshots: $(VENV)/.dev browser
+	$(BIN)/python scripts/screenshots.py
 
 browser:
 	sh scripts/ensure_browser.sh

@@ -18,7 +18,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 NAMES = sorted(path.stem.removeprefix("fuzz_") for path in TESTS.glob("fuzz_*.py"))
-COUNTS = {"actions": 1_000, **dict.fromkeys(("lerobot", "minerl", "minestudio", "serve", "vpt"), 10_000)}
+COUNTS = {"actions": 1_000, **dict.fromkeys(("lerobot", "minerl", "minestudio", "playground", "serve", "vpt"), 10_000)}
 COUNT = 5_000
 PORTION = 100
 """Cases that are run between two looks at the bar; a portion has a seed of its own."""

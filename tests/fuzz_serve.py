@@ -17,11 +17,12 @@ from data_mutations import VALUES, outcomes_of, places, spoil_bytes, spoil_json
 from serve_makers import as_json, ask, packed, picture, served
 from websockets.sync.client import connect
 
-from rig.client.messages import Refused, Said
+from rig.client.messages import Refused, Said, SaidDreams
 from rig.serve.refusals import STATUS
 
 GOOD = ask(frame=picture(size=16), earlier_actions=["move_left", "noop"], reset=True)
-HEAD = b"POST /v1/decide HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+DREAMS = {"frame": picture(size=16), "actions": ["move_left", "noop"], "thoughts": ["go", ""], "instruction": "wood"}
+HEAD = b"POST /v1/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
 OPENING = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -31,7 +32,7 @@ _PATIENCE = 0.1
 """With what may be half a message, for the end of which the server waits."""
 
 
-class _Complaints(logging.Handler):
+class Complaints(logging.Handler):
     """Keeps what the server complains of: a traceback, or anything that it takes for its own fault."""
 
     def __init__(self):
@@ -46,7 +47,7 @@ class _Served:
     """A server, and what it says to the good question, which is asked again and again."""
 
     def __init__(self):
-        stack, self.complaints = ExitStack(), _Complaints()
+        stack, self.complaints = ExitStack(), Complaints()
         self.server = stack.enter_context(served(clients=8, idle_seconds=5, send_seconds=5))
         atexit.register(stack.close)
         for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi", "rig.serve", "asyncio"):
@@ -94,21 +95,25 @@ def judged(answer):
     if answer["kind"] == "decision":
         assert answer["action"]
         return "decided"
+    if answer["kind"] == "dreams":
+        assert all(dream["frame"] for dream in answer["dreams"])
+        return "dreamed"
     assert answer["error"]["code"] in set(STATUS) - {"failed"}, answer
     answer["error"]["message"].encode()
     return "refused"
 
 
 def _over_websocket(rng):
-    data = packed(GOOD)
+    good = rng.choice((GOOD, GOOD, DREAMS))
+    data = packed(good)
     if rng.random() < 0.5:
-        data = _spoilt_values(rng) or data
+        data = _spoilt_values(good, rng) or data
     return judged(running().say(spoil_bytes(data, rng) if rng.random() < 0.6 else data))
 
 
-def _spoilt_values(rng):
-    """Return the question with a value replaced by any other, packed; None where that cannot be."""
-    asked = msgpack.unpackb(packed(GOOD))
+def _spoilt_values(good, rng):
+    """Return a question with a value replaced by any other, packed; None where that cannot be."""
+    asked = msgpack.unpackb(packed(good))
     *way, key = rng.choice(list(places(asked)))
     holder = asked
     for part in way:
@@ -121,22 +126,23 @@ def _spoilt_values(rng):
 
 
 def _over_http(rng):
-    body = as_json(GOOD)
+    way, good = rng.choice(((b"decide", GOOD), (b"decide", GOOD), (b"dream", DREAMS)))
+    body = as_json(good)
     if rng.random() < 0.6:
         body = spoil_json(json.loads(body), rng).encode()
     if rng.random() < 0.5:
         body = spoil_bytes(body, rng)
-    head, _, answer = running().plainly(HEAD % len(body) + body).partition(b"\r\n\r\n")
+    head, _, answer = running().plainly(HEAD % (way, len(body)) + body).partition(b"\r\n\r\n")
     status = int(head.split()[1])
     kind = judged(json.loads(answer))
-    assert (status == 200) == (kind == "decided")
-    msgspec.json.decode(answer, type=Said | Refused)
+    assert (status == 200) == (kind != "refused")
+    msgspec.json.decode(answer, type=Said | SaidDreams | Refused)
     return kind
 
 
 def _half_or_not_http(rng):
     body = as_json(GOOD)
-    answer = running().plainly(spoil_bytes(HEAD % len(body) + body, rng), _PATIENCE)
+    answer = running().plainly(spoil_bytes(HEAD % (b"decide", len(body)) + body, rng), _PATIENCE)
     assert not answer or int(answer.split()[1]) in (200, 400, 403, 404, 405, 408, 413, 414, 422, 431, 501), answer[:200]
     return "decided" if answer.startswith(b"HTTP/1.1 200") else "refused"
 

@@ -75,7 +75,7 @@ def as_json(asked):
     return msgspec.json.encode(asked | {"frame": png(frame) if isinstance(frame, np.ndarray) else frame})
 
 
-def post(server, asked, **headers):
+def post(server, asked, path="/v1/decide", **headers):
     """Ask over HTTP; return the response."""
     body = asked if isinstance(asked, bytes) else as_json(asked)
-    return httpx.post(f"{server.http}/v1/decide", content=body, headers=headers, timeout=30)
+    return httpx.post(f"{server.http}{path}", content=body, headers=headers, timeout=30)

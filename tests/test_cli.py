@@ -52,7 +52,8 @@ collect, import, reason, review, align, branch, rehearse, rereview, annotate-rep
 train-vision, train, improve,
 import-janus, export-janus, play, picture, eval, imagine, causality, eval-reviews, judge, view, inspect, reproduce,
 publish, card, demo, bench decode, bench train, bench dreams, bench policy, bench loop, bench env, bench serve, doctor,
-export, bench data, data merge, data split, data filter, data dedupe, data card, serve
+export, bench data, data merge, data split, data filter, data dedupe, data card, serve,
+playground, bench walk
 """
 """The verbs, each as it has been spelled since it was there."""
 
@@ -125,7 +126,7 @@ def test_the_overview_fits_a_screen_and_lists_groups_with_a_line_for_each_verb(c
     assert [line.split(":")[0] for line in out.splitlines()[4:-4] if not line.startswith(" ")] == list(GROUPS)
     assert [verb for verb in lines_of(out) if not verb.endswith(" WHAT")] == [verb for verb in VERBS if " " not in verb]
     for family, verbs in {
-        "bench": "decode, train, dreams, policy, serve, loop, data, env",
+        "bench": "decode, train, dreams, walk, policy, serve, loop, data, env",
         "data": "merge, split, filter, dedupe, card",
     }.items():
         (line,) = [line for line in out.splitlines() if line.startswith(f"  {family} WHAT")]

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -139,6 +140,59 @@ def test_a_session_remembers_what_was_decided_and_draws_as_an_agent_that_is_load
     assert over_http[0] | {"cost": 0} == over_http[1] | {"cost": 0}
 
 
+def test_dreams_that_are_asked_for_are_the_agents_own_whoever_asks_beside(made):
+    keys, thoughts = ["move_left", rig.Action.press("use"), "noop"], ["go left.", "", "wait."]
+    mine = rig.load_agent(made.agent, dtype="float32", thought_tokens=12)
+    seen = [frame[:120] for frame in frames(12)]
+    alone = [
+        clearly(lambda seed: mine.dream(seen[seed], keys, "place a table", thoughts=thoughts), range(first, first + 4))
+        for first in (0, 4, 8)
+    ]
+    seen = [seen[number] for number, _ in alone]
+    with served(made.agent, SAME, batch=3) as server:
+
+        def dreamed(number):
+            with connect(server.ws) as agent:
+                agent.decide(seen[number], "place a table", seed=number)
+                return agent.dream(seen[number], keys, "place a table", thoughts=thoughts)
+
+        with ThreadPoolExecutor(3) as threads:
+            together = list(threads.map(dreamed, range(3)))
+        body = {"frame": seen[0], "actions": ["move_left"], "instruction": "place a table", "thoughts": ["go left."]}
+        response = post(server, body, path="/v1/dream")
+        assert (response.status_code, response.json()["kind"]) == (200, "dreams")
+        assert metric(server, 'rig_serve_dreams_total{transport="websocket"}') == 9
+        assert metric(server, 'rig_serve_dreams_total{transport="http"}') == 1
+    for frame, found, (_, expected) in zip(seen, together, alone, strict=True):
+        assert [one.shape for one in found] == [frame.shape] * 3
+        assert all(np.array_equal(one, two) for one, two in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"actions": []}, "length >= 1"),
+        ({"actions": ["noop"] * 65}, "length <= 64"),
+        ({"actions": ["fly"]}, "'fly' is not a key"),
+        ({"thoughts": ["a", "b"]}, "2 thoughts for 1 actions"),
+        ({"thoughts": ["human: go"]}, "fixed phrase 'human:'"),
+        ({"thoughts": ["tree " * 99]}, "there is room for"),
+        ({"instruction": "x" * 1001}, "1001 characters, and 1000 are the most"),
+        ({"frame": b"not a picture"}, "the frame is no PNG"),
+        ({"seed": 1}, "unknown field `seed`"),
+    ],
+)
+def test_what_cannot_be_dreamed_is_refused_and_the_session_goes_on(quick, change, wrong):
+    asked = {"frame": picture(), "actions": ["use"], "instruction": "wood"} | change
+    with connect_raw(quick.ws) as raw:
+        raw.recv()
+        answer = say(raw, packed(asked))
+        assert answer["error"]["code"] == "bad_message"
+        assert re.search(wrong, answer["error"]["message"])
+        assert say(raw, packed(ask()))["kind"] == "decision"
+    assert post(quick, asked, path="/v1/dream").status_code == 422
+
+
 def test_clients_of_openpis_kind_are_understood(quick):
     """They pack arrays with names that are bytes, and are told about the server first."""
     frame = picture()
@@ -196,8 +250,6 @@ def test_an_evaluation_asks_a_server_as_it_would_the_agent(made, tmp_path):
     ],
 )
 def test_what_cannot_be_asked_is_refused_and_the_session_goes_on(quick, change, wrong):
-    import re
-
     with connect_raw(quick.ws) as raw:
         raw.recv()
         answer = say(raw, packed(ask(**change)))
@@ -274,11 +326,11 @@ def test_what_is_said_of_a_server_is_described(quick):
     assert about["environment"] == "crafter"
     assert about["deciding"]["options"] == {"dreams": 1, "stop_entropy": None}
     described = httpx.get(f"{quick.http}/openapi.json").json()
-    assert set(described["paths"]) == {"/health", "/metrics", "/v1/about", "/v1/decide"}
+    assert set(described["paths"]) == {"/health", "/metrics", "/v1/about", "/v1/decide", "/v1/dream"}
     assert set(described["components"]["schemas"]["Ask"]["required"]) == {"frame", "instruction"}
     named = {part["$ref"].rpartition("/")[2] for part in refs(described)}
     assert named <= set(described["components"]["schemas"])
-    assert {"Ask", "Said", "Refused", "About"} <= named
+    assert {"Ask", "AskDreams", "Said", "SaidDreams", "Refused", "About"} <= named
     assert httpx.get(f"{quick.http}/health").json() == {"status": "ok"}
 
 
@@ -392,7 +444,8 @@ def test_the_end_waits_for_what_was_begun_and_takes_nothing_more(gate):
     with served() as server, ThreadPoolExecutor(2) as threads:
         agent, other = connect(server.ws), connect(server.ws)
         begun = threads.submit(agent.decide, picture(), "wood")
-        eventually(lambda: server.desk.batcher.making == 1)
+        dreaming = threads.submit(post, server, {"frame": picture(), "actions": ["use", "noop"]}, "/v1/dream")
+        eventually(lambda: server.desk.batcher.making + server.desk.batcher.waiting == 2)
         server.server.drain()
         health = httpx.get(f"{server.http}/health")
         assert (health.status_code, health.json()) == (503, {"status": "draining"})
@@ -403,6 +456,7 @@ def test_the_end_waits_for_what_was_begun_and_takes_nothing_more(gate):
         assert server.thread.is_alive()
         gate.set()
         assert begun.result().action is not None
+        assert len(dreaming.result().json()["dreams"]) == 2
         server.thread.join(10)
         assert not server.thread.is_alive()
         with pytest.raises(ServiceError, match="ended the session"):

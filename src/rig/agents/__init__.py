@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         world_of,
     )
     from rig.agents.agent import Agent, load_agent
+    from rig.agents.deciding import PolicyDeciding
     from rig.agents.dream_sources import (
         DREAM_SOURCES,
         OWN,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from rig.agents.how import HowToPlay
     from rig.agents.judges import PLAN_JUDGES, Chance, Change, InWords, Majority, PlanJudge
     from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, merged, planner_of
-    from rig.agents.policy import Policy, PolicyConfig, PolicyDeciding
+    from rig.agents.policy import Policy, PolicyConfig
     from rig.agents.said import Said
     from rig.agents.served import ServedActor, ServedSource
     from rig.agents.sources import ACTORS, ActorSource, FolderSource, TeacherSource, source_of
@@ -73,7 +74,7 @@ _LATE = {
     "planner_of": "planners",
     "Policy": "policy",
     "PolicyConfig": "policy",
-    "PolicyDeciding": "policy",
+    "PolicyDeciding": "deciding",
     "Said": "said",
     "ServedActor": "served",
     "ServedSource": "served",

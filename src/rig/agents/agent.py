@@ -8,7 +8,6 @@ frames = agent.dream(frame, [decision.action, "move_left"])
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 from zlib import crc32
@@ -19,9 +18,10 @@ from rig.agents.how import HowToPlay, load_policy
 from rig.agents.hub import agent_folder
 from rig.agents.planners import Basic, Planner
 from rig.agents.policy import Policy
+from rig.agents.walk import DreamWalk
 from rig.errors import RigError
 from rig.model.fit import unfit_frame
-from rig.records import Decision, Frame, Observation, Plan, remembered
+from rig.records import Decision, Frame, Observation
 from rig.shipped import DEFAULT_WORLD, shipped_agent
 
 
@@ -151,14 +151,12 @@ class Agent:
         said = [""] * len(actions) if thoughts is None else thoughts
         if len(said) != len(actions):
             raise RigError(f"{len(said)} thoughts for {len(actions)} actions; give one for each")
-        seen, frames = Observation(frame=frame, instruction=instruction, previous_action=NOOP), list[Frame]()
+        walk = DreamWalk(self._policy, Observation(frame=frame, instruction=instruction, previous_action=NOOP))
+        frames = list[Frame]()
         for action, thought in zip(map(self._action, actions), said, strict=True):
-            self._policy.check_observation(seen)
-            (dream,) = self._policy.dream_of([seen], [Plan(thought=thought, action=action)])
-            assert dream.frame is not None
-            frames.append(unfit_frame(dream.frame, *frame.shape[:2]))
-            known = remembered(seen.previous_action, seen.earlier_actions)
-            seen = replace(seen, frame=dream.frame, previous_action=action, earlier_actions=known)
+            dreamed = walk.follow(action, thought).frame
+            assert dreamed is not None
+            frames.append(unfit_frame(dreamed, *frame.shape[:2]))
         return frames
 
     def _action(self, action: Action | str) -> Action:

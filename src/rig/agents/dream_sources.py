@@ -23,8 +23,9 @@ import numpy as np
 
 from rig.actions import Action
 from rig.agents.actors import PolicyActor
+from rig.agents.deciding import PolicyDeciding
 from rig.agents.planners import Basic, merged
-from rig.agents.policy import Policy, PolicyDeciding
+from rig.agents.policy import Policy
 from rig.agents.state import DecisionState, Imagined, Substitute
 from rig.dialogue import is_speakable
 from rig.engine import Conversation

@@ -16,15 +16,17 @@ from functools import partial
 from operator import itemgetter
 
 from rig.actions import ActionSpace
+from rig.agents.deciding import PolicyDeciding
+from rig.agents.heard import Given, Hear, HeardState, refuse_unsayable
 from rig.agents.judges import refuse_unjudging
 from rig.agents.planners import Basic, Planner, merged
 from rig.agents.said import Judging, Said
 from rig.agents.state import DecisionState, Speaker, Substitute
 from rig.dialogue import PromptFormat, SegmentEncoder, TextTokenizer, ask_about, prompt
-from rig.engine import GREEDY, Conversation, Ended, Engine, Sampler, Slot, Stream, longest_action
+from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
 from rig.envs import TaskTable
 from rig.errors import RigError
-from rig.records import Cost, Decision, Dream, Observation, Plan, Step
+from rig.records import Decision, Dream, Observation, Plan, Step
 from rig.validation import fitting, is_unicode
 
 _INSTRUCTION_TOKENS = 64
@@ -186,7 +188,32 @@ class Policy:
         ) -> Conversation[Decision]:
             return planner.decide(DecisionState(speaker, observation, slot, seed, substitute))
 
-        return PolicyDeciding(self.engine.stream(places), converse)
+        return PolicyDeciding(self.engine.stream(places), converse, partial(_imagine, speaker))
+
+    def listened(self, observation: Observation, seed: int, hear: Hear, given: Given | None = None) -> Stream[Decision]:
+        """Return a stream that makes one decision, of which all is told as it is said; `advance` it to its end.
+
+        Args:
+            observation: what is seen.
+            seed: the decision follows from this, from what is seen and from what is given alone.
+            hear: is told.
+            given: thoughts in the place of the agent's own.
+
+        Raises:
+            RigError: as of `check_observation`; or a thought that is given is empty, holds a fixed phrase, or is longer
+                than the agent's may be.
+        """
+        given = given or Given()
+        self.check_observation(observation)
+        refuse_unsayable(given, self.encoder, self.config.prompt_format, self.config.thought_tokens)
+        speaker, planner = self._speaker_for(1), self.config.planner
+
+        def converse(slot: Slot) -> Conversation[Decision]:
+            return planner.decide(HeardState(speaker, observation, slot, seed, hear=hear, given=given))
+
+        stream: Stream[Decision] = self.engine.stream(1)
+        stream.submit(seed, converse)
+        return stream
 
     def dream_ahead(
         self, observations: Sequence[Observation], seeds: Sequence[int], steps: Sequence[int]
@@ -212,7 +239,7 @@ class Policy:
         return stream.finish()
 
     def dream_of(self, observations: Sequence[Observation], plans: Sequence[Plan]) -> list[Dream]:
-        """Return what is dreamed to come of each plan's action, each in a conversation of its own.
+        """Return what is dreamed to come of each plan's action, each in a conversation of its own; see `check_dream`.
 
         Args:
             observations: what is seen.
@@ -221,20 +248,27 @@ class Policy:
         Raises:
             RigError: the agent does not dream.
         """
-        if not self.config.prompt_format.dream:
-            raise RigError("this agent was trained without dreams; it cannot imagine what comes of an action")
+        self._refuse_dreamless()
         speaker = self._speaker_for(len(observations))
-
-        def dream(slot: Slot, seen: Observation, plan: Plan) -> Conversation[Dream]:
-            state = DecisionState(speaker, seen, slot)
-            yield from state.observe()
-            yield from state.retell(plan)
-            return (yield from state.dream())
-
         stream: Stream[Dream] = self.engine.stream(max(1, len(observations)))
         for seen, plan in zip(observations, plans, strict=True):
-            stream.submit(0, partial(dream, seen=seen, plan=plan))
+            stream.submit(0, partial(_imagine, speaker, seen, plan))
         return stream.finish()
+
+    def check_dream(self, observation: Observation, plan: Plan) -> None:
+        """Refuse what cannot be dreamed of, before it takes part in passes that others share.
+
+        Raises:
+            RigError: the agent does not dream; as of `check_observation`; or the thought is too long or cannot be said.
+        """
+        self._refuse_dreamless()
+        self.check_observation(observation)
+        given = Given(thought=plan.thought or None if self.config.prompt_format.thought else None)
+        refuse_unsayable(given, self.encoder, self.config.prompt_format, self.config.thought_tokens)
+
+    def _refuse_dreamless(self) -> None:
+        if not self.config.prompt_format.dream:
+            raise RigError("this agent was trained without dreams; it cannot imagine what comes of an action")
 
     def propose(
         self,
@@ -330,35 +364,9 @@ class Policy:
         return replace(self._speaker, speculation=speculation)
 
 
-class PolicyDeciding:
-    """Decisions in the making, each at its own pace; made by `Policy.deciding`.
-
-    Args:
-        stream: where conversations are held.
-        converse: what each of them says.
-    """
-
-    def __init__(
-        self,
-        stream: Stream[Decision],
-        converse: Callable[[Slot, Observation, int, Substitute | None], Conversation[Decision]],
-    ) -> None:
-        self._stream, self._converse = stream, converse
-        self._keys: dict[int, int] = {}
-
-    def submit(self, key: int, observation: Observation, seed: int, substitute: Substitute | None = None) -> None:
-        """Hand in an observation under a key of the caller's; the decision follows from it and the seed alone."""
-        ticket = self._stream.submit(seed, lambda slot: self._converse(slot, observation, seed, substitute))
-        self._keys[ticket] = key
-
-    def next(self) -> tuple[int, Decision]:
-        """Return the next decision that is made, and its key."""
-        return self._keyed(self._stream.next())
-
-    def advance(self) -> list[tuple[int, Decision]]:
-        """Go on by one pass, and return the decisions that are made by it, with their keys; more may come meanwhile."""
-        return [self._keyed(ended) for ended in self._stream.advance()]
-
-    def _keyed(self, ended: Ended[Decision]) -> tuple[int, Decision]:
-        decision = replace(ended.value, cost=ended.value.cost + Cost(seconds=ended.seconds))
-        return self._keys.pop(ended.ticket), decision
+def _imagine(speaker: Speaker, seen: Observation, plan: Plan, slot: Slot) -> Conversation[Dream]:
+    """Return what is dreamed to come of a plan's action."""
+    state = DecisionState(speaker, seen, slot)
+    yield from state.observe()
+    yield from state.retell(plan)
+    return (yield from state.dream())

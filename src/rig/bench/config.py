@@ -73,6 +73,30 @@ class DreamBench:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WalkBench:
+    """What is measured of a walk through dreams.
+
+    Attributes:
+        agent: folder of a trained agent.
+        task: "task/setting", where the walk begins, in the first validation world; the world's first where empty.
+        frames: that are dreamed in a round, one for each key.
+        entropy_thresholds: as in `rig eval`; 0 is exact.
+        rounds: counted rounds; each way runs once in each.
+        dtype: what the network computes in.
+    """
+
+    agent: str = "checkpoints/rig-crafter-small"
+    task: str = ""
+    frames: int = 40
+    entropy_thresholds: tuple[float, ...] = (0.0, 0.1)
+    rounds: int = 5
+    dtype: Dtype = "auto"
+
+    def __post_init__(self) -> None:
+        at_least_one(frames=self.frames, rounds=self.rounds)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyBench:
     """What is measured of decisions.
 

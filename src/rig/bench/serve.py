@@ -6,12 +6,10 @@ way, without messages; as many decisions share its passes. The server is `rig se
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from itertools import cycle, islice
 from typing import Any
@@ -22,6 +20,7 @@ from rig.agents import Policy, world_of
 from rig.agents.checkpoint import AgentCheckpoint
 from rig.agents.how import load_policy
 from rig.bench.config import ServeBench
+from rig.bench.processes import serving
 from rig.bench.timing import side_by_side
 from rig.client import connect
 from rig.errors import RigError
@@ -126,9 +125,8 @@ def _timed(agent: Any, seed: int, seen: Observation) -> float:
     return time.perf_counter() - started
 
 
-@contextmanager
-def _server(config: ServeBench) -> Iterator[str]:
-    """Serve the agent in a process of its own; yield its address."""
+def _server(config: ServeBench) -> AbstractContextManager[str]:
+    """Serve the agent in a process of its own, as long as the block runs, which gets its address."""
     flags = {
         "agent": config.agent,
         "dreams": config.dreams,
@@ -138,15 +136,4 @@ def _server(config: ServeBench) -> Iterator[str]:
         "clients": max(config.clients) + 1,
         "waiting": max(config.clients),
     }
-    command = [sys.executable, "-m", "rig", "serve"]
-    command += [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
-    assert process.stderr is not None
-    try:
-        line = process.stderr.readline()
-        if "decides at " not in line:
-            raise RigError(f"`rig serve` does not begin: {line.strip() or 'it says nothing'}")
-        yield line.partition("decides at ")[2].split()[0]
-    finally:
-        process.terminate()
-        process.communicate()
+    return serving("serve", flags, "decides at ")

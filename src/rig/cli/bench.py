@@ -14,6 +14,7 @@ from rig.bench.config import (
     PolicyBench,
     ServeBench,
     TrainBench,
+    WalkBench,
 )
 from rig.cli.flags import Flags
 
@@ -69,6 +70,32 @@ class BenchDreams(Flags, DreamBench):
         header = ["at once", "way", "passes", "dreams/s", "× code by code", "same codes"]
         where = f"{found['dreamer']}, {found['device']}, {found['dtype']}, {found['threads']} threads"
         return {"text": f"{where}\n{table(header, rows)}", **found, "provenance": provenance()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchWalk(Flags, WalkBench):
+    """Time a walk through an agent's imagination: frames a second, one for each key, in one process and on the page.
+
+    Example: rig bench walk --agent checkpoints/rig-crafter-small
+    """
+
+    def run(self) -> dict[str, Any]:
+        """Measure."""
+        from rig.registry import require
+
+        require("fastapi", "serve")
+        from rig.bench.walk import bench_walk
+        from rig.cli.tables import table
+        from rig.provenance import provenance
+
+        found = bench_walk(self.part(WalkBench))
+        rows = [
+            [entry["way"], f"{entry['frames_per_second']:.1f}", f"{1e3 * entry['seconds']['median'] / self.frames:.0f}"]
+            for entry in found["entries"]
+        ]
+        where = f"{found['agent']}, {found['device']}, {found['dtype']}, {found['threads']} threads"
+        text = f"{where}\n{table(['way', 'frames/s', 'ms a frame'], rows)}"
+        return {"text": text, **found, "config": asdict(self), "provenance": provenance()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,10 @@ GROUPS = {
             "demo": ("rig.cli.looking:Demo", "play every task with the shipped agent"),
             "play": ("rig.cli.playing:Play", "play episodes, print them and write a trace"),
             "picture": ("rig.cli.playing:Picture", "draw a moving picture of an agent's most telling decision"),
+            "playground": (
+                "rig.cli.playground:Playground",
+                "a page: watch an agent think, walk through its dreams, record your play",
+            ),
             "view": ("rig.cli.playing:View", "turn a dataset's episodes into a page to look at"),
             "inspect": ("rig.cli.looking:Inspect", "say what a dataset, agent, run or result holds"),
             "doctor": ("rig.cli.looking:Doctor", "say what this machine has and lacks"),
@@ -92,6 +96,7 @@ GROUPS = {
             "bench decode": ("rig.cli.bench:BenchDecode", "time writing beside transformers' modules"),
             "bench train": ("rig.cli.bench:BenchTrain", "time training beside Hugging Face's Trainer"),
             "bench dreams": ("rig.cli.bench:BenchDreams", "time the ways to write a dream"),
+            "bench walk": ("rig.cli.bench:BenchWalk", "time a walk through dreams: frames a second, key by key"),
             "bench policy": ("rig.cli.bench:BenchPolicy", "time decisions over worlds"),
             "bench serve": ("rig.cli.bench:BenchServe", "time served decisions, beside the same in one process"),
             "bench loop": (

@@ -73,6 +73,44 @@ class PackedAsk(Asked, frozen=True, kw_only=True):
     frame: msgspec.Raw
 
 
+MOST_DREAMS = 64
+"""Frames that are dreamed for one question."""
+
+
+class AskedDreams(Message, frozen=True, kw_only=True):
+    """What is asked of the agent's imagination, but for the frame.
+
+    Attributes:
+        actions: what is done, one after the other.
+        thoughts: what is thought before each; None is nothing.
+        instruction: the task as text; none is needed.
+    """
+
+    actions: Annotated[tuple[ActionText, ...], Meta(min_length=1, max_length=MOST_DREAMS)]
+    thoughts: Annotated[tuple[Annotated[str, Meta(max_length=10_000)], ...], Meta(max_length=MOST_DREAMS)] | None = None
+    instruction: Annotated[str, Meta(max_length=100_000)] = ""
+
+
+class AskDreams(AskedDreams, frozen=True, kw_only=True):
+    """The same over HTTP.
+
+    Attributes:
+        frame: where it begins: a PNG, in base64.
+    """
+
+    frame: bytes
+
+
+class PackedAskDreams(AskedDreams, frozen=True, kw_only=True):
+    """The same over a websocket: what it asks is told by its `actions`.
+
+    Attributes:
+        frame: where it begins, still packed; as of a `PackedAsk`.
+    """
+
+    frame: msgspec.Raw
+
+
 _PARTS = {"__ndarray__": bool, "data": bytes, "dtype": str, "shape": tuple[int, int, int]}
 """Of an array as openpi's clients pack it, whose names are bytes there, and may be texts here."""
 
@@ -85,6 +123,12 @@ class SaidDream(Message, frozen=True, kw_only=True):
     frame: bytes | None = None
     codes: list[int] | None = None
     entropy: float | None = None
+
+
+class SaidDreams(Message, frozen=True, kw_only=True, tag_field="kind", tag="dreams"):
+    """What was dreamed to come of the actions, a dream for each."""
+
+    dreams: list[SaidDream]
 
 
 class SaidPlan(Message, frozen=True, kw_only=True):
@@ -270,14 +314,15 @@ def _said_plan(plan: Plan, space: ActionSpace) -> SaidPlan:
     return SaidPlan(
         thought=plan.thought,
         action=space.format(plan.action),
-        dreams=[_said_dream(dream, space) for dream in plan.dreams],
+        dreams=[said_dream(dream, space) for dream in plan.dreams],
         votes=plan.votes,
         score=plan.score,
         judgement=plan.judgement,
     )
 
 
-def _said_dream(dream: Dream, space: ActionSpace) -> SaidDream:
+def said_dream(dream: Dream, space: ActionSpace) -> SaidDream:
+    """Return a dream as a message."""
     return SaidDream(
         thought=dream.thought,
         action=space.format(dream.action),
@@ -320,6 +365,15 @@ def _plan(plan: SaidPlan, space: ActionSpace) -> Plan:
         score=plan.score,
         judgement=plan.judgement,
     )
+
+
+def dreams_of(message: SaidDreams, space: ActionSpace) -> list[Dream]:
+    """Return the dreams of a message.
+
+    Raises:
+        RigError: an action is none of the space, or a frame is none.
+    """
+    return [_dream(dream, space) for dream in message.dreams]
 
 
 def _dream(dream: SaidDream, space: ActionSpace) -> Dream:

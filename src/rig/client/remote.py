@@ -14,7 +14,20 @@ import msgspec
 import numpy as np
 
 from rig.actions import Action, ActionSpace
-from rig.client.messages import PROTOCOL, About, Asked, Refusal, Refused, Said, array_map, decision_of, pack
+from rig.client.messages import (
+    PROTOCOL,
+    About,
+    Asked,
+    AskedDreams,
+    Refusal,
+    Refused,
+    Said,
+    SaidDreams,
+    array_map,
+    decision_of,
+    dreams_of,
+    pack,
+)
 from rig.errors import ServiceError
 from rig.records import Decision, Frame
 from rig.registry import require
@@ -28,6 +41,10 @@ _FIX = "the server is to be `rig serve` of the same release"
 
 
 class _Sent(Asked, frozen=True, kw_only=True):
+    frame: Any
+
+
+class _SentDreams(AskedDreams, frozen=True, kw_only=True):
     frame: Any
 
 
@@ -104,13 +121,46 @@ class RemoteAgent:
             seed=seed,
             reset=reset,
         )
-        message = pack(asked)
-        if len(message) > self.about.limits.frame_bytes:
-            # A server that cuts a connection for it may be gone before the reason is read.
-            most = self.about.limits.frame_bytes
-            raise ServiceError(f"a message of {len(message)} bytes, and {self.url} takes {most}; send a smaller frame")
-        with self._lock:
-            return decision_of(self._answer(message), self.actions)
+        answer = self._ask(asked)
+        if not isinstance(answer, Said):
+            raise ServiceError(f"{self.url} answers with dreams where a decision was asked for; {_FIX}")
+        return decision_of(answer, self.actions)
+
+    def dream(
+        self,
+        frame: Frame,
+        actions: Sequence[Action | str],
+        instruction: str = "",
+        *,
+        thoughts: Sequence[str] | None = None,
+    ) -> list[Frame]:
+        """Return the frames that it imagines to follow a frame; see `rig.Agent.dream`. The session stays as it is.
+
+        Args:
+            frame: where it begins, uint8 [H, W, 3].
+            actions: what is done, as actions or as their texts; 64 at the most.
+            instruction: the task as text; none is needed.
+            thoughts: what is thought before each action; nothing where None.
+
+        Returns:
+            A frame for each action, of the size of `frame`.
+
+        Raises:
+            ServiceError: the server refuses, is lost, or does not answer in time.
+        """
+        asked = _SentDreams(
+            frame=array_map(np.ascontiguousarray(frame)),
+            actions=tuple(map(self._text, actions)),
+            thoughts=None if thoughts is None else tuple(thoughts),
+            instruction=instruction,
+        )
+        answer = self._ask(asked)
+        if not isinstance(answer, SaidDreams):
+            raise ServiceError(f"{self.url} answers with a decision where dreams were asked for; {_FIX}")
+        frames = [dream.frame for dream in dreams_of(answer, self.actions) if dream.frame is not None]
+        if len(frames) != len(asked.actions):
+            raise ServiceError(f"{self.url} sent {len(frames)} frames for {len(asked.actions)} actions; {_FIX}")
+        return frames
 
     def close(self) -> None:
         """End the session."""
@@ -127,16 +177,24 @@ class RemoteAgent:
     def _text(self, action: Action | str) -> str:
         return action if isinstance(action, str) else self.actions.format(action)
 
-    def _answer(self, asked: bytes) -> Said:
+    def _ask(self, asked: Asked | _SentDreams) -> Said | SaidDreams:
+        message, most = pack(asked), self.about.limits.frame_bytes
+        if len(message) > most:
+            # A server that cuts a connection for it may be gone before the reason is read.
+            raise ServiceError(f"a message of {len(message)} bytes, and {self.url} takes {most}; send a smaller frame")
+        with self._lock:
+            return self._answer(message)
+
+    def _answer(self, asked: bytes) -> Said | SaidDreams:
         """Return the answer; where the server is busy, ask again when it says to, until the time is over."""
         until = time.monotonic() + self._timeout
         while True:
             answer = self._exchange(asked, until)
-            if isinstance(answer, Said):
+            if not isinstance(answer, Refused):
                 return answer
             _wait_or_refuse(answer.error, until, self.url)
 
-    def _exchange(self, asked: bytes, until: float) -> Said | Refused:
+    def _exchange(self, asked: bytes, until: float) -> Said | SaidDreams | Refused:
         try:
             self._socket.send(asked)
             data = self._socket.recv(timeout=max(0.0, until - time.monotonic()), decode=False)
@@ -145,7 +203,7 @@ class RemoteAgent:
             raise ServiceError(f"{self.url} did not answer within {self._timeout:g} s") from error
         except self._errors.ConnectionClosed as error:
             raise ServiceError(f"{self.url} ended the session ({error}); connect again") from error
-        return parse_as(data, Said | Refused, "msgpack", f"the answer of {self.url}", _FIX, ServiceError)  # type: ignore[arg-type]
+        return parse_as(data, Said | SaidDreams | Refused, "msgpack", f"the answer of {self.url}", _FIX, ServiceError)  # type: ignore[arg-type]
 
     def _open(self, until: float) -> Any:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}

@@ -15,6 +15,7 @@ from rig.dialogue.prompt import (
     basic_conversation,
     description_conversation,
     is_speakable,
+    think,
     told,
     told_actions,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "refuse_unspeakable",
     "reread",
     "review_of_plans",
+    "think",
     "told",
     "told_actions",
     "train_bpe",

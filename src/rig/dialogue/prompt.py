@@ -248,10 +248,18 @@ def told(thought: str | None, action: str, prompt_format: PromptFormat, *, weigh
         return act(action, prompt_format, weight=weight)
     if thought is None:
         raise DialogueError("this step has no thought, yet the format reasons; run `rig reason` on the dataset first")
+    return [*think(thought, weight=weight), *act(action, prompt_format, weight=weight)]
+
+
+def think(thought: str, *, weight: float = 0.0) -> list[Segment]:
+    """Return the thought of the model's turn, and what ends it; `weight`: of both in training.
+
+    Raises:
+        DialogueError: it holds one of the fixed phrases.
+    """
     reject_phrases("thought", thought)
     said = Text(text=thought, role=Role.THOUGHT, weight=weight)
-    ending = Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, weight=weight)
-    return [said, ending, *act(action, prompt_format, weight=weight)]
+    return [said, Text(text=NEXT_ACTION, role=Role.THOUGHT, literal=True, weight=weight)]
 
 
 def act(action: str, prompt_format: PromptFormat, *, weight: float = 0.0) -> list[Segment]:

@@ -53,12 +53,14 @@ class GenerateText:
         sampler: how tokens are drawn.
         log_probs: also say how likely each was.
         choices: also say how likely everything else was that could have been written.
+        heard: called after each token with all that are written so far; it must not raise.
     """
 
     constraint: Constraint
     sampler: Sampler
     log_probs: bool = False
     choices: bool = False
+    heard: Callable[[Sequence[int]], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -310,7 +312,9 @@ class Stream(Generic[T]):
                 self._fork(one, wish)
             elif isinstance(wish, GenerateText):
                 self._rows.check_room([one.row], [wish.constraint.limit])
-                one.writing = TextWriting(one.row, wish.constraint, wish.sampler, wish.log_probs, wish.choices)
+                one.writing = TextWriting(
+                    one.row, wish.constraint, wish.sampler, wish.log_probs, wish.choices, wish.heard
+                )
             elif wish is not None:
                 begun.append(self._begin_image(one, wish))
         put_codes(self._rows, begun)

@@ -6,7 +6,7 @@ likeliest, because the number at which a code is drawn belongs to its place in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -34,6 +34,7 @@ class TextWriting:
         sampler: how it is drawn.
         wants_log_probs: whether `log_probs` is kept.
         wants_choices: whether `choices` is kept.
+        heard: called after each token with all that are written so far.
         ids: what is written so far.
         log_probs: of each of them, in the distribution that it was drawn from.
         choices: at each of their places the log-probability of every token that was allowed there.
@@ -44,6 +45,7 @@ class TextWriting:
     sampler: Sampler
     wants_log_probs: bool = False
     wants_choices: bool = False
+    heard: Callable[[Sequence[int]], None] | None = None
     ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     choices: list[dict[int, float]] = field(default_factory=list)
@@ -66,6 +68,8 @@ class TextWriting:
         """Go on behind an allowed token."""
         self.ids.append(token)
         self._state = self.constraint.advance(self._state, token)
+        if self.heard is not None:
+            self.heard(self.ids)
 
 
 class Fresh(NamedTuple):

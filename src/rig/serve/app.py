@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -14,13 +15,16 @@ from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
 from rig import __version__
-from rig.client.messages import About, Ask, Refused, Said, pack
+from rig.client.messages import About, Ask, AskDreams, Refused, Said, SaidDreams, pack
 from rig.serve.desk import Desk
 from rig.serve.refusals import STATUS, Refusing, too_large
 from rig.serve.session import Session
 
 _JSON = "application/json"
-_TELL = "Websockets at `/` say the same in msgpack: an `About` first, and then a `Said` or a `Refused` for every `Ask`."
+_TELL = (
+    "Websockets at `/` say the same in msgpack: an `About` first, and then a `Said` for every `Ask`, a `SaidDreams` "
+    "for every `AskDreams`, or a `Refused`."
+)
 
 
 def make_app(desk: Desk) -> FastAPI:
@@ -30,6 +34,7 @@ def make_app(desk: Desk) -> FastAPI:
     app.get("/metrics")(_metrics(desk))
     app.get("/v1/about", openapi_extra=_described(About))(_about(desk))
     app.post("/v1/decide", openapi_extra=_described(Said, Ask))(_decide(desk))
+    app.post("/v1/dream", openapi_extra=_described(SaidDreams, AskDreams))(_dream(desk))
     app.websocket("/")(_websocket(desk))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -63,15 +68,27 @@ def _about(desk: Desk) -> Any:
 def _decide(desk: Desk) -> Any:
     async def decide(request: Request) -> Response:
         """Return the decision for one frame. Every request is a session of its own: nothing is remembered."""
-        try:
-            with desk.answer():
-                body = await _body(request, desk.config.frame_bytes, desk.config.send_seconds)
-                said = await desk.decide(body, Session(desk.policy.space), "http")
-                return Response(msgspec.json.encode(said), media_type=_JSON)
-        except Refusing as refusal:
-            return _refused(refusal)
+        return await _answered(desk, request, lambda body: desk.decide(body, Session(desk.policy.space), "http"))
 
     return decide
+
+
+def _dream(desk: Desk) -> Any:
+    async def dream(request: Request) -> Response:
+        """Return the frames that are imagined to follow one when actions are done one after the other."""
+        return await _answered(desk, request, lambda body: desk.dream(body, "http"))
+
+    return dream
+
+
+async def _answered(desk: Desk, request: Request, answer: Callable[[bytes], Awaitable[Any]]) -> Response:
+    """Return the answer to a request's body, or why there is none."""
+    try:
+        with desk.answer():
+            body = await _body(request, desk.config.frame_bytes, desk.config.send_seconds)
+            return Response(msgspec.json.encode(await answer(body)), media_type=_JSON)
+    except Refusing as refusal:
+        return _refused(refusal)
 
 
 def _refused(refusal: Refusing) -> Response:
@@ -136,9 +153,19 @@ async def _answer(desk: Desk, session: Session, data: bytes | None) -> bytes:
         with desk.answer():
             if data is None:
                 raise Refusing("bad_message", "the message is text; send msgpack, as bytes")
+            if _asks_for_dreams(data):
+                return pack(await desk.dream(data, "websocket"))
             return pack(await desk.decide(data, session, "websocket"))
     except Refusing as refusal:
         return pack(refusal.answer)
+
+
+def _asks_for_dreams(data: bytes) -> bool:
+    """Return whether a message to a websocket is a `PackedAskDreams`, or would be one: whether it has `actions`."""
+    try:
+        return "actions" in msgspec.msgpack.decode(data, type=dict[str, msgspec.Raw])
+    except (ValueError, RecursionError):
+        return False
 
 
 def _described(answer: type, asked: type | None = None) -> dict[str, Any]:
@@ -157,5 +184,7 @@ def _content(kind: type) -> dict[str, Any]:
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
     described = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    _, schemas = msgspec.json.schema_components([About, Ask, Said, Refused], ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(
+        [About, Ask, AskDreams, Said, SaidDreams, Refused], ref_template="#/components/schemas/{name}"
+    )
     return described | {"components": {"schemas": schemas}}

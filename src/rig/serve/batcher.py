@@ -12,11 +12,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import count
 from threading import Condition, Thread
+from typing import Any
 
 import torch
 
-from rig.agents.policy import Policy, PolicyDeciding
-from rig.records import Decision, Observation
+from rig.agents.deciding import PolicyDeciding
+from rig.agents.policy import Policy
+from rig.records import Decision, Dream, Observation, Plan
 from rig.serve.refusals import Refusing, busy, draining
 
 _LOG = logging.getLogger("rig.serve")
@@ -25,8 +27,9 @@ _LOG = logging.getLogger("rig.serve")
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Wanted:
     observation: Observation
-    seed: int
-    future: Future[Decision] = field(default_factory=Future)
+    seed: int = 0
+    plan: Plan | None = None
+    future: Future[Any] = field(default_factory=Future)
 
 
 class Batcher:
@@ -89,12 +92,28 @@ class Batcher:
         Raises:
             Refusing: as of `refuse_if_full`.
         """
+        return self._submit(_Wanted(observation=observation, seed=seed)).future
+
+    def submit_dream(self, observation: Observation, plan: Plan, *, goes_on: bool = False) -> Future[Dream]:
+        """Return what will be dreamed to come of a plan's action, of what `Policy.check_dream` lets pass.
+
+        Args:
+            observation: what is seen.
+            plan: its thought and its action.
+            goes_on: it is asked for by who was let in before, and is not refused.
+
+        Raises:
+            Refusing: as of `refuse_if_full`.
+        """
+        return self._submit(_Wanted(observation=observation, plan=plan), is_let_in=goes_on).future
+
+    def _submit(self, wanted: _Wanted, *, is_let_in: bool = False) -> _Wanted:
         with self._changed:
-            self.refuse_if_full()
-            wanted = _Wanted(observation=observation, seed=seed)
+            if not is_let_in:
+                self.refuse_if_full()
             self._waiting.append(wanted)
             self._changed.notify()
-            return wanted.future
+        return wanted
 
     def drain(self) -> None:
         """Take nothing more; what was taken is made."""
@@ -127,7 +146,7 @@ class Batcher:
                 if wanted.future.set_running_or_notify_cancel():
                     key = next(keys)
                     self._making[key] = wanted
-                    deciding.submit(key, wanted.observation, wanted.seed)
+                    _begin(deciding, key, wanted)
             return bool(self._waiting or self._making) or not self._is_closed
 
     def _begin_anew(self, error: Exception) -> PolicyDeciding:
@@ -137,3 +156,10 @@ class Batcher:
             failed = Refusing("failed", "the decision failed; it is told in the server's log")
             self._making.pop(key).future.set_exception(failed)
         return self._policy.deciding(self._places)
+
+
+def _begin(deciding: PolicyDeciding, key: int, wanted: _Wanted) -> None:
+    if wanted.plan is None:
+        deciding.submit(key, wanted.observation, wanted.seed)
+    else:
+        deciding.submit_dream(key, wanted.observation, wanted.plan)

@@ -6,25 +6,34 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from rig import __version__
+from rig.actions import NOOP
 from rig.agents.how import HowToPlay
 from rig.agents.policy import Policy
+from rig.agents.walk import seen_in
 from rig.client.messages import (
     PROTOCOL,
     About,
     Ask,
+    AskDreams,
     Asked,
+    AskedDreams,
     Limits,
     PackedAsk,
+    PackedAskDreams,
     Said,
+    SaidDream,
+    SaidDreams,
     frame_of,
     packed_frame_of,
     said,
+    said_dream,
 )
 from rig.errors import RigError
-from rig.records import Frame
+from rig.model.fit import unfit_frame
+from rig.records import Frame, Observation, Plan
 from rig.serve.batcher import Batcher
 from rig.serve.config import ServeConfig
 from rig.serve.metrics import Metrics
@@ -119,6 +128,53 @@ class Desk:
         self.metrics.seconds.observe(time.perf_counter() - started)
         return said(decision, self.policy.space, seed)
 
+    async def dream(self, data: bytes, transport: str) -> SaidDreams:
+        """Return what is dreamed to come of the actions of a message, each frame of the one before it alone.
+
+        Args:
+            data: the message, in msgpack of a "websocket", else in JSON.
+            transport: "websocket" or "http".
+
+        Raises:
+            Refusing: the message is none, the agent does not dream, there is no room, or a dream failed.
+        """
+        self.batcher.refuse_if_full()
+        try:
+            seen, plans = self._read_dreams(data, is_packed=transport == "websocket")
+            for plan in plans:
+                self.policy.check_dream(seen, plan)
+        except RigError as error:
+            raise bad_message(error) from error
+        dreams, (height, width, _) = list[SaidDream](), seen.frame.shape
+        for plan in plans:
+            dream = await asyncio.wrap_future(self.batcher.submit_dream(seen, plan, goes_on=bool(dreams)))
+            seen = seen_in(dream, seen)
+            shown = replace(dream, frame=unfit_frame(seen.frame, height, width))
+            dreams.append(said_dream(shown, self.policy.space))
+        self.metrics.dreams.labels(transport).inc(len(dreams))
+        return SaidDreams(dreams=dreams)
+
+    def _read_dreams(self, data: bytes, *, is_packed: bool) -> tuple[Observation, list[Plan]]:
+        """Return where dreams are to begin, and what is to be done, each with its thought.
+
+        Raises:
+            RigError: there is not a thought for each, or the message is none.
+        """
+        ask: AskedDreams
+        if is_packed:
+            packed = parse_as(data, PackedAskDreams, "msgpack", _PLACE, _FIX)
+            ask, frame = packed, packed_frame_of(packed.frame)
+        else:
+            plain = parse_as(data, AskDreams, "json", _PLACE, _FIX)
+            ask, frame = plain, frame_of(plain.frame)
+        self._refuse_long(ask.instruction)
+        thoughts = ask.thoughts if ask.thoughts is not None else ("",) * len(ask.actions)
+        if len(thoughts) != len(ask.actions):
+            raise RigError(f"{len(thoughts)} thoughts for {len(ask.actions)} actions; give one for each")
+        actions = map(self.policy.space.parse, ask.actions)
+        plans = [Plan(thought=thought, action=action) for thought, action in zip(thoughts, actions, strict=True)]
+        return Observation(frame=frame, instruction=ask.instruction, previous_action=NOOP), plans
+
     def _read(self, data: bytes, *, is_packed: bool) -> tuple[Asked, Frame]:
         if is_packed:
             packed = parse_as(data, PackedAsk, "msgpack", _PLACE, _FIX)
@@ -127,10 +183,13 @@ class Desk:
         return self._checked(ask), frame_of(ask.frame)
 
     def _checked(self, ask: Asked) -> Asked:
-        count, most = len(ask.instruction), self.config.instruction_characters
+        self._refuse_long(ask.instruction)
+        return ask
+
+    def _refuse_long(self, instruction: str) -> None:
+        count, most = len(instruction), self.config.instruction_characters
         if count > most:
             raise RigError(f"the instruction has {count} characters, and {most} are the most; shorten it")
-        return ask
 
 
 def about_policy(policy: Policy, how: HowToPlay, name: str, environment: str, config: ServeConfig) -> About:

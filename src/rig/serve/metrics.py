@@ -23,6 +23,12 @@ class Metrics:
         self.decisions = Counter(
             "rig_serve_decisions", "Decisions that were made.", ["transport"], registry=self._registry
         )
+        self.dreams = Counter(
+            "rig_serve_dreams",
+            "Frames that were dreamed where that was asked.",
+            ["transport"],
+            registry=self._registry,
+        )
         self.refusals = Counter("rig_serve_refusals", "What was refused.", ["code"], registry=self._registry)
         self.seconds = Histogram(
             "rig_serve_decision_seconds",

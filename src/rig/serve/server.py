@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from rig.agents import HowToPlay
@@ -21,7 +22,7 @@ from rig.errors import RigError
 from rig.serve.app import make_app
 from rig.serve.config import ServeConfig
 from rig.serve.desk import Desk, about_policy
-from rig.serve.guard import Guard, token_of
+from rig.serve.guard import Application, Guard, token_of
 
 _LEAVE_SECONDS = 5.0
 """Until a connection that was closed is cut, read or not."""
@@ -39,6 +40,13 @@ class _Websocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.conn.parser.close()
+
+    async def send(self, message: Any) -> None:
+        if self.transport.is_closing():  # else who is cut before it is let in is taken for a fault of ours
+            raise ClientDisconnected
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":  # refused is answered, which uvicorn complains of
+            self.handshake_complete = True
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
@@ -59,6 +67,24 @@ class _Http(H11Protocol):
             self.transport.abort()
 
 
+def settings_of(app: Application, config: ServeConfig) -> uvicorn.Config:
+    """Return how uvicorn is to serve an application within the bounds of `config`."""
+    return uvicorn.Config(
+        app,
+        http=_Http,
+        ws=_Websocket,
+        ws_max_size=config.frame_bytes,
+        ws_per_message_deflate=False,
+        limit_concurrency=config.clients + _SPARE,
+        timeout_graceful_shutdown=5,
+        lifespan="off",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_level=logging.WARNING,
+    )
+
+
 class Server(uvicorn.Server):
     """A server that drains before it ends.
 
@@ -70,21 +96,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, desk: Desk, token: bytes | None, ready: Callable[[], None]) -> None:
         app = Guard(make_app(desk), desk.config, token, lambda code: desk.metrics.refusals.labels(code).inc())
-        settings = uvicorn.Config(
-            app,
-            http=_Http,
-            ws=_Websocket,
-            ws_max_size=desk.config.frame_bytes,
-            ws_per_message_deflate=False,
-            limit_concurrency=desk.config.clients + _SPARE,
-            timeout_graceful_shutdown=5,
-            lifespan="off",
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            log_level=logging.WARNING,
-        )
-        super().__init__(settings)
+        super().__init__(settings_of(app, desk.config))
         self._desk, self._ready = desk, ready
         self._drained_by: float | None = None
 
@@ -119,12 +131,21 @@ def listen(config: ServeConfig) -> socket.socket:
     """
     try:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        return socket.create_server((config.host, config.port), family=family, backlog=128)
+        listening = socket.create_server((config.host, config.port), family=family, backlog=128)
     except OSError as error:
         raise RigError(
             f"--host {config.host} --port {config.port} cannot be listened on ({error.strerror or error}); choose "
             "another port, or 0 for a free one"
         ) from error
+    # What is accepted inherits it. Else a small message waits 40 ms where the one before is not acknowledged yet.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Return where a socket listens, as "host:port"."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def open_desk(agent: str, how: HowToPlay, config: ServeConfig) -> Desk:
@@ -150,8 +171,7 @@ def serve(agent: str, how: HowToPlay, config: ServeConfig, ready: Callable[[str]
     token = token_of(config)
     with listen(config) as listening:
         desk = open_desk(agent, how, config)
-        host, port = listening.getsockname()[:2]
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = address_of(listening)
         try:
             Server(desk, token, lambda: ready(address)).run([listening])
         finally:
