@@ -262,7 +262,6 @@ LADDERS.add(
         reviewer="crafter-frame",
         history=8,
         on_policy=(0.2, 0.1),
-        corrected_lookahead=True,
         fractions=(),
     ),
 )
