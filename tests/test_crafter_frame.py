@@ -91,7 +91,8 @@ def test_every_clause_holds_and_says_what_is_gone_by(played):
     for step in laid:
         gap, _ = gap_in(View(step.privileged))
         assert gap == tuple(step.privileged["facing"])
-    assert sum("gap" in kinds for kinds in said) > 20
+    assert sum("gap" in kinds for kinds in said) > 10
+    assert sum("gap_ahead" in kinds for kinds in said) == len(laid)
 
 
 def test_others_do_not_say_it(played):
@@ -157,8 +158,22 @@ def test_a_wall_goes_on_where_the_fewest_steps_are_and_the_thought_says_where(fa
     (thought,) = REASONERS.get("crafter-frame")().reason([replace(step, privileged=facts)])
     claims = [CRAFTER.read(clause) for clause in split_clauses(thought)]
     assert [
-        " ".join(value for _, value in claim.values) for claim in claims if claim.kind in ("near", "gap", "run_up")
+        " ".join(value for _, value in claim.values)
+        for claim in claims
+        if claim.kind in ("near", "gap", "gap_ahead", "run_up")
     ] == said
+
+
+def test_a_gap_is_ahead_where_it_is_faced_and_nowhere_else():
+    checker, facts = CHECKERS.get("crafter")(), wall((2, 0), (3, 0))
+    said = {
+        "1. I fill the gap ahead, 1 right.": True,
+        "1. I fill the gap 1 right.": False,
+        "1. I fill the gap ahead, 1 left.": False,
+        "1. The next stone goes 4 right.": True,
+        "1. The next stone goes 2 down.": False,
+    }
+    assert {thought: checker.check(thought, facts, NOOP)[0].holds for thought in said} == said
 
 
 def test_stones_that_were_there_before_are_no_wall():

@@ -80,8 +80,9 @@ def _holds(claim: Claim, view: View, action: Action) -> bool | None:
         return can_enter(view, offset_of(claim.get("place")))
     if kind == "run_up":
         return view.is_free(offset_of(claim.get("place")))
-    if kind == "gap":
-        return _is_gap(view, offset_of(claim.get("place")))
+    if kind in ("gap", "gap_ahead"):
+        gap = offset_of(claim.get("place"))
+        return _is_gap(view, gap) and (gap == view.facing) == (kind == "gap_ahead")
     assert kind in (WENT, *CRAFTER.reviewed), kind
     return None
 

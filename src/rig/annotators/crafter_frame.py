@@ -37,8 +37,8 @@ class _Remembering:
 class CrafterFrameReasoner(_Remembering, CrafterReasoner):
     """Writes what `CrafterReasoner` writes, and what the last actions say."""
 
-    name = "crafter-frame-rules-3"
-    prompt = CRAFTER.rules("3")
+    name = "crafter-frame-rules-4"
+    prompt = CRAFTER.rules("4")
 
 
 class CrafterFrameReviewer(_Remembering, CrafterReviewer):
@@ -47,8 +47,8 @@ class CrafterFrameReviewer(_Remembering, CrafterReviewer):
     The teacher knows no more than they and the frame tell, so they show of every plan whether another is better.
     """
 
-    name = "crafter-frame-reviews-3"
-    prompt = CRAFTER.rules("3")
+    name = "crafter-frame-reviews-4"
+    prompt = CRAFTER.rules("4")
 
     def tells(self, known: Informed[ReviewEvidence]) -> bool:
         """Return True."""
@@ -82,7 +82,8 @@ def _search(view: View, executed: Sequence[Action], key: str, wanted: str) -> li
 def _wall(view: View) -> list[Claim]:
     """Return where the next stone is to go, from where one walks up to that cell, and where the stone beside it is.
 
-    Of a stone that is faced all has been said; of a cell where the player stands there is nothing to say.
+    Of a stone that is faced all has been said; of a cell where the player stands there is nothing to say. Whether the
+    cell is faced is said with it, for then alone a stone can be laid.
     """
     found = gap_in(view)
     if found is None:
@@ -91,7 +92,7 @@ def _wall(view: View) -> list[Claim]:
     beside = min(view.placed, key=lambda stone: (distance(minus(stone, gap)), stone), default=view.facing)
     said = [] if beside == view.facing else [Claim.of("near", thing="stone", place=place_of(beside))]
     if gap != OWN:
-        said.append(Claim.of("gap", place=place_of(gap)))
+        said.append(Claim.of("gap_ahead" if gap == view.facing else "gap", place=place_of(gap)))
     if start != OWN and plus(gap, found[1]) != OWN:
         said.append(Claim.of("run_up", place=place_of(start)))
     return said
