@@ -123,11 +123,10 @@ class Ladder(Places):
     def _correct(self, number: int) -> Job:
         """Return the job in which the agent of the round before plays, in worlds that none has learned from."""
         config, name, player = self.config, f"s1-corrected-{number}", self.on_policy_run(number - 1)
-        taught = config.episodes + config.rounds * config.review_episodes
         words: tuple[str, ...] = ("collect", "--player", self.agent(player), "--out", self.path(name))
         words += ("--environment", config.environment, "--teacher", self.kit.teacher)
         words += ("--mixture", f"{config.on_policy[number - 1]:g}", "--episodes", str(config.on_policy_episodes))
-        words += ("--skip", str(taught + (number - 1) * config.on_policy_episodes), "--resume")
+        words += ("--skip", str(self.taken(number - 1)), "--resume")
         words += (*self.worlds(), *self.cut(), *self.tasks())
         return Job(name=name, arguments=words, result=self.marker(name), needs=(player,))
 
@@ -168,10 +167,16 @@ class Ladder(Places):
     def _align_corrected(self) -> Job:
         """Return the job that makes S4 in states of the agent of the last on-policy round."""
         config, rounds = self.config, len(self.config.on_policy)
-        skip = config.episodes + config.rounds * config.review_episodes + rounds * config.on_policy_episodes
         words: tuple[str, ...] = ("align", "--agent", self.agent(self.on_policy_run(rounds)))
         words += ("--out", self.path(S4_CORRECTED), "--episodes", str(config.on_policy_episodes))
-        words += ("--states", str(config.align_states), "--skip", str(skip), "--teacher", self.kit.teacher)
+        words += (
+            "--states",
+            str(config.align_states),
+            "--skip",
+            str(self.taken(rounds)),
+            "--teacher",
+            self.kit.teacher,
+        )
         words += ("--reasoner", self.kit.reasoner, "--reviewer", self.kit.reviewer, "--resume")
         words += (*self.patience(), *self.worlds(), *self.cut(), *self.tasks())
         needs = (self.on_policy_run(rounds),)
@@ -207,17 +212,23 @@ class Ladder(Places):
     def _more_training(self, data: tuple[str, ...], steps: int, rate: float) -> Iterator[Job]:
         """Yield the training of each on-policy round, as much without corrections, and the reviews behind them."""
         for number in range(1, len(self.config.on_policy) + 1):
-            corrected = tuple(f"s2-corrected-{earlier}" for earlier in range(1, number + 1))
+            corrected = self._corrected(number)
             before, longer = self.on_policy_run(number - 1), self.longer_run(number - 1)
             yield self._train(self.on_policy_run(number), (), (*data, *corrected), steps, rate, start=before)
             yield self._train(self.longer_run(number), (), data, steps, rate, start=longer)
         if self.config.corrected_lookahead:
             rounds = len(self.config.on_policy)
-            corrected = (*data, *(f"s2-corrected-{number}" for number in range(1, rounds + 1)))
-            start, reviews = self.on_policy_run(rounds), (S4_CORRECTED, TAUGHT)
-            yield self._train(CORRECTED, (), corrected, steps, rate, start=start, lookahead=reviews)
-            control = ("--no-dream",)
-            yield self._train(CORRECTED_CONTROL, control, corrected, steps, rate, start=start, lookahead=reviews)
+            known, start, reviews = (
+                (*data, *self._corrected(rounds)),
+                self.on_policy_run(rounds),
+                (S4_CORRECTED, TAUGHT),
+            )
+            for run, flags in ((CORRECTED, ()), (CORRECTED_CONTROL, ("--no-dream",))):
+                yield self._train(run, flags, known, steps, rate, start=start, lookahead=reviews)
+
+    def _corrected(self, rounds: int) -> tuple[str, ...]:
+        """Return the names of what was corrected in so many on-policy rounds."""
+        return tuple(f"s2-corrected-{number}" for number in range(1, rounds + 1))
 
     def _steps_for(self, fraction: float, cells: int) -> int:
         """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner."""

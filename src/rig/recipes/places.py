@@ -85,6 +85,16 @@ class Places:
         words += (*(self.cut() if cut else ()), *(("--tasks", *tasks) if tasks else self.tasks()))
         return Job(name=f"eval-{name}", arguments=words, result=out / SUMMARY, needs=needs)
 
+    def taken(self, rounds: int | None = None) -> int:
+        """Return how many worlds per task and setting are learned from before `rounds` on-policy rounds are over.
+
+        Args:
+            rounds: None for all that there are, and the reviews behind them.
+        """
+        config = self.config
+        after = len(config.on_policy) + config.corrected_lookahead if rounds is None else rounds
+        return config.episodes + config.rounds * config.review_episodes + after * config.on_policy_episodes
+
     def patience(self) -> tuple[str, str]:
         """Return the flags of how long a teacher may take."""
         return ("--patience", str(self.config.patience))

@@ -49,10 +49,8 @@ def planning_jobs(ladder: Places) -> Iterator[Job]:
 
 def _judge(ladder: Places) -> Iterator[Job]:
     config, budget = ladder.config, ladder.config.planning
-    taught = config.episodes + config.rounds * config.review_episodes
-    taught += (len(config.on_policy) + config.corrected_lookahead) * config.on_policy_episodes
     for name, episodes, flags in (
-        (BRANCHES, budget.branch_episodes, ("--skip", str(taught), "--random", "1")),
+        (BRANCHES, budget.branch_episodes, ("--skip", str(ladder.taken()), "--random", "1")),
         (HELD_OUT, budget.held_out_episodes, ("--split", "validation", "--random", "0")),
     ):
         words: tuple[str, ...] = ("branch", "--agent", ladder.agent(START), "--out", ladder.path(name))

@@ -31,6 +31,15 @@ NAMES = {
 }
 
 
+_AHEAD = {
+    "lookahead": "RIG-lookahead, n = {}",
+    "sweep": "RIG-lookahead, n = {}",
+    "codes": "RIG-lookahead, n = {}, dreams left as codes",
+    "corrected": "+ on-policy, RIG-lookahead, n = {}",
+}
+"""Rows of a number of dreams, by what stands before it."""
+
+
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
@@ -48,13 +57,10 @@ def signed(found: Difference | None) -> str:
 
 def row_name(name: str) -> str:
     """Return what a row is called in tables."""
-    if name.startswith(("lookahead-", "sweep-")):
-        return f"RIG-lookahead, n = {name.rpartition('-')[2]}"
-    if name.startswith("corrected-") and name != "corrected-control":
-        return f"+ on-policy, RIG-lookahead, n = {name.rpartition('-')[2]}"
-    if name.startswith("codes-"):
-        return f"RIG-lookahead, n = {name.rpartition('-')[2]}, dreams left as codes"
-    return NAMES.get(name, name)
+    if name in NAMES:
+        return NAMES[name]
+    kind, _, dreams = name.rpartition("-")
+    return _AHEAD[kind].format(dreams) if kind in _AHEAD else name
 
 
 def commit_text(commit: Mapping[str, Any]) -> str:
