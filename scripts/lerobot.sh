@@ -6,15 +6,9 @@
 set -eu
 python=$1
 version=$2
-folder=$("$python" -c 'import sys; print(sys.prefix)')/lerobot-$version
-if [ ! -e "$folder/.done" ]; then
-    echo "installing lerobot $version into $folder"
-    rm -rf "$folder"
-    "$python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --target "$folder" \
-        "lerobot==$version" "datasets>=4,<5" "pandas>=2,<3" "huggingface_hub>=0.34,<0.36" "torchvision>=0.24,<0.26" \
-        "dill>=0.3,<0.4.1" "multiprocess<0.70.17" jsonlines xxhash requests urllib3 charset_normalizer fsspec filelock \
-        packaging pyyaml python-dateutil pytz tzdata six httpx httpcore anyio h11 idna certifi sniffio
-    touch "$folder/.done"
-fi
 here=$(cd "$(dirname "$0")" && pwd)
+folder=$(sh "$here/beside.sh" "$python" "lerobot-$version" \
+    "lerobot==$version" "datasets>=4,<5" "pandas>=2,<3" "huggingface_hub>=0.34,<0.36" "torchvision>=0.24,<0.26" \
+    "dill>=0.3,<0.4.1" "multiprocess<0.70.17" jsonlines xxhash requests urllib3 charset_normalizer fsspec filelock \
+    packaging pyyaml python-dateutil pytz tzdata six httpx httpcore anyio h11 idna certifi sniffio)
 PYTHONPATH="$folder:$here/../tests${PYTHONPATH:+:$PYTHONPATH}" exec "$python" "$here/lerobot_check.py"

@@ -6,15 +6,9 @@
 set -eu
 python=$1
 version=$2
-folder=$("$python" -c 'import sys; print(sys.prefix)')/minestudio-$version
-if [ ! -e "$folder/.done" ]; then
-    echo "installing minestudio $version into $folder"
-    rm -rf "$folder"
-    "$python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --target "$folder" \
-        "minestudio==$version" "opencv-python-headless>=4.10,<5" "minecraft_data==3.20.0" "gym==0.26.2" "gym-notices<1" \
-        "einops<1" "lxml>=5" "xmltodict<2" "diskcache>=5,<6" "Pyro4>=4.82,<5" "serpent<2" "daemoniker==0.2.3" \
-        "coloredlogs>=15,<16" "humanfriendly>=10,<11"
-    touch "$folder/.done"
-fi
 here=$(cd "$(dirname "$0")" && pwd)
+folder=$(sh "$here/beside.sh" "$python" "minestudio-$version" \
+    "minestudio==$version" "opencv-python-headless>=4.10,<5" "minecraft_data==3.20.0" "gym==0.26.2" "gym-notices<1" \
+    "einops<1" "lxml>=5" "xmltodict<2" "diskcache>=5,<6" "Pyro4>=4.82,<5" "serpent<2" "daemoniker==0.2.3" \
+    "coloredlogs>=15,<16" "humanfriendly>=10,<11")
 PYTHONPATH="$folder:$here:$here/../tests${PYTHONPATH:+:$PYTHONPATH}" exec "$python" "$here/minestudio_check.py"

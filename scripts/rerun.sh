@@ -5,15 +5,9 @@
 # on the disk.
 set -eu
 python=$1
-folder=$("$python" -c 'import sys; print(sys.prefix)')/rerun-$2
-if [ ! -e "$folder/.done" ]; then
-    echo "installing rerun-sdk $2 into $folder"
-    rm -rf "$folder"
-    "$python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --target "$folder" "rerun-sdk==$2" \
-        attrs psutil
-    touch "$folder/.done"
-fi
-cd "$(dirname "$0")/.."
+here=$(cd "$(dirname "$0")" && pwd)
+folder=$(sh "$here/beside.sh" "$python" "rerun-$2" "rerun-sdk==$2" attrs psutil)
+cd "$here/.."
 export PYTHONPATH="$PWD/src:$folder${PYTHONPATH:+:$PYTHONPATH}"
 "$python" -c 'import rerun'
 exec "$python" -m pytest tests/test_recording.py
