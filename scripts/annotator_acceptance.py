@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from acceptance import Failed, conclude, rig
 
 from rig.data import Dataset
 
@@ -37,15 +37,6 @@ _EPISODES_FOR = 90
 _REVIEWS_FOR = 8
 """Reviews of the shipped agent that an episode of each task and setting leads to, at the least."""
 _PATIENCE = 1800.0
-
-
-class Failed(Exception):
-    """Something is not as it was promised."""
-
-
-def rig(*words: object) -> list[str]:
-    """Return the words of a command."""
-    return [sys.executable, "-m", "rig.cli.main", *map(str, words)]
 
 
 def run(*words: object) -> dict[str, Any]:
@@ -176,29 +167,26 @@ def made(root: Path, records: int) -> dict[str, tuple[list[object], Path]]:
     }
 
 
-def main() -> int:
-    """Run all of it."""
+def accept_all(root: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Run every verb, beside a server that fails as often as is given; return the counts of each."""
     from chat_server import ServerProcess
 
+    works = made(root, given.records)
+    server = ServerProcess(root / "charged.jsonl", failures=given.failures, malformed=0.03, latency=0.02)
+    try:
+        return {verb: accept(verb, *work, root, server) for verb, work in works.items()}
+    finally:
+        server.end()
+
+
+def main() -> int:
+    """Run all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=500, help="steps to annotate, about")
     parser.add_argument("--failures", type=float, default=0.2, help="share of calls that fail")
     parser.add_argument("--out", help="folder to work in; one that is removed where none is given")
     given = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(given.out or scratch).absolute()
-        works = made(root, given.records)
-        server = ServerProcess(root / "charged.jsonl", failures=given.failures, malformed=0.03, latency=0.02)
-        try:
-            found = {verb: accept(verb, *work, root, server) for verb, work in works.items()}
-        except Failed as error:
-            print(f"not accepted: {error}", file=sys.stderr)
-            return 1
-        finally:
-            server.end()
-    print(json.dumps(found))
-    return 0
+    return conclude(lambda root: accept_all(root, given), given.out)
 
 
 if __name__ == "__main__":

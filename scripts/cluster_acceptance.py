@@ -11,16 +11,15 @@ line of JSON; the exit status is 1 where anything is not so.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from acceptance import Failed, conclude, rig
 
 from rig.data import Dataset
 from rig.evaluate.saved import read_rows
@@ -31,10 +30,6 @@ WORKERS = ("--workers", "2")
 _PATIENCE = 600.0
 
 
-class Failed(Exception):
-    """Something is not as it was promised."""
-
-
 def run(words: Sequence[object]) -> None:
     """Run a command to its end."""
     end(begin(words), words)
@@ -42,8 +37,7 @@ def run(words: Sequence[object]) -> None:
 
 def begin(words: Sequence[object]) -> subprocess.Popen[bytes]:
     """Begin a command."""
-    command = [sys.executable, "-m", "rig.cli.main", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen(rig(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def end(process: subprocess.Popen[bytes], words: Sequence[object]) -> None:
@@ -103,6 +97,15 @@ class Nodes:
         self._cluster.shutdown()
 
 
+def accept_all(root: Path, episodes: int) -> dict[str, Any]:
+    """Run each command here, and on a cluster of its own; return what was compared."""
+    nodes = Nodes()
+    try:
+        return compare(root, episodes, nodes)
+    finally:
+        nodes.close()
+
+
 def compare(root: Path, episodes: int, nodes: Nodes) -> dict[str, Any]:
     """Run each command here and there; return what was compared."""
     here, there = root / "here", root / "there"
@@ -137,18 +140,7 @@ def main() -> int:
     parser.add_argument("--episodes", type=int, default=40, help="per task and setting that are collected")
     parser.add_argument("--out", help="folder to work in; one that is removed where none is given")
     given = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with tempfile.TemporaryDirectory() as scratch:
-        nodes = Nodes()
-        try:
-            found = compare(Path(given.out or scratch).absolute(), given.episodes, nodes)
-        except Failed as error:
-            print(f"not accepted: {error}", file=sys.stderr)
-            return 1
-        finally:
-            nodes.close()
-    print(json.dumps(found))
-    return 0
+    return conclude(lambda root: accept_all(root, given.episodes), given.out)
 
 
 if __name__ == "__main__":

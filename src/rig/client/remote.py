@@ -177,7 +177,7 @@ class RemoteAgent:
     def _text(self, action: Action | str) -> str:
         return action if isinstance(action, str) else self.actions.format(action)
 
-    def _ask(self, asked: Asked | _SentDreams) -> Said | SaidDreams:
+    def _ask(self, asked: Asked | AskedDreams) -> Said | SaidDreams:
         message, most = pack(asked), self.about.limits.frame_bytes
         if len(message) > most:
             # A server that cuts a connection for it may be gone before the reason is read.
