@@ -10,8 +10,8 @@ from rig.annotators.base import JudgingChecker, ReviewVerdict, Verdict
 from rig.annotators.claims import Claim
 from rig.annotators.crafter import is_still
 from rig.annotators.crafter_words import CRAFTER, counts_of, offset_of
-from rig.envs.crafter.facts import DIRECTIONS, Offset, View, distance
-from rig.envs.crafter.ground import minus
+from rig.envs.crafter.facts import DIRECTIONS, OWN, View, distance
+from rig.envs.crafter.ground import plus
 from rig.records import Step
 from rig.teachers.crafter_view import can_enter
 
@@ -78,18 +78,15 @@ def _holds(claim: Claim, view: View, action: Action) -> bool | None:
         return view.count(claim.get("item")) == int(claim.get("n"))
     if kind == "goal":
         return can_enter(view, offset_of(claim.get("place")))
-    if kind == "run_up":
+    if kind == "laid":
+        return view.material(offset_of(claim.get("place"))) == "stone"
+    if kind == "room":
+        way = DIRECTIONS[claim.get("way")]
+        return view.is_free(way) and all(view.is_free(plus(OWN, way, -far)) for far in (1, 2))
+    if kind == "site":
         return view.is_free(offset_of(claim.get("place")))
-    if kind in ("gap", "gap_ahead"):
-        gap = offset_of(claim.get("place"))
-        return _is_gap(view, gap) and (gap == view.facing) == (kind == "gap_ahead")
     assert kind in (WENT, *CRAFTER.reviewed), kind
     return None
-
-
-def _is_gap(view: View, cell: Offset) -> bool:
-    """Return whether a stone in `cell` would begin a wall, or go on with one that stands."""
-    return view.is_free(cell) and (not view.placed or any(distance(minus(cell, stone)) == 1 for stone in view.placed))
 
 
 def _concludes(claim: Claim, view: View, action: Action) -> bool:

@@ -1,4 +1,4 @@
-"""Annotators for Crafter that also say where a search goes on, and where the next stone of a wall is to go.
+"""Annotators for Crafter that also say where a search goes on, and how a wall goes on.
 
 They explain what `crafter-frame` does, a teacher that knows the frame and its last actions; whoever learns of them has
 to be told as many (`rig train --history 8`).
@@ -14,11 +14,10 @@ from rig.annotators.claims import Claim
 from rig.annotators.crafter import CrafterReasoner, CrafterReviewer, explain, foe_at_hand, need_of
 from rig.annotators.crafter_words import CRAFTER, place_of
 from rig.annotators.evidence import Informed, ReviewEvidence
-from rig.envs.crafter.facts import OWN, WAYS, View, direction_of, distance
-from rig.envs.crafter.ground import minus, plus
-from rig.teachers.crafter_gaps import run_up
+from rig.envs.crafter.facts import OWN, WAYS, View, direction_of
+from rig.envs.crafter.world import WALL
 from rig.teachers.crafter_search import first_step, heading, search_goal
-from rig.teachers.crafter_view import gap_in
+from rig.teachers.crafter_wall import site_in, wall_in
 
 _LOOKED = 2
 """What is faced and held, which every thought begins with."""
@@ -29,16 +28,17 @@ class _Remembering:
 
     def explain(self, facts: Mapping[str, Any], executed: Sequence[Action], action: Action) -> list[Claim]:
         """Return the claims of a thought; `executed`: what was done before, newest first."""
-        claims = explain(facts, action)
-        place, more = _told(View(facts), executed, action)
+        known = _as_known(facts, executed)
+        claims = explain(known, action)
+        place, more = _told(View(known), executed, action)
         return [*claims[:place], *more, *claims[place:]]
 
 
 class CrafterFrameReasoner(_Remembering, CrafterReasoner):
     """Writes what `CrafterReasoner` writes, and what the last actions say."""
 
-    name = "crafter-frame-rules-4"
-    prompt = CRAFTER.rules("4")
+    name = "crafter-frame-rules-5"
+    prompt = CRAFTER.rules("5")
 
 
 class CrafterFrameReviewer(_Remembering, CrafterReviewer):
@@ -47,12 +47,20 @@ class CrafterFrameReviewer(_Remembering, CrafterReviewer):
     The teacher knows no more than they and the frame tell, so they show of every plan whether another is better.
     """
 
-    name = "crafter-frame-reviews-4"
-    prompt = CRAFTER.rules("4")
+    name = "crafter-frame-reviews-5"
+    prompt = CRAFTER.rules("5")
 
     def tells(self, known: Informed[ReviewEvidence]) -> bool:
         """Return True."""
         return True
+
+
+def _as_known(facts: Mapping[str, Any], executed: Sequence[Action]) -> Mapping[str, Any]:
+    """Return the facts as far as frame and last actions tell them: of a wall, how much of it stands."""
+    if facts["task"] != WALL:
+        return facts
+    wall = wall_in(View(facts), executed)
+    return {**facts, "samples": wall.stones if wall else 0}
 
 
 def _told(view: View, executed: Sequence[Action], action: Action) -> tuple[int, list[Claim]]:
@@ -61,7 +69,7 @@ def _told(view: View, executed: Sequence[Action], action: Action) -> tuple[int, 
     if foe_at_hand(view, key) is not None:
         return 0, []
     if need.verb == "wall":
-        return _LOOKED + 1, _wall(view)
+        return _LOOKED + 1, _wall(view, executed, key)
     if need.verb == "explore":
         return _LOOKED, _search(view, executed, key, "")
     missing = need.is_out_there and not view.find(need.thing)
@@ -79,20 +87,14 @@ def _search(view: View, executed: Sequence[Action], key: str, wanted: str) -> li
     return [*said, Claim.of("goal", place=place_of(goal))]
 
 
-def _wall(view: View) -> list[Claim]:
-    """Return where the next stone is to go, from where one walks up to that cell, and where the stone beside it is.
-
-    Of a stone that is faced all has been said; of a cell where the player stands there is nothing to say. Whether the
-    cell is faced is said with it, for then alone a stone can be laid.
-    """
-    found = gap_in(view)
-    if found is None:
-        return []
-    gap, start = found[0], run_up(found)
-    beside = min(view.placed, key=lambda stone: (distance(minus(stone, gap)), stone), default=view.facing)
-    said = [] if beside == view.facing else [Claim.of("near", thing="stone", place=place_of(beside))]
-    if gap != OWN:
-        said.append(Claim.of("gap_ahead" if gap == view.facing else "gap", place=place_of(gap)))
-    if start != OWN and plus(gap, found[1]) != OWN:
-        said.append(Claim.of("run_up", place=place_of(start)))
-    return said
+def _wall(view: View, executed: Sequence[Action], key: str) -> list[Claim]:
+    """Return how much of a wall stands and where, or where there is room for one, or where room is looked for."""
+    wall = wall_in(view, executed)
+    if wall is not None:
+        return [Claim.of("laid", n=wall.stones, place=place_of(wall.cells[0]))]
+    site = site_in(view)
+    if site is None:
+        return _search(view, executed, key, "")
+    if site.start == OWN or site.is_faced(view):
+        return [Claim.of("room", way=WAYS[site.way])]
+    return [Claim.of("site", place=place_of(site.start))]

@@ -46,9 +46,9 @@ WORDINGS: Mapping[str, tuple[str, ...]] = {
 REMEMBERED: Mapping[str, tuple[str, ...]] = {
     "went": ("I have been going {way}.", "So far I went {way}."),
     "goal": ("I make for {place}.", "The way on is {place}."),
-    "gap": ("The next stone goes {place}.", "I fill the gap {place}."),
-    "gap_ahead": ("The next stone goes ahead of me, {place}.", "I fill the gap ahead, {place}."),
-    "run_up": ("I walk up to it from {place}.", "To face it I start {place}."),
+    "laid": ("{n} of the wall stands {place}.", "The wall of {n} is {place}."),
+    "room": ("There is room for a wall {way}.", "A wall fits {way} of me."),
+    "site": ("Room for a wall begins {place}.", "I begin a wall from {place}."),
 }
 """The same of what those say who know their last actions."""
 

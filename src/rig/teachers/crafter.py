@@ -4,7 +4,8 @@ It has no memory: the same state always gives the same action, targets in view c
 equally short ways it takes the one that goes straight on. What it does can therefore be learned from a frame and the
 previous action, as far as the frame shows the reason.
 
-`crafter_needs` says what has to be done next, `crafter_moment` what the map allows, `crafter_wall` how a wall is built.
+`crafter_needs` says what has to be done next, `crafter_moment` what the map allows, `crafter_gaps` where the next stone
+of a wall goes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from rig.envs.crafter.world import CrafterWorld
 from rig.errors import RigError
 from rig.teachers.crafter_moment import Moment
 from rig.teachers.crafter_needs import Need, next_need
-from rig.teachers.crafter_wall import lay_stone
 
 
 class CrafterExpert:
@@ -50,7 +50,7 @@ def _decide(moment: Moment) -> Action:
     if foe is not None:
         return moment.strike(foe)
     task = moment.world.task
-    return _follow(next_need(task.name, moment, remaining=task.target - moment.world.samples), moment)
+    return _follow(next_need(task.name, moment, remaining=moment.remaining), moment)
 
 
 def _follow(need: Need, moment: Moment) -> Action:
@@ -60,7 +60,7 @@ def _follow(need: Need, moment: Moment) -> Action:
     if need.verb == "place":
         return moment.place(need.thing)
     if need.verb == "wall":
-        return lay_stone(moment)
+        return moment.build_wall()
     if need.verb == "explore":
         return moment.explore()
     return moment.walk_to(need.thing)

@@ -9,18 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from rig.actions import NOOP, Action
-from rig.envs.crafter.facts import HALF, View, in_view
+from rig.envs.crafter.facts import HALF, OWN, View, in_view
 from rig.envs.crafter.ground import IMPASSABLE, Position, minus, plus
-from rig.envs.crafter.world import CrafterWorld
+from rig.envs.crafter.world import WALL, CrafterWorld
 from rig.teachers.crafter import CrafterExpert
-from rig.teachers.crafter_gaps import Gap
-from rig.teachers.crafter_moment import Moment
+from rig.teachers.crafter_moment import PLACE_STONE, Moment
 from rig.teachers.crafter_search import first_step, search_goal
-from rig.teachers.crafter_view import gap_in
+from rig.teachers.crafter_wall import Wall, lays, next_step, site_in, wall_in
 
 
 class FrameMoment(Moment):
-    """A state as far as its frame shows it; where the player's own stones stand in view is known as well."""
+    """A state as far as its frame and the last actions tell."""
 
     def __init__(self, world: CrafterWorld) -> None:
         super().__init__(world)
@@ -43,14 +42,24 @@ class FrameMoment(Moment):
         """Return the first step to where new ground is sought."""
         return self._search()
 
-    def next_gap(self) -> Gap | None:
-        """Return which gap of a wall is to be filled next, as far as the frame shows; None where none is in view."""
-        gap = gap_in(self._view())
-        return (plus(self.here, gap[0]), gap[1]) if gap else None
+    @property
+    def remaining(self) -> int:
+        """How many samples the task still asks for; of a wall, how many stones, as far as the rhythm tells."""
+        return self.world.task.target - (len(self.placed) if self.world.task.name == WALL else self.world.samples)
 
-    def is_open(self, cell: Position) -> bool:
-        """Return whether `cell` is in view and could be stood on."""
-        return in_view(minus(cell, self.here)) and super().is_open(cell)
+    def build_wall(self) -> Action:
+        """Go on with the wall that is being built, or begin one, or look for room."""
+        view = self._view()
+        wall = self._wall(view)
+        if wall is not None:
+            cell = plus(self.here, next_step(view, wall))
+            return PLACE_STONE if lays(view, wall) and self.is_open(cell) else self.enter(cell)
+        site = site_in(view)
+        if site is None:
+            return self._search()
+        if site.is_faced(view):
+            return PLACE_STONE
+        return self.enter(plus(self.here, site.way)) if site.start == OWN else self.walk([plus(self.here, site.start)])
 
     def _search(self, wanted: str = "") -> Action:
         view = self._view()
@@ -61,6 +70,13 @@ class FrameMoment(Moment):
     def _view(self) -> View:
         return View(self.world.privileged())
 
+    def _laid(self) -> frozenset[Position]:
+        wall = self._wall(self._view())
+        return frozenset(plus(self.here, cell) for cell in wall.cells) if wall else frozenset()
+
+    def _wall(self, view: View) -> Wall | None:
+        return wall_in(view, self.world.executed) if self.world.task.name == WALL else None
+
     def _places(self, kind: str) -> list[Position]:
         return [cell for cell in super()._places(kind) if in_view(minus(cell, self.here))]
 
@@ -68,5 +84,5 @@ class FrameMoment(Moment):
 class CrafterFrameExpert(CrafterExpert):
     """Solves the tasks of `rig.envs.crafter.tasks` from frames and `crafter_search.REMEMBERED` actions."""
 
-    name = "crafter-frame-expert-3"
+    name = "crafter-frame-expert-4"
     moment = FrameMoment

@@ -45,10 +45,6 @@ class Ground(Protocol):
         """Return whether `cell` could be stood on; the player's own cell counts."""
         ...
 
-    def strays(self, gap: Position, side: Position) -> bool:
-        """Return whether laying a stone in `gap`, from `side` of it, is worse than what takes as long."""
-        ...
-
 
 def next_gap(ground: Ground) -> Gap | None:
     """Return which gap is to be filled next: the one that takes the fewest steps; None where there is no room."""
@@ -62,7 +58,7 @@ def run_up(gap: Gap) -> Position:
 
 
 def _cheapest(ground: Ground, from_here: dict[Position, float], gaps: Iterator[Gap]) -> Gap | None:
-    best: tuple[tuple[float, bool], Gap] | None = None
+    best: tuple[float, Gap] | None = None
     for gap, side in gaps:
         stand, start = plus(gap, side), run_up((gap, side))
         if not ground.is_open(gap):
@@ -70,7 +66,7 @@ def _cheapest(ground: Ground, from_here: dict[Position, float], gaps: Iterator[G
         if (ground.here, ground.faced) == (stand, gap):
             return gap, side
         if ground.is_open(stand) and ground.is_open(start) and start in from_here:
-            plan = ((from_here[start], ground.strays(gap, side)), (gap, side))
+            plan = (from_here[start], (gap, side))
             best = plan if best is None or plan[0] < best[0] else best
     return best[1] if best else None
 

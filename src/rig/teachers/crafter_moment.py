@@ -9,7 +9,7 @@ from rig.envs.crafter.facts import HALF, WALKABLE
 from rig.envs.crafter.ground import IMPASSABLE, Position, Tools, distances, minus, neighbours, plus, step_costs
 from rig.envs.crafter.simulator import AREA
 from rig.envs.crafter.world import CrafterWorld
-from rig.teachers.crafter_gaps import Gap, next_gap
+from rig.teachers.crafter_gaps import next_gap, run_up
 
 MOVES: dict[Position, Action] = {
     (-1, 0): Action.press("move_left"),
@@ -18,6 +18,7 @@ MOVES: dict[Position, Action] = {
     (0, 1): Action.press("move_down"),
 }
 USE = Action.press("use")
+PLACE_STONE = Action.press("place_stone")
 _IN_VIEW_COST = 10.0
 _TABLE_COST = 9.0
 _FOES = ("Zombie", "Skeleton")
@@ -34,7 +35,7 @@ class Moment:
         self.facing: Position = (int(self.player.facing[0]), int(self.player.facing[1]))
         self.faced = plus(self.here, self.facing)
         self.costs = step_costs(world.engine, Tools.of(self.player.inventory))
-        self.placed = world.placed
+        self.placed = self._laid()
         for stone in self.placed:
             self.costs[stone] = IMPASSABLE
 
@@ -43,6 +44,11 @@ class Moment:
     def count(self, item: str) -> int:
         """Return how many of `item` the player holds."""
         return int(self.player.inventory[item])
+
+    @property
+    def remaining(self) -> int:
+        """How many samples the task still asks for; of a wall, how many stones."""
+        return self.world.task.target - self.world.samples
 
     def is_beside(self, kind: str, reach: int = 1) -> bool:
         """Return whether `kind` lies within `reach` cells around the player."""
@@ -90,7 +96,7 @@ class Moment:
         if cell != self.faced:
             return MOVES[minus(cell, self.here)]
         if creature is None and material == "water" and self.costs[cell]:
-            return Action.press("place_stone")
+            return PLACE_STONE
         return USE
 
     def place(self, thing: str) -> Action:
@@ -107,13 +113,22 @@ class Moment:
         """Return what hits a foe beside the player, or turns to it."""
         return USE if self.faced == foe else MOVES[minus(foe, self.here)]
 
-    def strays(self, gap: Position, side: Position) -> bool:
-        """Return whether laying a stone in `gap`, from `side` of it, is worse than what takes as long."""
-        return False
-
-    def next_gap(self) -> Gap | None:
-        """Return which gap of a wall is to be filled next; None where there is no room."""
-        return next_gap(self)
+    def build_wall(self) -> Action:
+        """Lay a stone of a wall, or get to where one can be laid."""
+        found = next_gap(self)
+        if found is None:
+            return self.leave_corner()
+        gap, side = found
+        stand, start = plus(gap, side), run_up(found)
+        if (self.here, self.faced) == (stand, gap):
+            return PLACE_STONE
+        if self.here in (start, gap):
+            return self.enter(stand)
+        kept = self.costs[gap]
+        self.costs[gap] = IMPASSABLE
+        action = self.walk([start])
+        self.costs[gap] = kept
+        return action
 
     def leave_corner(self) -> Action:
         """Walk towards the nearest cell with open ground on all sides."""
@@ -126,6 +141,10 @@ class Moment:
         return self.walk(open_cells)
 
     # The map.
+
+    def _laid(self) -> frozenset[Position]:
+        """Return where the player's own stones stand."""
+        return self.world.placed
 
     def _places(self, kind: str) -> list[Position]:
         world = self.map

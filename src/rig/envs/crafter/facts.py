@@ -94,11 +94,6 @@ class View:
         self.creatures: dict[Offset, str] = {(c["at"][0], c["at"][1]): c["kind"] for c in facts["creatures"]}
 
     @property
-    def placed(self) -> list[Offset]:
-        """Where the player's own stones stand, where the task is to lay them."""
-        return [(right, down) for right, down in self.facts.get("placed", ())]
-
-    @property
     def belongings(self) -> dict[str, int]:
         """What is held and how many, without the vitals, in the order in which the frame shows it."""
         return {item: count for item, count in self.inventory.items() if item not in VITALS}

@@ -12,7 +12,7 @@ import numpy as np
 from rig.actions import CRAFTER, NOOP, Action
 from rig.actions.native import read_number
 from rig.envs.base import World
-from rig.envs.crafter.facts import in_view, longest_line, read_facts
+from rig.envs.crafter.facts import longest_line, read_facts
 from rig.envs.crafter.ground import Position
 from rig.envs.crafter.simulator import CELL, SIZE, CrafterSimulator, constants, frame_of
 from rig.envs.crafter.starts import find_start
@@ -24,7 +24,7 @@ from rig.records import Frame, remembered
 from rig.registry import unknown_name
 
 _NATIVE = {"use": "do"}
-_WALL = "build_wall"
+WALL = "build_wall"
 ACHIEVEMENTS: tuple[str, ...] = tuple(constants.achievements)
 """What Crafter counts of itself; a task of such a name needs no count of its own."""
 
@@ -121,10 +121,9 @@ class CrafterWorld(World):
         return _start_of(task, setting, seed) is not None
 
     def privileged(self) -> dict[str, Any]:
-        """Return the facts of the view, and the task's progress; of a wall, where in view its stones stand."""
+        """Return the facts of the view, and the task's progress."""
         facts = read_facts(self.engine)
-        facts |= {"task": self.task.name, "samples": self.samples, "target": self.task.target}
-        return facts | {"placed": self._placed_in_view()} if self.task.name == _WALL else facts
+        return facts | {"task": self.task.name, "samples": self.samples, "target": self.task.target}
 
     @property
     def samples(self) -> int:
@@ -133,7 +132,7 @@ class CrafterWorld(World):
             return int(self.task.samples(self))
         if self.task.name == "explore":
             return self._farthest
-        if self.task.name == _WALL:
+        if self.task.name == WALL:
             return longest_line(self._placed)
         counts = self.engine.player.achievements
         if self.task.name not in ACHIEVEMENTS:
@@ -174,11 +173,6 @@ class CrafterWorld(World):
     def render(self) -> Frame:
         """Return the last frame that `reset` or `step` drew; drawing again would disturb the random stream."""
         return self._frame
-
-    def _placed_in_view(self) -> list[list[int]]:
-        x, y = (int(value) for value in self.engine.player.pos)
-        offsets = sorted((px - x, py - y) for px, py in self._placed)
-        return [[int(right), int(down)] for right, down in offsets if in_view((right, down))]
 
     def _outcome(self, before: int) -> tuple[float, bool, bool]:
         target = self.task.target
