@@ -8,16 +8,18 @@ import pytest
 from rig.actions import NOOP, Action
 from rig.annotators import CHECKERS, REASONERS
 from rig.annotators.claims import split_clauses
-from rig.annotators.crafter_words import CRAFTER, offset_of
+from rig.annotators.crafter_words import CRAFTER, REMEMBERED, offset_of
 from rig.envs import Split
 from rig.envs.crafter.facts import HALF, View
 from rig.envs.crafter.world import CrafterWorld
 from rig.records import Step, remembered
 from rig.teachers import TEACHERS
 from rig.teachers.crafter_search import first_step, heading, search_goal
-from rig.teachers.crafter_view import can_enter, gap_in
+from rig.teachers.crafter_view import can_enter
+from rig.teachers.crafter_wall import Site, Wall, site_in, wall_in
 
-RIGHT, UP, USE = Action.press("move_right"), Action.press("move_up"), Action.press("use")
+LEFT, RIGHT, UP, USE = (Action.press(key) for key in ("move_left", "move_right", "move_up", "use"))
+LAY = Action.press("place_stone")
 OPEN = {
     "view": ["." * 9] * 7,
     "creatures": [],
@@ -86,19 +88,16 @@ def test_every_clause_holds_and_says_what_is_gone_by(played):
             assert way == tuple(step.privileged["facing"]) if key in ("use", "place_stone") else key.startswith("move_")
     assert sum("went" in kinds for kinds in said) > 100
     assert all("goal" in kinds for kinds in said if "search" in kinds)
-    laid = [step for step in played[0] if step.action == Action.press("place_stone") and "placed" in step.privileged]
-    assert len(laid) >= 12
-    for step in laid:
-        gap, _ = gap_in(View(step.privileged))
-        assert gap == tuple(step.privileged["facing"])
-    assert sum("gap" in kinds for kinds in said) > 10
-    assert sum("gap_ahead" in kinds for kinds in said) == len(laid)
+    walls = [kinds for step, kinds in zip(played[0], said, strict=True) if step.privileged["task"] == "build_wall"]
+    assert sum("laid" in kinds for kinds in walls) > 20
+    assert sum("room" in kinds for kinds in walls) >= 4
+    assert any("site" in kinds for kinds in walls)
 
 
 def test_others_do_not_say_it(played):
     thoughts = REASONERS.get("crafter")().reason(played[0])
     kinds = {CRAFTER.read(clause).kind for thought in thoughts for clause in split_clauses(thought)}
-    assert kinds.isdisjoint({"went", "goal"})
+    assert kinds.isdisjoint(REMEMBERED)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,7 @@ def test_others_do_not_say_it(played):
         ((RIGHT,), None),
         ((RIGHT, RIGHT), (1, 0)),
         ((UP, RIGHT, USE, UP, UP), (0, -1)),
-        ((RIGHT, Action.press("move_left")) * 4, None),
+        ((RIGHT, LEFT) * 4, None),
         ((*(NOOP,) * 8, RIGHT, RIGHT), None),
     ],
 )
@@ -131,54 +130,106 @@ def test_ore_is_looked_for_in_rock():
     assert search_goal(rocky, (), "coal")[0] == 4
 
 
-def wall(*stones, facing=(1, 0), ground="."):
-    """Return facts of open ground on which stones were laid."""
+def wall(*stones, facing=(1, 0), ground=".", held=6):
+    """Return facts of open ground on which stones lie, for whoever builds a wall."""
     rows = [["." if (x, y) == (0, 0) else ground for x in range(-4, 5)] for y in range(-3, 4)]
     for x, y in stones:
         rows[y + HALF[1]][x + HALF[0]] = "s"
-    facts = {"task": "build_wall", "target": 3, "samples": len(stones), "facing": list(facing)}
-    held = {"health": 9, "stone": 6, "wood_pickaxe": 1}
-    view = {"view": ["".join(row) for row in rows], "placed": [list(stone) for stone in stones]}
-    return OPEN | facts | {"inventory": held} | view
+    inventory = {"health": 9, "stone": held, "wood_pickaxe": 1}
+    facts = {"task": "build_wall", "target": 3, "samples": 0, "facing": list(facing), "inventory": inventory}
+    return OPEN | facts | {"view": ["".join(row) for row in rows]}
+
+
+def think(facts, executed, key):
+    """Return the claims of a thought."""
+    previous, *earlier = (*executed, NOOP)
+    step = Step(index=0, frame=np.zeros((9, 9, 3), np.uint8), instruction="", action=Action.press(key))
+    step = replace(step, privileged=facts, previous_action=previous, earlier_actions=tuple(earlier))
+    (thought,) = REASONERS.get("crafter-frame")().reason([step])
+    return [CRAFTER.read(clause) for clause in split_clauses(thought)]
+
+
+FIRST = [LEFT, LEFT, LAY]
+"""Behind a first stone, two steps back; newest first."""
 
 
 @pytest.mark.parametrize(
-    ("facts", "gap", "key", "said"),
+    ("stones", "facing", "executed", "near", "laid"),
     [
-        (wall(facing=(0, 1)), ((0, 1), (0, -1)), "place_stone", ["1 down"]),
-        (wall((2, 0), (3, 0)), ((1, 0), (-1, 0)), "place_stone", ["2 right stone", "1 right"]),
-        (wall((1, 0), (2, 0)), ((0, 0), (-1, 0)), "move_left", ["2 left"]),
-        (wall((3, 0), facing=(-1, 0)), ((2, 0), (-1, 0)), "move_right", ["3 right stone", "2 right"]),
-        (wall(ground="w"), None, "noop", []),
+        ([(1, 0)], (1, 0), [LAY], 1, 1),
+        ([(2, 0)], (-1, 0), FIRST[1:], 2, 1),
+        ([(3, 0)], (-1, 0), FIRST, 3, 1),
+        ([(2, 0)], (1, 0), [RIGHT, *FIRST], 2, 1),
+        ([(1, 0), (2, 0)], (1, 0), [LAY, RIGHT, *FIRST], 1, 2),
+        ([(2, 0), (3, 0)], (1, 0), [RIGHT, LEFT, LEFT, LAY, RIGHT, *FIRST], 2, 2),
+        ([(2, 0)], (1, 0), [RIGHT, USE, LEFT, NOOP, LEFT, LAY], 2, 1),
+        ([(0, 2), (0, 3)], (0, -1), [UP, LAY, Action.press("move_down"), UP, UP, LAY], 2, 2),
+        ([(0, 3)], (0, -1), [UP, UP, LAY, Action.press("move_down"), UP, UP, LAY], 3, 2),
+        ([(1, 0)], (1, 0), [RIGHT, LAY], 1, 1),
     ],
 )
-def test_a_wall_goes_on_where_the_fewest_steps_are_and_the_thought_says_where(facts, gap, key, said):
-    assert gap_in(View(facts)) == gap
-    step = Step(index=0, frame=np.zeros((9, 9, 3), np.uint8), instruction="", action=Action.press(key))
-    (thought,) = REASONERS.get("crafter-frame")().reason([replace(step, privileged=facts)])
-    claims = [CRAFTER.read(clause) for clause in split_clauses(thought)]
-    assert [
-        " ".join(value for _, value in claim.values)
-        for claim in claims
-        if claim.kind in ("near", "gap", "gap_ahead", "run_up")
-    ] == said
+def test_a_wall_is_known_by_its_rhythm(stones, facing, executed, near, laid):
+    way = tuple(int(np.sign(value)) for value in stones[0])
+    assert wall_in(View(wall(*stones, facing=facing)), executed) == Wall(way=way, near=near, stones=laid)
 
 
-def test_a_gap_is_ahead_where_it_is_faced_and_nowhere_else():
-    checker, facts = CHECKERS.get("crafter")(), wall((2, 0), (3, 0))
+@pytest.mark.parametrize(
+    ("stones", "facing", "executed"),
+    [
+        ([(1, 0)], (1, 0), []),
+        ([(1, 0)], (1, 0), [USE, RIGHT]),
+        ([(2, 0)], (-1, 0), [LEFT, UP, LAY]),
+        ([(1, 1)], (-1, 0), [LEFT, LAY]),
+        ([], (1, 0), [LAY]),
+        ([(2, 0)], (-1, 0), [LEFT, *(NOOP,) * 7, LAY]),
+        ([(2, 0), (-1, 0)], (-1, 0), [LEFT, LAY]),
+    ],
+    ids=["rock", "rock walked up to", "gone aside", "left", "taken away", "long ago", "no way back"],
+)
+def test_other_stones_are_no_wall(stones, facing, executed):
+    assert wall_in(View(wall(*stones, facing=facing)), executed) is None
+
+
+def test_a_wall_begins_where_there_is_room():
+    assert site_in(View(wall())) == Site(first=(1, 0), way=(1, 0)), "ahead, at once"
+    beside_rock = site_in(View(wall((2, 0))))
+    assert beside_rock.first != (1, 0), "not before a stone that could be taken for its own"
+    row = wall() | {"view": ["T" * 9] * 5 + ["TTTT....."] + ["T" * 9]}
+    assert site_in(View(row | {"view": [*row["view"][:3], "TTTT.TTTT", *row["view"][4:]]})) is None, "nobody gets there"
+    lane = View(row | {"view": ["T" * 9] * 3 + ["TTTT.TTTT"] * 2 + ["TTTT.....", "T" * 9]})
+    assert site_in(lane).start == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("facts", "executed", "key", "said"),
+    [
+        (wall(), [], "place_stone", ["room right"]),
+        (wall((1, 0)), [LAY], "move_left", ["laid 1 1 right"]),
+        (wall((2, 0)), [RIGHT, *FIRST], "place_stone", ["laid 1 2 right"]),
+        (wall((2, 0), (3, 0)), [RIGHT, LEFT, LEFT, LAY, RIGHT, *FIRST], "place_stone", ["laid 2 2 right"]),
+    ],
+)
+def test_the_thought_says_how_much_of_it_stands(facts, executed, key, said):
+    claims = [claim for claim in think(facts, executed, key) if claim.kind in ("laid", "room", "site")]
+    assert [" ".join((claim.kind, *(value for _, value in claim.values))) for claim in claims] == said
+
+
+def test_what_is_laid_counts_towards_the_stones_that_are_needed():
+    counted = [claim for claim in think(wall((1, 0), held=1), [LAY], "use") if claim.kind in ("count", "enough")]
+    assert [dict(claim.values) for claim in counted] == [{"item": "stone", "n": "1", "m": "2"}]
+
+
+def test_checks_of_walls_read_the_frame():
+    checker, facts = CHECKERS.get("crafter")(), wall((2, 0), (0, 1))
     said = {
-        "1. I fill the gap ahead, 1 right.": True,
-        "1. I fill the gap 1 right.": False,
-        "1. I fill the gap ahead, 1 left.": False,
-        "1. The next stone goes 4 right.": True,
-        "1. The next stone goes 2 down.": False,
+        "1. The wall of 1 is 2 right.": True,
+        "1. The wall of 1 is 1 right.": False,
+        "1. A wall fits right of me.": True,
+        "1. A wall fits down of me.": False,
+        "1. I begin a wall from 3 right.": True,
+        "1. I begin a wall from 2 right.": False,
     }
     assert {thought: checker.check(thought, facts, NOOP)[0].holds for thought in said} == said
-
-
-def test_stones_that_were_there_before_are_no_wall():
-    facts = wall((2, 0))
-    assert gap_in(View(facts | {"placed": []})) == gap_in(View(wall()))
 
 
 def test_what_can_be_entered_depends_on_what_is_held():
