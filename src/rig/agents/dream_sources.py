@@ -255,7 +255,7 @@ class OtherEpisodes(DreamSource):
         acting = replace(policy.config, planner=Basic(imagine=True))
         played = play(
             partial(make_world, self.spare.name),
-            PolicyActor(Policy(policy.engine, policy.encoder, policy.space, acting)),
+            PolicyActor(policy.configured(acting)),
             self._episodes(),
             most_steps=_POOL_STEPS,
             lineage=Lineage(stage="live", actor="dreams of other episodes"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rig.agents.actors import build_policy
 from rig.agents.checkpoint import AgentCheckpoint, Dtype
 from rig.agents.dream_sources import OWN
-from rig.agents.planners import Basic, Lookahead, Planner
+from rig.agents.planners import Basic, Planner
 from rig.agents.policy import Policy, PolicyConfig
 from rig.annotators import checker_of, judge_of
 from rig.dialogue import PromptFormat
@@ -31,7 +31,7 @@ class HowToPlay:
         dtype: what a network computes in.
         dreams_from: the dream source, by its name: what is shown in the place of every dream.
         tasks: what is to be played; all of the world's where there is none.
-        bind_verdicts: hold reviews to what they say.
+        bind_verdicts: hold reviews to the word "keep", where the world's claim checker can read it.
     """
 
     planner_for: Callable[[PromptFormat], Planner] = field(default=lambda prompt_format: Basic())
@@ -42,7 +42,7 @@ class HowToPlay:
     dtype: Dtype = "auto"
     dreams_from: str = OWN
     tasks: tuple[str, ...] = ()
-    bind_verdicts: bool = False
+    bind_verdicts: bool = True
 
     def told(self, planner: Planner) -> dict[str, Any]:
         """Return what decisions follow from, beside the network, as plain values: what servers and clients compare."""
@@ -68,7 +68,8 @@ def load_policy(folder: Path | str, how: HowToPlay, environment: str) -> Policy:
         text=Sampler(temperature=how.temperature),
     )
     _refuse_useless(how, settings)
-    return build_policy(checkpoint, settings, verdict_of=_judge(environment) if how.bind_verdicts else None)
+    judge = judge_of(checker_of(environment)) if how.bind_verdicts else None
+    return build_policy(checkpoint, settings, verdict_of=judge)
 
 
 def _refuse_useless(how: HowToPlay, settings: PolicyConfig) -> None:
@@ -76,18 +77,3 @@ def _refuse_useless(how: HowToPlay, settings: PolicyConfig) -> None:
         raise RigError(
             f"{how.dreams_from!r} dreams stand in for an agent's own: take one that dreams, and --dreams of 1 or more"
         )
-    if how.bind_verdicts and not isinstance(settings.planner, Lookahead):
-        raise RigError(
-            "--bind-verdicts holds reviews to what they say, and none is written here: take --dreams 1 or more, of one "
-            "plan"
-        )
-
-
-def _judge(environment: str) -> Any:
-    judge = judge_of(checker_of(environment))
-    if judge is None:
-        raise RigError(
-            f"--bind-verdicts: nobody can read what a review in {environment!r} says of its plan, whose claim checker "
-            "has no `judgement`; leave the flag out"
-        )
-    return judge

@@ -127,6 +127,10 @@ class Policy:
             judging=Judging.of(encoder, config.prompt_format, config.thought_tokens),
         )
 
+    def configured(self, config: PolicyConfig) -> Policy:
+        """Return a policy of the same network that decides by other settings."""
+        return Policy(self.engine, self.encoder, self.space, config, self._speaker.verdict_of)
+
     def check_tasks(self, tasks: TaskTable, names: Iterable[str] = ()) -> None:
         """Refuse tasks, all or those called `names`, that there is no room for; see `check_instruction`."""
         for task, _ in tasks.variants(names):

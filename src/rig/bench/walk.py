@@ -86,7 +86,7 @@ def _keys(policy: Policy, count: int) -> list[str]:
 
 def _with(policy: Policy, threshold: float) -> Policy:
     config = replace(policy.config, entropy_threshold=threshold)
-    return Policy(policy.engine, policy.encoder, policy.space, config)
+    return policy.configured(config)
 
 
 def _walk(policy: Policy, seen: Observation, keys: Sequence[str]) -> None:

@@ -113,7 +113,7 @@ def _kinds(
     if config.agent:
         ahead = int(has_learned_reviews(config.agent)) if dreams is None else dreams
         shown = replace(config, follow_dreams=True)
-        kinds |= {"RIG-basic": replace(shown, imagine=True, bind_verdicts=False)}
+        kinds |= {"RIG-basic": replace(shown, imagine=True)}
         kinds |= {f"RIG-lookahead, n = {ahead}": replace(shown, dreams=ahead)} if ahead else {}
         count = _plans_shown(config.agent, world) if plans is None else plans
         kinds |= {f"best of {count} plans, n = 1": _best_of(shown, count)} if count > 1 else {}
@@ -130,7 +130,7 @@ def _plans_shown(agent: str, world: str) -> int:
 def _best_of(shown: EmbodiedConfig, plans: int) -> EmbodiedConfig:
     """Return how to take the one of several plans whose dream changes most; what nothing comes of is a step lost."""
     options = (f"plans={plans}", "dreams=1", "judge=change", "votes_weight=0.0")
-    return replace(shown, planner="best-of", planner_options=options, bind_verdicts=False)
+    return replace(shown, planner="best-of", planner_options=options)
 
 
 def _every_task(world: str) -> Iterator[str]:

@@ -141,7 +141,7 @@ class Demo:
     episodes: int = 1
     dreams: int | None = None
     plans: int | None = None
-    bind_verdicts: bool = False
+    bind_verdicts: bool = True
     batch_size: int = 32
     overwrite: bool = False
 

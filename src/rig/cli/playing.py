@@ -60,7 +60,7 @@ class Play:
     judge: str = EmbodiedConfig.judge
     read_back: Literal["pixels", "codes"] = "pixels"
     temperature: float = EmbodiedConfig.temperature
-    bind_verdicts: bool = False
+    bind_verdicts: bool = True
     quiet: bool = False
 
     def run(self) -> dict[str, Any]:

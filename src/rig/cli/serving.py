@@ -44,7 +44,7 @@ class Serve(Flags, ServeConfig):
     planner: str = ""
     planner_options: tuple[str, ...] = ()
     read_back: Literal["pixels", "codes"] = "pixels"
-    bind_verdicts: bool = False
+    bind_verdicts: bool = True
     thought_tokens: int = EmbodiedConfig.thought_tokens
     temperature: float = EmbodiedConfig.temperature
     dtype: Dtype = "auto"

@@ -44,7 +44,8 @@ class EmbodiedConfig:
             its own); a "still" copy of what is observed; the agent's dream of an "other-plan" from the same state; one
             of an "other-episode"; or a "blank" frame.
         true_dreams: the same as `dreams_from` "true".
-        bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.
+        bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have
+            written; where the world's claim checker can read that.
         thought_tokens: the longest thought.
         temperature: of thoughts and actions; 0 takes the likeliest. Dreams always take the likeliest.
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
@@ -74,7 +75,7 @@ class EmbodiedConfig:
     read_back: Literal["pixels", "codes"] = "pixels"
     dreams_from: str = "own"
     true_dreams: bool = False
-    bind_verdicts: bool = False
+    bind_verdicts: bool = True
     thought_tokens: int = 96
     temperature: float = 0.5
     batch_size: int | None = None

@@ -301,8 +301,9 @@ def refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
 
 
 def _without_flags(config: EmbodiedConfig) -> dict[str, Any]:
-    """Return what results say of flags that were not there yet when they were made."""
-    return {field.name: field.default for field in fields(config) if field.default is not MISSING}
+    """Return what results say of flags that were not there yet when they were made: reviews were not bound then."""
+    defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
+    return defaults | {"bind_verdicts": False}
 
 
 def _open(out: Path, config: EmbodiedConfig) -> set[str]:

@@ -124,7 +124,7 @@ def load_mind(config: PlaygroundConfig, agent: str, environment: str) -> Mind:
 
 
 def _with(policy: Policy, planner: Planner) -> Policy:
-    return Policy(policy.engine, policy.encoder, policy.space, replace(policy.config, planner=planner))
+    return policy.configured(replace(policy.config, planner=planner))
 
 
 def _planners(config: PlaygroundConfig, prompt_format: PromptFormat) -> dict[str, Planner]:
