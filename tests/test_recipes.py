@@ -450,6 +450,17 @@ def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("rounds", "start"), [((), "basic-2"), ((0.5, 0.0), "on-policy-2")])
+def test_plans_are_made_by_the_agent_that_was_corrected_last(rounds, start, tmp_path):
+    """And what learns from its own play replays what that agent has learned from."""
+    ladder = Ladder(replace(LADDERS.get("crafter/debug"), on_policy=rounds, with_planning=True), tmp_path)
+    verbs = verbs_of(ladder)
+    for name in ("branches", "eval-plans-2-1", "causality", "improved", "imitated", "distilled"):
+        assert verbs[name].agent == ladder.agent(start), name
+    assert verbs["judge"].start == ladder.agent(start)
+    assert {verbs[name].data for name in ("judge", "improved", "imitated", "distilled")} == {verbs[start].data}
+
+
 def test_reviews_are_learned_behind_the_rounds_too_with_a_control(tmp_path):
     ladder = Ladder(replace(LADDERS.get("crafter/debug"), on_policy=(0.5, 0.0), corrected_lookahead=True), tmp_path)
     verbs = verbs_of(ladder)

@@ -59,10 +59,6 @@ class Ladder(Places):
         """Return the name of the run that a round of S3 and S4 leads to."""
         return f"lookahead-{round_}"
 
-    def on_policy_run(self, round_: int) -> str:
-        """Return the name of the run that an on-policy round leads to; RIG-basic's for round 0."""
-        return f"on-policy-{round_}" if round_ else "basic-2"
-
     def longer_run(self, round_: int) -> str:
         """Return the name of the run that takes as many steps as an on-policy round, without corrections."""
         return f"{LONGER}-{round_}" if round_ else "basic-2"
@@ -212,23 +208,19 @@ class Ladder(Places):
     def _more_training(self, data: tuple[str, ...], steps: int, rate: float) -> Iterator[Job]:
         """Yield the training of each on-policy round, as much without corrections, and the reviews behind them."""
         for number in range(1, len(self.config.on_policy) + 1):
-            corrected = self._corrected(number)
+            corrected = self.corrected(number)
             before, longer = self.on_policy_run(number - 1), self.longer_run(number - 1)
             yield self._train(self.on_policy_run(number), (), (*data, *corrected), steps, rate, start=before)
             yield self._train(self.longer_run(number), (), data, steps, rate, start=longer)
         if self.config.corrected_lookahead:
             rounds = len(self.config.on_policy)
             known, start, reviews = (
-                (*data, *self._corrected(rounds)),
+                (*data, *self.corrected(rounds)),
                 self.on_policy_run(rounds),
                 (S4_CORRECTED, TAUGHT),
             )
             for run, flags in ((CORRECTED, ()), (CORRECTED_CONTROL, ("--no-dream",))):
                 yield self._train(run, flags, known, steps, rate, start=start, lookahead=reviews)
-
-    def _corrected(self, rounds: int) -> tuple[str, ...]:
-        """Return the names of what was corrected in so many on-policy rounds."""
-        return tuple(f"s2-corrected-{number}" for number in range(1, rounds + 1))
 
     def _steps_for(self, fraction: float, cells: int) -> int:
         """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner."""

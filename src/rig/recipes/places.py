@@ -95,6 +95,24 @@ class Places:
         after = len(config.on_policy) + config.corrected_lookahead if rounds is None else rounds
         return config.episodes + config.rounds * config.review_episodes + after * config.on_policy_episodes
 
+    def on_policy_run(self, round_: int) -> str:
+        """Return the name of the run that an on-policy round leads to; RIG-basic's for round 0."""
+        return f"on-policy-{round_}" if round_ else "basic-2"
+
+    def corrected(self, rounds: int) -> tuple[str, ...]:
+        """Return the names of what was corrected in so many on-policy rounds."""
+        return tuple(f"s2-corrected-{number}" for number in range(1, rounds + 1))
+
+    @property
+    def best_run(self) -> str:
+        """The run of the RIG-basic that planning and learning from its own play begin with: the last corrected one."""
+        return self.on_policy_run(len(self.config.on_policy))
+
+    @property
+    def best_row(self) -> str:
+        """The row of that agent."""
+        return "on-policy" if self.config.on_policy else "basic"
+
     def patience(self) -> tuple[str, str]:
         """Return the flags of how long a teacher may take."""
         return ("--patience", str(self.config.patience))

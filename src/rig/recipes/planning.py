@@ -1,8 +1,9 @@
 """The jobs of a ladder that are about several plans: branches, judges, exchanged dreams, learning from its own play.
 
-All begin with the ladder's RIG-basic. What it learns of its own play it learns in three ways, of as many attempts and
-in as many steps: from reward (`improved`); by imitating those that won (`imitated`, the control); and by imitating
-those that won with the best of several plans (`distilled`, expert iteration).
+All begin with the ladder's RIG-basic, the corrected one where there are on-policy rounds. What it learns of its own
+play it learns in three ways, of as many attempts and in as many steps: from reward (`improved`); by imitating those
+that won (`imitated`, the control); and by imitating those that won with the best of several plans (`distilled`, expert
+iteration).
 """
 
 from __future__ import annotations
@@ -13,9 +14,6 @@ from pathlib import Path
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS
 from rig.recipes.jobs import Job
 from rig.recipes.places import Places
-
-START = "basic-2"
-"""The run that all of this begins with."""
 
 JUDGE = "judge"
 JUDGED = "judged"
@@ -47,25 +45,30 @@ def planning_jobs(ladder: Places) -> Iterator[Job]:
     yield from _own_play(ladder)
 
 
+def _learned(ladder: Places) -> tuple[str, ...]:
+    """Return the names of what the agent that all begins with has learned from, corrections and all."""
+    return ("s2", "s2-beside", *ladder.corrected(len(ladder.config.on_policy)))
+
+
 def _judge(ladder: Places) -> Iterator[Job]:
     config, budget = ladder.config, ladder.config.planning
     for name, episodes, flags in (
         (BRANCHES, budget.branch_episodes, ("--skip", str(ladder.taken()), "--random", "1")),
         (HELD_OUT, budget.held_out_episodes, ("--split", "validation", "--random", "0")),
     ):
-        words: tuple[str, ...] = ("branch", "--agent", ladder.agent(START), "--out", ladder.path(name))
+        words: tuple[str, ...] = ("branch", "--agent", ladder.agent(ladder.best_run), "--out", ladder.path(name))
         words += ("--teacher", ladder.kit.teacher, "--episodes", str(episodes), "--states", str(budget.states))
         words += ("--plans", str(budget.proposals), "--dreams", "1", *flags, *ladder.patience(), "--resume")
         words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
-        yield Job(name=name, arguments=words, result=ladder.marker(name), needs=(START,))
-    words = ("train", "--tokenizers", ladder.path("tokenizers"), "--start", ladder.agent(START))
-    words += ("--data", ladder.path("s2"), ladder.path("s2-beside"), "--judge", ladder.path(BRANCHES))
+        yield Job(name=name, arguments=words, result=ladder.marker(name), needs=(ladder.best_run,))
+    words = ("train", "--tokenizers", ladder.path("tokenizers"), "--start", ladder.agent(ladder.best_run))
+    words += ("--data", *map(ladder.path, _learned(ladder)), "--judge", ladder.path(BRANCHES))
     words += ("--judge-share", f"{budget.judge_share:g}", "--judge-given", "real", "dreams", "nothing")
     words += ("--judge-words", ladder.kit.reviewer, "--steps", str(budget.judge_steps))
     words += ("--batch-size", str(config.batch_size), "--learning-rate", str(config.second_rate))
     words += ("--out", str(ladder.root / "train" / JUDGE), "--resume", *([] if config.compile else ["--no-compile"]))
     result = Path(ladder.agent(JUDGE)) / "agent.json"
-    needs = (START, "tokenizers", "s2", "s2-beside", BRANCHES)
+    needs = (ladder.best_run, "tokenizers", *_learned(ladder), BRANCHES)
     yield Job(name=JUDGE, arguments=words, result=result, needs=needs)
     out = ladder.root / JUDGED
     words = ("judge", "--agent", ladder.agent(JUDGE), "--data", ladder.path(HELD_OUT), "--out", str(out))
@@ -78,7 +81,9 @@ def _plans(ladder: Places) -> Iterator[Job]:
     for plans in budget.plans:
         for dreams in budget.dreams:
             words = ("--plans", str(plans)) if not dreams else _best_of(plans, dreams)
-            yield ladder.eval_job(plans_row(plans, dreams), ladder.agent(START), *words, needs=(START,))
+            yield ladder.eval_job(
+                plans_row(plans, dreams), ladder.agent(ladder.best_run), *words, needs=(ladder.best_run,)
+            )
     plans, dreams = budget.said
     words = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "said")
     yield ladder.eval_job(said_row(plans, dreams), ladder.agent(JUDGE), *words, needs=(JUDGE,))
@@ -91,12 +96,12 @@ def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
 
 def _causality(ladder: Places) -> Job:
     budget, out = ladder.config.planning, ladder.root / "causality"
-    words: tuple[str, ...] = ("causality", "--agent", ladder.agent(START), "--out", str(out))
+    words: tuple[str, ...] = ("causality", "--agent", ladder.agent(ladder.best_run), "--out", str(out))
     words += ("--episodes", str(ladder.config.evaluation_episodes), "--valued", f"{budget.valued:g}")
     words += (*_best_of(*budget.shown), *ladder.patience(), "--resume")
     words += ("--rows", *budget.rows) if budget.rows else ()
     words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
-    return Job(name="causality", arguments=words, result=out / CAUSALITY, needs=(START,))
+    return Job(name="causality", arguments=words, result=out / CAUSALITY, needs=(ladder.best_run,))
 
 
 def _own_play(ladder: Places) -> Iterator[Job]:
@@ -109,12 +114,12 @@ def _own_play(ladder: Places) -> Iterator[Job]:
         "distilled": ("--learn", "won", "--temperature", "0.5", *thinking),
     }
     for name in LEARNED:
-        words: tuple[str, ...] = ("improve", "--agent", ladder.agent(START))
-        words += ("--data", ladder.path("s2"), ladder.path("s2-beside"))
+        words: tuple[str, ...] = ("improve", "--agent", ladder.agent(ladder.best_run))
+        words += ("--data", *map(ladder.path, _learned(ladder)))
         words += ("--out", str(ladder.root / "train" / name), "--rounds", str(budget.rounds))
         words += ("--groups", str(budget.groups), "--attempts", str(budget.attempts))
         words += ("--decisions", str(budget.decisions), "--learning-rate", str(budget.improve_rate), "--resume")
         words += (*ways[name], *ladder.worlds(), *ladder.cut(), *ladder.tasks())
         result = Path(ladder.agent(name)) / "agent.json"
-        yield Job(name=name, arguments=words, result=result, needs=(START, "s2", "s2-beside"))
+        yield Job(name=name, arguments=words, result=result, needs=(ladder.best_run, *_learned(ladder)))
         yield ladder.eval_job(name, ladder.agent(name), needs=(name,))

@@ -15,13 +15,10 @@ from rig.recipes.planning import JUDGED, LEARNED, plans_row, said_row
 from rig.recipes.results import Results
 from rig.recipes.tables import image, markdown, row_name, signed
 
-BASE = "basic"
-"""The row whose agent makes the plans."""
-
 
 def plans_table(results: Results, figures: Path, page: Path) -> str:
     """Return how the best of several plans does, by how many there are and how far each is dreamed."""
-    budget, lines, rows = results.ladder.config.planning, {}, []
+    budget, base, lines, rows = results.ladder.config.planning, results.ladder.best_row, {}, []
     for dreams in budget.dreams:
         points: list[tuple[float, Estimate]] = []
         for plans in budget.plans:
@@ -29,8 +26,8 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
             if name in results.embodied:
                 rows.append([str(plans), str(dreams), *_scored(results, name, dreams)])
                 points.append((plans, estimate_of(results.embodied[name]["success"])))
-        if points and BASE in results.embodied:
-            points.insert(0, (1, estimate_of(results.embodied[BASE]["success"])))
+        if points and base in results.embodied:
+            points.insert(0, (1, estimate_of(results.embodied[base]["success"])))
         if points:
             lines["most votes" if not dreams else f"{dreams} dreamed"] = points
     said = said_row(*budget.said)
@@ -41,8 +38,8 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
         return ""
     figure = draw_lines(figures / "plans.svg", lines, x="plans (k)", y="mean success")
     text = (
-        "RIG-basic proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams the one that "
-        "most proposals chose, with dreams the one whose dream changes most of the frame, and, said, the one "
+        f"{row_name(base)} proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams the one "
+        "that most proposals chose, with dreams the one whose dream changes most of the frame, and, said, the one "
         "of which the agent that has learned to judge says that it loses least. The differences are paired."
     )
     header = (
@@ -61,7 +58,7 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
 def _scored(results: Results, name: str, dreams: int) -> list[str]:
     summary = results.embodied[name]
     cost = summary["cost_per_decision"]
-    alone = results.difference(name, BASE)
+    alone = results.difference(name, results.ladder.best_row)
     plans = int(name.split("-")[1])
     votes = results.difference(name, plans_row(plans, 0)) if dreams else None
     return [
@@ -81,7 +78,7 @@ def judgements_tables(results: Results) -> str:
         return ""
     scores = read_scores(path)
     sets = (
-        f"{scores['sets']} states of RIG-basic's own play in validation worlds, {scores['branches']} distinct "
+        f"{scores['sets']} states of the agent's own play in validation worlds, {scores['branches']} distinct "
         f"proposals; in {scores['with_a_choice']} states the choice among them matters."
     )
     rows = [
@@ -128,7 +125,7 @@ def own_play_table(results: Results) -> str:
             [
                 row_name(name),
                 interval(results.embodied[name]["success"]),
-                signed(results.difference(name, BASE)),
+                signed(results.difference(name, results.ladder.best_row)),
                 signed(control),
                 str(len(rounds)),
                 f"{sum(row['decisions'] for row in rounds):.0f}",
@@ -137,5 +134,12 @@ def own_play_table(results: Results) -> str:
         )
     if not rows:
         return ""
-    header = ("row", "mean success", "against RIG-basic", "against the control", "rounds", "decisions learned")
+    header = (
+        "row",
+        "mean success",
+        f"against {row_name(results.ladder.best_row)}",
+        "against the control",
+        "rounds",
+        "decisions learned",
+    )
     return markdown((*header, "attempts that won, first round to last"), rows)

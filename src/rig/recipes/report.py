@@ -149,7 +149,7 @@ def _differences_table(results: Results) -> str:
     corrected = [*_by_dreams(results, CORRECTED), CORRECTED_CONTROL]
     pairs += [(name, "on-policy") for name in corrected]
     pairs += [(name, other) for name in corrected[1:-1] for other in (corrected[0], CORRECTED_CONTROL)]
-    pairs += [(name, "basic") for name in LEARNED]
+    pairs += [(name, results.ladder.best_row) for name in LEARNED]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]
     pairs += [*((name, "lookahead-0") for name in ahead if name != "lookahead-0"), ("control", "control-0")]
     rows = []
