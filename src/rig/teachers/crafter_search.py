@@ -13,8 +13,8 @@ import numpy as np
 
 from rig.actions import Action
 from rig.envs.crafter.facts import DIRECTIONS, HALF, MATERIALS, OWN, Offset, View, cells, direction_of
-from rig.envs.crafter.ground import IMPASSABLE, distances, minus, plus
-from rig.teachers.crafter_view import MIDDLE, map_of
+from rig.envs.crafter.ground import IMPASSABLE, distances, plus
+from rig.teachers.crafter_view import MIDDLE, map_of, ways_in
 
 REMEMBERED = 8
 """How many of its last actions one has to know."""
@@ -50,9 +50,8 @@ def search_goal(view: View, executed: Sequence[Action], wanted: str = "") -> Off
         executed: the last actions, newest first.
         wanted: the material that is looked for; what lies in rock is looked for there.
     """
-    way, costs = heading(executed) or view.facing, map_of(view)
+    way, ways = heading(executed) or view.facing, ways_in(view)
     rock = _rock_about(view) if wanted in _IN_ROCK else {}
-    ways = {minus(cell, MIDDLE): far for cell, far in distances(costs, [MIDDLE]).items() if costs[cell] != IMPASSABLE}
 
     def worth(cell: Offset) -> float:
         return _worth(cell, way) + _ROCK * rock.get(cell, 0.0) - _STEP * ways[cell]

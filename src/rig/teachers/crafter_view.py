@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rig.envs.crafter.facts import Offset, View, cells
-from rig.envs.crafter.ground import IMPASSABLE, Position, Tools, entry_cost, plus
+from rig.envs.crafter.ground import IMPASSABLE, Position, Tools, distances, entry_cost, minus, plus
 from rig.envs.crafter.simulator import AREA
 
 MIDDLE: Position = (AREA[0] // 2, AREA[1] // 2)
@@ -19,6 +19,12 @@ def map_of(view: View) -> NDArray[np.float64]:
     for cell in cells():
         costs[plus(MIDDLE, cell)] = _cost(view, cell, tools)
     return costs
+
+
+def ways_in(view: View) -> dict[Offset, float]:
+    """Return what the way to each cell in view costs that can be got to, in steps."""
+    costs = map_of(view)
+    return {minus(cell, MIDDLE): far for cell, far in distances(costs, [MIDDLE]).items() if costs[cell] != IMPASSABLE}
 
 
 def can_enter(view: View, cell: Offset) -> bool:

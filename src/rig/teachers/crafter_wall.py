@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from rig.actions import Action
 from rig.envs.crafter.facts import DIRECTIONS, OWN, WALKABLE, Offset, View, cells, direction_of, in_view
-from rig.envs.crafter.ground import distances, minus, plus
+from rig.envs.crafter.ground import minus, plus
 from rig.teachers.crafter_search import REMEMBERED
-from rig.teachers.crafter_view import MIDDLE, map_of
+from rig.teachers.crafter_view import ways_in
 
 PLACE_STONE = "place_stone"
 _START = 2
@@ -97,15 +97,13 @@ def lays(view: View, wall: Wall) -> bool:
 
 def site_in(view: View) -> Site | None:
     """Return where a wall is begun in the fewest steps; None where the frame shows no room for one."""
-    costs = map_of(view)
-    ways = {minus(cell, MIDDLE): far for cell, far in distances(costs, [MIDDLE]).items()}
-    best: tuple[tuple[float, bool, Offset, Offset], Site] | None = None
-    for site in _sites(view):
-        far = 0.0 if site.is_faced(view) else 1 + ways.get(site.start, float("inf"))
-        rank = (far, site.way != view.facing, site.start, site.way)
-        if far != float("inf") and (best is None or rank < best[0]):
-            best = rank, site
-    return best[1] if best else None
+    ways = ways_in(view)
+
+    def rank(site: Site) -> tuple[float, bool, Offset, Offset]:
+        far = 0.0 if site.is_faced(view) else 1 + ways[site.start]
+        return far, site.way != view.facing, site.start, site.way
+
+    return min((site for site in _sites(view) if site.is_faced(view) or site.start in ways), key=rank, default=None)
 
 
 def _sites(view: View) -> Iterator[Site]:
