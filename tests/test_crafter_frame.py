@@ -14,6 +14,8 @@ from rig.envs.crafter.facts import HALF, View
 from rig.envs.crafter.world import CrafterWorld
 from rig.records import Step, remembered
 from rig.teachers import TEACHERS
+from rig.teachers.crafter_frame import FrameMoment
+from rig.teachers.crafter_moment import Moment
 from rig.teachers.crafter_search import first_step, heading, search_goal
 from rig.teachers.crafter_view import can_enter
 from rig.teachers.crafter_wall import Site, Wall, site_in, wall_in
@@ -72,6 +74,16 @@ def test_it_wins_nearly_as_often_as_who_sees_the_map(played):
 def test_what_is_out_of_view_changes_nothing_that_it_does(played):
     assert len(played[2]) > 100
     assert all(action == other for action, other in played[2])
+
+
+def test_nothing_out_of_view_is_ground_to_stand_on():
+    world = CrafterWorld()
+    world.reset(seed=world.episode_seeds(world.task, world.setting, Split.VALIDATION, 1)[0])
+    seen, (x, y) = FrameMoment(world), world.engine.player.pos
+    everywhere = [(int(x) + right, int(y) + down) for right in range(-7, 8) for down in range(-7, 8)]
+    open_cells = [cell for cell in everywhere if seen.is_open(cell)]
+    assert 0 < len(open_cells) < len([cell for cell in everywhere if Moment(world).is_open(cell)])
+    assert all(abs(right - x) <= HALF[0] and abs(down - y) <= HALF[1] for right, down in open_cells)
 
 
 def test_every_clause_holds_and_says_what_is_gone_by(played):

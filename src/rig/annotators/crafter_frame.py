@@ -15,7 +15,7 @@ from rig.annotators.crafter import CrafterReasoner, CrafterReviewer, explain, fo
 from rig.annotators.crafter_words import CRAFTER, place_of
 from rig.annotators.evidence import Informed, ReviewEvidence
 from rig.envs.crafter.facts import OWN, WAYS, View, direction_of
-from rig.envs.crafter.world import WALL
+from rig.envs.crafter.tasks import WALL
 from rig.teachers.crafter_search import first_step, heading, search_goal
 from rig.teachers.crafter_wall import site_in, wall_in
 

@@ -185,7 +185,7 @@ class Ladder(Places):
             yield self._train(base, ("--no-dream",), (), config.base_steps, config.base_rate, threads=0)
         for row, flags in ROWS.items():
             yield self._train(f"{row}-1", flags, ("s2",), config.steps, config.learning_rate, start=base)
-        second = (("s2", "s2-beside"), config.second_steps, config.second_rate)
+        second = (self.learned(0), config.second_steps, config.second_rate)
         for row, flags in ROWS.items():
             yield self._train(f"{row}-2", flags, *second, start=f"{row}-1")
         reviews = self._reviews(config.rounds)
@@ -198,27 +198,22 @@ class Ladder(Places):
                 start="basic-1",
                 lookahead=self._reviews(number),
             )
-        yield from self._more_training(*second)
+        yield from self._more_training(config.second_steps, config.second_rate)
         cells = len(make_world(config.environment).tasks.variants(config.tasks))
         for row in SCALED:
             for fraction in config.fractions:
                 flags, steps = (*ROWS[row], "--fraction", str(fraction)), self._steps_for(fraction, cells)
                 yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, config.learning_rate, start=base)
 
-    def _more_training(self, data: tuple[str, ...], steps: int, rate: float) -> Iterator[Job]:
+    def _more_training(self, steps: int, rate: float) -> Iterator[Job]:
         """Yield the training of each on-policy round, as much without corrections, and the reviews behind them."""
         for number in range(1, len(self.config.on_policy) + 1):
-            corrected = self.corrected(number)
             before, longer = self.on_policy_run(number - 1), self.longer_run(number - 1)
-            yield self._train(self.on_policy_run(number), (), (*data, *corrected), steps, rate, start=before)
-            yield self._train(self.longer_run(number), (), data, steps, rate, start=longer)
+            yield self._train(self.on_policy_run(number), (), self.learned(number), steps, rate, start=before)
+            yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=longer)
         if self.config.corrected_lookahead:
             rounds = len(self.config.on_policy)
-            known, start, reviews = (
-                (*data, *self.corrected(rounds)),
-                self.on_policy_run(rounds),
-                (S4_CORRECTED, TAUGHT),
-            )
+            known, start, reviews = self.learned(rounds), self.on_policy_run(rounds), (S4_CORRECTED, TAUGHT)
             for run, flags in ((CORRECTED, ()), (CORRECTED_CONTROL, ("--no-dream",))):
                 yield self._train(run, flags, known, steps, rate, start=start, lookahead=reviews)
 

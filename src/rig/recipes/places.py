@@ -99,14 +99,19 @@ class Places:
         """Return the name of the run that an on-policy round leads to; RIG-basic's for round 0."""
         return f"on-policy-{round_}" if round_ else "basic-2"
 
-    def corrected(self, rounds: int) -> tuple[str, ...]:
-        """Return the names of what was corrected in so many on-policy rounds."""
-        return tuple(f"s2-corrected-{number}" for number in range(1, rounds + 1))
+    def learned(self, rounds: int) -> tuple[str, ...]:
+        """Return the names of what the agent behind so many on-policy rounds has learned from, in its second part."""
+        return ("s2", "s2-beside", *(f"s2-corrected-{number}" for number in range(1, rounds + 1)))
 
     @property
     def best_run(self) -> str:
         """The run of the RIG-basic that planning and learning from its own play begin with: the last corrected one."""
         return self.on_policy_run(len(self.config.on_policy))
+
+    @property
+    def best_data(self) -> tuple[str, ...]:
+        """The names of what that agent has learned from, corrections and all."""
+        return self.learned(len(self.config.on_policy))
 
     @property
     def best_row(self) -> str:

@@ -45,11 +45,6 @@ def planning_jobs(ladder: Places) -> Iterator[Job]:
     yield from _own_play(ladder)
 
 
-def _learned(ladder: Places) -> tuple[str, ...]:
-    """Return the names of what the agent that all begins with has learned from, corrections and all."""
-    return ("s2", "s2-beside", *ladder.corrected(len(ladder.config.on_policy)))
-
-
 def _judge(ladder: Places) -> Iterator[Job]:
     config, budget = ladder.config, ladder.config.planning
     for name, episodes, flags in (
@@ -62,13 +57,13 @@ def _judge(ladder: Places) -> Iterator[Job]:
         words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
         yield Job(name=name, arguments=words, result=ladder.marker(name), needs=(ladder.best_run,))
     words = ("train", "--tokenizers", ladder.path("tokenizers"), "--start", ladder.agent(ladder.best_run))
-    words += ("--data", *map(ladder.path, _learned(ladder)), "--judge", ladder.path(BRANCHES))
+    words += ("--data", *map(ladder.path, ladder.best_data), "--judge", ladder.path(BRANCHES))
     words += ("--judge-share", f"{budget.judge_share:g}", "--judge-given", "real", "dreams", "nothing")
     words += ("--judge-words", ladder.kit.reviewer, "--steps", str(budget.judge_steps))
     words += ("--batch-size", str(config.batch_size), "--learning-rate", str(config.second_rate))
     words += ("--out", str(ladder.root / "train" / JUDGE), "--resume", *([] if config.compile else ["--no-compile"]))
     result = Path(ladder.agent(JUDGE)) / "agent.json"
-    needs = (ladder.best_run, "tokenizers", *_learned(ladder), BRANCHES)
+    needs = (ladder.best_run, "tokenizers", *ladder.best_data, BRANCHES)
     yield Job(name=JUDGE, arguments=words, result=result, needs=needs)
     out = ladder.root / JUDGED
     words = ("judge", "--agent", ladder.agent(JUDGE), "--data", ladder.path(HELD_OUT), "--out", str(out))
@@ -115,11 +110,11 @@ def _own_play(ladder: Places) -> Iterator[Job]:
     }
     for name in LEARNED:
         words: tuple[str, ...] = ("improve", "--agent", ladder.agent(ladder.best_run))
-        words += ("--data", *map(ladder.path, _learned(ladder)))
+        words += ("--data", *map(ladder.path, ladder.best_data))
         words += ("--out", str(ladder.root / "train" / name), "--rounds", str(budget.rounds))
         words += ("--groups", str(budget.groups), "--attempts", str(budget.attempts))
         words += ("--decisions", str(budget.decisions), "--learning-rate", str(budget.improve_rate), "--resume")
         words += (*ways[name], *ladder.worlds(), *ladder.cut(), *ladder.tasks())
         result = Path(ladder.agent(name)) / "agent.json"
-        yield Job(name=name, arguments=words, result=result, needs=(ladder.best_run, *_learned(ladder)))
+        yield Job(name=name, arguments=words, result=result, needs=(ladder.best_run, *ladder.best_data))
         yield ladder.eval_job(name, ladder.agent(name), needs=(name,))

@@ -6,12 +6,15 @@ This one searches. It wins less often, and its student nearly as often as itself
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from rig.actions import NOOP, Action
 from rig.envs.crafter.facts import HALF, OWN, View, in_view
 from rig.envs.crafter.ground import IMPASSABLE, Position, minus, plus
-from rig.envs.crafter.world import WALL, CrafterWorld
+from rig.envs.crafter.tasks import WALL
+from rig.envs.crafter.world import CrafterWorld
 from rig.teachers.crafter import CrafterExpert
 from rig.teachers.crafter_moment import PLACE_STONE, Moment
 from rig.teachers.crafter_search import first_step, search_goal
@@ -49,8 +52,7 @@ class FrameMoment(Moment):
 
     def build_wall(self) -> Action:
         """Go on with the wall that is being built, or begin one, or look for room."""
-        view = self._view()
-        wall = self._wall(view)
+        view, wall = self._view, self._wall
         if wall is not None:
             cell = plus(self.here, next_step(view, wall))
             return PLACE_STONE if lays(view, wall) and self.is_open(cell) else self.enter(cell)
@@ -61,21 +63,25 @@ class FrameMoment(Moment):
             return PLACE_STONE
         return self.enter(plus(self.here, site.way)) if site.start == OWN else self.walk([plus(self.here, site.start)])
 
+    def is_open(self, cell: Position) -> bool:
+        """Return whether `cell` is in view and could be stood on."""
+        return in_view(minus(cell, self.here)) and super().is_open(cell)
+
     def _search(self, wanted: str = "") -> Action:
-        view = self._view()
-        goal = search_goal(view, self.world.executed, wanted)
-        step = first_step(view, goal) if goal else None
+        goal = search_goal(self._view, self.world.executed, wanted)
+        step = first_step(self._view, goal) if goal else None
         return self.enter(plus(self.here, step)) if step else NOOP
 
+    @cached_property
     def _view(self) -> View:
         return View(self.world.privileged())
 
-    def _laid(self) -> frozenset[Position]:
-        wall = self._wall(self._view())
-        return frozenset(plus(self.here, cell) for cell in wall.cells) if wall else frozenset()
+    @cached_property
+    def _wall(self) -> Wall | None:
+        return wall_in(self._view, self.world.executed) if self.world.task.name == WALL else None
 
-    def _wall(self, view: View) -> Wall | None:
-        return wall_in(view, self.world.executed) if self.world.task.name == WALL else None
+    def _laid(self) -> frozenset[Position]:
+        return frozenset(plus(self.here, cell) for cell in self._wall.cells) if self._wall else frozenset()
 
     def _places(self, kind: str) -> list[Position]:
         return [cell for cell in super()._places(kind) if in_view(minus(cell, self.here))]

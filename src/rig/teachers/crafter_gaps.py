@@ -17,8 +17,10 @@ from rig.envs.crafter.ground import Position, distances, minus, plus
 _SIDES: tuple[Position, ...] = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _SEARCH = 6
 _FAR = 24.0
-_CORRIDOR = 4
-"""Free cells that a new wall needs in a row behind its first stone: two for its stones, two to walk up from."""
+RUN_UP = 2
+"""How many cells from a gap one begins to walk up to it."""
+CORRIDOR = 5
+"""Free cells in a row that a new wall takes: three for its stones, two to walk up from."""
 
 Gap = tuple[Position, Position]
 """(cell to fill, side from which to fill it)."""
@@ -54,7 +56,12 @@ def next_gap(ground: Ground) -> Gap | None:
 
 def run_up(gap: Gap) -> Position:
     """Return the cell from which one walks up to a gap."""
-    return plus(*gap, 2)
+    return plus(*gap, RUN_UP)
+
+
+def corridor(gap: Gap) -> list[Position]:
+    """Return the cells that are to be free where a gap is to be the first of a wall, it among them."""
+    return [plus(*gap, times) for times in range(CORRIDOR)]
 
 
 def _cheapest(ground: Ground, from_here: dict[Position, float], gaps: Iterator[Gap]) -> Gap | None:
@@ -90,5 +97,5 @@ def _beginnings(ground: Ground) -> Iterator[Gap]:
     cells = [(x0 + dx, y0 + dy) for dx in range(-_SEARCH, _SEARCH + 1) for dy in range(-_SEARCH, _SEARCH + 1)]
     for cell in sorted(cells, key=lambda cell: (abs(cell[0] - x0) + abs(cell[1] - y0), cell)):
         for side in _SIDES:
-            if all(ground.is_open(plus(cell, side, times)) for times in range(_CORRIDOR + 1)):
+            if all(map(ground.is_open, corridor((cell, side)))):
                 yield cell, side

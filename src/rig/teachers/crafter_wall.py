@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from rig.actions import Action
 from rig.envs.crafter.facts import DIRECTIONS, OWN, WALKABLE, Offset, View, cells, direction_of, in_view
 from rig.envs.crafter.ground import minus, plus
+from rig.teachers.crafter_gaps import CORRIDOR, RUN_UP, Gap, corridor, run_up
 from rig.teachers.crafter_search import REMEMBERED
 from rig.teachers.crafter_view import ways_in
 
-PLACE_STONE = "place_stone"
-_START = 2
-"""How far from a stone's cell one begins to walk up to it."""
-_LENGTH = 5
-"""Free cells in a row that a wall takes: for its stones, and to walk up to the last."""
+_LAY = "place_stone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +55,14 @@ class Site:
     way: Offset
 
     @property
+    def gap(self) -> Gap:
+        """The cell of its first stone, and the side from which it is laid."""
+        return self.first, minus(OWN, self.way)
+
+    @property
     def start(self) -> Offset:
         """From where one walks up to the first stone."""
-        return minus(self.first, plus(OWN, self.way, _START))
+        return run_up(self.gap)
 
     def is_faced(self, view: View) -> bool:
         """Return whether its first stone can be laid at once."""
@@ -87,12 +89,12 @@ def wall_in(view: View, executed: Sequence[Action]) -> Wall | None:
 
 def next_step(view: View, wall: Wall) -> Offset:
     """Return the cell beside the player that comes next: where the next stone is laid, or where one walks."""
-    return wall.way if wall.near > _START or lays(view, wall) else minus(OWN, wall.way)
+    return wall.way if wall.near > RUN_UP or lays(view, wall) else minus(OWN, wall.way)
 
 
 def lays(view: View, wall: Wall) -> bool:
     """Return whether a stone comes next, and not a step."""
-    return wall.near == _START and view.facing == wall.way
+    return wall.near == RUN_UP and view.facing == wall.way
 
 
 def site_in(view: View) -> Site | None:
@@ -110,9 +112,9 @@ def _sites(view: View) -> Iterator[Site]:
     """Yield every place in view with room for a wall, and no stone before it that could be taken for its own."""
     for first in cells():
         for way in DIRECTIONS.values():
-            row = [plus(first, way, -number) for number in range(_LENGTH)]
-            if all(in_view(cell) and view.is_free(cell) for cell in row) and view.material(plus(first, way)) != "stone":
-                yield Site(first=first, way=way)
+            site = Site(first=first, way=way)
+            if all(map(view.is_free, corridor(site.gap))) and view.material(plus(first, way)) != "stone":
+                yield site
 
 
 def _rhythm(view: View, executed: Sequence[Action]) -> tuple[Offset, int]:
@@ -122,13 +124,13 @@ def _rhythm(view: View, executed: Sequence[Action]) -> tuple[Offset, int]:
     for action in executed[:REMEMBERED]:
         key = next(iter(action.keys), "")
         step = direction_of(key)
-        if key == PLACE_STONE:
+        if key == _LAY:
             way = way if laid or not since else _way_back(view, since[-1])
             laid += 1
         elif step is not None:
             since.append(step)
         if laid and any(step not in (way, minus(OWN, way)) for step in since):
-            return way, laid - (key == PLACE_STONE)
+            return way, laid - (key == _LAY)
     return way, laid
 
 
@@ -139,7 +141,7 @@ def _way_back(view: View, step: Offset) -> Offset:
 
 
 def _nearest_stone(view: View, way: Offset) -> int | None:
-    return next((far for far in range(1, _LENGTH) if view.material(plus(OWN, way, far)) == "stone"), None)
+    return next((far for far in range(1, CORRIDOR) if view.material(plus(OWN, way, far)) == "stone"), None)
 
 
 def _stands(view: View, cell: Offset, *, unseen: bool) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from rig.envs.tasks import MANUAL, TOOL, Start, Task, TaskTable
 
+WALL = "build_wall"
 WALL_LENGTH = 3
 EXPLORE_DISTANCE = 16
 
@@ -65,7 +66,7 @@ TASKS = TaskTable(
             },
         ),
         Task(
-            name="build_wall",
+            name=WALL,
             instruction="build a wall",
             kind="achievement",
             target=WALL_LENGTH,

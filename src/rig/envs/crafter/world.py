@@ -16,7 +16,7 @@ from rig.envs.crafter.facts import longest_line, read_facts
 from rig.envs.crafter.ground import Position
 from rig.envs.crafter.simulator import CELL, SIZE, CrafterSimulator, constants, frame_of
 from rig.envs.crafter.starts import find_start
-from rig.envs.crafter.tasks import TASKS
+from rig.envs.crafter.tasks import TASKS, WALL
 from rig.envs.seeds import Split
 from rig.envs.tasks import MANUAL, Task
 from rig.errors import RigError
@@ -24,7 +24,6 @@ from rig.records import Frame, remembered
 from rig.registry import unknown_name
 
 _NATIVE = {"use": "do"}
-WALL = "build_wall"
 ACHIEVEMENTS: tuple[str, ...] = tuple(constants.achievements)
 """What Crafter counts of itself; a task of such a name needs no count of its own."""
 
