@@ -86,6 +86,9 @@ def check_scores(ladder):
             cells = summary["config"]["tasks"]
             config = ladder.config
             each = config.teacher_episodes if job.name == "eval-teacher" else config.evaluation_episodes
+            if re.match("eval-(plans|said)-", job.name):
+                assert tuple(cells) == config.planning.tasks
+                each = config.planning.episodes
             assert summary["episodes"] == each * len(cells)
             assert sorted(summary["cells"]) == sorted(cells)
             assert min(summary["seeds"]) >= 2 << 28
@@ -115,6 +118,8 @@ def check_report(ladder, page):
         "RIG-basic",
         "+ on-policy",
         "RIG-basic, as many steps more",
+        "most votes of 2 plans",
+        "best of 2 plans, n = 1",
         "RIG-basic, improved by reward",
         "control: imitates its own attempts that won",
         "RIG-basic, distilled from the best of several plans",
@@ -133,7 +138,12 @@ def check_report(ladder, page):
         "+ on-policy − RIG-basic",
         "+ on-policy − RIG-basic, as many steps more",
     ]
-    assert [row[0] for row in differences[13:]] == [
+    assert [row[0] for row in differences[6:9]] == [
+        "best of 2 plans, n = 1 − + on-policy",
+        "best of 2 plans, n = 1 − most votes of 2 plans",
+        "most votes of 2 plans − + on-policy",
+    ]
+    assert [row[0] for row in differences[16:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]

@@ -18,6 +18,8 @@ class PlanningConfig:
     Attributes:
         plans: numbers of plans that are scored, each with each of `dreams`.
         dreams: numbers of dreams of each plan; with 0 most votes decide, with more what dreams change.
+        tasks: "task/setting" on which those are scored, and exchanged dreams; all of the ladder's where empty.
+        episodes: of these scores, per task and setting; 0 for as many as rows have.
         branch_episodes: training episodes per task and setting whose states are branched, for a judge to learn from.
         held_out_episodes: validation episodes per task and setting that judges are scored on.
         states: branched, of an episode.
@@ -25,7 +27,8 @@ class PlanningConfig:
         judge_steps: optimiser steps of the judge.
         judge_share: of its conversations.
         said: (plans, dreams) that are scored with the judge.
-        shown: (plans, dreams) of the rows in which dreams are exchanged.
+        shown: (plans, dreams) of the rows in which dreams are exchanged; scored on everything as well, beside most
+            votes of as many plans.
         rows: which of these rows; all where none is named.
         valued: share of their decisions that a teacher values.
         rounds: of learning from its own play; each of three ways to learn takes as many.
@@ -37,6 +40,8 @@ class PlanningConfig:
 
     plans: tuple[int, ...] = (2, 4, 8)
     dreams: tuple[int, ...] = (0, 1, 2, 3, 5)
+    tasks: tuple[str, ...] = ()
+    episodes: int = 0
     branch_episodes: int = 12
     held_out_episodes: int = 4
     states: int = 8
@@ -200,6 +205,8 @@ LADDERS.add(
         planning=PlanningConfig(
             plans=(2,),
             dreams=(0, 1),
+            tasks=("place_table/tool",),
+            episodes=1,
             branch_episodes=2,
             held_out_episodes=2,
             states=2,
@@ -260,9 +267,34 @@ LADDERS.add(
         teacher="crafter-frame",
         reasoner="crafter-frame",
         reviewer="crafter-frame",
+        # Eight core hours in all, with planning: less of everything than the preset small.
+        episodes=80,
+        review_episodes=20,
+        tokenizer_steps=4000,
+        vision_steps=1500,
+        base_steps=1200,
+        steps=1800,
+        second_steps=1400,
+        lookahead_share=0.5,
         history=8,
         on_policy=(0.2, 0.1),
+        on_policy_episodes=16,
         fractions=(),
+        sweep=(2, 3, 5),
+        evaluation_episodes=25,
+        chains=128,
+        planning=PlanningConfig(
+            # Found or dug for by hand, which is where there is most to gain.
+            tasks=("collect_stone/manual", "collect_coal/manual", "collect_iron/manual", "explore/manual"),
+            episodes=15,
+            branch_episodes=4,
+            states=6,
+            proposals=6,
+            judge_steps=800,
+            rounds=4,
+            groups=14,
+            decisions=512,
+        ),
     ),
 )
 

@@ -82,7 +82,7 @@ class Places:
         out = self.root / "eval" / name
         words: tuple[str, ...] = ("eval", "--agent", agent, "--out", str(out))
         words += ("--episodes", str(episodes or self.config.evaluation_episodes), "--resume", *self.worlds(), *flags)
-        words += (*(self.cut() if cut else ()), *(("--tasks", *tasks) if tasks else self.tasks()))
+        words += (*(self.cut() if cut else ()), *self.tasks(tasks))
         return Job(name=f"eval-{name}", arguments=words, result=out / SUMMARY, needs=needs)
 
     def taken(self, rounds: int | None = None) -> int:
@@ -130,6 +130,7 @@ class Places:
         """Return the flags of how many worlds are played side by side."""
         return ("--batch-size", str(self.config.worlds))
 
-    def tasks(self) -> tuple[str, ...]:
-        """Return the flags of what is played."""
-        return ("--tasks", *self.config.tasks) if self.config.tasks else ()
+    def tasks(self, tasks: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the flags of what is played: these, or the ladder's where none is given."""
+        played = tasks or self.config.tasks
+        return ("--tasks", *played) if played else ()

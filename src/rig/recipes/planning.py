@@ -30,6 +30,16 @@ def plans_row(plans: int, dreams: int) -> str:
     return f"plans-{plans}-{dreams}"
 
 
+def best_row(plans: int, dreams: int) -> str:
+    """Return the name of the row of so many plans and dreams that is scored on everything."""
+    return f"best-of-{plans}-{dreams}"
+
+
+def votes_row(plans: int) -> str:
+    """Return the name of the row of most votes of so many plans that is scored on everything."""
+    return f"votes-{plans}"
+
+
 def said_row(plans: int, dreams: int) -> str:
     """Return the name of the row that plays by what the judge says."""
     return f"said-{plans}-{dreams}"
@@ -72,19 +82,27 @@ def _judge(ladder: Places) -> Iterator[Job]:
 
 
 def _plans(ladder: Places) -> Iterator[Job]:
-    budget = ladder.config.planning
-    for plans in budget.plans:
-        for dreams in budget.dreams:
-            words = ("--plans", str(plans)) if not dreams else _best_of(plans, dreams)
-            yield ladder.eval_job(
-                plans_row(plans, dreams), ladder.agent(ladder.best_run), *words, needs=(ladder.best_run,)
-            )
+    budget, run = ladder.config.planning, ladder.best_run
+    plans, dreams = budget.shown
+    for name, words in ((votes_row(plans), _best_of(plans, 0)), (best_row(plans, dreams), _best_of(plans, dreams))):
+        yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,))
+    rows = {plans_row(plans, dreams): _best_of(plans, dreams) for plans in budget.plans for dreams in budget.dreams}
+    for name, words in rows.items():
+        yield _on_some(ladder, name, run, *words)
     plans, dreams = budget.said
     words = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "said")
-    yield ladder.eval_job(said_row(plans, dreams), ladder.agent(JUDGE), *words, needs=(JUDGE,))
+    yield _on_some(ladder, said_row(plans, dreams), JUDGE, *words)
+
+
+def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
+    """Return the job of a row's evaluation on what rows of several plans are scored on."""
+    budget = ladder.config.planning
+    return ladder.eval_job(name, ladder.agent(run), *flags, needs=(run,), episodes=budget.episodes, tasks=budget.tasks)
 
 
 def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
+    if not dreams:
+        return ("--plans", str(plans))
     planner, *options = CHANGE
     return ("--planner", planner, "--planner-options", f"plans={plans}", f"dreams={dreams}", *options)
 
@@ -92,10 +110,10 @@ def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
 def _causality(ladder: Places) -> Job:
     budget, out = ladder.config.planning, ladder.root / "causality"
     words: tuple[str, ...] = ("causality", "--agent", ladder.agent(ladder.best_run), "--out", str(out))
-    words += ("--episodes", str(ladder.config.evaluation_episodes), "--valued", f"{budget.valued:g}")
+    words += ("--episodes", str(budget.episodes or ladder.config.evaluation_episodes), "--valued", f"{budget.valued:g}")
     words += (*_best_of(*budget.shown), *ladder.patience(), "--resume")
     words += ("--rows", *budget.rows) if budget.rows else ()
-    words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
+    words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks(budget.tasks))
     return Job(name="causality", arguments=words, result=out / CAUSALITY, needs=(ladder.best_run,))
 
 

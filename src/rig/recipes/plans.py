@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rig.agents.checkpoint import about_agent
+from rig.evaluate.embodied import by_cell, mean_success
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, read_scores
 from rig.evaluate.stats import Estimate, estimate_of, interval
 from rig.recipes.causality import HEADER, conclusion, table_rows
@@ -27,7 +28,7 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
                 rows.append([str(plans), str(dreams), *_scored(results, name, dreams)])
                 points.append((plans, estimate_of(results.embodied[name]["success"])))
         if points and base in results.embodied:
-            points.insert(0, (1, estimate_of(results.embodied[base]["success"])))
+            points.insert(0, (1, _alone(results)))
         if points:
             lines["most votes" if not dreams else f"{dreams} dreamed"] = points
     said = said_row(*budget.said)
@@ -37,10 +38,11 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
     if not rows:
         return ""
     figure = draw_lines(figures / "plans.svg", lines, x="plans (k)", y="mean success")
+    alone = f"{_what(results)}, one alone wins {_alone(results).format()}. " if base in results.embodied else ""
     text = (
-        f"{row_name(base)} proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams the one "
-        "that most proposals chose, with dreams the one whose dream changes most of the frame, and, said, the one "
-        "of which the agent that has learned to judge says that it loses least. The differences are paired."
+        f"{alone}{row_name(base)} proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams "
+        "the one that most proposals chose, with dreams the one whose dream changes most of the frame, and, said, the "
+        "one of which the agent that has learned to judge says that it loses least. The differences are paired."
     )
     header = (
         "k",
@@ -53,6 +55,20 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
         "ms",
     )
     return f"{text}\n\n{markdown(header, rows)}\n\n{image(figure, page)}"
+
+
+def _alone(results: Results) -> Estimate:
+    """Return the success of the agent without plans in the episodes that several plans are scored on."""
+    budget = results.ladder.config.planning
+    cells = by_cell(results.rows(results.ladder.best_row, budget.tasks)).values()
+    return mean_success([cell[: budget.episodes or None] for cell in cells])
+
+
+def _what(results: Results) -> str:
+    """Say what several plans are scored on."""
+    config, budget = results.ladder.config, results.ladder.config.planning
+    tasks = ", ".join(budget.tasks) or "every task and setting"
+    return f"On {tasks} ({budget.episodes or config.evaluation_episodes} episodes of each)"
 
 
 def _scored(results: Results, name: str, dreams: int) -> list[str]:
@@ -109,7 +125,10 @@ def causality_table(results: Results) -> str:
         return ""
     scores = read_scores(path)
     plans, dreams = results.ladder.config.planning.shown
-    text = f"The best of {plans} plans, each dreamed {dreams} step(s) ahead, with other frames in the dreams' place."
+    text = (
+        f"{_what(results)}: the best of {plans} plans, each dreamed {dreams} step(s) ahead, with other frames in the "
+        "dreams' place."
+    )
     return f"{text}\n\n{markdown(HEADER, table_rows(scores))}\n\n{conclusion(scores)}"
 
 

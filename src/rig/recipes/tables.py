@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,15 @@ NAMES = {
 }
 
 
-_AHEAD = {
+_NUMBERED = {
     "lookahead": "RIG-lookahead, n = {}",
     "sweep": "RIG-lookahead, n = {}",
     "codes": "RIG-lookahead, n = {}, dreams left as codes",
     "corrected": "+ on-policy, RIG-lookahead, n = {}",
+    "votes": "most votes of {} plans",
+    "best-of": "best of {} plans, n = {}",
 }
-"""Rows of a number of dreams, by what stands before it."""
+"""Rows of numbers, by what stands before these."""
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -59,8 +62,8 @@ def row_name(name: str) -> str:
     """Return what a row is called in tables."""
     if name in NAMES:
         return NAMES[name]
-    kind, _, dreams = name.rpartition("-")
-    return _AHEAD[kind].format(dreams) if kind in _AHEAD else name
+    kind, *numbers = re.split(r"-(?=\d)", name)
+    return _NUMBERED[kind].format(*numbers) if kind in _NUMBERED else name
 
 
 def commit_text(commit: Mapping[str, Any]) -> str:
