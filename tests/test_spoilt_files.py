@@ -154,6 +154,9 @@ def test_a_job_whose_dataset_is_spoilt_says_so(tmp_path):
 def test_spoilt_times_of_jobs_are_named(tmp_path, line):
     (tmp_path / "times.jsonl").write_text('{"job": "s1", "seconds": 3600, "threads": 2}\n')
     assert core_hours(tmp_path) == {"s1": 2.0}
+    with (tmp_path / "times.jsonl").open("a") as times:
+        times.write('{"job": "s1", "seconds": 3600, "threads": 2, "busy": 1800}\n')
+    assert core_hours(tmp_path) == {"s1": 2.5}
     (tmp_path / "times.jsonl").write_text(line + "\n")
     with pytest.raises(RigError, match=r"times\.jsonl, line 1: .*; restore the file, or remove it"):
         core_hours(tmp_path)

@@ -7,6 +7,7 @@ on with the jobs that are missing, each of which resumes by itself.
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from tqdm import tqdm
 
@@ -30,7 +31,7 @@ from rig.storage import LOCK_NAME, Lock, append_json_line, read_json, read_json_
 from rig.validation import Meta
 
 TIMES = "times.jsonl"
-"""In the folder of logs: a line per run of a command, how long it took and how many threads it had."""
+"""In the folder of logs: a line per run of a command, how long it took, with how many threads, and how busy."""
 
 _TAIL = 25
 
@@ -101,11 +102,15 @@ def run_plan(
 
 
 class Time(TypedDict):
-    """How long a command ran, and with how many threads: a line of `times.jsonl`."""
+    """How long a command ran, with how many threads, and its processor time: a line of `times.jsonl`.
+
+    Ladders that were climbed before processor time was noted have none.
+    """
 
     job: str
     seconds: Annotated[float, Meta(ge=0, le=1e9)]
     threads: Annotated[int, Meta(ge=0, le=100_000)]
+    busy: NotRequired[Annotated[float, Meta(ge=0, le=1e12)]]
 
 
 def read_times(logs: Path) -> list[Time]:
@@ -118,10 +123,14 @@ def read_times(logs: Path) -> list[Time]:
 
 
 def core_hours(logs: Path) -> dict[str, float]:
-    """Return what every job took so far, by name, in core hours (hours times threads), cut runs included."""
+    """Return what every job took so far, by name, in core hours of processor time, cut runs included.
+
+    Where processor time was not noted, hours times threads stand for it.
+    """
     spent: dict[str, float] = {}
     for entry in read_times(logs):
-        spent[entry["job"]] = spent.get(entry["job"], 0.0) + entry["seconds"] * entry["threads"] / 3600
+        busy = entry.get("busy", entry["seconds"] * entry["threads"])
+        spent[entry["job"]] = spent.get(entry["job"], 0.0) + busy / 3600
     return spent
 
 
@@ -171,9 +180,9 @@ def _run(left: list[Job], logs: Path, workers: int, here: Callable[[Sequence[str
     assert here is not None, "0 workers need a way to run commands here"
     for job in left:
         bar.set_postfix_str(job.name)
-        since = time.monotonic()
+        since, busy = time.monotonic(), time.process_time() + _busy_children()
         status = here(job.arguments)
-        _note_time(logs, job, since, usable_cores())
+        _note_time(logs, job, since, usable_cores(), time.process_time() + _busy_children() - busy)
         if status or not job.is_done:
             raise RigError(f"the job {job.name} failed: {job.command}")
         bar.update()
@@ -202,9 +211,12 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
     unfinished = {job.name for job in left}
     try:
         while waiting or running:
-            for entry in [entry for entry in running if entry.process.poll() is not None]:
+            for entry in running.copy():
+                busy = _busy_children()
+                if entry.process.poll() is None:
+                    continue
                 running.remove(entry)
-                _note_time(logs, entry.job, entry.since, entry.threads)
+                _note_time(logs, entry.job, entry.since, entry.threads, _busy_children() - busy)
                 _check(entry)
                 unfinished.discard(entry.job.name)
                 bar.update()
@@ -220,8 +232,9 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
         for entry in running:
             entry.process.terminate()
         for entry in running:
+            busy = _busy_children()
             entry.process.wait()
-            _note_time(logs, entry.job, entry.since, entry.threads)
+            _note_time(logs, entry.job, entry.since, entry.threads, _busy_children() - busy)
 
 
 def require_extras(verbs: Sequence[str], *, report: bool) -> None:
@@ -271,9 +284,15 @@ def _start(job: Job, log: Path, threads: int) -> _Running:
     return _Running(job, process, log, threads, time.monotonic())
 
 
-def _note_time(logs: Path, job: Job, since: float, threads: int) -> None:
-    took = round(time.monotonic() - since, 3)
-    append_json_line(logs / TIMES, {"job": job.name, "seconds": took, "threads": threads})
+def _busy_children() -> float:
+    """Return the processor time of all commands that have ended, and of theirs; one counts once it is waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _note_time(logs: Path, job: Job, since: float, threads: int, busy: float) -> None:
+    took = {"seconds": round(time.monotonic() - since, 3), "threads": threads, "busy": round(busy, 3)}
+    append_json_line(logs / TIMES, {"job": job.name, **took})
 
 
 def _check(entry: _Running) -> None:
