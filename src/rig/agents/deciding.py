@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from rig.agents.planners import Planner
 from rig.agents.state import Substitute
 from rig.engine import Conversation, Ended, Slot, Stream
 from rig.records import Cost, Decision, Dream, Observation, Plan
@@ -23,15 +24,30 @@ class PolicyDeciding:
     def __init__(
         self,
         stream: Stream[Decision | Dream],
-        converse: Callable[[Slot, Observation, int, Substitute | None], Conversation[Decision]],
+        converse: Callable[[Slot, Observation, int, Substitute | None, Planner | None], Conversation[Decision]],
         imagine: Callable[[Observation, Plan, Slot], Conversation[Dream]],
     ) -> None:
         self._stream, self._converse, self._imagine = stream, converse, imagine
         self._keys: dict[int, int] = {}
 
-    def submit(self, key: int, observation: Observation, seed: int, substitute: Substitute | None = None) -> None:
-        """Hand in an observation under a key of the caller's; the decision follows from it and the seed alone."""
-        ticket = self._stream.submit(seed, lambda slot: self._converse(slot, observation, seed, substitute))
+    def submit(
+        self,
+        key: int,
+        observation: Observation,
+        seed: int,
+        substitute: Substitute | None = None,
+        planner: Planner | None = None,
+    ) -> None:
+        """Hand in an observation under a key of the caller's; the decision follows from it and the seed alone.
+
+        Args:
+            key: the caller's.
+            observation: what is seen.
+            seed: of the decision.
+            substitute: where given, what it shows takes the place of every dream.
+            planner: comes to the decision in the place of the policy's own; it dreams no further than that one.
+        """
+        ticket = self._stream.submit(seed, lambda slot: self._converse(slot, observation, seed, substitute, planner))
         self._keys[ticket] = key
 
     def submit_dream(self, key: int, observation: Observation, plan: Plan) -> None:

@@ -185,12 +185,13 @@ class Policy:
 
     def deciding(self, places: int) -> PolicyDeciding:
         """Return where observations are handed in and decisions handed out, `places` of them in the making at once."""
-        speaker, planner = self._speaker_for(places), self.config.planner
+        speaker = self._speaker_for(places)
 
         def converse(
-            slot: Slot, observation: Observation, seed: int, substitute: Substitute | None
+            slot: Slot, observation: Observation, seed: int, substitute: Substitute | None, planner: Planner | None
         ) -> Conversation[Decision]:
-            return planner.decide(DecisionState(speaker, observation, slot, seed, substitute))
+            state = DecisionState(speaker, observation, slot, seed, substitute)
+            return (planner or self.config.planner).decide(state)
 
         return PolicyDeciding(self.engine.stream(places), converse, partial(_imagine, speaker))
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -97,7 +97,7 @@ def evaluate_embodied(
     out = Path(out)
     at_least_one(workers=workers)
     refuse_foreign(out, config, resume)
-    setup = _Setup.of(config)
+    setup = Setup.of(config)
     episodes = setup.episodes
     with Lock(out / LOCK_NAME):  # not before: a wrong name leaves no folder behind
         done = _open(out, config)
@@ -116,13 +116,21 @@ def evaluate_embodied(
 
 def play_config(config: EmbodiedConfig) -> Iterator[Played]:
     """Play the episodes of `config`, their thoughts' claims checked, and write nothing."""
-    setup = _Setup.of(config)
+    setup = Setup.of(config)
     for played in setup.play(setup.episodes):
         yield replace(played, trajectory=with_verdicts(played.trajectory, setup.checker))
 
 
+class Watching(Actor, Protocol):
+    """An actor that is told which episode's decision it is asked for next."""
+
+    def before(self, episode: Episode, world: World, index: int) -> None:
+        """Be told; as of `rig.envs.rollout.play`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
-class _Setup:
+class Setup:
     """What a configuration asks for: who plays which episodes where, and who checks the thoughts."""
 
     environment: str
@@ -134,14 +142,15 @@ class _Setup:
     config: EmbodiedConfig
 
     @staticmethod
-    def of(config: EmbodiedConfig) -> _Setup:
+    def of(config: EmbodiedConfig) -> Setup:
+        """Load who is to play, and make one world; errors are those of `evaluate_embodied`."""
         environment = environment_of(config)
         world = make_world(environment)
         source, named = source_of(config.agent)
         actor = source.actor(named, world, how_to_play(config))
         if isinstance(actor, PolicyActor | SubstitutingActor):
             actor.policy.check_tasks(world.tasks, config.tasks)
-        return _Setup(
+        return Setup(
             environment=environment,
             spare=world,
             actor=actor,
@@ -163,7 +172,8 @@ class _Setup:
             return self.actor.policy.engine.model.runs_in
         return self.actor.runs_in if isinstance(self.actor, ServedActor) else {}
 
-    def play(self, episodes: Sequence[Episode], watch: Watch | None = None) -> Iterator[Played]:
+    def play(self, episodes: Sequence[Episode], watch: Watching | None = None) -> Iterator[Played]:
+        """Play; who watches decides, in the actor's place."""
         lineage = Lineage(stage="live", actor=self.name)
         return play(
             lambda: make_world(self.environment),
@@ -194,13 +204,13 @@ def _shared_out(
     parts = [part for first in range(count) if (part := episodes[first::count])]
     threads = 1 if cluster.ray else max(1, usable_cores() // max(1, len(parts)))
     with crew(partial(_prepared, config, threads), max(1, min(workers, len(parts))), cluster) as hands:
-        yield from hands.each(_Setup.watch, parts, lambda part: f"the episode {part[0].id} and others")
+        yield from hands.each(Setup.watch, parts, lambda part: f"the episode {part[0].id} and others")
 
 
 @contextmanager
-def _prepared(config: EmbodiedConfig, threads: int) -> Iterator[_Setup]:
+def _prepared(config: EmbodiedConfig, threads: int) -> Iterator[Setup]:
     with threads_of(threads):
-        yield _Setup.of(config)
+        yield Setup.of(config)
 
 
 def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
@@ -328,7 +338,7 @@ def environment_of(config: EmbodiedConfig) -> str:
 def how_to_play(config: EmbodiedConfig) -> HowToPlay:
     """Return how whoever `config` names is to play."""
     return HowToPlay(
-        planner_for=partial(_planner, config),
+        planner_for=partial(planner_for, config),
         read_back=config.read_back,
         entropy_threshold=config.entropy_threshold,
         thought_tokens=config.thought_tokens,
@@ -340,7 +350,7 @@ def how_to_play(config: EmbodiedConfig) -> HowToPlay:
     )
 
 
-def _planner(config: EmbodiedConfig, prompt_format: PromptFormat) -> Planner:
+def planner_for(config: EmbodiedConfig, prompt_format: PromptFormat) -> Planner:
     """Return how an agent that speaks `prompt_format` comes to decisions."""
     name, options = named_planner(config)
     return (

@@ -11,7 +11,8 @@ from tqdm import tqdm
 from rig.envs import make_world
 from rig.envs.rollout import Played
 from rig.evaluate.config import EmbodiedConfig
-from rig.evaluate.embodied import environment_of, play_config
+from rig.evaluate.embodied import environment_of
+from rig.evaluate.ways import play_ways
 from rig.machine import usable_cores
 from rig.model import best_device
 from rig.model.runtime import threads_of
@@ -26,14 +27,14 @@ Work = Mapping[str, EmbodiedConfig]
 def play_in_parallel(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, list[Played]]:
     """Play the episodes of each of `kinds`, tasks and settings shared out over processes, and show a bar.
 
-    Each process plays its tasks and settings of the first kind, then of the next. In float32 the episodes are the same
+    Each process plays its tasks and settings of all kinds, as `play_ways` does. In float32 the episodes are the same
     as in one process.
 
     Args:
         kinds: ways to play the same tasks of the same world, by name.
 
     Raises:
-        RigError: as `play_config`.
+        RigError: as `play_ways`.
     """
     shares = _shares(next(iter(kinds.values())))
     works = [{name: replace(config, tasks=share) for name, config in kinds.items()} for share in shares]
@@ -60,9 +61,7 @@ def _shares(config: EmbodiedConfig) -> list[tuple[str, ...]]:
 
 
 def _play(state: None, work: Work) -> Iterator[tuple[str, Played]]:
-    for name, config in work.items():
-        for played in play_config(config):
-            yield name, played
+    yield from play_ways(work)
 
 
 def _name_of(work: Work) -> str:
