@@ -26,6 +26,7 @@ from rig.agents import (
     planner_of,
 )
 from rig.agents.checkpoint import AgentCheckpoint
+from rig.agents.judges import has_effect
 from rig.dialogue import PromptFormat
 from rig.engine import Sampler
 from rig.envs import Split, make_world
@@ -172,6 +173,52 @@ def test_the_judge_of_change_prefers_the_dream_that_differs_most_from_what_is_se
         changes = [np.abs(plan.dreams[-1].frame.astype(float) - observation.frame).mean() for plan in decision.plans]
         np.testing.assert_allclose([plan.score for plan in decision.plans], changes)
         assert decision.chosen == changes.index(max(changes))
+
+
+def tiled(size, *tiles, levels=7):
+    """Return a grey frame, some of whose nine by nine tiles are brighter by so many levels."""
+    edges = np.arange(10) * size // 9
+    frame = np.full((size, size, 3), 100, np.uint8)
+    for row, column in tiles:
+        frame[edges[row] : edges[row + 1], edges[column] : edges[column + 1]] += levels
+    return frame
+
+
+@pytest.mark.parametrize("size", [9, 64, 144])
+@pytest.mark.parametrize("tile", [(0, 0), (4, 7), (8, 8)])
+def test_a_dream_has_an_effect_where_a_single_tile_differs(size, tile):
+    assert has_effect(tiled(size), tiled(size, tile))
+    assert not has_effect(tiled(size), tiled(size, tile, levels=6)), "as much as drawing it again may change"
+    assert not has_effect(tiled(size), tiled(size))
+
+
+def test_frames_are_compared_at_the_size_of_the_dream():
+    assert not has_effect(tiled(288), tiled(144))
+    assert has_effect(tiled(288), tiled(144, (2, 3), levels=20))
+    assert has_effect(tiled(5), tiled(5) + np.uint8(7)), "smaller than the tiles are many"
+
+
+def test_the_judge_of_effects_takes_no_plan_of_which_nothing_comes_where_there_is_another(checkpoint, monkeypatch):
+    """However many proposals chose another."""
+    seen, shown = observations(4), []
+
+    def effect(frame, dreamed):
+        shown.append((frame, dreamed))
+        return bool(dreamed.sum() % 2)
+
+    monkeypatch.setattr("rig.agents.judges.has_effect", effect)
+    planner = BestOf(plans=6, dreams=1, judge="effect")
+    firsts = set()
+    for decision, observation in zip(policy_of(checkpoint, planner).decide(seen, range(4)), seen, strict=True):
+        if len(decision.plans) == 1:
+            continue
+        works = [bool(plan.dreams[-1].frame.sum() % 2) for plan in decision.plans]
+        votes = [plan.votes if good or not any(works) else 0 for plan, good in zip(decision.plans, works, strict=True)]
+        assert decision.chosen == votes.index(max(votes))
+        firsts.add(works[0])
+        assert all(plan.score == (0 if good else -20) for plan, good in zip(decision.plans, works, strict=True))
+        assert any(frame is observation.frame for frame, _ in shown)
+    assert firsts == {True, False}, "of some first plans something comes, of others nothing"
 
 
 def test_plans_are_dreamed_no_further_than_what_the_model_is_unsure_of(checkpoint):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         TrueFuture,
     )
     from rig.agents.how import HowToPlay
-    from rig.agents.judges import PLAN_JUDGES, Chance, Change, InWords, Majority, PlanJudge
+    from rig.agents.judges import PLAN_JUDGES, Chance, Change, Effect, InWords, Majority, PlanJudge
     from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, merged, planner_of
     from rig.agents.policy import Policy, PolicyConfig
     from rig.agents.said import Said
@@ -80,6 +80,7 @@ _LATE = {
     "ServedSource": "served",
     "ACTORS": "sources",
     "ActorSource": "sources",
+    "Effect": "judges",
     "FolderSource": "sources",
     "HowToPlay": "how",
     "TeacherSource": "sources",
@@ -107,6 +108,7 @@ __all__ = [
     "DreamSource",
     "Dtype",
     "Fixed",
+    "Effect",
     "FolderSource",
     "HowToPlay",
     "Imagined",

@@ -22,8 +22,11 @@ from rig.dialogue import PromptFormat
 from rig.engine import Conversation
 from rig.errors import RigError
 from rig.model.fit import fit_frame
-from rig.records import Plan
+from rig.records import Frame, Plan
 from rig.registry import Registry
+
+_TILES, _LEVELS, _NOTHING = 9, 6.0, -20.0
+"""Tiles along each side of a frame; mean levels of 255 by which one must differ; the score of what changes none."""
 
 
 class PlanJudge(Protocol):
@@ -85,6 +88,33 @@ class Change:
         return float(np.abs(seen - dreamed).mean())
 
 
+class Effect:
+    """Finds every plan as good as any other but those of whose last dream nothing comes: these are steps lost.
+
+    Nothing comes of a plan where no tile of the dream differs from what is observed, nine by nine of them, by more than
+    a few levels of 255 in the mean: more than drawing a frame of codes and back again does.
+    """
+
+    looks = True
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Return 0, or so little that votes cannot outweigh it; 0 of a plan without dreams."""
+        yield from ()
+        dreamed = plan.dreams[-1].frame if plan.dreams else None
+        return 0.0 if dreamed is None or has_effect(state.observation.frame, dreamed) else _NOTHING
+
+
+def has_effect(seen: Frame, dreamed: Frame) -> bool:
+    """Return whether a dream shows anything else than what is seen; frames uint8 [H, W, 3], of any size each."""
+    shown = fit_frame(seen, len(dreamed)).astype(np.float64)
+    apart = np.abs(shown - dreamed).mean(-1)
+    size, tiles = len(apart), min(_TILES, len(apart))
+    first = np.arange(tiles) * size // tiles
+    sums = np.add.reduceat(np.add.reduceat(apart, first, axis=0), first, axis=1)
+    sizes = np.diff([*first, size])
+    return bool((sums > _LEVELS * np.outer(sizes, sizes)).any())
+
+
 class InWords:
     """Asks the agent itself, which says where the plan leads and what that is worth, having seen its own dreams of it.
 
@@ -128,5 +158,6 @@ def refuse_unjudging(prompt_format: PromptFormat) -> None:
 
 PLAN_JUDGES.add("majority", Majority)
 PLAN_JUDGES.add("change", Change)
+PLAN_JUDGES.add("effect", Effect)
 PLAN_JUDGES.add("said", InWords)
 PLAN_JUDGES.add("chance", Chance)
