@@ -128,8 +128,8 @@ def _plans_shown(agent: str, world: str) -> int:
 
 
 def _best_of(shown: EmbodiedConfig, plans: int) -> EmbodiedConfig:
-    """Return how to take the one of several plans whose dream changes most; what nothing comes of is a step lost."""
-    options = (f"plans={plans}", "dreams=1", "judge=change", "votes_weight=0.0")
+    """Return how to take the first of several plans of whose dream something comes; the others are steps lost."""
+    options = (f"plans={plans}", "dreams=1", "judge=effect", "votes_weight=0.0")
     return replace(shown, planner="best-of", planner_options=options)
 
 

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rig.agents.judges import has_effect
 from rig.data import Dataset
 from rig.errors import DatasetError, RigError
 from rig.evaluate.stats import mean_if_any
-from rig.records import POLICY, Step
+from rig.records import POLICY, Frame, Step
 from rig.stages.branching import Branch, branch_of
 
 
@@ -86,17 +87,33 @@ def by_order(branches: BranchSet) -> list[float]:
 
 def by_change(kind: Literal["dreams", "real"]) -> Scorer:
     """Return a scorer by how much of the frame the plan changes: in its last dream, or really."""
+    return _by_frames(kind, lambda seen, shown: np.abs(seen.astype(np.float64) - shown).mean())
 
-    def changes(step: Step) -> float:
+
+def by_effect(kind: Literal["dreams", "real"]) -> Scorer:
+    """Return a scorer by whether anything comes of the plan: in its last dream, or really."""
+    return _by_frames(kind, has_effect)
+
+
+def _by_frames(kind: Literal["dreams", "real"], worth: Callable[[Frame, Frame], float]) -> Scorer:
+    """Return a scorer by what the observed frame and that behind the plan, as it was dreamed or came, are worth."""
+
+    def of(step: Step) -> float:
         frame = step.dreams[-1].real_frame if kind == "real" else step.dreams[-1].frame
         if frame is None:
             raise RigError(f"step {step.index} has no {kind} frame to see a change in; make the sets anew")
-        return float(np.abs(step.frame.astype(np.float64) - frame).mean())
+        return float(worth(step.frame, frame))
 
-    return lambda branches: [changes(step) for step in branches.steps]
+    return lambda branches: [of(step) for step in branches.steps]
 
 
 BASELINES: Mapping[str, Scorer] = {"the first": by_order, "most votes": by_votes}
+
+_FRAMES: tuple[Literal["dreams", "real"], ...] = ("dreams", "real")
+UNTAUGHT: Mapping[str, Scorer] = {
+    f"{name}, {kind}": by(kind) for name, by in (("change", by_change), ("effect", by_effect)) for kind in _FRAMES
+}
+"""Scorers by frames, for sets that have them."""
 
 
 def score_sets(sets: Iterable[BranchSet], scorers: Mapping[str, Scorer] = BASELINES) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from rig.annotators.kit import kit_name
 from rig.data import Dataset
 from rig.engine import Engine
 from rig.errors import RigError
-from rig.evaluate.branches import BASELINES, BranchSet, by_change, measured, open_sets, score_sets, sets_of
+from rig.evaluate.branches import BASELINES, UNTAUGHT, BranchSet, measured, open_sets, score_sets, sets_of
 from rig.evaluate.config import JudgementsConfig
 from rig.evaluate.saved import JUDGEMENTS
 from rig.evaluate.stats import bootstrap_mean
@@ -59,8 +59,7 @@ def evaluate_judgements(config: JudgementsConfig, out: Path | str) -> dict[str, 
         raise RigError(f"{', '.join(config.data)}: in no set does the choice among the agent's own proposals matter")
     said = {kind: judge_all(checkpoint, chosen, kind, config) for kind in config.given}
     scorers = {f"said, given {kind}": _as_scorer(chosen, found) for kind, found in said.items()}
-    changes = {f"change, {kind}": by_change(kind) for kind in ("dreams", "real")}
-    scores = score_sets(sets, {**BASELINES, **changes, **scorers})
+    scores = score_sets(sets, {**BASELINES, **UNTAUGHT, **scorers})
     judged = _judged(checkpoint, chosen)
     found = scores | {
         "said": {kind: calibration(judged, flat(given)) for kind, given in said.items()},

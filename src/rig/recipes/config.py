@@ -17,7 +17,7 @@ class PlanningConfig:
 
     Attributes:
         plans: numbers of plans that are scored, each with each of `dreams`.
-        dreams: numbers of dreams of each plan; with 0 most votes decide, with more what dreams change.
+        dreams: numbers of dreams of each plan; with 0 most votes decide, with more whether something comes of them.
         tasks: "task/setting" on which those are scored, and exchanged dreams; all of the ladder's where empty.
         episodes: of these scores, per task and setting; 0 for as many as rows have.
         branch_episodes: training episodes per task and setting whose states are branched, for a judge to learn from.

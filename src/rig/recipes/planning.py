@@ -21,8 +21,8 @@ BRANCHES, HELD_OUT = "branches", "branches-held-out"
 LEARNED = ("improved", "imitated", "distilled")
 """Agents that have learned from their own play."""
 
-CHANGE = ("best-of", "judge=change", "votes_weight=0")
-"""How the best of several plans is taken: by what its dream changes alone."""
+EFFECT = ("best-of", "judge=effect", "votes_weight=0")
+"""How the best of several plans is taken: the first of whose dream something comes."""
 
 
 def plans_row(plans: int, dreams: int) -> str:
@@ -103,7 +103,7 @@ def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
 def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
     if not dreams:
         return ("--plans", str(plans))
-    planner, *options = CHANGE
+    planner, *options = EFFECT
     return ("--planner", planner, "--planner-options", f"plans={plans}", f"dreams={dreams}", *options)
 
 
@@ -120,7 +120,7 @@ def _causality(ladder: Places) -> Job:
 def _own_play(ladder: Places) -> Iterator[Job]:
     budget = ladder.config.planning
     plans, dreams = budget.shown
-    thinking = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "change", "--votes-weight", "0")
+    thinking = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "effect", "--votes-weight", "0")
     ways = {
         "improved": (),
         "imitated": ("--learn", "won", "--temperature", "0.5"),

@@ -41,7 +41,7 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
     alone = f"{_what(results)}, one alone wins {_alone(results).format()}. " if base in results.embodied else ""
     text = (
         f"{alone}{row_name(base)} proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams "
-        "the one that most proposals chose, with dreams the one whose dream changes most of the frame, and, said, the "
+        "the one that most proposals chose, with dreams the first of whose dream something comes, and, said, the "
         "one of which the agent that has learned to judge says that it loses least. The differences are paired."
     )
     header = (
