@@ -199,7 +199,7 @@ def test_frames_are_compared_at_the_size_of_the_dream():
 
 
 def test_the_judge_of_effects_takes_no_plan_of_which_nothing_comes_where_there_is_another(checkpoint, monkeypatch):
-    """However many proposals chose another."""
+    """Of the others the first, however many proposals chose the next; with votes, the one that most chose."""
     seen, shown = observations(4), []
 
     def effect(frame, dreamed):
@@ -213,12 +213,14 @@ def test_the_judge_of_effects_takes_no_plan_of_which_nothing_comes_where_there_i
         if len(decision.plans) == 1:
             continue
         works = [bool(plan.dreams[-1].frame.sum() % 2) for plan in decision.plans]
-        votes = [plan.votes if good or not any(works) else 0 for plan, good in zip(decision.plans, works, strict=True)]
-        assert decision.chosen == votes.index(max(votes))
+        assert decision.chosen == (works.index(True) if any(works) else 0)
         firsts.add(works[0])
         assert all(plan.score == (0 if good else -20) for plan, good in zip(decision.plans, works, strict=True))
         assert any(frame is observation.frame for frame, _ in shown)
     assert firsts == {True, False}, "of some first plans something comes, of others nothing"
+    for decision in policy_of(checkpoint, replace(planner, votes_weight=1.0)).decide(seen, range(4)):
+        chosen, works = decision.plans[decision.chosen], [plan for plan in decision.plans if plan.score == 0]
+        assert chosen.votes == max(plan.votes for plan in works or decision.plans)
 
 
 def test_plans_are_dreamed_no_further_than_what_the_model_is_unsure_of(checkpoint):

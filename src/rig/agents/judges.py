@@ -47,6 +47,18 @@ class PlanJudge(Protocol):
 
 
 @runtime_checkable
+class _Weighed(Protocol):
+    """A judge of plans that knows how much proposals should weigh beside it: `BestOf.votes_weight`."""
+
+    votes_weight: float
+
+
+def votes_weight(judge: PlanJudge) -> float:
+    """Return how much proposals weigh beside a judge where nothing else is said: as it says, or once."""
+    return judge.votes_weight if isinstance(judge, _Weighed) else 1.0
+
+
+@runtime_checkable
 class ExactingJudge(Protocol):
     """A judge of plans that cannot judge those of every agent."""
 
@@ -91,11 +103,14 @@ class Change:
 class Effect:
     """Finds every plan as good as any other but those of whose last dream nothing comes: these are steps lost.
 
+    Proposals do not weigh beside it: of the others the first is taken, as it would be without a judge.
+
     Nothing comes of a plan where no tile of the dream differs from what is observed, nine by nine of them, by more than
     a few levels of 255 in the mean: more than drawing a frame of codes and back again does.
     """
 
     looks = True
+    votes_weight = 0.0
 
     def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
         """Return 0, or so little that votes cannot outweigh it; 0 of a plan without dreams."""

@@ -19,7 +19,7 @@ from functools import partial
 from math import log
 from typing import Any, Protocol
 
-from rig.agents.judges import PLAN_JUDGES, ExactingJudge, PlanJudge
+from rig.agents.judges import PLAN_JUDGES, ExactingJudge, PlanJudge, votes_weight
 from rig.agents.state import DecisionState, is_unsure
 from rig.dialogue import PromptFormat, judgement_text
 from rig.engine import Conversation
@@ -141,7 +141,7 @@ class BestOf:
         plans: k, the proposals.
         dreams: n, the steps imagined of each plan.
         judge: the name of the judge of plans, in `PLAN_JUDGES`.
-        votes_weight: how much proposals weigh.
+        votes_weight: how much proposals weigh; None: as much as beside this judge they should.
         stop_entropy: dream no further of a plan than a dream whose entropy, in nats per code, is above this: what
             follows from a dream that the model is unsure of says little. None dreams all n steps.
     """
@@ -149,7 +149,7 @@ class BestOf:
     plans: int = 4
     dreams: int = 0
     judge: str = "majority"
-    votes_weight: float = 1.0
+    votes_weight: float | None = None
     stop_entropy: float | None = None
 
     def __post_init__(self) -> None:
@@ -172,7 +172,8 @@ class BestOf:
         judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
         if len(plans) > 1 and (self.dreams or judge.looks):
             plans = yield from state.fork([partial(self._appraise, judge=judge, plan=plan) for plan in plans])
-        worth = [(plan.score or 0.0) + self.votes_weight * log(plan.votes / self.plans) for plan in plans]
+        weight = votes_weight(judge) if self.votes_weight is None else self.votes_weight
+        worth = [(plan.score or 0.0) + weight * log(plan.votes / self.plans) for plan in plans]
         return state.decision(*plans, chosen=worth.index(max(worth)))
 
     def _appraise(self, state: DecisionState, judge: PlanJudge, plan: Plan) -> Conversation[Plan]:

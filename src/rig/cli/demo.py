@@ -129,8 +129,7 @@ def _plans_shown(agent: str, world: str) -> int:
 
 def _best_of(shown: EmbodiedConfig, plans: int) -> EmbodiedConfig:
     """Return how to take the first of several plans of whose dream something comes; the others are steps lost."""
-    options = (f"plans={plans}", "dreams=1", "judge=effect", "votes_weight=0.0")
-    return replace(shown, planner="best-of", planner_options=options)
+    return replace(shown, plans=plans, dreams=1, judge="effect")
 
 
 def _every_task(world: str) -> Iterator[str]:

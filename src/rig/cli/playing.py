@@ -207,7 +207,7 @@ class Imagine(Tracked, Flags, ImaginationConfig):
 class Causality(Tracked, Flags, CausalityConfig):
     """Say whether dreams cause better decisions: the same episodes with own dreams, with other frames, and without any.
 
-    Example: rig causality --agent runs/rig/agent --plans 4 --judge change --out runs/causality-rig
+    Example: rig causality --agent runs/rig/agent --plans 4 --judge effect --out runs/causality-rig
 
     Attributes:
         out: folder of the results, with a page causality.md; each row has a folder of its own in it.

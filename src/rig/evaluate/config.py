@@ -33,7 +33,7 @@ class EmbodiedConfig:
         plans: k, how many plans are proposed; of more than one the best is taken (the planner "best-of"), each dreamed
             `dreams` steps ahead; of one alone, the paper's lookahead.
         judge: who says what each of several plans is worth; "majority" takes the one that was proposed most often,
-            so does "effect" among those of whose dream something comes; "change" weighs the votes with how much of the
+            "effect" the first of whose dream something comes; "change" weighs the votes with how much of the
             frame a dream changes, "said" with what the agent itself says of it, where it has learned to.
         planner: another way to decide, by its name; where given, `dreams`, `stop_entropy`, `plans`, `judge` and
             `imagine` are not for it.

@@ -28,7 +28,7 @@ class PlayConfig:
         plans: k, how many plans are proposed at each step; of more than one the best is taken and learned.
         dreams: n, the steps dreamed of each of several plans.
         judge: who says what each of several plans is worth.
-        votes_weight: how much proposals weigh beside the judge.
+        votes_weight: how much proposals weigh beside the judge; None: as much as beside this one they should.
         temperature: of thoughts and actions.
         thought_tokens: the longest thought.
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
@@ -44,7 +44,7 @@ class PlayConfig:
     plans: int = 1
     dreams: int = 0
     judge: str = "majority"
-    votes_weight: float = 1.0
+    votes_weight: float | None = None
     temperature: float = 1.0
     thought_tokens: int = 96
     batch_size: int | None = None

@@ -132,10 +132,7 @@ def _planners(config: PlaygroundConfig, prompt_format: PromptFormat) -> dict[str
     most = config.dreams if prompt_format.dream else min(config.dreams, 1)
     ahead: dict[str, Planner] = {_dreams(count): Lookahead(dreams=count) for count in range(1, most + 1)}
     judge = "said" if prompt_format.judgement else "effect"
-    weight = 1.0 if judge == "said" else 0.0
-    best = BestOf(
-        plans=config.plans, dreams=min(most, 1) if prompt_format.dream else 0, judge=judge, votes_weight=weight
-    )
+    best = BestOf(plans=config.plans, dreams=min(most, 1) if prompt_format.dream else 0, judge=judge)
     chosen: dict[str, Planner] = {_CHOSEN.format(config.plans): best} if config.plans > 1 else {}
     return {**ahead, AT_ONCE: Basic(), **chosen}
 
