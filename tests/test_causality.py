@@ -53,7 +53,7 @@ def short_pools():
 @pytest.fixture(scope="module")
 def suite(agent, tmp_path_factory):
     out = tmp_path_factory.mktemp("causality") / "best"
-    return out, evaluate_causality(config_of(agent, **BEST, temperature=1.0), out)
+    return out, evaluate_causality(config_of(agent, **BEST, temperature=2.0), out)
 
 
 def episodes_of(folder):
@@ -90,7 +90,7 @@ def test_where_nothing_is_to_be_seen_the_judge_of_change_takes_the_first_plan(su
         told = [{**one, "cost": None} for one in sorted(episodes, key=lambda one: one["seed"])]
         assert told == [{**one, "cost": None} for one in sorted(played["first"], key=lambda one: one["seed"])], row
         assert scores["rows"][row]["changed"]["value"] == 0
-    assert scores["rows"]["own"]["changed"]["value"] > 0, "at full temperature proposals differ"
+    assert scores["rows"]["own"]["changed"]["value"] > 0, "where it is warm proposals differ"
 
 
 def test_a_lookahead_is_held_against_acting_at_once_and_votes(agent):
@@ -141,7 +141,7 @@ def test_a_suite_that_was_killed_goes_on_and_ends_with_the_same_scores(agent, su
     kept = (out / "still" / "episodes.jsonl").read_text().splitlines(keepends=True)
     (out / "still" / "episodes.jsonl").write_text(kept[0] + kept[1][:20])
     before = (out / "own" / "episodes.jsonl").read_bytes()
-    again = evaluate_causality(config_of(agent, **BEST, temperature=1.0), out, resume=True)
+    again = evaluate_causality(config_of(agent, **BEST, temperature=2.0), out, resume=True)
     assert (out / "own" / "episodes.jsonl").read_bytes() == before
     assert (out / "still" / "episodes.jsonl").read_text().startswith(kept[0])
     assert timeless(again) == timeless(scores)
@@ -186,7 +186,7 @@ def test_mistakes_are_named_before_anything_is_played(agent, suite, tmp_path):
             config_of(agent, **changes)
     out, _ = suite
     with pytest.raises(RigError, match=r"another configuration: votes"):
-        evaluate_causality(config_of(agent, **BEST, temperature=1.0, votes=2), out, resume=True)
+        evaluate_causality(config_of(agent, **BEST, temperature=2.0, votes=2), out, resume=True)
 
 
 class Scripted:

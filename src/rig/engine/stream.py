@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -143,8 +144,10 @@ class Fork:
     """Go on in several ways at once, each from what the conversation holds now.
 
     What is sent back, when all of them have ended, is the list of what they returned, in the order of `programs`. The
-    conversation itself holds what it held; what was read before the fork is kept once for all. Draws of the n-th way
-    follow from the conversation's seed and n, whoever shares the passes.
+    conversation itself holds what it held; what was read before the fork is kept once for all. The first way of a
+    conversation's first fork draws as the conversation would have without it: so does a choice among several proposals
+    begin with the one that stands alone otherwise. All others have draws of their own. Draws follow from the
+    conversation's seed alone, whoever shares the passes.
 
     Attributes:
         programs: the ways.
@@ -192,6 +195,7 @@ class _Active:
     guide: Guide | None = None
     awaited: int = 0
     returned: list[Any] = field(default_factory=list)
+    has_forked: bool = False
     seconds: float = 0.0
 
 
@@ -340,7 +344,11 @@ class Stream(Generic[T]):
             self._advance(parent, [])
             return
         parent.awaited, parent.returned = len(programs), [None] * len(programs)
-        for number, row in enumerate(self._rows.fork([parent.row] * len(programs))):
+        rows = self._rows.fork([parent.row] * len(programs))
+        if not (wish.anew or parent.has_forked):
+            self._rows.generators[rows[0]] = deepcopy(self._rows.generators[parent.row])
+            parent.has_forked = True
+        for number, row in enumerate(rows):
             if wish.anew:
                 self._rows.rewind(row, 0)
             slot = Slot() if wish.anew else replace(parent.slot)
