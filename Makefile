@@ -1,4 +1,4 @@
-# make demo   sets up and plays every Crafter task with the shipped agent; make demo WORLD=minetest two of Minetest's
+# make demo   sets up and plays every Crafter task five times with the shipped agent; make demo WORLD=minetest two of Minetest's
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
 # make lerobot   has the lerobot package read what we export, and us what it writes (about 100 MB, beside the packages)
@@ -51,7 +51,7 @@ WORLD ?= crafter
 demo: demo-$(WORLD)
 
 demo-crafter: $(VENV)/.demo
-	$(BIN)/rig demo --out runs/demo --overwrite --json-last
+	$(BIN)/rig demo --episodes 5 --out runs/demo --overwrite --json-last
 
 demo-minetest: $(VENV)/.demo minetest
 	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest --overwrite --json-last

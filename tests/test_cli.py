@@ -517,7 +517,7 @@ def test_the_demonstration_plays_both_ways_and_counts_claims(capsys, made, tmp_p
 
 def test_who_never_learned_to_review_is_shown_without_lookahead_unless_it_is_asked_for(made):
     def shown(agent, dreams, plans=1):
-        return list(_kinds(EmbodiedConfig(agent=str(agent), tasks=("place_table",)), dreams, "", plans))
+        return list(_kinds(EmbodiedConfig(agent=str(agent), tasks=("place_table",), episodes=1), dreams, "", plans))
 
     assert shown(made.agent, None) == shown(made.agent, 0) == ["RIG-basic"]
     assert shown(made.agent, 2) == ["RIG-basic", "RIG-lookahead, n = 2"]
@@ -528,7 +528,7 @@ def test_who_never_learned_to_review_is_shown_without_lookahead_unless_it_is_ask
 
 def test_plans_are_not_weighed_unasked_without_dreams_or_where_worlds_are_engines(made, tmp_path, monkeypatch):
     def shown(agent):
-        return list(_kinds(EmbodiedConfig(agent=str(agent), tasks=("place_table",)), 0, ""))
+        return list(_kinds(EmbodiedConfig(agent=str(agent), tasks=("place_table",), episodes=1), 0, ""))
 
     assert shown(made.agent) == ["RIG-basic", "best of 4 plans, n = 1"]
     control = shutil.copytree(made.agent, tmp_path / "control")
@@ -559,6 +559,27 @@ def test_the_demonstration_shows_the_dreams_of_several_plans(made, tmp_path):
             (dream,) = step["dreams"] if plan["chosen"] else plan["dreams"]
             assert plan["action"] == dream["action"]
             assert None not in (dream["frame"], dream["real"]), "what would come of every plan is known"
+
+
+def test_the_demonstration_dreams_and_reviews_one_episode_of_each_task_and_counts_all(made, tmp_path):
+    """Unless it is asked for dreams; what is shown is what every way played."""
+    fixed = {"episodes": 3, "most_steps": 4, "temperature": 1.0, "dtype": "float32"}
+    config = EmbodiedConfig(agent=str(made.agent), tasks=("place_table/tool", "collect_wood/tool"), **fixed)
+    found = run_demo(config, None, tmp_path / "few", plans=2)
+    asked = run_demo(config, 1, tmp_path / "all", plans=2)
+    ways = {"RIG-basic": 6, "best of 2 plans, n = 1": 6}
+    assert {name: found[name]["episodes"] for name in found if name in (*ways, "RIG-lookahead, n = 1")} == ways
+    assert {name: asked[name]["episodes"] for name in (*ways, "RIG-lookahead, n = 1")} == {
+        **ways,
+        "RIG-lookahead, n = 1": 6,
+    }
+    assert found["RIG-basic"]["cells"] == asked["RIG-basic"]["cells"]
+    written = [found["RIG-basic"]["cost_per_decision"], asked["RIG-basic"]["cost_per_decision"]]
+    assert [cost["image_tokens"] == 81 for cost in written] == [False, True]
+    assert written[0]["text_tokens"] == written[1]["text_tokens"], "the same is done, dreamed or not"
+    shown = payload_of(tmp_path / "few" / "trace.html")["episodes"]
+    assert {episode["task"] for episode in shown} == {"place_table", "collect_wood"}
+    assert all(step["dreams"] for episode in shown if episode["way"] == "RIG-basic" for step in episode["steps"])
 
 
 def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monkeypatch):

@@ -59,6 +59,20 @@ def test_ways_beside_each_other_play_what_each_plays_alone(alone):
     assert all(played.cost != Cost() for name in ("basic", "lookahead", "best") for played in found[name])
 
 
+def test_ways_may_play_other_parts_of_the_episodes(alone):
+    kinds = {
+        "first": alone,
+        "rest": replace(alone, skip=1, episodes=2, plans=2),
+        "last": replace(alone, skip=3, episodes=1),
+    }
+    found = {name: [] for name in kinds}
+    for name, played in play_ways(kinds):
+        found[name].append(plain(played))
+    for name, config in kinds.items():
+        expected = sorted(map(plain, play_config(config)), key=str)
+        assert sorted(found[name], key=str) == expected, name
+
+
 def test_one_stream_serves_the_ways_of_one_agent(alone, monkeypatch):
     made, init = [], PolicyDeciding.__init__
 

@@ -28,6 +28,10 @@ PAGE = "trace.html"
 PLANS = 4
 """How many plans are weighed where nothing else is said."""
 
+BASIC = "RIG-basic"
+_UNSEEN = f"{BASIC}, without dreams"
+"""Its episodes that are counted and not shown."""
+
 Row = Mapping[str, Any]
 """What the summary needs of an episode, as `summary_row` makes it."""
 
@@ -47,7 +51,8 @@ def run_demo(
 
     Args:
         config: who plays what; some tasks once where it names none.
-        dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
+        dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0, and
+            then one episode of each task, for it takes longest; of RIG-basic no more are dreamed either.
         out: the folder.
         plans: k of the best of several plans, each dreamed a step ahead, which is left out at 1; None: 4 where the
             agent dreams and what would come of each is soon tried: in a world that is no engine of its own.
@@ -63,7 +68,8 @@ def run_demo(
         refuse_existing(out, "replace the demonstration there with --overwrite, or choose another folder with --out")
     kinds = _kinds(config, dreams, teacher, plans)
     played = play_in_parallel(kinds)
-    rows = {name: [_scored(episode) for episode in episodes] for name, episodes in played.items()}
+    unseen = {BASIC: played.pop(_UNSEEN, [])}
+    rows = {name: [_scored(one) for one in (*ended, *unseen.get(name, ()))] for name, ended in played.items()}
     world = next(iter(kinds.values())).environment
     page = _show(played, rows, out / PAGE, title=f"RIG plays {world.capitalize()}", agent=config.agent)
     summary: dict[str, Any] = {
@@ -113,8 +119,11 @@ def _kinds(
     if config.agent:
         ahead = int(has_learned_reviews(config.agent)) if dreams is None else dreams
         shown = replace(config, follow_dreams=True)
-        kinds |= {"RIG-basic": replace(shown, imagine=True)}
-        kinds |= {f"RIG-lookahead, n = {ahead}": replace(shown, dreams=ahead)} if ahead else {}
+        once = min(1, config.episodes) if dreams is None else config.episodes
+        kinds |= {BASIC: replace(shown, imagine=True, episodes=once)}
+        more = config.episodes - once
+        kinds |= {_UNSEEN: replace(shown, skip=config.skip + once, episodes=more)} if more else {}
+        kinds |= {f"RIG-lookahead, n = {ahead}": replace(shown, dreams=ahead, episodes=once)} if ahead else {}
         count = _plans_shown(config.agent, world) if plans is None else plans
         kinds |= {f"best of {count} plans, n = 1": _best_of(shown, count)} if count > 1 else {}
     if not kinds:

@@ -125,7 +125,8 @@ class Demo:
         tasks: "task" or "task/setting"; where none is given every task of the world once, with tools if it can be, and
             two of Minetest.
         episodes: episodes per task and setting, of each kind.
-        dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, else 0.
+        dreams: n of RIG-lookahead, which is left out at 0; None: 1 where the agent has learned reviews, in one episode
+            of each task, for it takes longest; else 0.
         plans: k of the best of several plans, each dreamed a step ahead, which is left out at 1; None: 4 where the
             agent dreams and the world is no engine of its own, else 1.
         bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.

@@ -20,10 +20,10 @@ _PLAINLY = 3.0
 def shown_together(played: Mapping[str, Sequence[Played]]) -> list[tuple[str, Trajectory]]:
     """Return (way of playing, episode) in the order of the page: one episode of each task, as every way played it.
 
-    Of a task's episodes it is the one in which the most ways succeed, the first of them.
+    Of the episodes of a task that the most ways played it is the one in which the most succeed, the first of them.
 
     Args:
-        played: way of playing -> its episodes, the same of every way.
+        played: way of playing -> its episodes.
     """
     episodes: dict[Episode, dict[str, Played]] = {}
     for way, ended in played.items():
@@ -31,7 +31,7 @@ def shown_together(played: Mapping[str, Sequence[Played]]) -> list[tuple[str, Tr
             episodes.setdefault(one.episode, {})[way] = one
     best: dict[str, dict[str, Played]] = {}
     for episode in sorted(episodes, key=lambda episode: (episode.task, episode.setting, episode.seed)):
-        if episode.task not in best or _successes(episodes[episode]) > _successes(best[episode.task]):
+        if episode.task not in best or _shows(episodes[episode]) > _shows(best[episode.task]):
             best[episode.task] = episodes[episode]
     return [(way, one.trajectory) for ways in best.values() for way, one in ways.items()]
 
@@ -96,5 +96,5 @@ def _likeness(frame: Frame, real: Frame) -> float:
     return float(np.minimum(psnr(frame[None], real[None])[0], _CLEAREST))
 
 
-def _successes(ways: Mapping[str, Played]) -> int:
-    return sum(one.trajectory.success for one in ways.values())
+def _shows(ways: Mapping[str, Played]) -> tuple[int, int]:
+    return len(ways), sum(one.trajectory.success for one in ways.values())

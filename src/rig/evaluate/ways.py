@@ -5,7 +5,8 @@ Each way's last long episodes run beside those of the others and not alone, wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from rig.agents import OWN, FolderSource, Planner, Policy, PolicyActor, PolicyDeciding, source_of
@@ -17,15 +18,16 @@ from rig.evaluate.embodied import Setup, planner_for, play_config
 from rig.evaluate.verdicts import with_verdicts
 from rig.records import Decision, Observation
 
-_PLANNER_FIELDS = ("dreams", "stop_entropy", "plans", "judge", "planner", "planner_options", "imagine")
-"""What of a configuration says how decisions are come to."""
+_OWN_FIELDS = ("skip", "episodes", "dreams", "stop_entropy", "plans", "judge", "planner", "planner_options", "imagine")
+"""What ways that are played side by side may differ in: how decisions are come to, and in which episodes."""
 
 
 def play_ways(kinds: Mapping[str, EmbodiedConfig]) -> Iterator[tuple[str, Played]]:
     """Play the episodes of each of `kinds`, and yield each with its way when it ends.
 
-    Ways that differ only in how one trained agent comes to decisions are played side by side; others, and those of
-    teachers, one after the other before them. In float32 the episodes are the same as of `play_config`.
+    Ways that differ only in how one trained agent comes to decisions, and in which of the episodes they play, are
+    played side by side; others, and those of teachers, one after the other before them. In float32 the episodes are the
+    same as of `play_config`.
 
     Args:
         kinds: ways to play, by name.
@@ -42,20 +44,20 @@ def play_ways(kinds: Mapping[str, EmbodiedConfig]) -> Iterator[tuple[str, Played
 
 
 def _alike(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, EmbodiedConfig]:
-    """Return the ways of the first trained agent that differ in their planners alone; none where that is but one."""
+    """Return the ways of the first trained agent that may be played side by side; none where that is but one."""
     trained = {
         name: config
         for name, config in kinds.items()
         if isinstance(source_of(config.agent)[0], FolderSource) and config.dream_source == OWN
     }
-    bare = {name: _but_planner(config) for name, config in trained.items()}
+    bare = {name: _but_own(config) for name, config in trained.items()}
     alike = {name: trained[name] for name, config in bare.items() if config == next(iter(bare.values()))}
     return alike if len(alike) > 1 else {}
 
 
-def _but_planner(config: EmbodiedConfig) -> EmbodiedConfig:
-    """Return `config` without what says how decisions are come to."""
-    return replace(config, **{name: getattr(EmbodiedConfig, name) for name in _PLANNER_FIELDS})
+def _but_own(config: EmbodiedConfig) -> EmbodiedConfig:
+    """Return `config` without what may be its own."""
+    return replace(config, **{name: getattr(EmbodiedConfig, name) for name in _OWN_FIELDS})
 
 
 def _play_together(kinds: Mapping[str, EmbodiedConfig]) -> Iterator[tuple[str, Played]]:
@@ -65,13 +67,31 @@ def _play_together(kinds: Mapping[str, EmbodiedConfig]) -> Iterator[tuple[str, P
         planner.check(form)
     widest = kinds[max(planners, key=lambda name: planners[name].dreams)]
     worlds = min(MOST_WORLDS, len(kinds) * widest.batch_size) if widest.batch_size else None
-    setup = Setup.of(replace(widest, batch_size=worlds))
+    first, end = min(config.skip for config in kinds.values()), max(map(_end, kinds.values()))
+    setup = Setup.of(replace(widest, batch_size=worlds, skip=first, episodes=end - first))
     assert isinstance(setup.actor, PolicyActor)
-    asked = [_InAWay(**asdict(episode), way=name) for episode in setup.episodes for name in kinds]
+    asked = [
+        _InAWay(**asdict(episode), way=name)
+        for episode, number in _numbered(setup.episodes, first)
+        for name, config in kinds.items()
+        if config.skip <= number < _end(config)
+    ]
     for played in setup.play(asked, _InWays(setup.actor.policy, planners)):
         assert isinstance(played.episode, _InAWay)
         trajectory = with_verdicts(played.trajectory, setup.checker)
         yield played.episode.way, replace(played, episode=played.episode.alone, trajectory=trajectory)
+
+
+def _end(config: EmbodiedConfig) -> int:
+    return config.skip + config.episodes
+
+
+def _numbered(episodes: Iterable[Episode], first: int) -> Iterator[tuple[Episode, int]]:
+    """Yield each episode with its number among those of the same task and setting, from `first` on."""
+    before: Counter[tuple[str, str]] = Counter()
+    for episode in episodes:
+        yield episode, first + before[episode.task, episode.setting]
+        before[episode.task, episode.setting] += 1
 
 
 @dataclass(frozen=True, kw_only=True)
