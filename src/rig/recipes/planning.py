@@ -30,7 +30,7 @@ def plans_row(plans: int, dreams: int) -> str:
     return f"plans-{plans}-{dreams}"
 
 
-def best_row(plans: int, dreams: int) -> str:
+def best_of_row(plans: int, dreams: int) -> str:
     """Return the name of the row of so many plans and dreams that is scored on everything."""
     return f"best-of-{plans}-{dreams}"
 
@@ -84,7 +84,7 @@ def _judge(ladder: Places) -> Iterator[Job]:
 def _plans(ladder: Places) -> Iterator[Job]:
     budget, run = ladder.config.planning, ladder.best_run
     plans, dreams = budget.shown
-    for name, words in ((votes_row(plans), _best_of(plans, 0)), (best_row(plans, dreams), _best_of(plans, dreams))):
+    for name, words in ((votes_row(plans), _best_of(plans, 0)), (best_of_row(plans, dreams), _best_of(plans, dreams))):
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,))
     rows = {plans_row(plans, dreams): _best_of(plans, dreams) for plans in budget.plans for dreams in budget.dreams}
     for name, words in rows.items():
