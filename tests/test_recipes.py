@@ -30,6 +30,7 @@ from rig.recipes.config import LADDERS
 from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, run_plan
 from rig.recipes.ladder import ROWS, Ladder
 from rig.recipes.report import write_report
+from rig.recipes.results import Results
 from rig.records import Cost
 from rig.stages import s1_collect
 from rig.storage import write_json
@@ -565,6 +566,16 @@ def keep_scores(folder, trajectories):
     folder.mkdir(parents=True)
     (folder / EPISODES).write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / SUMMARY).write_text(json.dumps(summarise(rows, EmbodiedConfig(agent=""))))
+
+
+def test_rows_that_share_fewer_than_two_episodes_are_not_compared(made, tmp_path):
+    taught = list(Dataset(made.data))
+    keep_scores(tmp_path / "eval" / "basic", taught)
+    keep_scores(tmp_path / "eval" / "reason", taught[:1])
+    keep_scores(tmp_path / "eval" / "action", taught[:2])
+    results = Results(Ladder(LADDERS.get("crafter/debug"), tmp_path))
+    assert results.difference("basic", "reason") is None
+    assert results.difference("basic", "action").estimate.n == 2
 
 
 def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(made, tmp_path):

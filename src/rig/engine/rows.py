@@ -12,6 +12,7 @@ D: the decoder's width, n: tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from itertools import chain
 
 import numpy as np
@@ -164,6 +165,18 @@ class Rows:
         self._rest(forks, parents, np.minimum(self._ran[forks], self.lengths[forks] - 1).clip(0).tolist())
         self._floors[parents] = np.maximum(self._floors[parents], self._floors[forks])
         return forks
+
+    def beside(self, row: int, tokens: TokenSequence) -> int:
+        """Return a new row beside `row` that holds these tokens and nothing else, with room for an image behind."""
+        (beside,) = self.fork([row])
+        self.clear(beside, seed=0)
+        self.check_room([beside], [len(tokens) + self.model.config.vq.num_tokens])
+        self.read([beside], [tokens])
+        return beside
+
+    def draw_alike(self, row: int, other: int) -> None:
+        """Let `row` draw from now on as `other` would."""
+        self.generators[row] = deepcopy(self.generators[other])
 
     def _numbers(self, count: int) -> list[int]:
         """Return so many numbers for new rows: those of dropped rows first."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -325,18 +324,11 @@ class Stream(Generic[T]):
 
     def _begin_image(self, one: _Active, wish: GenerateImage) -> ImageWriting:
         self._rows.check_room([one.row], [self._rows.model.config.vq.num_tokens])
-        one.guide = self._guide(one.row, wish.guidance) if wish.guidance is not None else None
+        if wish.guidance is not None:
+            one.guide = Guide(self._rows.beside(one.row, wish.guidance.tokens), wish.guidance.weight)
         image = ImageWriting(self._rows, one.row, wish.sampler, wish.speculation, wish.draft, one.guide)
         one.writing = image
         return image
-
-    def _guide(self, row: int, guidance: Guidance) -> Guide:
-        """Return a guide whose row holds the guidance's tokens and nothing else."""
-        (beside,) = self._rows.fork([row])
-        self._rows.clear(beside, seed=0)
-        self._rows.check_room([beside], [len(guidance.tokens) + self._rows.model.config.vq.num_tokens])
-        self._rows.read([beside], [guidance.tokens])
-        return Guide(beside, guidance.weight)
 
     def _fork(self, parent: _Active, wish: Fork) -> None:
         programs = wish.programs
@@ -346,7 +338,7 @@ class Stream(Generic[T]):
         parent.awaited, parent.returned = len(programs), [None] * len(programs)
         rows = self._rows.fork([parent.row] * len(programs))
         if not (wish.anew or parent.has_forked):
-            self._rows.generators[rows[0]] = deepcopy(self._rows.generators[parent.row])
+            self._rows.draw_alike(rows[0], parent.row)
             parent.has_forked = True
         for number, row in enumerate(rows):
             if wish.anew:

@@ -53,11 +53,13 @@ class Results:
         return {(row["task"], row["setting"], row["seed"]): float(row["success"]) for row in self.rows(name, tasks)}
 
     def difference(self, ours: str, theirs: str, tasks: Sequence[str] = ()) -> Difference | None:
-        """Return the paired difference in success over the episodes that both rows played, or None."""
+        """Return the paired difference in success over the episodes that both rows played; None of fewer than two."""
         if not {ours, theirs} <= set(self.embodied):
             return None
         mine, others = self.episodes(ours, tasks), self.episodes(theirs, tasks)
         shared = mine.keys() & others.keys()
+        if len(shared) < 2:
+            return None
         return paired_difference({key: mine[key] for key in shared}, {key: others[key] for key in shared})
 
     def _read(self, folder: str, file: str) -> dict[str, dict[str, Any]]:
