@@ -1,4 +1,5 @@
-# make demo   sets up and plays every Crafter task five times with the shipped agent; make demo WORLD=minetest two of Minetest's
+# make demo   sets up and plays every Crafter task five times with the shipped agent; make demo WORLD=minetest two of
+#   Minetest's
 # make test   sets up and runs every check: lint, types, tests
 # make parity  compares the network with an older transformers as well; part of make test
 # make lerobot   has the lerobot package read what we export, and us what it writes (about 100 MB, beside the packages)

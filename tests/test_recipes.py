@@ -27,7 +27,7 @@ from rig.machine import usable_cores
 from rig.provenance import provenance
 from rig.recipes import jobs as jobs_module
 from rig.recipes.config import LADDERS
-from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, run_plan
+from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, read_times, run_plan
 from rig.recipes.ladder import ROWS, Ladder
 from rig.recipes.report import write_report
 from rig.recipes.results import Results
@@ -240,7 +240,9 @@ def test_jobs_run_beside_each_other_after_their_needs_and_alone_where_they_want_
     assert ended == set(needs)
     run_plan(jobs, tmp_path / "logs", workers=2)
     assert len(journal(tmp_path)) == 2 * len(jobs), "what is done is not run again"
-    assert len((tmp_path / "logs" / TIMES).read_text().splitlines()) == len(jobs)
+    times = {entry["job"]: entry for entry in read_times(tmp_path / "logs")}
+    assert len((tmp_path / "logs" / TIMES).read_text().splitlines()) == len(times) == len(jobs)
+    assert times["alone"]["seconds"] * times["alone"]["threads"] > CORES * 0.5 > 0
 
 
 def test_core_hours_are_of_processor_time_whatever_runs_beside(tmp_path, stand_in):

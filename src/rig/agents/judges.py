@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rig.agents.state import DecisionState
 from rig.dialogue import PromptFormat
@@ -93,11 +94,8 @@ class Change:
     def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
         """Return how much changes; 0 of a plan without dreams."""
         yield from ()
-        dreamed = plan.dreams[-1].frame if plan.dreams else None
-        if dreamed is None:
-            return 0.0
-        seen = fit_frame(state.observation.frame, len(dreamed)).astype(np.float64)
-        return float(np.abs(seen - dreamed).mean())
+        dreamed = _last_frame(plan)
+        return 0.0 if dreamed is None else change(state.observation.frame, dreamed)
 
 
 class Effect:
@@ -115,19 +113,32 @@ class Effect:
     def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
         """Return 0, or so little that votes cannot outweigh it; 0 of a plan without dreams."""
         yield from ()
-        dreamed = plan.dreams[-1].frame if plan.dreams else None
+        dreamed = _last_frame(plan)
         return 0.0 if dreamed is None or has_effect(state.observation.frame, dreamed) else _NOTHING
+
+
+def change(seen: Frame, dreamed: Frame) -> float:
+    """Return how much a dream changes of what is seen, in mean levels of 255; frames as of `has_effect`."""
+    return float(_apart(seen, dreamed).mean())
 
 
 def has_effect(seen: Frame, dreamed: Frame) -> bool:
     """Return whether a dream shows anything else than what is seen; frames uint8 [H, W, 3], of any size each."""
-    shown = fit_frame(seen, len(dreamed)).astype(np.float64)
-    apart = np.abs(shown - dreamed).mean(-1)
+    apart = _apart(seen, dreamed).mean(-1)
     size, tiles = len(apart), min(_TILES, len(apart))
     first = np.arange(tiles) * size // tiles
     sums = np.add.reduceat(np.add.reduceat(apart, first, axis=0), first, axis=1)
     sizes = np.diff([*first, size])
     return bool((sums > _LEVELS * np.outer(sizes, sizes)).any())
+
+
+def _apart(seen: Frame, dreamed: Frame) -> NDArray[np.float64]:
+    """Return by how many levels each pixel of a dream differs from what is seen, at the dream's size."""
+    return np.abs(fit_frame(seen, len(dreamed)).astype(np.float64) - dreamed)
+
+
+def _last_frame(plan: Plan) -> Frame | None:
+    return plan.dreams[-1].frame if plan.dreams else None
 
 
 class InWords:

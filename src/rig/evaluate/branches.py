@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rig.agents.judges import has_effect
+from rig.agents.judges import change, has_effect
 from rig.data import Dataset
 from rig.errors import DatasetError, RigError
 from rig.evaluate.stats import mean_if_any
@@ -85,17 +85,7 @@ def by_order(branches: BranchSet) -> list[float]:
     return [-float(index) for index in range(len(branches.facts))]
 
 
-def by_change(kind: Literal["dreams", "real"]) -> Scorer:
-    """Return a scorer by how much of the frame the plan changes: in its last dream, or really."""
-    return _by_frames(kind, lambda seen, shown: np.abs(seen.astype(np.float64) - shown).mean())
-
-
-def by_effect(kind: Literal["dreams", "real"]) -> Scorer:
-    """Return a scorer by whether anything comes of the plan: in its last dream, or really."""
-    return _by_frames(kind, has_effect)
-
-
-def _by_frames(kind: Literal["dreams", "real"], worth: Callable[[Frame, Frame], float]) -> Scorer:
+def by_frames(kind: Literal["dreams", "real"], worth: Callable[[Frame, Frame], float]) -> Scorer:
     """Return a scorer by what the observed frame and that behind the plan, as it was dreamed or came, are worth."""
 
     def of(step: Step) -> float:
@@ -109,11 +99,13 @@ def _by_frames(kind: Literal["dreams", "real"], worth: Callable[[Frame, Frame], 
 
 BASELINES: Mapping[str, Scorer] = {"the first": by_order, "most votes": by_votes}
 
-_FRAMES: tuple[Literal["dreams", "real"], ...] = ("dreams", "real")
 UNTAUGHT: Mapping[str, Scorer] = {
-    f"{name}, {kind}": by(kind) for name, by in (("change", by_change), ("effect", by_effect)) for kind in _FRAMES
+    "change, dreams": by_frames("dreams", change),
+    "change, real": by_frames("real", change),
+    "effect, dreams": by_frames("dreams", has_effect),
+    "effect, real": by_frames("real", has_effect),
 }
-"""Scorers by frames, for sets that have them."""
+"""Scorers by how much of the frame a plan changes, and by whether it changes any; for sets that have these frames."""
 
 
 def score_sets(sets: Iterable[BranchSet], scorers: Mapping[str, Scorer] = BASELINES) -> dict[str, Any]:

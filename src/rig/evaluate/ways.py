@@ -5,7 +5,7 @@ Each way's last long episodes run beside those of the others and not alone, wher
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -26,8 +26,7 @@ def play_ways(kinds: Mapping[str, EmbodiedConfig]) -> Iterator[tuple[str, Played
     """Play the episodes of each of `kinds`, and yield each with its way when it ends.
 
     Ways that differ only in how one trained agent comes to decisions, and in which of the episodes they play, are
-    played side by side; others, and those of teachers, one after the other before them. In float32 the episodes are the
-    same as of `play_config`.
+    played side by side; others one after the other. In float32 the episodes are the same as of `play_config`.
 
     Args:
         kinds: ways to play, by name.
@@ -35,24 +34,14 @@ def play_ways(kinds: Mapping[str, EmbodiedConfig]) -> Iterator[tuple[str, Played
     Raises:
         RigError: as `play_config`.
     """
-    together = _alike(kinds)
+    alike: defaultdict[EmbodiedConfig, dict[str, EmbodiedConfig]] = defaultdict(dict)
     for name, config in kinds.items():
-        if name not in together:
-            yield from ((name, played) for played in play_config(config))
-    if together:
-        yield from _play_together(together)
-
-
-def _alike(kinds: Mapping[str, EmbodiedConfig]) -> dict[str, EmbodiedConfig]:
-    """Return the ways of the first trained agent that may be played side by side; none where that is but one."""
-    trained = {
-        name: config
-        for name, config in kinds.items()
-        if isinstance(source_of(config.agent)[0], FolderSource) and config.dream_source == OWN
-    }
-    bare = {name: _but_own(config) for name, config in trained.items()}
-    alike = {name: trained[name] for name, config in bare.items() if config == next(iter(bare.values()))}
-    return alike if len(alike) > 1 else {}
+        alike[_but_own(config)][name] = config
+    for bare, ways in alike.items():
+        if len(ways) > 1 and bare.dream_source == OWN and isinstance(source_of(bare.agent)[0], FolderSource):
+            yield from _play_together(ways)
+        else:
+            yield from ((name, played) for name, config in ways.items() for played in play_config(config))
 
 
 def _but_own(config: EmbodiedConfig) -> EmbodiedConfig:

@@ -77,6 +77,16 @@ class _Running:
     threads: int
     since: float
 
+    def is_over(self, logs: Path, *, patiently: bool = False) -> bool:
+        """Return whether the command has ended, or wait for it; note, once, what it took."""
+        busy = _busy_children()
+        if patiently:
+            self.process.wait()
+        elif self.process.poll() is None:
+            return False
+        _note_time(logs, self.job, self.since, self.threads, _busy_children() - busy)
+        return True
+
 
 def run_plan(
     jobs: Sequence[Job], logs: Path, *, workers: int = 1, here: Callable[[Sequence[str]], int] | None = None
@@ -212,11 +222,9 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
     try:
         while waiting or running:
             for entry in running.copy():
-                busy = _busy_children()
-                if entry.process.poll() is None:
+                if not entry.is_over(logs):
                     continue
                 running.remove(entry)
-                _note_time(logs, entry.job, entry.since, entry.threads, _busy_children() - busy)
                 _check(entry)
                 unfinished.discard(entry.job.name)
                 bar.update()
@@ -232,9 +240,7 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
         for entry in running:
             entry.process.terminate()
         for entry in running:
-            busy = _busy_children()
-            entry.process.wait()
-            _note_time(logs, entry.job, entry.since, entry.threads, _busy_children() - busy)
+            entry.is_over(logs, patiently=True)
 
 
 def require_extras(verbs: Sequence[str], *, report: bool) -> None:

@@ -21,9 +21,6 @@ BRANCHES, HELD_OUT = "branches", "branches-held-out"
 LEARNED = ("improved", "imitated", "distilled")
 """Agents that have learned from their own play."""
 
-EFFECT = ("best-of", "judge=effect", "votes_weight=0")
-"""How the best of several plans is taken: the first of whose dream something comes."""
-
 
 def plans_row(plans: int, dreams: int) -> str:
     """Return the name of the row of so many plans and dreams."""
@@ -89,9 +86,7 @@ def _plans(ladder: Places) -> Iterator[Job]:
     rows = {plans_row(plans, dreams): _best_of(plans, dreams) for plans in budget.plans for dreams in budget.dreams}
     for name, words in rows.items():
         yield _on_some(ladder, name, run, *words)
-    plans, dreams = budget.said
-    words = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "said")
-    yield _on_some(ladder, said_row(plans, dreams), JUDGE, *words)
+    yield _on_some(ladder, said_row(*budget.said), JUDGE, *_best_of(*budget.said, judge="said"))
 
 
 def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
@@ -100,11 +95,10 @@ def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
     return ladder.eval_job(name, ladder.agent(run), *flags, needs=(run,), episodes=budget.episodes, tasks=budget.tasks)
 
 
-def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
-    if not dreams:
-        return ("--plans", str(plans))
-    planner, *options = EFFECT
-    return ("--planner", planner, "--planner-options", f"plans={plans}", f"dreams={dreams}", *options)
+def _best_of(plans: int, dreams: int, judge: str = "") -> tuple[str, ...]:
+    """Return the flags of how the best of several plans is taken; of no judge, by what dreams show, or by votes."""
+    judge = judge or ("effect" if dreams else "majority")
+    return ("--plans", str(plans), "--dreams", str(dreams), "--judge", judge)
 
 
 def _causality(ladder: Places) -> Job:
@@ -119,12 +113,10 @@ def _causality(ladder: Places) -> Job:
 
 def _own_play(ladder: Places) -> Iterator[Job]:
     budget = ladder.config.planning
-    plans, dreams = budget.shown
-    thinking = ("--plans", str(plans), "--dreams", str(dreams), "--judge", "effect", "--votes-weight", "0")
     ways = {
         "improved": (),
         "imitated": ("--learn", "won", "--temperature", "0.5"),
-        "distilled": ("--learn", "won", "--temperature", "0.5", *thinking),
+        "distilled": ("--learn", "won", "--temperature", "0.5", *_best_of(*budget.shown)),
     }
     for name in LEARNED:
         words: tuple[str, ...] = ("improve", "--agent", ladder.agent(ladder.best_run))

@@ -20,6 +20,7 @@ from rig.recipes.tables import image, markdown, row_name, signed
 def plans_table(results: Results, figures: Path, page: Path) -> str:
     """Return how the best of several plans does, by how many there are and how far each is dreamed."""
     budget, base, lines, rows = results.ladder.config.planning, results.ladder.best_row, {}, []
+    alone = _alone(results) if base in results.embodied else None
     for dreams in budget.dreams:
         points: list[tuple[float, Estimate]] = []
         for plans in budget.plans:
@@ -27,8 +28,8 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
             if name in results.embodied:
                 rows.append([str(plans), str(dreams), *_scored(results, name, dreams)])
                 points.append((plans, estimate_of(results.embodied[name]["success"])))
-        if points and base in results.embodied:
-            points.insert(0, (1, _alone(results)))
+        if points and alone is not None:
+            points.insert(0, (1, alone))
         if points:
             lines["most votes" if not dreams else f"{dreams} dreamed"] = points
     said = said_row(*budget.said)
@@ -38,9 +39,9 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
     if not rows:
         return ""
     figure = draw_lines(figures / "plans.svg", lines, x="plans (k)", y="mean success")
-    alone = f"{_what(results)}, one alone wins {_alone(results).format()}. " if base in results.embodied else ""
+    one = f"{_what(results)}, one alone wins {alone.format()}. " if alone is not None else ""
     text = (
-        f"{alone}{row_name(base)} proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams "
+        f"{one}{row_name(base)} proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams "
         "the one that most proposals chose, with dreams the first of whose dream something comes, and, said, the "
         "one of which the agent that has learned to judge says that it loses least. The differences are paired."
     )
