@@ -16,9 +16,11 @@ from rig.agents import (
     Basic,
     BestOf,
     DecisionState,
+    Effect,
     Lookahead,
     PolicyConfig,
     PolicyDeciding,
+    Resample,
     TeacherActor,
     TrueFuture,
     build_policy,
@@ -35,7 +37,7 @@ from rig.envs.rollout import PrivilegedDeciding
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.embodied import evaluate_embodied, play_config
-from rig.records import Decision, Observation, Plan
+from rig.records import Decision, Dream, Observation, Plan
 from rig.teachers import TEACHERS
 
 torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
@@ -140,7 +142,7 @@ def test_plans_that_all_agree_are_not_dreamed(checkpoint):
     assert decision.cost.text_tokens == 3 * basic.cost.text_tokens, "what forks write is counted"
 
 
-@pytest.mark.parametrize("planner", [BestOf(plans=2, dreams=1), Lookahead(dreams=2)])
+@pytest.mark.parametrize("planner", [BestOf(plans=2, dreams=1), Lookahead(dreams=2), Resample(plans=3, refused=1.0)])
 def test_a_decision_follows_from_its_observation_and_seed_alone(checkpoint, planner):
     seen = observations(2)
     policy = policy_of(checkpoint, planner, thought_tokens=2)
@@ -237,6 +239,82 @@ def test_the_judge_of_effects_takes_no_plan_of_which_nothing_comes_where_there_i
     assert 0 in chosen
     assert max(chosen) > 0, "nothing comes of the first"
     assert {id(frame) for frame in shown} == {id(observation.frame) for observation in seen}
+
+
+def test_a_plan_is_in_vain_as_soon_as_a_dream_of_it_shows_what_is_seen():
+    seen, other = np.zeros((9, 9, 3), np.uint8), np.full((9, 9, 3), 200, np.uint8)
+    state = DecisionState(
+        speaker=None, observation=Observation(frame=seen, instruction="", previous_action=NOOP), slot=None
+    )
+
+    def score(*frames):
+        plan = Plan(thought=None, action=NOOP, dreams=tuple(Dream(thought=None, action=NOOP, frame=f) for f in frames))
+        return ended(Effect().score(state, plan))
+
+    assert [score(), score(other), score(other, other)] == [0, 0, 0]
+    assert [score(seen), score(seen, other), score(other, seen)] == [-20, -20, -20]
+
+
+def ended(conversation):
+    """Return what a conversation returns that asks for nothing."""
+    with pytest.raises(StopIteration) as end:
+        next(conversation)
+    return end.value.value
+
+
+class Parity:
+    """Refuses a plan by the sum of its last dream's pixels, and counts whom it was asked about."""
+
+    looks, asked, refuses = True, [], 0
+
+    def score(self, state, plan):
+        yield from ()
+        self.asked.append(plan)
+        return -5.0 if plan.dreams[-1].frame.sum() % 2 == self.refuses else 0.0
+
+
+def test_other_plans_are_proposed_where_the_first_is_refused(checkpoint, monkeypatch):
+    """The first plan is RIG-basic's and always dreamed; of the others the first that is not refused is taken."""
+    monkeypatch.setitem(PLAN_JUDGES._entries, "parity", Parity)
+    seen, chosen, told = observations(4), [], 0
+
+    for refuses in (0, 1):
+        monkeypatch.setattr(Parity, "refuses", refuses)
+        monkeypatch.setattr(Parity, "asked", [])
+        decisions = policy_of(checkpoint, Resample(plans=5, judge="parity")).decide(seen, range(4))
+        for decision in decisions:
+            first, *others = decision.plans
+            assert (len(first.dreams), first.votes) == (1, 1)
+            refused = [plan.score == -5 for plan in decision.plans]
+            assert decision.chosen == (refused.index(False) if not all(refused) else 0)
+            assert decision.action == decision.plans[decision.chosen].action
+            if others:
+                assert refused[0], "who is content asks for no others"
+                assert first.action not in {plan.action for plan in others}
+                assert sum(plan.votes for plan in others) <= 4
+            else:
+                told += 1
+            chosen.append(decision.chosen)
+        assert len(Parity.asked) == sum(len(decision.plans) for decision in decisions)
+    assert told, "some first plans are not refused"
+    assert max(chosen) > 0, "and some others are taken"
+
+
+def test_nothing_else_is_done_where_no_dream_is_refused(checkpoint):
+    """With one proposal, or a judge that is content, it decides as RIG-basic, and has dreamed."""
+    seen = observations(3)
+
+    def both(seed):
+        seeds = range(seed, seed + 3)
+        ways = (Basic(), Resample(plans=1), Resample(plans=4, refused=-100.0))
+        return [policy_of(checkpoint, way).decide(seen, seeds) for way in ways]
+
+    _, (alone, *others) = clearly(both)
+    for decisions in others:
+        for basic, decision in zip(alone, decisions, strict=True):
+            assert (decision.thought, decision.action) == (basic.thought, basic.action)
+            assert [len(plan.dreams) for plan in decision.plans] == [1]
+            assert decision.cost.text_tokens == basic.cost.text_tokens
 
 
 def test_plans_are_dreamed_no_further_than_what_the_model_is_unsure_of(checkpoint):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rig.actions import NOOP, Action, ActionSpace
-    from rig.agents import Agent, Basic, BestOf, Lookahead, load_agent
+    from rig.agents import Agent, Basic, BestOf, Lookahead, Resample, load_agent
     from rig.client import RemoteAgent, connect
     from rig.data import Dataset
     from rig.envs import World, make_world
@@ -41,6 +41,7 @@ _LATE = {
     "NOOP": "rig.actions",
     "Plan": "rig.records",
     "RemoteAgent": "rig.client",
+    "Resample": "rig.agents",
     "Review": "rig.records",
     "RigError": "rig.errors",
     "Step": "rig.records",
@@ -69,6 +70,7 @@ __all__ = [
     "NOOP",
     "Plan",
     "RemoteAgent",
+    "Resample",
     "Review",
     "RigError",
     "Step",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from rig.agents.how import HowToPlay
     from rig.agents.judges import PLAN_JUDGES, Chance, Change, Effect, InWords, Majority, PlanJudge
-    from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, merged, planner_of
+    from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, Resample, merged, planner_of
     from rig.agents.policy import Policy, PolicyConfig
     from rig.agents.said import Said
     from rig.agents.served import ServedActor, ServedSource
@@ -71,6 +71,7 @@ _LATE = {
     "Lookahead": "planners",
     "PLANNERS": "planners",
     "Planner": "planners",
+    "Resample": "planners",
     "merged": "planners",
     "planner_of": "planners",
     "Policy": "policy",
@@ -124,6 +125,7 @@ __all__ = [
     "PolicyActor",
     "PolicyConfig",
     "PolicyDeciding",
+    "Resample",
     "Said",
     "ServedActor",
     "ServedSource",

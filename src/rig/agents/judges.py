@@ -99,12 +99,13 @@ class Change:
 
 
 class Effect:
-    """Finds every plan as good as any other but those of whose last dream nothing comes: these are steps lost.
+    """Finds every plan as good as any other but those of which nothing comes: these are steps lost.
 
+    Nothing comes of a plan one of whose dreams shows what is observed: what was done is in vain, or undone by then.
     Proposals do not weigh beside it: of the others the first is taken, as it would be without a judge.
 
-    Nothing comes of a plan where no tile of the dream differs from what is observed, nine by nine of them, by more than
-    a few levels of 255 in the mean: more than drawing a frame of codes and back again does.
+    A dream shows what is observed where no tile differs, nine by nine of them, by more than a few levels of 255 in the
+    mean: more than drawing a frame of codes and back again does.
     """
 
     looks = True
@@ -113,8 +114,9 @@ class Effect:
     def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
         """Return 0, or so little that votes cannot outweigh it; 0 of a plan without dreams."""
         yield from ()
-        dreamed = _last_frame(plan)
-        return 0.0 if dreamed is None or has_effect(state.observation.frame, dreamed) else _NOTHING
+        seen = state.observation.frame
+        shown = (dream.frame for dream in plan.dreams if dream.frame is not None)
+        return 0.0 if all(has_effect(seen, frame) for frame in shown) else _NOTHING
 
 
 def change(seen: Frame, dreamed: Frame) -> float:

@@ -158,11 +158,7 @@ class BestOf:
 
     def check(self, prompt_format: PromptFormat) -> None:
         """Refuse to dream with a model that does not, and judges that are not known or cannot judge its plans."""
-        if self.dreams and not prompt_format.dream:
-            raise RigError("this agent was trained without dreams; take dreams=0")
-        judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
-        if isinstance(judge, ExactingJudge):
-            judge.check(prompt_format)
+        _check_judge(self.judge, self.dreams, prompt_format)
 
     def decide(self, state: DecisionState) -> Conversation[Decision]:
         """Propose, merge, dream, judge, choose."""
@@ -171,19 +167,90 @@ class BestOf:
         plans = merged(proposals)
         judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
         if len(plans) > 1 and (self.dreams or judge.looks):
-            plans = yield from state.fork([partial(self._appraise, judge=judge, plan=plan) for plan in plans])
+            appraise = partial(_appraise, judge=judge, dreams=self.dreams, stop_entropy=self.stop_entropy)
+            plans = yield from state.fork([partial(appraise, plan=plan) for plan in plans])
         weight = votes_weight(judge) if self.votes_weight is None else self.votes_weight
         worth = [(plan.score or 0.0) + weight * log(plan.votes / self.plans) for plan in plans]
         return state.decision(*plans, chosen=worth.index(max(worth)))
 
-    def _appraise(self, state: DecisionState, judge: PlanJudge, plan: Plan) -> Conversation[Plan]:
-        """Return a plan with its dreams, its score and what was said of it."""
+
+@dataclass(frozen=True, kw_only=True)
+class Resample:
+    """One plan, dreamed and judged; where it is refused, others are proposed, and the first that is not is taken.
+
+    The first plan is RIG-basic's, drawn with the same numbers, and it is dreamed at every decision: other than with
+    `BestOf`, what all proposals agree upon is looked at too. Others of the same action are left out; where all are
+    refused, the first is done after all.
+
+    Attributes:
+        plans: k, the proposals of a decision whose first is refused; with 1 there is nothing else to take.
+        dreams: n, the steps imagined of each plan.
+        judge: the name of the judge of plans, in `PLAN_JUDGES`.
+        refused: a plan whose score is below this is refused.
+        temperature: of the thoughts and actions of other plans. Behind a refusal the likeliest is what was refused.
+        stop_entropy: as of `BestOf`.
+    """
+
+    plans: int = 7
+    dreams: int = 1
+    judge: str = "effect"
+    refused: float = -1.0
+    temperature: float = 1.0
+    stop_entropy: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.plans < 1 or self.dreams < 0:
+            raise RigError(f"plans={self.plans} and dreams={self.dreams}: at least 1 and 0")
+
+    def check(self, prompt_format: PromptFormat) -> None:
+        """Refuse to dream with a model that does not, and judges that cannot judge its plans, or refuse none."""
+        _check_judge(self.judge, self.dreams, prompt_format)
+        if not PLAN_JUDGES.get(self.judge)().looks:
+            raise RigError(f"the judge {self.judge!r} finds all plans alike, and so refuses none; take 'effect', say")
+
+    def decide(self, state: DecisionState) -> Conversation[Decision]:
+        """Propose, dream, judge; and where that is refused, propose others."""
+        yield from state.observe()
+        appraise = partial(
+            _appraise, judge=PLAN_JUDGES.get(self.judge)(), dreams=self.dreams, stop_entropy=self.stop_entropy
+        )
+        plans = yield from state.fork([appraise])
+        if self._refuses(plans[0]) and self.plans > 1:
+            proposals = yield from state.fork([self._propose] * (self.plans - 1))
+            others = [plan for plan in merged(proposals) if plan.action != plans[0].action]
+            if others:
+                plans += yield from state.fork([partial(appraise, plan=plan) for plan in others])
+        return state.decision(*plans, chosen=next((n for n, plan in enumerate(plans) if not self._refuses(plan)), 0))
+
+    def _propose(self, state: DecisionState) -> Conversation[Plan]:
+        state.speaker = replace(state.speaker, text=replace(state.speaker.text, temperature=self.temperature))
+        return (yield from state.answer())
+
+    def _refuses(self, plan: Plan) -> bool:
+        return plan.score is not None and plan.score < self.refused
+
+
+def _appraise(
+    state: DecisionState, *, judge: PlanJudge, dreams: int, stop_entropy: float | None, plan: Plan | None = None
+) -> Conversation[Plan]:
+    """Return a plan with its dreams, its score and what was said of it; without one, the plan that comes first."""
+    if plan is None:
+        plan = yield from state.answer()
+    else:
         yield from state.retell(plan)
-        dreams = yield from state.look_ahead(self.dreams, self.stop_entropy)
-        plan = replace(plan, dreams=dreams)
-        score = yield from judge.score(state, plan)
-        said = judgement_text(state.said.judgement) if state.said else None
-        return replace(plan, score=score, judgement=said)
+    plan = replace(plan, dreams=(yield from state.look_ahead(dreams, stop_entropy)))
+    score = yield from judge.score(state, plan)
+    said = judgement_text(state.said.judgement) if state.said else None
+    return replace(plan, score=score, judgement=said)
+
+
+def _check_judge(name: str, dreams: int, prompt_format: PromptFormat) -> None:
+    """Refuse to dream with a model that does not, and judges that are not known or cannot judge its plans."""
+    if dreams and not prompt_format.dream:
+        raise RigError("this agent was trained without dreams; take dreams=0")
+    judge: PlanJudge = PLAN_JUDGES.get(name)()
+    if isinstance(judge, ExactingJudge):
+        judge.check(prompt_format)
 
 
 def merged(proposals: Sequence[Plan]) -> list[Plan]:
@@ -198,3 +265,4 @@ def merged(proposals: Sequence[Plan]) -> list[Plan]:
 PLANNERS.add("basic", Basic)
 PLANNERS.add("lookahead", Lookahead)
 PLANNERS.add("best-of", BestOf)
+PLANNERS.add("resample", Resample)

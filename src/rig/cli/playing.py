@@ -41,6 +41,7 @@ class Play:
         dreams: n of the lookahead; 0 acts at once. Of several plans each is dreamed so far.
         plans: k, how many plans are proposed; of more than one the best is taken.
         judge: who says what each of several plans is worth.
+        resample: propose the others only where the first plan is refused.
         read_back: how dreams are read.
         temperature: of thoughts and actions; 0 takes the likeliest.
         bind_verdicts: a review that says "keep the plan" does what was planned, whatever action it would have written.
@@ -58,6 +59,7 @@ class Play:
     dreams: int = 0
     plans: int = 1
     judge: str = EmbodiedConfig.judge
+    resample: bool = False
     read_back: Literal["pixels", "codes"] = "pixels"
     temperature: float = EmbodiedConfig.temperature
     bind_verdicts: bool = True
@@ -83,6 +85,7 @@ class Play:
             dreams=self.dreams,
             plans=self.plans,
             judge=self.judge,
+            resample=self.resample,
             read_back=self.read_back,
             temperature=self.temperature,
             bind_verdicts=self.bind_verdicts,

@@ -110,6 +110,7 @@ def row_config(config: CausalityConfig, row: str) -> EmbodiedConfig:
         stop_entropy=None,
         plans=1,
         judge="majority",
+        resample=False,
         planner=planner,
         planner_options=tuple(f"{name}={json.dumps(value)}" for name, value in options.items()),
         dreams_from=OWN if row in CONTROLS else row,

@@ -35,8 +35,10 @@ class EmbodiedConfig:
         judge: who says what each of several plans is worth; "majority" takes the one that was proposed most often,
             "effect" the first of whose dream something comes; "change" weighs the votes with how much of the
             frame a dream changes, "said" with what the agent itself says of it, where it has learned to.
-        planner: another way to decide, by its name; where given, `dreams`, `stop_entropy`, `plans`, `judge` and
-            `imagine` are not for it.
+        resample: judge one plan at first, and propose the others of `plans` only where it is refused (the planner
+            "resample"); of a `judge` that looks.
+        planner: another way to decide, by its name; where given, `dreams`, `stop_entropy`, `plans`, `judge`,
+            `resample` and `imagine` are not for it.
         planner_options: of that planner, each as "name=value"; the value is JSON, or else a text.
         read_back: how dreams are read: "pixels" or "codes".
         dreams_from: what is shown in the place of every dream: "own" for nothing else; what "true"ly comes, the bound
@@ -70,6 +72,7 @@ class EmbodiedConfig:
     entropy_threshold: float = 0.0
     plans: int = 1
     judge: str = "majority"
+    resample: bool = False
     planner: str = ""
     planner_options: tuple[str, ...] = ()
     read_back: Literal["pixels", "codes"] = "pixels"

@@ -370,10 +370,10 @@ def named_planner(config: EmbodiedConfig) -> tuple[str, dict[str, Any]]:
         return config.planner, dict(map(_option, config.planner_options))
     if config.planner_options:
         raise RigError("--planner-options are those of a --planner; name it")
-    if config.plans > 1:
+    if config.plans > 1 or config.resample:
         options = {"plans": config.plans, "dreams": config.dreams, "judge": config.judge}
         limit = {} if config.stop_entropy is None else {"stop_entropy": config.stop_entropy}
-        return "best-of", options | limit
+        return "resample" if config.resample else "best-of", options | limit
     if config.dreams:
         return "lookahead", {"dreams": config.dreams, "stop_entropy": config.stop_entropy}
     return "basic", {}

@@ -29,6 +29,7 @@ class PlayConfig:
         dreams: n, the steps dreamed of each of several plans.
         judge: who says what each of several plans is worth.
         votes_weight: how much proposals weigh beside the judge; None: as much as beside this one they should.
+        resample: judge one plan at first, and propose the others only where it is refused.
         temperature: of thoughts and actions.
         thought_tokens: the longest thought.
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
@@ -45,6 +46,7 @@ class PlayConfig:
     dreams: int = 0
     judge: str = "majority"
     votes_weight: float | None = None
+    resample: bool = False
     temperature: float = 1.0
     thought_tokens: int = 96
     batch_size: int | None = None
