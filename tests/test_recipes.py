@@ -428,7 +428,7 @@ def test_a_teacher_that_remembers_has_students_that_do(tmp_path):
     ladder = Ladder(LADDERS.get("crafter/small-frame"), tmp_path)
     verbs = verbs_of(ladder)
     trained = {job.name for job in ladder.jobs() if job.arguments[0] == "train"}
-    assert {"base", "basic-2", "lookahead-1", "on-policy-2"} <= trained
+    assert {"base", "basic-2", "lookahead-1", "on-policy-1"} <= trained
     assert {verbs[name].history for name in trained} == {8}
     assert {verbs[name].teacher for name in ("s1", "s3-1", "s4-1", "s4-taught", "s1-corrected-1")} == {"crafter-frame"}
     assert verbs["eval-teacher"].agent == "teacher:crafter-frame"
@@ -462,15 +462,35 @@ def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("rounds", "start"), [((), "basic-2"), ((0.5, 0.0), "on-policy-2")])
-def test_plans_are_made_by_the_agent_that_was_corrected_last(rounds, start, tmp_path):
+@pytest.mark.parametrize(
+    ("rounds", "corrected", "start"),
+    [((), True, "basic-2"), ((0.5, 0.0), True, "on-policy-2"), ((0.5, 0.0), False, "basic-2")],
+)
+def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(rounds, corrected, start, tmp_path):
     """And what learns from its own play replays what that agent has learned from."""
-    ladder = Ladder(replace(LADDERS.get("crafter/debug"), on_policy=rounds, with_planning=True), tmp_path)
+    config = LADDERS.get("crafter/debug")
+    planning = replace(config.planning, corrected=corrected)
+    ladder = Ladder(replace(config, on_policy=rounds, with_planning=True, planning=planning), tmp_path)
+    assert ladder.planning_row == ("basic" if start == "basic-2" else "on-policy")
     verbs = verbs_of(ladder)
     for name in ("branches", "eval-plans-2-1", "causality", "improved", "imitated", "distilled"):
         assert verbs[name].agent == ladder.agent(start), name
     assert verbs["judge"].start == ladder.agent(start)
     assert {verbs[name].data for name in ("judge", "improved", "imitated", "distilled")} == {verbs[start].data}
+
+
+def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_with_one(tmp_path):
+    config = LADDERS.get("crafter/debug")
+    planning = replace(config.planning, plans=(2, 4), dreams=(0, 1, 3))
+    verbs = verbs_of(Ladder(replace(config, with_planning=True, planning=planning), tmp_path))
+    scored = {name.removeprefix("eval-plans-"): verb for name, verb in verbs.items() if name.startswith("eval-plans-")}
+    assert list(scored) == ["2-0", "2-1", "4-0", "4-1", "4-3"]
+    for name, verb in scored.items():
+        plans, dreams = map(int, name.split("-"))
+        judge = "effect" if dreams else "majority"
+        assert (verb.plans, verb.dreams, verb.judge, verb.resample) == (plans, dreams, judge, bool(dreams))
+    assert verbs["distilled"].resample
+    assert {verbs[name].resample for name in ("imitated", "eval-said-2-1")} == {False}
 
 
 def test_reviews_are_learned_behind_the_rounds_too_with_a_control(tmp_path):

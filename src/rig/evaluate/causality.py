@@ -27,6 +27,9 @@ from rig.provenance import provenance
 from rig.registry import unknown_name
 from rig.storage import LOCK_NAME, Lock, write_json
 
+REFUSED_AT_RANDOM = 0.1
+"""Share of the plans that the row "random" of a planner that refuses plans refuses."""
+
 _Options = Mapping[str, Any]
 
 
@@ -40,6 +43,9 @@ def _majority(planner: str, options: _Options, votes: int) -> tuple[str, _Option
 
 
 def _random(planner: str, options: _Options, votes: int) -> tuple[str, _Options]:
+    """Return a planner that chooses without judging; of one that refuses plans, one that refuses some at random."""
+    if planner == "resample":
+        return planner, {**options, "dreams": 0, "judge": "chance", "refused": REFUSED_AT_RANDOM}
     return "best-of", {"plans": votes, "dreams": 0, "judge": "chance", "votes_weight": 0}
 
 

@@ -16,8 +16,11 @@ class PlanningConfig:
     """What a ladder spends on choosing among several plans, and on learning from its own play; of RIG-basic.
 
     Attributes:
-        plans: numbers of plans that are scored, each with each of `dreams`.
-        dreams: numbers of dreams of each plan; with 0 most votes decide, with more whether something comes of them.
+        corrected: whether all of it begins with the RIG-basic of the last on-policy round, where there is one, or with
+            the paper's.
+        plans: numbers of plans that are scored, rising.
+        dreams: numbers of dreams of each plan, rising; with 0 most votes decide, with more others are proposed where
+            nothing comes of the first. Every number of plans is scored with the first two of them, the last with all.
         tasks: "task/setting" on which those are scored, and exchanged dreams; all of the ladder's where empty.
         episodes: of these scores, per task and setting; 0 for as many as rows have.
         branch_episodes: training episodes per task and setting whose states are branched, for a judge to learn from.
@@ -38,6 +41,7 @@ class PlanningConfig:
         improve_rate: peak learning rate.
     """
 
+    corrected: bool = True
     plans: tuple[int, ...] = (2, 4, 8)
     dreams: tuple[int, ...] = (0, 1, 2, 3, 5)
     tasks: tuple[str, ...] = ()
@@ -57,6 +61,11 @@ class PlanningConfig:
     attempts: int = 8
     decisions: int = 1024
     improve_rate: float = 1e-4
+
+    @property
+    def grid(self) -> list[tuple[int, int]]:
+        """The pairs of plans and dreams that are scored."""
+        return [(k, n) for k in self.plans for n in (self.dreams if k == self.plans[-1] else self.dreams[:2])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,14 +295,17 @@ LADDERS.add(
         planning=PlanningConfig(
             # Found or dug for by hand, which is where there is most to gain.
             tasks=("collect_stone/manual", "collect_coal/manual", "collect_iron/manual", "explore/manual"),
-            episodes=15,
+            episodes=10,
             branch_episodes=4,
             states=6,
             proposals=6,
-            judge_steps=800,
+            judge_steps=600,
+            # Still and blank frames, and no dreams, leave the first plan as it is: RIG-basic.
+            rows=("own", "true", "other-plan", "other-episode", "majority", "random"),
             rounds=4,
             groups=14,
-            decisions=512,
+            decisions=768,
+            improve_rate=2e-4,
         ),
     ),
 )

@@ -104,19 +104,23 @@ class Places:
         return ("s2", "s2-beside", *(f"s2-corrected-{number}" for number in range(1, rounds + 1)))
 
     @property
-    def best_run(self) -> str:
-        """The run of the RIG-basic that planning and learning from its own play begin with: the last corrected one."""
-        return self.on_policy_run(len(self.config.on_policy))
+    def planning_run(self) -> str:
+        """The run of the RIG-basic that planning and learning from its own play begin with."""
+        return self.on_policy_run(self._planning_rounds)
 
     @property
-    def best_data(self) -> tuple[str, ...]:
+    def planning_data(self) -> tuple[str, ...]:
         """The names of what that agent has learned from, corrections and all."""
-        return self.learned(len(self.config.on_policy))
+        return self.learned(self._planning_rounds)
 
     @property
-    def best_row(self) -> str:
+    def planning_row(self) -> str:
         """The row of that agent."""
-        return "on-policy" if self.config.on_policy else "basic"
+        return "on-policy" if self._planning_rounds else "basic"
+
+    @property
+    def _planning_rounds(self) -> int:
+        return len(self.config.on_policy) if self.config.planning.corrected else 0
 
     def patience(self) -> tuple[str, str]:
         """Return the flags of how long a teacher may take."""

@@ -1,9 +1,9 @@
 """The jobs of a ladder that are about several plans: branches, judges, exchanged dreams, learning from its own play.
 
-All begin with the ladder's RIG-basic, the corrected one where there are on-policy rounds. What it learns of its own
-play it learns in three ways, of as many attempts and in as many steps: from reward (`improved`); by imitating those
-that won (`imitated`, the control); and by imitating those that won with the best of several plans (`distilled`, expert
-iteration).
+All begin with the ladder's RIG-basic: the paper's, or the corrected one of its last on-policy round. What it learns of
+its own play it learns in three ways, of as many attempts and in as many steps: from reward (`improved`); by imitating
+those that won (`imitated`, the control); and by imitating those that won where others were proposed for plans of whose
+dreams nothing comes (`distilled`, expert iteration).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def plans_row(plans: int, dreams: int) -> str:
     return f"plans-{plans}-{dreams}"
 
 
-def best_of_row(plans: int, dreams: int) -> str:
+def resample_row(plans: int, dreams: int) -> str:
     """Return the name of the row of so many plans and dreams that is scored on everything."""
-    return f"best-of-{plans}-{dreams}"
+    return f"resample-{plans}-{dreams}"
 
 
 def votes_row(plans: int) -> str:
@@ -58,19 +58,19 @@ def _judge(ladder: Places) -> Iterator[Job]:
         (BRANCHES, budget.branch_episodes, ("--skip", str(ladder.taken()), "--random", "1")),
         (HELD_OUT, budget.held_out_episodes, ("--split", "validation", "--random", "0")),
     ):
-        words: tuple[str, ...] = ("branch", "--agent", ladder.agent(ladder.best_run), "--out", ladder.path(name))
+        words: tuple[str, ...] = ("branch", "--agent", ladder.agent(ladder.planning_run), "--out", ladder.path(name))
         words += ("--teacher", ladder.kit.teacher, "--episodes", str(episodes), "--states", str(budget.states))
         words += ("--plans", str(budget.proposals), "--dreams", "1", *flags, *ladder.patience(), "--resume")
         words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks())
-        yield Job(name=name, arguments=words, result=ladder.marker(name), needs=(ladder.best_run,))
-    words = ("train", "--tokenizers", ladder.path("tokenizers"), "--start", ladder.agent(ladder.best_run))
-    words += ("--data", *map(ladder.path, ladder.best_data), "--judge", ladder.path(BRANCHES))
+        yield Job(name=name, arguments=words, result=ladder.marker(name), needs=(ladder.planning_run,))
+    words = ("train", "--tokenizers", ladder.path("tokenizers"), "--start", ladder.agent(ladder.planning_run))
+    words += ("--data", *map(ladder.path, ladder.planning_data), "--judge", ladder.path(BRANCHES))
     words += ("--judge-share", f"{budget.judge_share:g}", "--judge-given", "real", "dreams", "nothing")
     words += ("--judge-words", ladder.kit.reviewer, "--steps", str(budget.judge_steps))
     words += ("--batch-size", str(config.batch_size), "--learning-rate", str(config.second_rate))
     words += ("--out", str(ladder.root / "train" / JUDGE), "--resume", *([] if config.compile else ["--no-compile"]))
     result = Path(ladder.agent(JUDGE)) / "agent.json"
-    needs = (ladder.best_run, "tokenizers", *ladder.best_data, BRANCHES)
+    needs = (ladder.planning_run, "tokenizers", *ladder.planning_data, BRANCHES)
     yield Job(name=JUDGE, arguments=words, result=result, needs=needs)
     out = ladder.root / JUDGED
     words = ("judge", "--agent", ladder.agent(JUDGE), "--data", ladder.path(HELD_OUT), "--out", str(out))
@@ -79,14 +79,13 @@ def _judge(ladder: Places) -> Iterator[Job]:
 
 
 def _plans(ladder: Places) -> Iterator[Job]:
-    budget, run = ladder.config.planning, ladder.best_run
+    budget, run = ladder.config.planning, ladder.planning_run
     plans, dreams = budget.shown
-    for name, words in ((votes_row(plans), _best_of(plans, 0)), (best_of_row(plans, dreams), _best_of(plans, dreams))):
+    for name, words in ((votes_row(plans), _best_of(plans, 0)), (resample_row(plans, dreams), _best_of(plans, dreams))):
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,))
-    rows = {plans_row(plans, dreams): _best_of(plans, dreams) for plans in budget.plans for dreams in budget.dreams}
-    for name, words in rows.items():
-        yield _on_some(ladder, name, run, *words)
-    yield _on_some(ladder, said_row(*budget.said), JUDGE, *_best_of(*budget.said, judge="said"))
+    for plans, dreams in budget.grid:
+        yield _on_some(ladder, plans_row(plans, dreams), run, *_best_of(plans, dreams))
+    yield _on_some(ladder, said_row(*budget.said), JUDGE, *_several(*budget.said, "said"))
 
 
 def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
@@ -95,20 +94,23 @@ def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
     return ladder.eval_job(name, ladder.agent(run), *flags, needs=(run,), episodes=budget.episodes, tasks=budget.tasks)
 
 
-def _best_of(plans: int, dreams: int, judge: str = "") -> tuple[str, ...]:
-    """Return the flags of how the best of several plans is taken; of no judge, by what dreams show, or by votes."""
-    judge = judge or ("effect" if dreams else "majority")
+def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
+    """Return the flags of how one of several plans is taken: by what dreams show, or without any by votes."""
+    return (*_several(plans, dreams, "effect"), "--resample") if dreams else _several(plans, dreams, "majority")
+
+
+def _several(plans: int, dreams: int, judge: str) -> tuple[str, ...]:
     return ("--plans", str(plans), "--dreams", str(dreams), "--judge", judge)
 
 
 def _causality(ladder: Places) -> Job:
     budget, out = ladder.config.planning, ladder.root / "causality"
-    words: tuple[str, ...] = ("causality", "--agent", ladder.agent(ladder.best_run), "--out", str(out))
+    words: tuple[str, ...] = ("causality", "--agent", ladder.agent(ladder.planning_run), "--out", str(out))
     words += ("--episodes", str(budget.episodes or ladder.config.evaluation_episodes), "--valued", f"{budget.valued:g}")
     words += (*_best_of(*budget.shown), *ladder.patience(), "--resume")
     words += ("--rows", *budget.rows) if budget.rows else ()
     words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks(budget.tasks))
-    return Job(name="causality", arguments=words, result=out / CAUSALITY, needs=(ladder.best_run,))
+    return Job(name="causality", arguments=words, result=out / CAUSALITY, needs=(ladder.planning_run,))
 
 
 def _own_play(ladder: Places) -> Iterator[Job]:
@@ -119,12 +121,12 @@ def _own_play(ladder: Places) -> Iterator[Job]:
         "distilled": ("--learn", "won", "--temperature", "0.5", *_best_of(*budget.shown)),
     }
     for name in LEARNED:
-        words: tuple[str, ...] = ("improve", "--agent", ladder.agent(ladder.best_run))
-        words += ("--data", *map(ladder.path, ladder.best_data))
+        words: tuple[str, ...] = ("improve", "--agent", ladder.agent(ladder.planning_run))
+        words += ("--data", *map(ladder.path, ladder.planning_data))
         words += ("--out", str(ladder.root / "train" / name), "--rounds", str(budget.rounds))
         words += ("--groups", str(budget.groups), "--attempts", str(budget.attempts))
         words += ("--decisions", str(budget.decisions), "--learning-rate", str(budget.improve_rate), "--resume")
         words += (*ways[name], *ladder.worlds(), *ladder.cut(), *ladder.tasks())
         result = Path(ladder.agent(name)) / "agent.json"
-        yield Job(name=name, arguments=words, result=result, needs=(ladder.best_run, *ladder.best_data))
+        yield Job(name=name, arguments=words, result=result, needs=(ladder.planning_run, *ladder.planning_data))
         yield ladder.eval_job(name, ladder.agent(name), needs=(name,))

@@ -19,19 +19,15 @@ from rig.recipes.tables import image, markdown, row_name, signed
 
 def plans_table(results: Results, figures: Path, page: Path) -> str:
     """Return how the best of several plans does, by how many there are and how far each is dreamed."""
-    budget, base, lines, rows = results.ladder.config.planning, results.ladder.best_row, {}, []
+    budget, base, rows = results.ladder.config.planning, results.ladder.planning_row, []
+    lines: dict[str, list[tuple[float, Estimate]]] = {}
     alone = _alone(results) if base in results.embodied else None
-    for dreams in budget.dreams:
-        points: list[tuple[float, Estimate]] = []
-        for plans in budget.plans:
-            name = plans_row(plans, dreams)
-            if name in results.embodied:
-                rows.append([str(plans), str(dreams), *_scored(results, name, dreams)])
-                points.append((plans, estimate_of(results.embodied[name]["success"])))
-        if points and alone is not None:
-            points.insert(0, (1, alone))
-        if points:
-            lines["most votes" if not dreams else f"{dreams} dreamed"] = points
+    for plans, dreams in sorted(budget.grid, key=lambda pair: pair[::-1]):
+        name = plans_row(plans, dreams)
+        if name in results.embodied:
+            rows.append([str(plans), str(dreams), *_scored(results, name, dreams)])
+            points = lines.setdefault(f"{dreams} dreamed" if dreams else "most votes", [(1, alone)] if alone else [])
+            points.append((plans, estimate_of(results.embodied[name]["success"])))
     said = said_row(*budget.said)
     if said in results.embodied:
         plans, dreams = budget.said
@@ -41,9 +37,11 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
     figure = draw_lines(figures / "plans.svg", lines, x="plans (k)", y="mean success")
     one = f"{_what(results)}, one alone wins {alone.format()}. " if alone is not None else ""
     text = (
-        f"{one}{row_name(base)} proposes k plans, each is dreamed n steps ahead, the best is taken: without dreams "
-        "the one that most proposals chose, with dreams the first of whose dream something comes, and, said, the "
-        "one of which the agent that has learned to judge says that it loses least. The differences are paired."
+        f"{one}Without dreams (n = 0) {row_name(base)} proposes k plans and takes the one that most proposals chose. "
+        "With dreams it dreams its first plan n steps ahead; where a dream shows what is seen, nothing comes of it: "
+        "k - 1 others are proposed and dreamed, and the first of which something comes is taken. Said: of k plans, "
+        "each dreamed, the one of which the agent that has learned to judge says that it loses least. The differences "
+        "are paired."
     )
     header = (
         "k",
@@ -61,7 +59,7 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
 def _alone(results: Results) -> Estimate:
     """Return the success of the agent without plans in the episodes that several plans are scored on."""
     budget = results.ladder.config.planning
-    cells = by_cell(results.rows(results.ladder.best_row, budget.tasks)).values()
+    cells = by_cell(results.rows(results.ladder.planning_row, budget.tasks)).values()
     return mean_success([cell[: budget.episodes or None] for cell in cells])
 
 
@@ -75,7 +73,7 @@ def _what(results: Results) -> str:
 def _scored(results: Results, name: str, dreams: int) -> list[str]:
     summary = results.embodied[name]
     cost = summary["cost_per_decision"]
-    alone = results.difference(name, results.ladder.best_row)
+    alone = results.difference(name, results.ladder.planning_row)
     plans = int(name.split("-")[1])
     votes = results.difference(name, plans_row(plans, 0)) if dreams else None
     return [
@@ -145,7 +143,7 @@ def own_play_table(results: Results) -> str:
             [
                 row_name(name),
                 interval(results.embodied[name]["success"]),
-                signed(results.difference(name, results.ladder.best_row)),
+                signed(results.difference(name, results.ladder.planning_row)),
                 signed(control),
                 str(len(rounds)),
                 f"{sum(row['decisions'] for row in rounds):.0f}",
@@ -157,7 +155,7 @@ def own_play_table(results: Results) -> str:
     header = (
         "row",
         "mean success",
-        f"against {row_name(results.ladder.best_row)}",
+        f"against {row_name(results.ladder.planning_row)}",
         "against the control",
         "rounds",
         "decisions learned",

@@ -22,7 +22,7 @@ from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
 from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, LONGER, SCALED, Ladder
-from rig.recipes.planning import LEARNED, best_of_row, votes_row
+from rig.recipes.planning import LEARNED, resample_row, votes_row
 from rig.recipes.plans import causality_table, judgements_tables, own_play_table, plans_table
 from rig.recipes.results import Results
 from rig.recipes.tables import NAMES, image, markdown, row_name, signed
@@ -73,7 +73,7 @@ def main_rows(results: Results) -> list[str]:
         *_by_dreams(results, CORRECTED),
         CORRECTED_CONTROL,
         votes_row(plans),
-        best_of_row(plans, dreams),
+        resample_row(plans, dreams),
         *LEARNED,
         *ahead,
         "control-0",
@@ -153,9 +153,9 @@ def _differences_table(results: Results) -> str:
     pairs += [(name, "on-policy") for name in corrected]
     pairs += [(name, other) for name in corrected[1:-1] for other in (corrected[0], CORRECTED_CONTROL)]
     plans, dreams = results.ladder.config.planning.shown
-    best, votes = best_of_row(plans, dreams), votes_row(plans)
-    pairs += [(best, results.ladder.best_row), (best, votes), (votes, results.ladder.best_row)]
-    pairs += [(name, results.ladder.best_row) for name in LEARNED]
+    best, votes = resample_row(plans, dreams), votes_row(plans)
+    pairs += [(best, results.ladder.planning_row), (best, votes), (votes, results.ladder.planning_row)]
+    pairs += [(name, results.ladder.planning_row) for name in LEARNED]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]
     pairs += [*((name, "lookahead-0") for name in ahead if name != "lookahead-0"), ("control", "control-0")]
     rows = []

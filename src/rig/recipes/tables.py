@@ -22,7 +22,7 @@ NAMES = {
     "corrected-control": "+ on-policy, control: corrections without dreams",
     "improved": "RIG-basic, improved by reward",
     "imitated": "control: imitates its own attempts that won",
-    "distilled": "RIG-basic, distilled from the best of several plans",
+    "distilled": "RIG-basic, distilled from several plans",
     "control-0": "control, no review",
     "control": "control: corrections without dreams",
     "teacher": "teacher",
@@ -38,7 +38,7 @@ _NUMBERED = {
     "codes": "RIG-lookahead, n = {}, dreams left as codes",
     "corrected": "+ on-policy, RIG-lookahead, n = {}",
     "votes": "most votes of {} plans",
-    "best-of": "best of {} plans, n = {}",
+    "resample": "up to {} plans, n = {}",
 }
 """Rows of numbers, by what stands before these."""
 
