@@ -293,7 +293,7 @@ def weights_of_turns(step, style, prompt_format, learned):
     return found
 
 
-EACH = Learned(answer=0.5, noise=0.25, kept=2.0, proposal=-1.0, frame=3.0)
+EACH = Learned(answer=0.5, dreamed_about=0.25, kept=2.0, proposal=-1.0, frame=3.0)
 
 
 @pytest.mark.parametrize("prompt_format", [PromptFormat(), PromptFormat(dream=False)])
@@ -320,9 +320,9 @@ def test_a_step_of_which_nothing_is_learned_is_told():
     step = coded_step(3, "1. A cow.", 0, CRAFTER)
     noise, dreamless = replace(step, actor=NOISE), PromptFormat(dream=False)
     assert flaw(noise, "basic", PromptFormat()) is None
-    assert flaw(noise, "basic", dreamless) == "of noise, where nothing is dreamed"
+    assert flaw(noise, "basic", dreamless) == "of noise or practice, where nothing is dreamed"
     assert flaw(noise, "describe", dreamless) is None
-    assert flaw(noise, "basic", dreamless, Learned(noise=-0.1)) is None
+    assert flaw(noise, "basic", dreamless, Learned(dreamed_about=-0.1)) is None
     assert flaw(step, "basic", dreamless, Learned(answer=0)) == "of which nothing is learned"
     assert flaw(step, "basic", PromptFormat(), Learned(answer=0)) is None
     with pytest.raises(RigError, match=r"proposal of what is learned.*nan"):

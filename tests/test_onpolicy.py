@@ -12,11 +12,11 @@ from rig.agents.checkpoint import AgentCheckpoint, read_agent
 from rig.annotators import CHECKERS
 from rig.cli.main import main
 from rig.data import Dataset
-from rig.dialogue import PromptFormat, flaw
+from rig.dialogue import USUAL, PromptFormat, TurnWeights, flaw
 from rig.engine import Sampler
 from rig.envs.rollout import Episode
 from rig.errors import RigError, SimulatorError
-from rig.records import CORRECTION, POLICY, TEACHER
+from rig.records import CORRECTION, POLICY, PRACTICE, TEACHER
 from rig.stages import CollectConfig, PlayerConfig, ReasonConfig, RehearseConfig, collect, collect_on_policy, reason
 from rig.stages.lookahead import ReviewBuilder
 from rig.stages.s4_rehearse import rehearse_episode
@@ -111,6 +111,27 @@ def test_an_agent_is_asked_what_it_is_asked_when_it_plays_alone(made, own):
         decided = policy.decide([step.observation for step in trajectory.steps], seeds)
         assert [decision.action for decision in decided[:-1]] == executed(trajectory)
         assert len(trajectory.steps) == 4
+
+
+def test_what_an_agent_does_itself_is_kept_to_be_dreamed_about(made, own, tmp_path):
+    """The same episodes, as the agent thought and played them; nothing of its words is learned."""
+    player = PlayerConfig(player=str(made.agent), most_steps=4, dtype="float32", temperature=1.0, record="done")
+    practice = collect_on_policy(replace(FEW, episodes=1), player, tmp_path / "practice")
+    assert practice.ids == own.ids
+    checkpoint = AgentCheckpoint.load(made.agent).for_running("float32")
+    settings = PolicyConfig(prompt_format=checkpoint.prompt_format, text=Sampler(temperature=1.0))
+    policy = build_policy(checkpoint, settings)
+    for trajectory, said in zip(practice, own, strict=True):
+        episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
+        seeds = [episode.decision_seed(step.index) for step in trajectory.steps]
+        decided = policy.decide([step.observation for step in trajectory.steps], seeds)
+        assert [(step.thought, step.action) for step in trajectory.steps] == [(d.thought, d.action) for d in decided]
+        assert [step.action for step in trajectory.steps[:-1]] == executed(said)
+        _, moments = relive(trajectory)
+        for step, after in zip(trajectory.steps[:-1], moments[1:], strict=True):
+            assert step.actor == PRACTICE
+            assert np.array_equal(step.next_frame, after.frame)
+            assert USUAL.turns(step, "basic") == [TurnWeights(text=0.0, image=1.0)]
 
 
 def test_an_agent_learns_from_what_corrected_it(made, own):

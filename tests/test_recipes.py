@@ -438,7 +438,7 @@ def test_a_teacher_that_remembers_has_students_that_do(tmp_path):
 
 def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
     """They begin behind RIG-basic, in worlds that nobody learned from, and differ from their control in data alone."""
-    plain = Ladder(LADDERS.get("crafter/debug"), tmp_path)
+    plain = Ladder(replace(LADDERS.get("crafter/debug"), practice_episodes=0), tmp_path)
     ladder = Ladder(replace(plain.config, on_policy=(0.5, 0.0)), tmp_path)
     verbs, usual, config = verbs_of(ladder), verbs_of(plain), plain.config
     assert {name: verb for name, verb in verbs.items() if name in usual} == usual, "the paper's rows stay as they are"
@@ -468,7 +468,7 @@ def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
 )
 def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(rounds, corrected, start, tmp_path):
     """And what learns from its own play replays what that agent has learned from."""
-    config = LADDERS.get("crafter/debug")
+    config = replace(LADDERS.get("crafter/debug"), practice_episodes=0)
     planning = replace(config.planning, corrected=corrected)
     ladder = Ladder(replace(config, on_policy=rounds, with_planning=True, planning=planning), tmp_path)
     assert ladder.planning_row == ("basic" if start == "basic-2" else "on-policy")
@@ -477,6 +477,24 @@ def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(ro
         assert verbs[name].agent == ladder.agent(start), name
     assert verbs["judge"].start == ladder.agent(start)
     assert {verbs[name].data for name in ("judge", "improved", "imitated", "distilled")} == {verbs[start].data}
+
+
+@pytest.mark.parametrize(("corrected", "start"), [(False, "basic-2"), (True, "on-policy-1")])
+def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corrected, start, tmp_path):
+    """In as many steps as the control without practice, and beside few of the teacher's episodes."""
+    config = replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), with_planning=True, practice_episodes=3)
+    ladder = Ladder(replace(config, planning=replace(config.planning, corrected=corrected)), tmp_path)
+    verbs = verbs_of(ladder)
+    practice, practised, control = verbs["s2-practice"], verbs["practised"], verbs["longer-1"]
+    assert (practice.player, practice.record, practice.episodes) == (ladder.agent(start), "done", 3)
+    last = verbs["s1-corrected-1"]
+    assert (practice.skip, verbs["branches"].skip) == (last.skip + last.episodes, practice.skip + 3)
+    assert practised.data == (ladder.path("s2-beside"), practice.out)
+    assert practised.start == ladder.agent(start)
+    assert replace(practised, data=(), out="", start="") == replace(control, data=(), out="", start="")
+    for name in ("branches", "eval-practised", "eval-plans-2-1", "causality", "improved", "distilled"):
+        assert verbs[name].agent == ladder.agent("practised"), name
+    assert verbs["distilled"].data == (*verbs[start].data, practice.out)
 
 
 def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_with_one(tmp_path):

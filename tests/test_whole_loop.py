@@ -118,6 +118,7 @@ def check_report(ladder, page):
         "RIG-basic",
         "+ on-policy",
         "RIG-basic, as many steps more",
+        "RIG-basic, dreams practised on its own play",
         "most votes of 2 plans",
         "up to 2 plans, n = 1",
         "RIG-basic, improved by reward",

@@ -11,12 +11,15 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from rig.errors import RigError, within
-from rig.records import NOISE, Dream, Step
+from rig.records import NOISE, PRACTICE, Dream, Step
 from rig.validation import refuse_not_finite
 
 Style = Literal["basic", "lookahead", "describe", "judge"]
 """As what a step is learned: a single turn, a lookahead with dreams and a review, a description of its frame, or a plan
 with what it is worth."""
+
+DREAMED_ABOUT = frozenset({NOISE, PRACTICE})
+"""Whose steps teach what comes of an action, and nothing of what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Learned:
 
     Attributes:
         answer: thought and action of a turn that is imitated: a single one, a review, a description.
-        noise: thought and action of a single turn whose action noise chose.
+        dreamed_about: thought and action of a single turn that is none to imitate: noise, and practice.
         kept: thought and action of a lookahead's first proposal, where its review keeps it.
         proposal: thought and action of any other proposal.
         frame: a next frame, where it is known what really came; a dream is never learned against itself.
@@ -52,7 +55,7 @@ class Learned:
     """
 
     answer: float = 1.0
-    noise: float = 0.0
+    dreamed_about: float = 0.0
     kept: float = 1.0
     proposal: float = 0.0
     frame: float = 1.0
@@ -68,7 +71,9 @@ class Learned:
         if style == "describe":
             return [TurnWeights(text=self.answer, image=0.0)]
         if style == "basic":
-            return [TurnWeights(text=self.noise if step.actor == NOISE else self.answer, image=self.frame)]
+            return [
+                TurnWeights(text=self.dreamed_about if step.actor in DREAMED_ABOUT else self.answer, image=self.frame)
+            ]
         if style == "judge":
             dreams = [TurnWeights(text=0.0, image=self._image(dream)) for dream in step.dreams]
             return [*dreams, TurnWeights(text=self.judgement, image=0.0)]

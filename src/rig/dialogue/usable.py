@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rig.dialogue.learned import USUAL, Learned, Style
+from rig.dialogue.learned import DREAMED_ABOUT, USUAL, Learned, Style
 from rig.dialogue.prompt import PromptFormat, held_phrase
 from rig.errors import DialogueError
-from rig.records import NOISE, Dream, Step, next_codes_of
+from rig.records import Dream, Step, next_codes_of
 
 HELD_PHRASE = "with a fixed phrase of the prompt in a text"
 EMPTY = "with an empty thought"
@@ -19,7 +19,7 @@ NO_NEXT_FRAME = "without a next frame"
 NO_REVIEW = "without dreams and a review"
 NO_DREAMED_FRAME = "with a dream that has no frame"
 NO_JUDGEMENT = "without a judgement"
-OF_NOISE = "of noise, where nothing is dreamed"
+DREAMED_ALONE = "of noise or practice, where nothing is dreamed"
 UNLEARNED = "of which nothing is learned"
 
 
@@ -33,7 +33,7 @@ def flaw(step: Step, style: Style, prompt_format: PromptFormat, learned: Learned
         learned: what of it is learned.
     """
     if not learned.anything(step, style, dreams=prompt_format.dream):
-        return OF_NOISE if step.actor == NOISE else UNLEARNED
+        return DREAMED_ALONE if step.actor in DREAMED_ABOUT else UNLEARNED
     if style == "describe":
         return _flaw_of_thought(step.thought)
     if style == "lookahead":

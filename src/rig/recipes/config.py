@@ -17,7 +17,7 @@ class PlanningConfig:
 
     Attributes:
         corrected: whether all of it begins with the RIG-basic of the last on-policy round, where there is one, or with
-            the paper's.
+            the paper's; whose dreams are practised first where the ladder practises.
         plans: numbers of plans that are scored, rising.
         dreams: numbers of dreams of each plan, rising; with 0 most votes decide, with more others are proposed where
             nothing comes of the first. Every number of plans is scored with the first two of them, the last with all.
@@ -109,6 +109,9 @@ class LadderConfig:
         on_policy_episodes: of a round, per task and setting.
         corrected_lookahead: whether the agent of the last on-policy round goes on to learn reviews, in `second_steps`
             more, from S4 in states of its own and from the rehearsal; and so does a control without dreams.
+        practice_episodes: training episodes per task and setting that RIG-basic plays by itself, for its dreams to
+            learn what comes of what it does, in `second_steps` more; none where 0. Without, a row that dreams knows
+            only what comes of a teacher's play, and dreams that whatever it does succeeds.
         with_planning: whether there are rows of several plans, of judges, of dreams that are exchanged, and of learning
             from its own play.
         planning: what they spend.
@@ -164,6 +167,7 @@ class LadderConfig:
     on_policy: tuple[float, ...] = ()
     on_policy_episodes: int = 20
     corrected_lookahead: bool = False
+    practice_episodes: int = 0
     with_planning: bool = False
     planning: PlanningConfig = field(default_factory=PlanningConfig)
     tokenizer_steps: int
@@ -211,6 +215,7 @@ LADDERS.add(
         review_states=4,
         align_states=4,
         on_policy_episodes=2,
+        practice_episodes=1,
         planning=PlanningConfig(
             plans=(2,),
             dreams=(0, 1),
@@ -283,7 +288,7 @@ LADDERS.add(
         vision_steps=1500,
         base_steps=1200,
         steps=1800,
-        second_steps=1000,
+        second_steps=1500,
         lookahead_share=0.5,
         history=8,
         on_policy=(0.2,),
@@ -292,7 +297,9 @@ LADDERS.add(
         sweep=(3,),
         evaluation_episodes=20,
         chains=96,
+        practice_episodes=12,
         planning=PlanningConfig(
+            corrected=False,
             # Found or dug for by hand, which is where there is most to gain.
             tasks=("collect_stone/manual", "collect_coal/manual", "collect_iron/manual", "explore/manual"),
             episodes=10,

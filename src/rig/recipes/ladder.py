@@ -9,6 +9,7 @@ teacher did in S2.
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data. Where the configuration has on-policy rounds,
 + on-policy, and RIG-basic with as many steps more; and, if it says so, RIG-lookahead and the control behind the rounds.
+Where it practises, RIG-basic whose dreams have learned from its own play.
 Where it has planning, the rows of `rig.recipes.planning`.
 """
 
@@ -21,7 +22,7 @@ from rig.envs import make_world
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.saved import IMAGINATION
 from rig.recipes.jobs import Job
-from rig.recipes.places import Places
+from rig.recipes.places import PRACTICE, PRACTISED, Places
 from rig.recipes.planning import planning_jobs
 
 ROWS = {"action": ("--no-thought", "--no-dream"), "imagine": ("--no-thought",), "reason": ("--no-dream",), "basic": ()}
@@ -96,6 +97,8 @@ class Ladder(Places):
             yield self._reason(f"s1-corrected-{number}", f"s2-corrected-{number}", self.kit.reasoner)
         if config.corrected_lookahead:
             yield self._align_corrected()
+        if config.practice_episodes:
+            yield self._practise()
 
     def _vision(self) -> Job:
         config = self.config
@@ -125,6 +128,16 @@ class Ladder(Places):
         words += ("--skip", str(self.taken(number - 1)), "--resume")
         words += (*self.worlds(), *self.cut(), *self.tasks())
         return Job(name=name, arguments=words, result=self.marker(name), needs=(player,))
+
+    def _practise(self) -> Job:
+        """Return the job in which RIG-basic plays for its dreams, in worlds that nobody has learned from."""
+        config, player = self.config, self.unpractised_run
+        words: tuple[str, ...] = ("collect", "--player", self.agent(player), "--record", "done")
+        words += ("--out", self.path(PRACTICE), "--environment", config.environment, "--teacher", self.kit.teacher)
+        words += ("--episodes", str(config.practice_episodes))
+        words += ("--skip", str(self.taken() - config.practice_episodes), "--resume")
+        words += (*self.worlds(), *self.cut(), *self.tasks())
+        return Job(name=PRACTICE, arguments=words, result=self.marker(PRACTICE), needs=(player,))
 
     def _reason(self, source: str, name: str, reasoner: str) -> Job:
         words: tuple[str, ...] = ("reason", "--source", self.path(source), "--out", self.path(name))
@@ -211,6 +224,9 @@ class Ladder(Places):
             before, longer = self.on_policy_run(number - 1), self.longer_run(number - 1)
             yield self._train(self.on_policy_run(number), (), self.learned(number), steps, rate, start=before)
             yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=longer)
+        if self.config.practice_episodes:
+            # Most of it what comes of its own plans: beside all that was taught, dreams went on seeing success alone.
+            yield self._train(PRACTISED, (), ("s2-beside", PRACTICE), steps, rate, start=self.unpractised_run)
         if self.config.corrected_lookahead:
             rounds = len(self.config.on_policy)
             known, start, reviews = self.learned(rounds), self.on_policy_run(rounds), (S4_CORRECTED, TAUGHT)
@@ -266,6 +282,8 @@ class Ladder(Places):
         if rounds := len(config.on_policy):
             yield self._eval("on-policy", self.on_policy_run(rounds))
             yield self._eval(LONGER, self.longer_run(rounds))
+        if config.practice_episodes:
+            yield self._eval(PRACTISED, PRACTISED)
         if config.corrected_lookahead:
             for dreams in (0, *config.dreams):
                 yield self._eval(f"{CORRECTED}-{dreams}", CORRECTED, dreams=dreams)
@@ -286,7 +304,8 @@ class Ladder(Places):
             yield self._imagine(row, f"{row}-2")
         yield self._imagine("lookahead", last)
         yield self._imagine("lookahead-chain", last, "--context", "lookahead")
-        for row, run in (("basic", "basic-2"), ("lookahead", last)):
+        practised = [(PRACTISED, PRACTISED)] if config.practice_episodes else []
+        for row, run in (("basic", "basic-2"), *practised, ("lookahead", last)):
             yield self._imagine(f"{row}{OWN}", run, "--actions", "agent", "--depth", "1", *self.cut())
 
     def _eval(

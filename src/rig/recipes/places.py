@@ -12,6 +12,12 @@ from rig.evaluate.saved import SUMMARY
 from rig.recipes.config import LadderConfig
 from rig.recipes.jobs import Job
 
+PRACTICE = "s2-practice"
+"""What RIG-basic thought and did by itself, which dreams learn from."""
+
+PRACTISED = "practised"
+"""The run that has learned it, and its row."""
+
 
 @dataclass(frozen=True)
 class Kit:
@@ -89,11 +95,12 @@ class Places:
         """Return how many worlds per task and setting are learned from before `rounds` on-policy rounds are over.
 
         Args:
-            rounds: None for all that there are, and the reviews behind them.
+            rounds: None for all that there are, the reviews behind them, and the practice.
         """
         config = self.config
         after = len(config.on_policy) + config.corrected_lookahead if rounds is None else rounds
-        return config.episodes + config.rounds * config.review_episodes + after * config.on_policy_episodes
+        before = config.episodes + config.rounds * config.review_episodes + after * config.on_policy_episodes
+        return before + (config.practice_episodes if rounds is None else 0)
 
     def on_policy_run(self, round_: int) -> str:
         """Return the name of the run that an on-policy round leads to; RIG-basic's for round 0."""
@@ -104,18 +111,25 @@ class Places:
         return ("s2", "s2-beside", *(f"s2-corrected-{number}" for number in range(1, rounds + 1)))
 
     @property
-    def planning_run(self) -> str:
-        """The run of the RIG-basic that planning and learning from its own play begin with."""
+    def unpractised_run(self) -> str:
+        """The run of the RIG-basic whose dreams are practised, where the ladder practises."""
         return self.on_policy_run(self._planning_rounds)
 
     @property
+    def planning_run(self) -> str:
+        """The run of the RIG-basic that planning and learning from its own play begin with."""
+        return PRACTISED if self.config.practice_episodes else self.unpractised_run
+
+    @property
     def planning_data(self) -> tuple[str, ...]:
-        """The names of what that agent has learned from, corrections and all."""
-        return self.learned(self._planning_rounds)
+        """The names of what that agent has learned from, corrections and practice and all."""
+        return (*self.learned(self._planning_rounds), *([PRACTICE] if self.config.practice_episodes else []))
 
     @property
     def planning_row(self) -> str:
         """The row of that agent."""
+        if self.config.practice_episodes:
+            return PRACTISED
         return "on-policy" if self._planning_rounds else "basic"
 
     @property

@@ -22,6 +22,7 @@ from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
 from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, LONGER, SCALED, Ladder
+from rig.recipes.places import PRACTISED
 from rig.recipes.planning import LEARNED, resample_row, votes_row
 from rig.recipes.plans import causality_table, judgements_tables, own_play_table, plans_table
 from rig.recipes.results import Results
@@ -70,6 +71,7 @@ def main_rows(results: Results) -> list[str]:
         "basic",
         "on-policy",
         LONGER,
+        PRACTISED,
         *_by_dreams(results, CORRECTED),
         CORRECTED_CONTROL,
         votes_row(plans),
@@ -148,7 +150,7 @@ def _ladder_table(results: Results) -> str:
 def _differences_table(results: Results) -> str:
     ahead = [name for name in main_rows(results) if name.startswith("lookahead-")]
     pairs = [("basic", "action"), ("basic", "reason"), ("basic", "imagine"), ("control", "basic")]
-    pairs += [("on-policy", "basic"), ("on-policy", LONGER)]
+    pairs += [("on-policy", "basic"), ("on-policy", LONGER), (PRACTISED, "basic"), (PRACTISED, LONGER)]
     corrected = [*_by_dreams(results, CORRECTED), CORRECTED_CONTROL]
     pairs += [(name, "on-policy") for name in corrected]
     pairs += [(name, other) for name in corrected[1:-1] for other in (corrected[0], CORRECTED_CONTROL)]

@@ -20,6 +20,7 @@ NAMES = {
     "on-policy": "+ on-policy",
     "longer": "RIG-basic, as many steps more",
     "corrected-control": "+ on-policy, control: corrections without dreams",
+    "practised": "RIG-basic, dreams practised on its own play",
     "improved": "RIG-basic, improved by reward",
     "imitated": "control: imitates its own attempts that won",
     "distilled": "RIG-basic, distilled from several plans",

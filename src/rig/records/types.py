@@ -27,9 +27,9 @@ NOISE = "noise"
 POLICY = "policy"
 RANDOM = "random"
 CORRECTION = "correction"
-"""Who chose a step's action. A `noise` action perturbs a teacher's episode: it is dreamed about, never imitated. A
-`correction` is what a teacher would have done where an agent's own action was executed: it is imitated, `next_frame`
-is what it would have led to, and the next step's `previous_action` is what was executed."""
+PRACTICE = "practice"
+"""Who chose a step's action. `noise` perturbs a teacher's play, `practice` is an agent's own: both are dreamed about,
+never imitated. A `correction` is what a teacher would have done, and its `next_frame` what comes of that."""
 
 MOST_EARLIER = 63
 """How many executed actions an observation and a step know at the most, beside the last one."""
@@ -256,7 +256,7 @@ class Step:
         judgement: of a branch, what is to be said of its plan; None elsewhere. Datasets do not keep it: it follows from
             what they know of the branch.
         tokens: how `thought` and `action` were written; None where no model wrote them. Datasets do not keep it.
-        actor: who chose the action: "teacher", "noise", "policy", "random", or "correction".
+        actor: who chose the action: "teacher", "noise", "policy", "random", "correction" or "practice".
         reward: the task's reward of this step.
         privileged: JSON-like facts of the engine that pixels need not show; for teachers, annotators and checks only.
     """

@@ -74,6 +74,9 @@ class PlayerConfig:
     Attributes:
         player: an agent's folder, or whoever else can be named where an agent is asked for; where empty, the teacher
             plays, and the rest is of no use.
+        record: what is kept of each step. "said": what the teacher says, to be imitated. "done": what the player itself
+            thinks and does and what comes of it, which is dreamed about and not imitated: an agent whose dreams know
+            only a teacher's play dreams that what it does succeeds.
         mixture: chance that the teacher's action is done at a step in place of the player's. Rounds may begin with
             much of it, which leads through states that the player does not reach alone, and end with none.
         temperature: of the player's thoughts and actions.
@@ -85,6 +88,7 @@ class PlayerConfig:
     """
 
     player: str = ""
+    record: Literal["said", "done"] = "said"
     mixture: float = 0.0
     temperature: float = 0.5
     batch_size: int | None = None

@@ -5,6 +5,9 @@ Here the states are the student's own. Where both do the same, a step is as any 
 is a correction (`CORRECTION`): its action is the teacher's, which is to be learned, and its next frame is what that
 would have led to, tried in a copy of the world; the episode itself went on with what the student did, and that is the
 next step's previous action, as it will be where the agent plays alone.
+
+Or what the student itself thinks and does is kept, and what comes of it (`PRACTICE`): its dreams learn from that where
+it errs, for of its mistakes no teacher's episode tells.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +32,7 @@ from rig.data import Dataset
 from rig.envs import World, make_world, refuse_without_saves
 from rig.envs.rollout import Actor, Deciding, Episode, PrivilegedDeciding
 from rig.errors import RigError
-from rig.records import CORRECTION, TEACHER, Decision, Lineage, Observation, Step, Trajectory
+from rig.records import CORRECTION, PRACTICE, TEACHER, Decision, Lineage, Observation, Step, Trajectory
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import CollectConfig, PlayerConfig
 from rig.stages.s1_collect import Classroom, classroom, id_of, info_of, patiently, training_episodes
@@ -108,16 +112,18 @@ def _play(
     waiting, early = deque(episodes), dict[str, Trajectory]()
     for visited in visits:
         said = tutored.said.pop(visited.episode.id)
-        job = partial(_corrected, visited, said, player.next_frames)
+        job = partial(_corrected, visited, said, player)
         early[visited.episode.id] = patiently(job, room, visited.episode)
         while waiting and waiting[0].id in early:
             yield early.pop(waiting.popleft().id)
 
 
 def _corrected(
-    visited: Visited, said: Sequence[Action], next_frames: bool, room: Classroom, episode: Episode
+    visited: Visited, said: Sequence[Action], player: PlayerConfig, room: Classroom, episode: Episode
 ) -> Trajectory:
-    return correct(visited, said, room.world if next_frames else None)
+    if player.record == "done":
+        return visited.trajectory.with_steps(tuple(_bare(step, actor=PRACTICE) for step in visited.trajectory.steps))
+    return correct(visited, said, room.world if player.next_frames else None)
 
 
 def correct(visited: Visited, said: Sequence[Action], world: World | None) -> Trajectory:
@@ -138,14 +144,18 @@ def correct(visited: Visited, said: Sequence[Action], world: World | None) -> Tr
 
 
 def _as_said(step: Step, said: Action, state: bytes, world: World | None) -> Step:
-    bare = replace(step, thought=None, dreams=(), review=None, candidates=(), chosen=0)
     if said == step.action:
-        return replace(bare, actor=TEACHER)
+        return _bare(step, thought=None, actor=TEACHER)
     frame = None
     if world is not None:
         world.load(state)
         frame = world.act(said)[0]
-    return replace(bare, action=said, next_frame=frame, actor=CORRECTION, reward=0.0)
+    return _bare(step, thought=None, action=said, next_frame=frame, actor=CORRECTION, reward=0.0)
+
+
+def _bare(step: Step, **changes: Any) -> Step:
+    """Return a step without what led to its action, but for its thought."""
+    return replace(step, dreams=(), review=None, candidates=(), chosen=0, **changes)
 
 
 @dataclass
