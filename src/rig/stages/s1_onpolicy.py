@@ -91,9 +91,9 @@ def _tutored(config: CollectConfig, player: PlayerConfig, world: World) -> tuple
     if isinstance(actor, PolicyActor):
         name = agent_name(named)
         actor.policy.check_tasks(world.tasks, config.tasks)
-    return _Tutored(
-        actor, build_teacher(config.teacher, config.teacher_config), share=player.mixture, seed=config.seed
-    ), name
+    teacher = build_teacher(config.teacher, config.teacher_config)
+    is_heard = player.record == "said"
+    return _Tutored(actor, teacher, share=player.mixture, seed=config.seed, is_heard=is_heard), name
 
 
 def _play(
@@ -111,7 +111,7 @@ def _play(
     )
     waiting, early = deque(episodes), dict[str, Trajectory]()
     for visited in visits:
-        said = tutored.said.pop(visited.episode.id)
+        said = tutored.said.pop(visited.episode.id, [])
         job = partial(_corrected, visited, said, player)
         early[visited.episode.id] = patiently(job, room, visited.episode)
         while waiting and waiting[0].id in early:
@@ -167,6 +167,7 @@ class _Tutored:
         teacher: who says.
         share: chance that the teacher's action is done at a step in place of the player's.
         seed: of that chance.
+        is_heard: whether the teacher is asked where the player acts, too.
         said: what the teacher said in each episode, by the episode's id, in order.
     """
 
@@ -174,6 +175,7 @@ class _Tutored:
     teacher: Teacher
     share: float
     seed: int
+    is_heard: bool
     said: dict[str, list[Action]] = field(default_factory=lambda: defaultdict(list))
 
     def deciding(self, places: int) -> PrivilegedDeciding:
@@ -192,9 +194,11 @@ class _Beside:
 
     def submit(self, key: int, observation: Observation, seed: int) -> None:
         tutored, world = self._tutored, self._worlds.pop(key)
-        said = tutored.teacher.act(world)
-        tutored.said[Episode(task=world.task.name, setting=world.setting, seed=world.seed).id].append(said)
-        if np.random.default_rng([tutored.seed, seed]).random() < tutored.share:
+        takes_over = np.random.default_rng([tutored.seed, seed]).random() < tutored.share
+        if takes_over or tutored.is_heard:
+            said = tutored.teacher.act(world)
+            tutored.said[Episode(task=world.task.name, setting=world.setting, seed=world.seed).id].append(said)
+        if takes_over:
             self._taken.append((key, said))
             return
         if isinstance(self._inner, PrivilegedDeciding):
