@@ -429,13 +429,22 @@ def test_mistakes_are_named(made, checkpoint, stubborn, tmp_path):
         ({"planner": "best-of", "planner_options": ("plans",)}, r"'plans': write each as name=value"),
         ({"planner_options": ("plans=3",)}, r"those of a --planner; name it"),
         ({"plans": 3, "judge": "oracle"}, r"unknown judge of plans 'oracle'"),
+        (
+            {"plans": 3, "resample": True},
+            r"the judge 'majority' finds all plans alike, and so refuses none; take 'effect'",
+        ),
+        (
+            {"plans": 3, "resample": True, "judge": "said", "dreams": 1},
+            r"has not learned to say what its plans are worth",
+        ),
+        ({"planner": "resample", "planner_options": ("dreams=-1",)}, r"plans=7 and dreams=-1: at least 1 and 0"),
     ):
         with pytest.raises((RigError, UnknownNameError), match=message):
             evaluate_embodied(evaluation(made, **changes), tmp_path / "out")
     with pytest.raises(RigError, match="plans"):
         evaluation(made, plans=0)
     blind = PromptFormat(dream=False)
-    for planner in (BestOf(dreams=1), Basic(imagine=True), Lookahead(dreams=2)):
+    for planner in (BestOf(dreams=1), Basic(imagine=True), Lookahead(dreams=2), Resample()):
         with pytest.raises(RigError, match="without dreams"):
             PolicyConfig(prompt_format=blind, planner=planner)
     with pytest.raises(RigError, match="needs thoughts"):
