@@ -139,12 +139,15 @@ def check_report(ladder, page):
         "+ on-policy − RIG-basic",
         "+ on-policy − RIG-basic, as many steps more",
     ]
-    assert [row[0] for row in differences[6:9]] == [
-        "best of 2 plans, n = 1 − + on-policy",
-        "best of 2 plans, n = 1 − most votes of 2 plans",
-        "most votes of 2 plans − + on-policy",
+    practised = "RIG-basic, dreams practised on its own play"
+    assert [row[0] for row in differences[6:11]] == [
+        f"{practised} − RIG-basic",
+        f"{practised} − RIG-basic, as many steps more",
+        f"up to 2 plans, n = 1 − {practised}",
+        "up to 2 plans, n = 1 − most votes of 2 plans",
+        f"most votes of 2 plans − {practised}",
     ]
-    assert [row[0] for row in differences[16:]] == [
+    assert [row[0] for row in differences[18:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]
