@@ -153,8 +153,7 @@ class BestOf:
     stop_entropy: float | None = None
 
     def __post_init__(self) -> None:
-        if self.plans < 1 or self.dreams < 0:
-            raise RigError(f"plans={self.plans} and dreams={self.dreams}: at least 1 and 0")
+        _check_counts(self.plans, self.dreams)
 
     def check(self, prompt_format: PromptFormat) -> None:
         """Refuse to dream with a model that does not, and judges that are not known or cannot judge its plans."""
@@ -199,8 +198,7 @@ class Resample:
     stop_entropy: float | None = None
 
     def __post_init__(self) -> None:
-        if self.plans < 1 or self.dreams < 0:
-            raise RigError(f"plans={self.plans} and dreams={self.dreams}: at least 1 and 0")
+        _check_counts(self.plans, self.dreams)
 
     def check(self, prompt_format: PromptFormat) -> None:
         """Refuse to dream with a model that does not, and judges that cannot judge its plans, or refuse none."""
@@ -242,6 +240,11 @@ def _appraise(
     score = yield from judge.score(state, plan)
     said = judgement_text(state.said.judgement) if state.said else None
     return replace(plan, score=score, judgement=said)
+
+
+def _check_counts(plans: int, dreams: int) -> None:
+    if plans < 1 or dreams < 0:
+        raise RigError(f"plans={plans} and dreams={dreams}: at least 1 and 0")
 
 
 def _check_judge(name: str, dreams: int, prompt_format: PromptFormat) -> None:
