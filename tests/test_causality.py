@@ -105,7 +105,7 @@ def test_a_lookahead_is_held_against_acting_at_once_and_votes(agent):
     assert plans_of(several) == 3
     refusing = replace(config, plans=3, judge="effect", resample=True)
     at_random = row_config(refusing, "random")
-    options = ("plans=3", "dreams=0", 'judge="chance"', "refused=0.1")
+    options = ("plans=3", "dreams=0", 'judge="chance"', "stop_entropy=1.5", "refused=0.1")
     assert (at_random.planner, at_random.planner_options, at_random.resample) == ("resample", options, False)
     assert row_config(refusing, "majority").planner_options == ("plans=3", "dreams=0", 'judge="majority"')
     assert row_config(several, "no-dreams").planner_options == ("plans=3", "dreams=0", 'judge="change"')

@@ -28,7 +28,8 @@ ROOT = Path(__file__).parents[1]
 
 NAMES = """
 Action ActionSpace Agent AgentTraining Basic BestOf DataPart Dataset Decision Dream EmbodiedConfig Lookahead NOOP Plan
-RemoteAgent Review RigError Step TrainingConfig Trajectory World connect evaluate load_agent make_world train_agent
+RemoteAgent Resample Review RigError Step TrainingConfig Trajectory World connect evaluate load_agent make_world
+train_agent
 """
 """What the library has given since it was there; a name may come, none may go."""
 
