@@ -157,7 +157,7 @@ class BestOf:
 
     def check(self, prompt_format: PromptFormat) -> None:
         """Refuse to dream with a model that does not, and judges that are not known or cannot judge its plans."""
-        _check_judge(self.judge, self.dreams, prompt_format)
+        _checked_judge(self, prompt_format)
 
     def decide(self, state: DecisionState) -> Conversation[Decision]:
         """Propose, merge, dream, judge, choose."""
@@ -166,8 +166,7 @@ class BestOf:
         plans = merged(proposals)
         judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
         if len(plans) > 1 and (self.dreams or judge.looks):
-            appraise = partial(_appraise, judge=judge, dreams=self.dreams, stop_entropy=self.stop_entropy)
-            plans = yield from state.fork([partial(appraise, plan=plan) for plan in plans])
+            plans = yield from state.fork([partial(_appraise, self, judge, plan=plan) for plan in plans])
         weight = votes_weight(judge) if self.votes_weight is None else self.votes_weight
         worth = [(plan.score or 0.0) + weight * log(plan.votes / self.plans) for plan in plans]
         return state.decision(*plans, chosen=worth.index(max(worth)))
@@ -202,16 +201,13 @@ class Resample:
 
     def check(self, prompt_format: PromptFormat) -> None:
         """Refuse to dream with a model that does not, and judges that cannot judge its plans, or refuse none."""
-        _check_judge(self.judge, self.dreams, prompt_format)
-        if not PLAN_JUDGES.get(self.judge)().looks:
+        if not _checked_judge(self, prompt_format).looks:
             raise RigError(f"the judge {self.judge!r} finds all plans alike, and so refuses none; take 'effect', say")
 
     def decide(self, state: DecisionState) -> Conversation[Decision]:
         """Propose, dream, judge; and where that is refused, propose others."""
         yield from state.observe()
-        appraise = partial(
-            _appraise, judge=PLAN_JUDGES.get(self.judge)(), dreams=self.dreams, stop_entropy=self.stop_entropy
-        )
+        appraise = partial(_appraise, self, PLAN_JUDGES.get(self.judge)())
         plans = yield from state.fork([appraise])
         if self._refuses(plans[0]) and self.plans > 1:
             proposals = yield from state.fork([self._propose] * (self.plans - 1))
@@ -229,14 +225,14 @@ class Resample:
 
 
 def _appraise(
-    state: DecisionState, *, judge: PlanJudge, dreams: int, stop_entropy: float | None, plan: Plan | None = None
+    planner: BestOf | Resample, judge: PlanJudge, state: DecisionState, plan: Plan | None = None
 ) -> Conversation[Plan]:
     """Return a plan with its dreams, its score and what was said of it; without one, the plan that comes first."""
     if plan is None:
         plan = yield from state.answer()
     else:
         yield from state.retell(plan)
-    plan = replace(plan, dreams=(yield from state.look_ahead(dreams, stop_entropy)))
+    plan = replace(plan, dreams=(yield from state.look_ahead(planner.dreams, planner.stop_entropy)))
     score = yield from judge.score(state, plan)
     said = judgement_text(state.said.judgement) if state.said else None
     return replace(plan, score=score, judgement=said)
@@ -247,13 +243,14 @@ def _check_counts(plans: int, dreams: int) -> None:
         raise RigError(f"plans={plans} and dreams={dreams}: at least 1 and 0")
 
 
-def _check_judge(name: str, dreams: int, prompt_format: PromptFormat) -> None:
-    """Refuse to dream with a model that does not, and judges that are not known or cannot judge its plans."""
-    if dreams and not prompt_format.dream:
+def _checked_judge(planner: BestOf | Resample, prompt_format: PromptFormat) -> PlanJudge:
+    """Return the judge of plans; refuse one that cannot judge those of such an agent, and dreams of one without any."""
+    if planner.dreams and not prompt_format.dream:
         raise RigError("this agent was trained without dreams; take dreams=0")
-    judge: PlanJudge = PLAN_JUDGES.get(name)()
+    judge: PlanJudge = PLAN_JUDGES.get(planner.judge)()
     if isinstance(judge, ExactingJudge):
         judge.check(prompt_format)
+    return judge
 
 
 def merged(proposals: Sequence[Plan]) -> list[Plan]:

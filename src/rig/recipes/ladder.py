@@ -121,23 +121,22 @@ class Ladder(Places):
 
     def _correct(self, number: int) -> Job:
         """Return the job in which the agent of the round before plays, in worlds that none has learned from."""
-        config, name, player = self.config, f"s1-corrected-{number}", self.on_policy_run(number - 1)
-        words: tuple[str, ...] = ("collect", "--player", self.agent(player), "--out", self.path(name))
-        words += ("--environment", config.environment, "--teacher", self.kit.teacher)
-        words += ("--mixture", f"{config.on_policy[number - 1]:g}", "--episodes", str(config.on_policy_episodes))
-        words += ("--skip", str(self.taken(number - 1)), "--resume")
-        words += (*self.worlds(), *self.cut(), *self.tasks())
-        return Job(name=name, arguments=words, result=self.marker(name), needs=(player,))
+        config, player = self.config, self.on_policy_run(number - 1)
+        flags = ("--mixture", f"{config.on_policy[number - 1]:g}", "--episodes", str(config.on_policy_episodes))
+        return self._play(f"s1-corrected-{number}", player, *flags, "--skip", str(self.taken(number - 1)))
 
     def _practise(self) -> Job:
         """Return the job in which RIG-basic plays for its dreams, in worlds that nobody has learned from."""
-        config, player = self.config, self.unpractised_run
-        words: tuple[str, ...] = ("collect", "--player", self.agent(player), "--record", "done")
-        words += ("--out", self.path(PRACTICE), "--environment", config.environment, "--teacher", self.kit.teacher)
-        words += ("--episodes", str(config.practice_episodes))
-        words += ("--skip", str(self.taken() - config.practice_episodes), "--resume")
-        words += (*self.worlds(), *self.cut(), *self.tasks())
-        return Job(name=PRACTICE, arguments=words, result=self.marker(PRACTICE), needs=(player,))
+        episodes = self.config.practice_episodes
+        flags = ("--record", "done", "--episodes", str(episodes), "--skip", str(self.taken() - episodes))
+        return self._play(PRACTICE, self.unpractised_run, *flags)
+
+    def _play(self, name: str, player: str, *flags: str) -> Job:
+        """Return the job in which the agent of a run plays, the teacher beside it."""
+        words: tuple[str, ...] = ("collect", "--player", self.agent(player), "--out", self.path(name))
+        words += ("--environment", self.config.environment, "--teacher", self.kit.teacher)
+        words += (*flags, "--resume", *self.worlds(), *self.cut(), *self.tasks())
+        return Job(name=name, arguments=words, result=self.marker(name), needs=(player,))
 
     def _reason(self, source: str, name: str, reasoner: str) -> Job:
         words: tuple[str, ...] = ("reason", "--source", self.path(source), "--out", self.path(name))

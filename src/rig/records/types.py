@@ -29,7 +29,7 @@ RANDOM = "random"
 CORRECTION = "correction"
 PRACTICE = "practice"
 """Who chose a step's action. `noise` perturbs a teacher's play, `practice` is an agent's own: both are dreamed about,
-never imitated. A `correction` is what a teacher would have done, and its `next_frame` what comes of that."""
+never imitated. A `correction` is imitated: what a teacher would have done, its `next_frame` what comes of that."""
 
 MOST_EARLIER = 63
 """How many executed actions an observation and a step know at the most, beside the last one."""
