@@ -454,6 +454,13 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
         ("--data a --describe d", {"a": 0.6, "d": 0.4}),
         ("--data a b --lookahead l", {"a": 0.25, "b": 0.25, "l": 0.5}),
         ("--data a --describe d --describe-share 0.2 --lookahead l m", {"a": 0.4, "d": 0.2, "l": 0.1, "m": 0.3}),
+        ("--data a b --practice p", {"a": 0.25, "b": 0.25, "p": 0.5}),
+        ("--practice p p2", {"p": 0.5, "p2": 0.5}),
+        ("--practice p --practice-share 0.2 --describe d", {"p": 0.6, "d": 0.4}),
+        (
+            "--data a --practice p --practice-share 0.75 --describe d --describe-share 0.2 --lookahead l",
+            {"a": 0.1, "p": 0.3, "d": 0.2, "l": 0.4},
+        ),
         ("--data a --lookahead empty", {"a": 1, "empty": 0}),
         ("--judge j", {"j": 1}),
         ("--data a --judge j m --judge-share 0.25", {"a": 0.75, "j": 0.25 * 2 / 17, "m": 0.25 * 15 / 17}),
@@ -473,9 +480,9 @@ def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_ki
 
 def test_repeats_are_left_out_of_single_turns_alone(monkeypatch):
     monkeypatch.setattr("rig.data.Manifest.load", lambda folder: SimpleNamespace(counts={"steps": 8}))
-    words = "--out o --tokenizers t --data a --describe d --lookahead l --repeats 0.25"
+    words = "--out o --tokenizers t --data a --practice p --describe d --lookahead l --repeats 0.25"
     parts = parts_of(read_verb("train", words.split()).part(Mixture))
-    assert {part.data: part.repeats for part in parts} == {"a": 0.25, "d": 1, "l": 1}
+    assert {part.data: part.repeats for part in parts} == {"a": 0.25, "p": 0.25, "d": 1, "l": 1}
 
 
 def payload_of(page):

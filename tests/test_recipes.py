@@ -481,7 +481,7 @@ def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(ro
 
 @pytest.mark.parametrize(("corrected", "start"), [(False, "basic-2"), (True, "on-policy-1")])
 def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corrected, start, tmp_path):
-    """In as many steps as the control without practice, and beside few of the teacher's episodes."""
+    """In as many steps as the control without practice, and in the place of descriptions."""
     config = replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), with_planning=True, practice_episodes=3)
     ladder = Ladder(replace(config, planning=replace(config.planning, corrected=corrected)), tmp_path)
     verbs = verbs_of(ladder)
@@ -489,9 +489,11 @@ def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corre
     assert (practice.player, practice.record, practice.episodes) == (ladder.agent(start), "done", 3)
     last = verbs["s1-corrected-1"]
     assert (practice.skip, verbs["branches"].skip) == (last.skip + last.episodes, practice.skip + 3)
-    assert practised.data == (ladder.path("s2-beside"), practice.out)
+    assert (practised.data, practised.practice) == (verbs[start].data, (practice.out,))
+    assert (practised.practice_share, practised.describe_share) == (0.5, 0.1)
     assert practised.start == ladder.agent(start)
-    assert replace(practised, data=(), out="", start="") == replace(control, data=(), out="", start="")
+    same = {"data": (), "practice": (), "describe_share": 0.0, "out": "", "start": ""}
+    assert replace(practised, **same) == replace(control, **same)
     for name in ("branches", "eval-practised", "eval-plans-2-1", "causality", "improved", "distilled"):
         assert verbs[name].agent == ladder.agent("practised"), name
     assert verbs["distilled"].data == (*verbs[start].data, practice.out)

@@ -34,6 +34,9 @@ JUDGING = json.loads("""
 HISTORY = {"history": None}
 """The flag of how many actions are told, likewise."""
 
+PRACTISING = {"practice": [], "practice_share": 0.5}
+"""The flags of an agent's own play, likewise."""
+
 LATER = {"judging": None}
 """What configurations have had since; of a run without it nothing is asked."""
 
@@ -86,7 +89,7 @@ def words(made):
 
 def test_the_flags_and_their_defaults_are_those_of_old():
     verb = read_verb("train", ["--out", "o"])
-    assert plain(verb) == FLAGS | JUDGING | HISTORY | TRACKING | {"out": "o"}
+    assert plain(verb) == FLAGS | JUDGING | HISTORY | PRACTISING | TRACKING | {"out": "o"}
     assert [field.name for field in fields(Train) if field.default is MISSING] == ["out"]
 
 
@@ -95,7 +98,14 @@ def test_the_help_names_every_flag_and_says_what_it_is(capsys):
         main(["train", "--help"])
     text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
     entries = re.findall(r"^--([a-z][a-z-]+)(.*?)\((?:default|required)", text, re.DOTALL | re.MULTILINE)
-    assert {name.replace("-", "_") for name, _ in entries} == {"out", *FLAGS, *JUDGING, *HISTORY, *TRACKING}
+    assert {name.replace("-", "_") for name, _ in entries} == {
+        "out",
+        *FLAGS,
+        *JUDGING,
+        *HISTORY,
+        *PRACTISING,
+        *TRACKING,
+    }
     assert not [name for name, said in entries if not re.search(r"[a-z]+ [a-z]+", said)], "these say nothing"
 
 

@@ -112,6 +112,9 @@ class LadderConfig:
         practice_episodes: training episodes per task and setting that RIG-basic plays by itself, for its dreams to
             learn what comes of what it does, in `second_steps` more; none where 0. Without, a row that dreams knows
             only what comes of a teacher's play, and dreams that whatever it does succeeds.
+        practice_share: of that play among the single steps which are learned then.
+        practice_describe_share: of descriptions among all that is learned then; the rest is imitation, which practice
+            must not cost.
         with_planning: whether there are rows of several plans, of judges, of dreams that are exchanged, and of learning
             from its own play.
         planning: what they spend.
@@ -168,6 +171,8 @@ class LadderConfig:
     on_policy_episodes: int = 20
     corrected_lookahead: bool = False
     practice_episodes: int = 0
+    practice_share: float = 0.5
+    practice_describe_share: float = 0.1
     with_planning: bool = False
     planning: PlanningConfig = field(default_factory=PlanningConfig)
     tokenizer_steps: int
@@ -294,9 +299,9 @@ LADDERS.add(
         on_policy=(0.2,),
         on_policy_episodes=20,
         fractions=(),
-        sweep=(3,),
-        evaluation_episodes=20,
-        chains=96,
+        sweep=(),
+        evaluation_episodes=12,
+        chains=64,
         practice_episodes=12,
         planning=PlanningConfig(
             corrected=False,

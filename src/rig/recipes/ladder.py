@@ -224,8 +224,10 @@ class Ladder(Places):
             yield self._train(self.on_policy_run(number), (), self.learned(number), steps, rate, start=before)
             yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=longer)
         if self.config.practice_episodes:
-            # Most of it what comes of its own plans: beside all that was taught, dreams went on seeing success alone.
-            yield self._train(PRACTISED, (), ("s2-beside", PRACTICE), steps, rate, start=self.unpractised_run)
+            # In place of descriptions, so that as much is imitated as before; in its small place among all that was
+            # taught, practice left dreams seeing success alone.
+            start, known = self.unpractised_run, self.unpractised_data
+            yield self._train(PRACTISED, (), known, steps, rate, start=start, practice=(PRACTICE,))
         if self.config.corrected_lookahead:
             rounds = len(self.config.on_policy)
             known, start, reviews = self.learned(rounds), self.on_policy_run(rounds), (S4_CORRECTED, TAUGHT)
@@ -248,6 +250,7 @@ class Ladder(Places):
         *,
         start: str = "",
         lookahead: Sequence[str] = (),
+        practice: Sequence[str] = (),
         threads: int = 1,
     ) -> Job:
         config = self.config
@@ -260,6 +263,10 @@ class Ladder(Places):
         words += ["--data", *(self.path(name) for name in data)] if data else []
         words += ["--history", str(config.history)] if config.history > 1 else []
         words += ["--repeats", f"{config.repeats:g}"] if data and config.repeats < 1 else []
+        if practice:
+            words += ["--practice", *(self.path(name) for name in practice)]
+            words += ["--practice-share", f"{config.practice_share:g}"]
+            words += ["--describe-share", f"{config.practice_describe_share:g}"] if described else []
         if lookahead:
             words += ["--lookahead", *(self.path(name) for name in lookahead)]
             words += ["--lookahead-share", str(config.lookahead_share)]
@@ -268,7 +275,7 @@ class Ladder(Places):
         words += ["--start", self.agent(start)] if start else []
         words += ["--vision", self.path(eyes)] if eyes else []
         words += [] if config.compile else ["--no-compile"]
-        needs = tuple(filter(None, ("tokenizers", described, *data, *lookahead, start, eyes)))
+        needs = tuple(filter(None, ("tokenizers", described, *data, *practice, *lookahead, start, eyes)))
         result = Path(self.agent(run)) / "agent.json"
         return Job(name=run, arguments=tuple(words), result=result, needs=needs, threads=threads)
 

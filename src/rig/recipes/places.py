@@ -116,14 +116,19 @@ class Places:
         return self.on_policy_run(self._planning_rounds)
 
     @property
+    def unpractised_data(self) -> tuple[str, ...]:
+        """The names of what that RIG-basic has learned from, corrections and all."""
+        return self.learned(self._planning_rounds)
+
+    @property
     def planning_run(self) -> str:
         """The run of the RIG-basic that planning and learning from its own play begin with."""
         return PRACTISED if self.config.practice_episodes else self.unpractised_run
 
     @property
     def planning_data(self) -> tuple[str, ...]:
-        """The names of what that agent has learned from, corrections and practice and all."""
-        return (*self.learned(self._planning_rounds), *([PRACTICE] if self.config.practice_episodes else []))
+        """The names of what that agent has learned from, practice and all."""
+        return (*self.unpractised_data, *([PRACTICE] if self.config.practice_episodes else []))
 
     @property
     def planning_row(self) -> str:
