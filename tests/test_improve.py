@@ -11,8 +11,9 @@ from makers import interrupted_at_a_save, live_up_to
 from world_makers import coin_agent, coin_package
 
 from rig.actions import Action
-from rig.agents import PolicyActor, PolicyConfig, build_policy
+from rig.agents import PolicyActor, PolicyConfig, Resample, build_policy
 from rig.agents.checkpoint import AgentCheckpoint, about_agent
+from rig.agents.judges import PLAN_JUDGES
 from rig.cli.main import main
 from rig.dialogue import Kind, PromptFormat, Role, as_written
 from rig.engine import Sampler
@@ -37,6 +38,23 @@ def agent(tmp_path_factory):
     folder = tmp_path_factory.mktemp("coin")
     with coin_package(folder):
         yield coin_agent(folder / "agent", prompt_format=ACTS)
+
+
+@pytest.fixture(scope="module")
+def dreamer(agent, tmp_path_factory):
+    """One that has learned nothing either, and dreams."""
+    return coin_agent(tmp_path_factory.mktemp("dreamer") / "agent", prompt_format=PromptFormat(thought=False))
+
+
+class LikesLeft:
+    """Has nothing against plans that go left, whatever they are dreamed to lead to."""
+
+    looks = True
+    votes_weight = 0.0
+
+    def score(self, state, plan):
+        yield from ()
+        return 0.0 if plan.action.keys == {"left"} else -4.0
 
 
 def actor_of(agent, **changes):
@@ -94,6 +112,50 @@ def test_states_on_the_way_are_those_of_an_episode_of_its_own(agent):
             assert after.executed == (before.action, *before.executed)
     assert any(found.earlier_actions for found in begun), "one at least is behind more than a step"
     assert any(found.previous_action != Action() for found in begun), "one at least is behind a step"
+
+
+def test_several_states_of_an_episode_begin_groups_of_their_own(agent):
+    """All of them where there are as many, in whatever order; the episode's again where there are not."""
+    config = replace(PLAY, tasks=("go_home",), midway=1.0, groups=8, states=4, attempts=2, most_steps=3)
+    groups = play_round(config, actor_of(agent), "coin", number=0, seed=0, name="coin")
+    seeds = [group[0].attempt.seed for group in groups]
+    assert seeds == [seeds[0]] * 4 + [seeds[4]] * 4
+    assert seeds[0] != seeds[4]
+    for episode in (groups[:4], groups[4:]):
+        *three, again = [group[0].attempt.midway for group in episode]
+        assert len({found.state for found in three}) == 3
+        assert again == three[0]
+    alone = play_round(replace(config, groups=5), actor_of(agent), "coin", number=0, seed=0, name="coin")
+    assert len(alone) == 5
+
+
+def test_in_dreams_nothing_is_done_and_a_plan_is_worth_what_its_judge_says(dreamer, monkeypatch):
+    monkeypatch.setitem(PLAN_JUDGES._entries, "likes-left", LikesLeft)
+    config = replace(PLAY, in_dreams=True, dreams=2, judge="likes-left", midway=1.0, groups=4)
+    actor = actor_of(dreamer, planner=Resample(plans=1, dreams=2, judge="likes-left"))
+    wanderer = actor_of(dreamer)
+    groups = play_round(config, actor, "coin", number=0, seed=0, name="coin", wanderer=wanderer)
+    taken = {}
+    for group in groups:
+        for one in group:
+            (step,) = one.trajectory.steps
+            (plan,) = step.plans
+            assert len(plan.dreams) == 2
+            taken.setdefault(plan.action, set()).add(one.worth)
+    left = Action(keys=frozenset({"left"}))
+    assert taken.pop(left) == {1.0}
+    assert {worth for found in taken.values() for worth in found} == {0.9**4}
+
+
+def test_an_agent_learns_from_what_a_judge_makes_of_its_dreams(dreamer, tmp_path, monkeypatch):
+    monkeypatch.setitem(PLAN_JUDGES._entries, "likes-left", LikesLeft)
+    play = replace(PLAY, in_dreams=True, dreams=1, judge="likes-left", groups=8, states=4)
+    folder = improve_agent(config_of(dreamer, rounds=6, play=play, rate=1e-2, decisions=64), tmp_path / "run")
+    (improved,) = about_agent(folder).origin["improved"]
+    worth = [row["worth"] for row in improved["rounds"]]
+    assert worth[0] < 0.8
+    assert worth[-1] > 0.95
+    assert not [row for row in improved["rounds"] if "success" in row], "nothing was done"
 
 
 def test_worth_is_success_sooner_rather_than_later_and_an_advantage_what_it_is_above_the_others(groups):
@@ -208,6 +270,11 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(agent, tmp_path):
     ("flags", "message"),
     [
         (("--dreams", "1"), "take --plans of 2 or more"),
+        (("--in-dreams",), "of 1 dream or more"),
+        (("--in-dreams", "--dreams", "1", "--plans", "2"), "an attempt is one plan"),
+        (("--in-dreams", "--dreams", "1", "--judge", "effect", "--learn", "won"), "nothing is won there"),
+        (("--in-dreams", "--dreams", "1", "--judge", "effect"), "trained without dreams"),
+        (("--states", "0"), "states=0"),
         (("--discount", "0"), "discount=0"),
         (("--replay", "1"), "replay=1.0"),
         (("--attempts", "0"), "attempts=0"),

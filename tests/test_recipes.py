@@ -473,10 +473,12 @@ def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(ro
     ladder = Ladder(replace(config, on_policy=rounds, with_planning=True, planning=planning), tmp_path)
     assert ladder.planning_row == ("basic" if start == "basic-2" else "on-policy")
     verbs = verbs_of(ladder)
-    for name in ("branches", "eval-plans-2-1", "causality", "improved", "imitated", "distilled"):
+    for name in ("branches", "eval-plans-2-1", "causality", "improved", "imitated", "distilled", "dreamed"):
         assert verbs[name].agent == ladder.agent(start), name
     assert verbs["judge"].start == ladder.agent(start)
-    assert {verbs[name].data for name in ("judge", "improved", "imitated", "distilled")} == {verbs[start].data}
+    assert {verbs[name].data for name in ("judge", "improved", "imitated", "distilled", "dreamed")} == {
+        verbs[start].data
+    }
 
 
 @pytest.mark.parametrize(("corrected", "start"), [(False, "basic-2"), (True, "on-policy-1")])
@@ -510,6 +512,8 @@ def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_w
         judge = "effect" if dreams else "majority"
         assert (verb.plans, verb.dreams, verb.judge, verb.resample) == (plans, dreams, judge, bool(dreams))
     assert verbs["distilled"].resample
+    assert (verbs["dreamed"].in_dreams, verbs["dreamed"].judge, verbs["dreamed"].midway) == (True, "effect", 1.0)
+    assert verbs["dreamed"].groups == 8 * verbs["improved"].groups
     assert {verbs[name].resample for name in ("imitated", "eval-said-2-1")} == {False}
 
 

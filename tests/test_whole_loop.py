@@ -124,6 +124,7 @@ def check_report(ladder, page):
         "RIG-basic, improved by reward",
         "control: imitates its own attempts that won",
         "RIG-basic, distilled from several plans",
+        "RIG-basic, improved in its dreams",
         "RIG-lookahead, n = 0",
         "RIG-lookahead, n = 1",
         "control, no review",

@@ -263,7 +263,8 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
 class Improve(Flags, PlayConfig, LessonsConfig):
     """Have an agent learn from its own play: several attempts from each of many states, and what each was worth.
 
-    With --plans and --learn won it learns what it decides when it thinks longer (expert iteration).
+    With --plans and --learn won it learns what it decides when it thinks longer (expert iteration); with --in-dreams,
+    what it dreams to come of its plans, and does nothing.
 
     Example: rig improve --agent runs/rig/agent --data runs/s2 --out runs/improved --rounds 20
 
@@ -294,7 +295,7 @@ class Improve(Flags, PlayConfig, LessonsConfig):
     def run(self) -> dict[str, Any]:
         """Play and learn, round after round."""
         from rig.agents.checkpoint import about_agent
-        from rig.improve import improve_agent
+        from rig.improve.agent import improve_agent, said_of
         from rig.provenance import provenance
         from rig.train.mixture import parts_of
 
@@ -309,9 +310,8 @@ class Improve(Flags, PlayConfig, LessonsConfig):
         )
         agent = improve_agent(config, self.out, resume=self.resume, track=self.track)
         rounds = about_agent(agent).origin["improved"][-1]["rounds"]
-        first, last = rounds[0]["success"], rounds[-1]["success"]
         text = (
-            f"{agent}: {len(rounds)} rounds; {first:.2f} of the attempts of the first won, {last:.2f} of the last's, "
+            f"{agent}: {len(rounds)} rounds; in the first {said_of(rounds[0])}, in the last {said_of(rounds[-1])}, "
             "in training worlds; score it with `rig eval`"
         )
         return {"text": text, "agent": str(agent), "rounds": rounds, "provenance": provenance()}

@@ -118,6 +118,8 @@ def _start(config: ImproveConfig) -> RIG:
 
 
 def _planner(config: PlayConfig) -> Planner:
+    if config.in_dreams:
+        return Resample(plans=1, dreams=config.dreams, judge=config.judge)
     if config.plans == 1:
         return Basic()
     if config.resample:
@@ -153,10 +155,17 @@ def _tell(run: Run, config: ImproveConfig, step: int, values: Mapping[str, float
     number = (step - 1) // config.lessons.updates + 1
     played = _played(values)
     tqdm.write(
-        f"round {number} of {config.rounds}: {played['success']:.2f} of the attempts win, in "
-        f"{played['open_groups']:.0f} of {played['groups']:.0f} groups some and not others; "
+        f"round {number} of {config.rounds}: {said_of(played)}, in "
+        f"{played['open_groups']:.0f} of {played['groups']:.0f} groups some more than others; "
         f"{played['decisions']:.0f} decisions are learned"
     )
+
+
+def said_of(played: Mapping[str, float]) -> str:
+    """Return how well the attempts of a round did, in words."""
+    if "success" in played:
+        return f"{played['success']:.2f} of the attempts win"
+    return f"what is dreamed is worth {played['worth']:.2f}"
 
 
 def _played(line: Mapping[str, float]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Attempts in groups: several from the very same state, which the engine gives exactly.
 
 States are where episodes begin, or are met on the way, in an episode of the agent's own. What an attempt is worth is
-the task's success alone, sooner rather than later; its advantage is how much more that is than the mean of its group.
+the task's success alone, sooner rather than later; or, in dreams, what a judge makes of what its first plan is dreamed
+to lead to. Its advantage is how much more that is than the mean of its group.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -95,17 +97,25 @@ class Outcome:
 
 
 def play_round(
-    config: PlayConfig, actor: Actor, environment: str, *, number: int, seed: int, name: str
+    config: PlayConfig,
+    actor: Actor,
+    environment: str,
+    *,
+    number: int,
+    seed: int,
+    name: str,
+    wanderer: Actor | None = None,
 ) -> list[list[Outcome]]:
     """Play the groups of a round.
 
     Args:
         config: what to play.
-        actor: who plays, as it is now.
+        actor: who makes the attempts, as it is now.
         environment: where.
         number: of the round; other rounds play in other worlds.
         seed: of worlds and states.
         name: of the agent, for lineage.
+        wanderer: who plays the episodes in which states are met; None: the actor.
 
     Returns:
         The attempts of each group, in order.
@@ -115,29 +125,24 @@ def play_round(
         SimulatorError: an engine failed again and again.
     """
     lineage = Lineage(stage="live", actor=name)
-    playing = partial(
-        play,
-        partial(make_world, environment),
-        actor,
-        batch_size=config.batch_size,
-        most_steps=config.most_steps,
-        lineage=lineage,
-    )
+    playing = partial(play, partial(make_world, environment), batch_size=config.batch_size, lineage=lineage)
     with closing(make_world(environment)) as spare:
         if config.midway:
             fix = "`rig improve --midway 0` has every attempt begin where the episode does"
             refuse_without_saves(spare, "an attempt that begins midway", fix)
         tasks, starts = spare.tasks, _starts(config, spare, number, seed)
     count = round(config.midway * len(starts))
-    met = _met(starts[:count], playing, np.random.default_rng([seed, number, 1]))
-    begun = [*met, *([None] * (len(starts) - count))]
+    wandering = partial(playing, wanderer or actor, most_steps=config.most_steps)
+    met = _met(starts[: count : config.states], config.states, wandering, np.random.default_rng([seed, number, 1]))
+    starts[:count] = [starts[group - group % config.states] for group in range(count)]
+    begun = [*islice(met, count), *([None] * (len(starts) - count))]
     attempts = [
         Attempt(**vars(start), group=number * config.groups + group, number=which, midway=midway)
         for group, (start, midway) in enumerate(zip(starts, begun, strict=True))
         for which in range(config.attempts)
     ]
     groups: dict[int, list[Played]] = defaultdict(list)
-    for played in playing(attempts):
+    for played in playing(actor, attempts, most_steps=1 if config.in_dreams else config.most_steps):
         assert isinstance(played.episode, Attempt)
         groups[played.episode.group].append(played)
     return [_outcomes(config, tasks[played[0].episode.task], played) for _, played in sorted(groups.items())]
@@ -160,23 +165,34 @@ def _start(world: World, task: Task, setting: str, random: np.random.Generator) 
             return Episode(task=task.name, setting=setting, seed=seed)
 
 
-def _met(starts: Sequence[Episode], playing: Any, random: np.random.Generator) -> list[Midway]:
-    """Return a state of an episode from each of `starts`, every step of it as likely as another."""
+def _met(starts: Sequence[Episode], states: int, playing: Any, random: np.random.Generator) -> Iterator[Midway]:
+    """Yield `states` states of an episode from each of `starts`, every step of it as likely as another.
+
+    An episode of fewer steps gives some of them again.
+    """
     chance = {start.id: np.random.default_rng(random.integers(2**63)) for start in starts}
-    kept: dict[str, tuple[int, bytes]] = {}
+    kept: dict[str, list[tuple[int, bytes]]] = {start.id: [] for start in starts}
 
     def keep(episode: Episode, world: World, index: int) -> None:
-        if chance[episode.id].random() * (index + 1) < 1:  # the first always, the n-th in one of n
-            kept[episode.id] = index, world.save()
+        place = int(chance[episode.id].random() * (index + 1))
+        if index < states:
+            kept[episode.id].append((index, world.save()))
+        elif place < states:
+            kept[episode.id][place] = index, world.save()
 
-    found = {}
+    found: dict[str, list[Midway]] = {}
     for played in playing(starts, before=keep):
-        index, state = kept.pop(played.episode.id)
-        step = played.trajectory.steps[index]
-        found[played.episode.id] = Midway(
-            state=state, previous_action=step.previous_action, earlier_actions=step.earlier_actions
-        )
-    return [found[start.id] for start in starts]
+        steps = played.trajectory.steps
+        found[played.episode.id] = [
+            Midway(
+                state=state,
+                previous_action=steps[index].previous_action,
+                earlier_actions=steps[index].earlier_actions,
+            )
+            for index, state in kept.pop(played.episode.id)
+        ]
+    for start in starts:
+        yield from islice(cycle(found[start.id]), states)
 
 
 def _outcomes(config: PlayConfig, task: Task, group: Sequence[Played]) -> list[Outcome]:
@@ -193,7 +209,11 @@ def _ended(group: Sequence[Played], worth: Sequence[float], mean: float) -> Iter
 
 
 def worth_of(config: PlayConfig, task: Task, trajectory: Trajectory) -> float:
-    """Return what an attempt is worth, 0 to 1."""
+    """Return what an attempt is worth, 0 to 1; in dreams what the judge says, 1 where it has nothing against it."""
+    if config.in_dreams:
+        (plan,) = trajectory.steps[0].plans
+        assert plan.score is not None, "it was judged"
+        return float(config.discount**-plan.score)
     if trajectory.success:
         return float(config.discount ** len(trajectory.steps))
     return config.partial * min(1.0, trajectory.samples / task.target)

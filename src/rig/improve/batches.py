@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rig.agents import PolicyActor
+from rig.agents import Basic, PolicyActor
 from rig.dialogue import TokenSequence, as_written
 from rig.errors import RigError
 from rig.improve.attempts import Outcome, play_round
@@ -80,6 +80,8 @@ class ImprovingBatches:
         self._start, self._replay = start, replay
         self._step = self._conversations = self._tokens = self._replayed = 0
         self._coming: list[list[tuple[PackedBatch, int]]] = []
+        # Who leads to states at which plans are dreamed need not dream.
+        self._wanderer = _at_once(actor) if config.play.in_dreams else actor
         policy, length = actor.policy, config.lessons.pack_tokens
         longest = policy.config.capacity(policy.encoder, policy.space, dreams=0)
         if length < longest:
@@ -112,12 +114,20 @@ class ImprovingBatches:
         """Play a round, and return the packs of each of its steps."""
         config, seed = self.config, self.config.training.seed
         self.actor.policy.engine.refresh()
-        groups = play_round(config.play, self.actor, self.environment, number=number, seed=seed, name=self.name)
+        groups = play_round(
+            config.play,
+            self.actor,
+            self.environment,
+            number=number,
+            seed=seed,
+            name=self.name,
+            wanderer=self._wanderer,
+        )
         random = np.random.default_rng([seed, number, 2])
         lessons = list(self._lessons(groups, random))
         random.shuffle(lessons)
         updates = config.lessons.updates
-        told = dict(_told(groups), decisions=float(len(lessons)))
+        told = dict(_told(groups, done=not config.play.in_dreams), decisions=float(len(lessons)))
         packs, drift = [], []
         for update in range(updates):
             some = lessons[update::updates]
@@ -193,6 +203,11 @@ class ImprovingBatches:
             yield pack(some, length=length), len(some)
 
 
+def _at_once(actor: PolicyActor) -> PolicyActor:
+    """Return who acts at once, by the same engine."""
+    return PolicyActor(actor.policy.configured(replace(actor.policy.config, planner=Basic())))
+
+
 def _fitting(items: Iterable[T], length: int, size: Callable[[T], int]) -> Iterator[list[T]]:
     """Yield items, in their order, in as many as fit a pack of `length`; none of them is longer."""
     part: list[T] = []
@@ -230,14 +245,15 @@ def log_probs_of(model: RIG, batch: PackedBatch) -> Tensor:
     return -losses.float().cpu()
 
 
-def _told(groups: Sequence[Sequence[Outcome]]) -> Iterator[tuple[str, Any]]:
-    """Yield what is logged of a round."""
+def _told(groups: Sequence[Sequence[Outcome]], *, done: bool) -> Iterator[tuple[str, float]]:
+    """Yield what is logged of a round; `done` where attempts were, and not dreamed alone."""
     everyone = list(chain.from_iterable(groups))
     fresh = [one for one in everyone if one.attempt.midway is None]
-    yield "success", float(np.mean([one.trajectory.success for one in everyone]))
-    if fresh:
+    if done:
+        yield "success", float(np.mean([one.trajectory.success for one in everyone]))
+        yield "steps", float(np.mean([len(one.trajectory.steps) for one in everyone]))
+    if done and fresh:
         yield "success_from_start", float(np.mean([one.trajectory.success for one in fresh]))
     yield "worth", float(np.mean([one.worth for one in everyone]))
-    yield "steps", float(np.mean([len(one.trajectory.steps) for one in everyone]))
     yield "groups", float(len(groups))
     yield "open_groups", float(sum(any(one.advantage for one in group) for group in groups))

@@ -22,7 +22,11 @@ class PlayConfig:
         attempts: at each of them.
         midway: the share of the states that are met on the way, in an episode of the agent's own; the others are where
             episodes begin.
-        discount: what an attempt is worth falls to this with each step that it takes to win.
+        states: that are met in one such episode.
+        in_dreams: nothing is done at those states: an attempt is the first plan, dreamed `dreams` steps ahead, and
+            worth what the judge makes of that. The engine is needed to meet states alone.
+        discount: what an attempt is worth falls to this with each step that it takes to win, or that a judge's score is
+            below 0.
         partial: what an attempt that does not win is worth at the most: so much of it as of the task's target was
             reached.
         plans: k, how many plans are proposed at each step; of more than one the best is taken and learned.
@@ -40,6 +44,8 @@ class PlayConfig:
     groups: int = 28
     attempts: int = 8
     midway: float = 0.5
+    states: int = 1
+    in_dreams: bool = False
     discount: float = 0.99
     partial: float = 0.0
     plans: int = 1
@@ -56,6 +62,7 @@ class PlayConfig:
         at_least_one(
             groups=self.groups,
             attempts=self.attempts,
+            states=self.states,
             plans=self.plans,
             thought_tokens=self.thought_tokens,
             batch_size=self.batch_size,
@@ -64,7 +71,12 @@ class PlayConfig:
         within(0, 1, midway=self.midway, partial=self.partial)
         within(0, 1, above=True, discount=self.discount)
         within(0, dreams=self.dreams, temperature=self.temperature)
-        if self.dreams and self.plans < 2:
+        if self.in_dreams and (self.plans > 1 or not self.dreams):
+            raise RigError(
+                f"in_dreams with plans={self.plans} and dreams={self.dreams}: an attempt is one plan, of 1 dream or "
+                "more; how many there are at a state is for --attempts to say"
+            )
+        if self.dreams and self.plans < 2 and not self.in_dreams:
             raise RigError(
                 f"dreams={self.dreams} of one plan: there is nothing to choose between, and reviews are not learned "
                 "from reward; take --plans of 2 or more"
@@ -119,6 +131,8 @@ class ImproveConfig:
     training: TrainingConfig
 
     def __post_init__(self) -> None:
+        if self.play.in_dreams and self.lessons.learn == "won":
+            raise RigError("learn='won' in_dreams: nothing is won there; take learn='advantage'")
         updates = self.lessons.updates
         for name, steps in (("steps", self.training.steps), ("save_every", self.training.save_every)):
             if steps % updates:

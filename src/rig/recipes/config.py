@@ -34,8 +34,8 @@ class PlanningConfig:
             votes of as many plans.
         rows: which of these rows; all where none is named.
         valued: share of their decisions that a teacher values.
-        rounds: of learning from its own play; each of three ways to learn takes as many.
-        groups: states of a round.
+        rounds: of learning from its own play; each of the ways to learn takes as many.
+        groups: states of a round, from each of which `attempts` are played; eight times as many in dreams.
         attempts: at each.
         decisions: learned of a round.
         improve_rate: peak learning rate.

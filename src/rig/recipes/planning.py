@@ -1,9 +1,10 @@
 """The jobs of a ladder that are about several plans: branches, judges, exchanged dreams, learning from its own play.
 
 All begin with the ladder's RIG-basic: the paper's, or the corrected one of its last on-policy round. What it learns of
-its own play it learns in three ways, of as many attempts and in as many steps: from reward (`improved`); by imitating
-those that won (`imitated`, the control); and by imitating those that won where others were proposed for plans of whose
-dreams nothing comes (`distilled`, expert iteration).
+its own play it learns in four ways, of as many decisions and in as many steps: from reward (`improved`); by imitating
+attempts that won (`imitated`, the control); by imitating those that won where others were proposed for plans of whose
+dreams nothing comes (`distilled`, expert iteration); and from its dreams alone, for plans of which something comes
+(`dreamed`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from rig.recipes.places import Places
 JUDGE = "judge"
 JUDGED = "judged"
 BRANCHES, HELD_OUT = "branches", "branches-held-out"
-LEARNED = ("improved", "imitated", "distilled")
+LEARNED = ("improved", "imitated", "distilled", "dreamed")
 """Agents that have learned from their own play."""
+
+_STATES = 8
+"""At which plans are dreamed, of an episode: so many make as many decisions as an attempt has steps to learn."""
 
 
 def plans_row(plans: int, dreams: int) -> str:
@@ -119,12 +123,14 @@ def _own_play(ladder: Places) -> Iterator[Job]:
         "improved": (),
         "imitated": ("--learn", "won", "--temperature", "0.5"),
         "distilled": ("--learn", "won", "--temperature", "0.5", *_best_of(*budget.shown)),
+        "dreamed": ("--in-dreams", "--dreams", "1", "--judge", "effect", "--midway", "1", "--states", str(_STATES)),
     }
     for name in LEARNED:
         words: tuple[str, ...] = ("improve", "--agent", ladder.agent(ladder.planning_run))
         words += ("--data", *map(ladder.path, ladder.planning_data))
         words += ("--out", str(ladder.root / "train" / name), "--rounds", str(budget.rounds))
-        words += ("--groups", str(budget.groups), "--attempts", str(budget.attempts))
+        groups = budget.groups * (_STATES if name == "dreamed" else 1)
+        words += ("--groups", str(groups), "--attempts", str(budget.attempts))
         words += ("--decisions", str(budget.decisions), "--learning-rate", str(budget.improve_rate), "--resume")
         words += (*ways[name], *ladder.worlds(), *ladder.cut(), *ladder.tasks())
         result = Path(ladder.agent(name)) / "agent.json"

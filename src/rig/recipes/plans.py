@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,16 @@ def causality_table(results: Results) -> str:
     scores = read_scores(path)
     plans, dreams = results.ladder.config.planning.shown
     text = (
-        f"{_what(results)}: the best of {plans} plans, each dreamed {dreams} step(s) ahead, with other frames in the "
-        "dreams' place."
+        f"{_what(results)}: up to {plans} plans, each dreamed {dreams} step(s) ahead, with other frames in the dreams' "
+        "place."
     )
     return f"{text}\n\n{markdown(HEADER, table_rows(scores))}\n\n{conclusion(scores)}"
+
+
+def _from_first_to_last(rounds: Sequence[Mapping[str, float]]) -> str:
+    """Say how many attempts of the first round won, and of the last; in dreams, what they were worth."""
+    measure, told = ("success", "") if "success" in rounds[0] else ("worth", "in dreams, worth ")
+    return f"{told}{rounds[0][measure]:.2f} to {rounds[-1][measure]:.2f}"
 
 
 def own_play_table(results: Results) -> str:
@@ -147,7 +153,7 @@ def own_play_table(results: Results) -> str:
                 signed(control),
                 str(len(rounds)),
                 f"{sum(row['decisions'] for row in rounds):.0f}",
-                f"{rounds[0]['success']:.2f} to {rounds[-1]['success']:.2f}",
+                _from_first_to_last(rounds),
             ]
         )
     if not rows:

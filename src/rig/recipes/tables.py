@@ -24,6 +24,7 @@ NAMES = {
     "improved": "RIG-basic, improved by reward",
     "imitated": "control: imitates its own attempts that won",
     "distilled": "RIG-basic, distilled from several plans",
+    "dreamed": "RIG-basic, improved in its dreams",
     "control-0": "control, no review",
     "control": "control: corrections without dreams",
     "teacher": "teacher",
