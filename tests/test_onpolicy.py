@@ -14,6 +14,7 @@ from rig.cli.main import main
 from rig.data import Dataset
 from rig.dialogue import USUAL, PromptFormat, TurnWeights, flaw
 from rig.engine import Sampler
+from rig.envs.crafter.world import CrafterWorld
 from rig.envs.rollout import Episode
 from rig.errors import RigError, SimulatorError
 from rig.records import CORRECTION, POLICY, PRACTICE, TEACHER
@@ -113,10 +114,17 @@ def test_an_agent_is_asked_what_it_is_asked_when_it_plays_alone(made, own):
         assert len(trajectory.steps) == 4
 
 
-def test_what_an_agent_does_itself_is_kept_to_be_dreamed_about(made, own, tmp_path):
-    """The same episodes, as the agent thought and played them; nothing of its words is learned."""
+def test_what_an_agent_does_itself_is_kept_to_be_dreamed_about(made, own, tmp_path, monkeypatch):
+    """The same episodes, as the agent thought and played them; nothing of its words is learned.
+
+    Nothing is gone back to.
+    """
     player = PlayerConfig(player=str(made.agent), most_steps=4, dtype="float32", temperature=1.0, record="done")
-    practice = collect_on_policy(replace(FEW, episodes=1), player, tmp_path / "practice")
+    with monkeypatch.context() as patch:
+        patch.setattr(CrafterWorld, "can_save", False)
+        with pytest.raises(RigError, match=r"a player that a teacher corrects .* --record done"):
+            collect_on_policy(FEW, replace(player, record="said"), tmp_path / "corrected")
+        practice = collect_on_policy(replace(FEW, episodes=1), player, tmp_path / "practice")
     assert practice.ids == own.ids
     checkpoint = AgentCheckpoint.load(made.agent).for_running("float32")
     settings = PolicyConfig(prompt_format=checkpoint.prompt_format, text=Sampler(temperature=1.0))

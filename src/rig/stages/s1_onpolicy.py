@@ -30,7 +30,7 @@ from rig.annotators.kit import build_teacher, with_kit
 from rig.cluster import HERE, Cluster, crew
 from rig.data import Dataset
 from rig.envs import World, make_world, refuse_without_saves
-from rig.envs.rollout import Actor, Deciding, Episode, PrivilegedDeciding
+from rig.envs.rollout import Actor, Deciding, Episode, PrivilegedDeciding, play
 from rig.errors import RigError
 from rig.records import CORRECTION, PRACTICE, TEACHER, Decision, Lineage, Observation, Step, Trajectory
 from rig.stages.base import Opening, run_stage
@@ -61,8 +61,8 @@ def collect_on_policy(
 
     Raises:
         UnknownNameError: no such world, teacher, task or setting.
-        RigError: no teacher is named, and the world's kit has none; noise is asked for; or the world's states cannot
-            be saved.
+        RigError: no teacher is named, and the world's kit has none; noise is asked for; or the player is corrected in
+            a world whose states cannot be saved.
         CheckpointError: the player cannot be loaded, or plays in another world.
         DatasetError: `out` holds a dataset and `opening` does not allow to touch it.
         SimulatorError: an engine failed in an episode again and again.
@@ -70,7 +70,9 @@ def collect_on_policy(
     if config.noise:
         raise RigError(f"noise={config.noise}: a player makes mistakes of its own; leave noise out beside one")
     world = make_world(config.environment)
-    refuse_without_saves(world, "a player that a teacher corrects")
+    if player.record == "said":
+        fix = "`rig collect --record done` keeps what the player does, uncorrected"
+        refuse_without_saves(world, "a player that a teacher corrects", fix)
     config = with_kit(replace(config, noise=0.0), config.environment)
     tutored, name = _tutored(config, player, world)
     with crew(partial(classroom, config), workers, cluster) as hands, closing(world):
@@ -101,28 +103,36 @@ def _play(
 ) -> Iterator[Trajectory]:
     """Yield each episode as the teacher corrects it, in the order given: a run that was cut then ends the same."""
     lineage = Lineage(stage="s1", actor=f"{name} beside {room.teacher.name}")
-    visits = visit(
-        partial(make_world, room.config.environment),
-        tutored,
-        episodes,
-        batch_size=player.batch_size,
-        most_steps=player.most_steps,
-        lineage=lineage,
-    )
     waiting, early = deque(episodes), dict[str, Trajectory]()
-    for visited in visits:
-        said = tutored.said.pop(visited.episode.id, [])
-        job = partial(_corrected, visited, said, player)
-        early[visited.episode.id] = patiently(job, room, visited.episode)
+    for episode, trajectory in _recorded(room, player, tutored, episodes, lineage):
+        early[episode.id] = trajectory
         while waiting and waiting[0].id in early:
             yield early.pop(waiting.popleft().id)
+
+
+def _recorded(
+    room: Classroom, player: PlayerConfig, tutored: _Tutored, episodes: Sequence[Episode], lineage: Lineage
+) -> Iterator[tuple[Episode, Trajectory]]:
+    """Yield each episode with what is kept of it, as they end."""
+    make, worlds, most = partial(make_world, room.config.environment), player.batch_size, player.most_steps
+    if player.record == "done":
+        for played in play(make, tutored, episodes, batch_size=worlds, most_steps=most, lineage=lineage):
+            yield played.episode, practice(played.trajectory)
+        return
+    for visited in visit(make, tutored, episodes, batch_size=worlds, most_steps=most, lineage=lineage):
+        said = tutored.said.pop(visited.episode.id)
+        job = partial(_corrected, visited, said, player)
+        yield visited.episode, patiently(job, room, visited.episode)
+
+
+def practice(trajectory: Trajectory) -> Trajectory:
+    """Return an episode for dreams to learn what comes of what was thought and done."""
+    return trajectory.with_steps(tuple(_bare(step, actor=PRACTICE) for step in trajectory.steps))
 
 
 def _corrected(
     visited: Visited, said: Sequence[Action], player: PlayerConfig, room: Classroom, episode: Episode
 ) -> Trajectory:
-    if player.record == "done":
-        return visited.trajectory.with_steps(tuple(_bare(step, actor=PRACTICE) for step in visited.trajectory.steps))
     return correct(visited, said, room.world if player.next_frames else None)
 
 
