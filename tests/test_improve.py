@@ -129,6 +129,31 @@ def test_several_states_of_an_episode_begin_groups_of_their_own(agent):
     assert len(alone) == 5
 
 
+def test_states_of_an_episode_that_began_anew_are_those_of_its_last_beginning(agent, monkeypatch):
+    """Each is met once, as where no engine failed."""
+    config = replace(PLAY, tasks=("go_home",), midway=1.0, groups=4, states=4, attempts=1, most_steps=4)
+
+    def met():
+        groups = play_round(config, actor_of(agent), "coin", number=0, seed=0, name="coin")
+        return [(group[0].attempt.midway.state, group[0].attempt.midway.earlier_actions) for group in groups]
+
+    whole, world = met(), type(make_world("coin"))
+    step, called = world.step, []
+
+    def failing(world, native):
+        frame, reward, terminated, truncated, info = step(world, native)
+        called.append(native)
+        if len(called) == 3:
+            return frame, reward, False, True, {**info, "engine_failed": "it ended"}
+        return frame, reward, terminated, truncated, info
+
+    monkeypatch.setattr(world, "step", failing)
+    again = met()
+    assert len(called) > 7, "three steps in vain, four of the episode, and the attempts'"
+    assert len(set(again)) == len(set(whole)) == 4
+    assert {len(earlier) for _, earlier in again} == {len(earlier) for _, earlier in whole}
+
+
 def test_in_dreams_nothing_is_done_and_a_plan_is_worth_what_its_judge_says(dreamer, monkeypatch):
     monkeypatch.setitem(PLAN_JUDGES._entries, "likes-left", LikesLeft)
     config = replace(PLAY, in_dreams=True, dreams=2, judge="likes-left", midway=1.0, groups=4)

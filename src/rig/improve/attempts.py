@@ -171,9 +171,11 @@ def _met(starts: Sequence[Episode], states: int, playing: Any, random: np.random
     An episode of fewer steps gives some of them again.
     """
     chance = {start.id: np.random.default_rng(random.integers(2**63)) for start in starts}
-    kept: dict[str, list[tuple[int, bytes]]] = {start.id: [] for start in starts}
+    kept: dict[str, list[tuple[int, bytes]]] = {}
 
     def keep(episode: Episode, world: World, index: int) -> None:
+        if index == 0:  # also where the engine failed and the episode begins anew
+            kept[episode.id] = []
         place = int(chance[episode.id].random() * (index + 1))
         if index < states:
             kept[episode.id].append((index, world.save()))
