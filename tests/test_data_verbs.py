@@ -346,11 +346,17 @@ def test_trajectories_are_kept_by_what_they_are(tmp_path, conditions, meets):
 
 
 def mixed(path):
-    """Write four episodes: bare ones, ones with a thought here and there, and ones with reviews and dreams."""
+    """Write four episodes: bare ones, ones with a thought here and there, and ones with reviews and dreams.
+
+    Nothing comes of one step of the last, and what comes of another is not known.
+    """
     bare, some, reviewed, noisy = (fake_trajectory(seed, size=8, num_dreams=2 * (seed == 2)) for seed in range(4))
     bare = bare.with_steps([replace(step, thought=None) for step in bare.steps])
     some = some.with_steps([replace(step, thought=None if step.index % 2 else step.thought) for step in some.steps])
     noisy = noisy.with_steps([replace(step, actor=NOISE if step.index == 1 else step.actor) for step in noisy.steps])
+    first, vain, unknown, *rest = noisy.steps
+    vain, unknown = replace(vain, next_frame=vain.frame.copy()), replace(unknown, next_frame=None)
+    noisy = noisy.with_steps([first, vain, unknown, *rest])
     return write(path, [bare, some, reviewed, noisy], shard_steps=4)
 
 
@@ -361,12 +367,18 @@ def mixed(path):
         ({"thoughts": "without"}, {0: 4}, {0: 4, 1: 2}),
         ({"reviews": "with"}, {2: 4}, {2: 4}),
         ({"dreams": "without"}, {0: 4, 1: 4, 3: 4}, {0: 4, 1: 4, 3: 4}),
+        ({"effects": "with"}, {0: 4, 1: 4, 2: 4, 3: 4}, {0: 4, 1: 4, 2: 4, 3: 2}),
+        ({"effects": "without", "seeds": ("3",)}, None, {3: 2}),
         ({"actors": ("policy",)}, {0: 4, 1: 4, 2: 4}, {0: 4, 1: 4, 2: 4, 3: 3}),
     ],
 )
 def test_conditions_on_steps_keep_episodes_or_single_steps(tmp_path, conditions, trajectories, steps):
     source = mixed(tmp_path / "source")
     for keep, wanted in (("trajectories", trajectories), ("steps", steps)):
+        if wanted is None:
+            with pytest.raises(DatasetError, match="effects"):
+                kept_by(tmp_path, source, **conditions, keep=keep)
+            continue
         kept = kept_by(tmp_path, source, **conditions, keep=keep)
         assert {one.seed: len(one.steps) for one in kept} == wanted
         for one in kept:

@@ -33,7 +33,7 @@ from rig.stages.reshaping import (
 )
 from rig.stages.reshaping_config import FilterConfig, Presence
 
-_COLUMNS = ("seed", "lineage_actor", "actor", "thought", "review", "dreams")
+_COLUMNS = ("seed", "lineage_actor", "actor", "thought", "review", "dreams", "frame", "next_frame")
 
 Columns = Mapping[str, Sequence[Any]]
 """Columns of the steps of one trajectory."""
@@ -120,12 +120,13 @@ class _Conditions:
 
     def _unmet(self, columns: Columns, claims: Sequence[_Claims]) -> str | None:
         """Return which condition some steps, taken together, do not meet."""
-        config = self._config
+        config, frames = self._config, [*zip(columns["frame"], columns["next_frame"], strict=True)]
         met = {
             "who acted": not config.actors or set(columns["actor"]) <= set(config.actors),
             "thoughts": _is_met(config.thoughts, columns["thought"], lambda thought: thought is not None),
             "reviews": _is_met(config.reviews, columns["review"], lambda review: review is not None),
             "dreams": _is_met(config.dreams, columns["dreams"], bool),
+            "effects": _is_met(config.effects, frames, _has_effect),
             "claims that are not true": self._are_true(claims),
         }
         return next((name for name, is_met in met.items() if not is_met), None)
@@ -160,6 +161,12 @@ def _claims_of(step: Step, checker: ClaimChecker, trajectory: str) -> _Claims:
             "--true-claims"
         ) from error
     return _Claims(checked=sum(holds is not None for holds in told), true=sum(holds is True for holds in told))
+
+
+def _has_effect(frames: tuple[int, int | None]) -> bool:
+    """Return whether something comes of a step, of the numbers of its frames: equal frames have one."""
+    before, after = frames
+    return after is not None and after != before
 
 
 def _is_met(wanted: Presence, values: Sequence[Any], is_there: Callable[[Any], bool]) -> bool:

@@ -56,11 +56,12 @@ class FilterConfig:
         max_steps: the most.
         seeds: seeds, and ranges of seeds as FIRST:LAST, both included.
         players: who played, as the lineage of the trajectory names it.
-        actors: who chose a step's action: teacher, noise, policy, random, correction. Of a trajectory, who chose all of
-            its actions.
+        actors: who chose a step's action: teacher, noise, policy, random, correction, practice. Of a trajectory, who
+            chose all of its actions.
         thoughts: whether there is a thought: at a step; in a trajectory, at any of its steps.
         reviews: the same of reviews.
         dreams: the same of dreams.
+        effects: the same of effects: whether the next frame is known, and any other than the frame.
         true_claims: the least share of true ones among the claims about the world that its checker can check: those of
             a step, or of a trajectory together. Where none can be checked, nothing is known to be false.
         keep: whole trajectories, or the steps that meet the conditions; those on tasks, settings, success, length,
@@ -78,6 +79,7 @@ class FilterConfig:
     thoughts: Presence = "any"
     reviews: Presence = "any"
     dreams: Presence = "any"
+    effects: Presence = "any"
     true_claims: float | None = None
     keep: Unit = "trajectories"
 
