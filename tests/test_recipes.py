@@ -492,7 +492,7 @@ def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corre
     last = verbs["s1-corrected-1"]
     assert (practice.skip, verbs["branches"].skip) == (last.skip + last.episodes, practice.skip + 3)
     assert (practised.data, practised.practice) == (verbs[start].data, (practice.out,))
-    assert (practised.practice_share, practised.describe_share) == (0.5, 0.1)
+    assert (practised.practice_share, practised.describe_share) == (0.8, 0.05)
     assert practised.start == ladder.agent(start)
     same = {"data": (), "practice": (), "describe_share": 0.0, "out": "", "start": ""}
     assert replace(practised, **same) == replace(control, **same)

@@ -112,9 +112,9 @@ class LadderConfig:
         practice_episodes: training episodes per task and setting that RIG-basic plays by itself, for its dreams to
             learn what comes of what it does, in `second_steps` more; none where 0. Without, a row that dreams knows
             only what comes of a teacher's play, and dreams that whatever it does succeeds.
-        practice_share: of that play among the single steps which are learned then.
-        practice_describe_share: of descriptions among all that is learned then; the rest is imitation, which practice
-            must not cost.
+        practice_share: of that play among the single steps which are learned then; the rest is imitation, which
+            practice must not cost, and which has little left to give by then.
+        practice_describe_share: of descriptions among all that is learned then.
         with_planning: whether there are rows of several plans, of judges, of dreams that are exchanged, and of learning
             from its own play.
         planning: what they spend.
@@ -171,8 +171,8 @@ class LadderConfig:
     on_policy_episodes: int = 20
     corrected_lookahead: bool = False
     practice_episodes: int = 0
-    practice_share: float = 0.5
-    practice_describe_share: float = 0.1
+    practice_share: float = 0.8
+    practice_describe_share: float = 0.05
     with_planning: bool = False
     planning: PlanningConfig = field(default_factory=PlanningConfig)
     tokenizer_steps: int

@@ -224,8 +224,8 @@ class Ladder(Places):
             yield self._train(self.on_policy_run(number), (), self.learned(number), steps, rate, start=before)
             yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=longer)
         if self.config.practice_episodes:
-            # In place of descriptions, so that as much is imitated as before; in its small place among all that was
-            # taught, practice left dreams seeing success alone.
+            # With a share of its own, mostly in place of descriptions: in its small place among all that was taught,
+            # practice left dreams seeing success alone.
             start, known = self.unpractised_run, self.unpractised_data
             yield self._train(PRACTISED, (), known, steps, rate, start=start, practice=(PRACTICE,))
         if self.config.corrected_lookahead:
