@@ -483,7 +483,7 @@ def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(ro
 
 @pytest.mark.parametrize(("corrected", "start"), [(False, "basic-2"), (True, "on-policy-1")])
 def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corrected, start, tmp_path):
-    """In as many steps as the control without practice, and in the place of descriptions."""
+    """In as many steps as the control without practice, most of them practice."""
     config = replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), with_planning=True, practice_episodes=3)
     ladder = Ladder(replace(config, planning=replace(config.planning, corrected=corrected)), tmp_path)
     verbs = verbs_of(ladder)
@@ -494,7 +494,7 @@ def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corre
     assert (practised.data, practised.practice) == (verbs[start].data, (practice.out,))
     assert (practised.practice_share, practised.describe_share) == (0.8, 0.05)
     assert practised.start == ladder.agent(start)
-    same = {"data": (), "practice": (), "describe_share": 0.0, "out": "", "start": ""}
+    same = {"data": (), "practice": (), "practice_share": 0.0, "describe_share": 0.0, "out": "", "start": ""}
     assert replace(practised, **same) == replace(control, **same)
     for name in ("branches", "eval-practised", "eval-plans-2-1", "causality", "improved", "distilled"):
         assert verbs[name].agent == ladder.agent("practised"), name
