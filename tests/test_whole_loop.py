@@ -103,7 +103,11 @@ def check_planning(tables):
     shown = [row[0] for row in tables["What dreams cause"][0][2:]]
     assert shown == ["own dreams", "true futures", "no dreams"]
     learned = {row[0]: row[4] for row in tables["Learning from its own play"][0][2:]}
-    assert list(learned.values()) == ["1"] * 3
+    assert list(learned.values()) == ["1"] * 4
+    told = {row[0]: row[6] for row in tables["Learning from its own play"][0][2:]}
+    assert [name for name, won in told.items() if won.startswith("in dreams, worth")] == [
+        "RIG-basic, improved in its dreams"
+    ]
 
 
 def check_report(ladder, page):
@@ -148,7 +152,7 @@ def check_report(ladder, page):
         "up to 2 plans, n = 1 − most votes of 2 plans",
         f"most votes of 2 plans − {practised}",
     ]
-    assert [row[0] for row in differences[18:]] == [
+    assert [row[0] for row in differences[19:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]
