@@ -127,6 +127,10 @@ def test_several_states_of_an_episode_begin_groups_of_their_own(agent):
         assert again == three[0]
     alone = play_round(replace(config, groups=5), actor_of(agent), "coin", number=0, seed=0, name="coin")
     assert len(alone) == 5
+    both = replace(config, tasks=("go_home", "fetch_coin"))
+    groups = play_round(both, actor_of(agent), "coin", number=0, seed=0, name="coin")
+    played = [group[0].attempt.task for group in groups]
+    assert sorted(played) == ["fetch_coin"] * 4 + ["go_home"] * 4, "the episodes have the tasks in turn"
 
 
 def test_states_of_an_episode_that_began_anew_are_those_of_its_last_beginning(agent, monkeypatch):

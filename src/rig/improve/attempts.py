@@ -130,15 +130,16 @@ def play_round(
         if config.midway:
             fix = "`rig improve --midway 0` has every attempt begin where the episode does"
             refuse_without_saves(spare, "an attempt that begins midway", fix)
-        tasks, starts = spare.tasks, _starts(config, spare, number, seed)
-    count = round(config.midway * len(starts))
+        midway = round(config.midway * config.groups)
+        met_in = -(-midway // config.states)
+        starts = _starts(config, spare, met_in + config.groups - midway, number, seed)
+        tasks = spare.tasks
     wandering = partial(playing, wanderer or actor, most_steps=config.most_steps)
-    met = _met(starts[: count : config.states], config.states, wandering, np.random.default_rng([seed, number, 1]))
-    starts[:count] = [starts[group - group % config.states] for group in range(count)]
-    begun = [*islice(met, count), *([None] * (len(starts) - count))]
+    met = _met(starts[:met_in], config.states, wandering, np.random.default_rng([seed, number, 1]))
+    begun = [*islice(met, midway), *((start, None) for start in starts[met_in:])]
     attempts = [
-        Attempt(**vars(start), group=number * config.groups + group, number=which, midway=midway)
-        for group, (start, midway) in enumerate(zip(starts, begun, strict=True))
+        Attempt(**vars(start), group=number * config.groups + group, number=which, midway=state)
+        for group, (start, state) in enumerate(begun)
         for which in range(config.attempts)
     ]
     groups: dict[int, list[Played]] = defaultdict(list)
@@ -148,12 +149,11 @@ def play_round(
     return [_outcomes(config, tasks[played[0].episode.task], played) for _, played in sorted(groups.items())]
 
 
-def _starts(config: PlayConfig, world: World, number: int, seed: int) -> list[Episode]:
-    """Return where the groups of a round begin: the tasks and settings in turn, in training worlds drawn anew."""
+def _starts(config: PlayConfig, world: World, count: int, number: int, seed: int) -> list[Episode]:
+    """Return the episodes of a round: the tasks and settings in turn, in training worlds drawn anew."""
     cells = list(world.tasks.variants(config.tasks))
-    first = number * config.groups
     random = np.random.default_rng([seed, number, 0])
-    order = [cells[(first + group) % len(cells)] for group in range(config.groups)]
+    order = [cells[(number * count + episode) % len(cells)] for episode in range(count)]
     random.shuffle(order)  # which of them begin midway is then no matter of the task
     return [_start(world, task, setting, random) for task, setting in order]
 
@@ -165,7 +165,9 @@ def _start(world: World, task: Task, setting: str, random: np.random.Generator) 
             return Episode(task=task.name, setting=setting, seed=seed)
 
 
-def _met(starts: Sequence[Episode], states: int, playing: Any, random: np.random.Generator) -> Iterator[Midway]:
+def _met(
+    starts: Sequence[Episode], states: int, playing: Any, random: np.random.Generator
+) -> Iterator[tuple[Episode, Midway]]:
     """Yield `states` states of an episode from each of `starts`, every step of it as likely as another.
 
     An episode of fewer steps gives some of them again.
@@ -194,7 +196,7 @@ def _met(starts: Sequence[Episode], states: int, playing: Any, random: np.random
             for index, state in kept.pop(played.episode.id)
         ]
     for start in starts:
-        yield from islice(cycle(found[start.id]), states)
+        yield from ((start, state) for state in islice(cycle(found[start.id]), states))
 
 
 def _outcomes(config: PlayConfig, task: Task, group: Sequence[Played]) -> list[Outcome]:
