@@ -28,9 +28,9 @@ from rig.evaluate.saved import CAUSALITY, EPISODES, IMAGINATION, REVIEWS, SUMMAR
 from rig.provenance import provenance
 from rig.recipes import dreams, report
 from rig.recipes import publish as publishing
-from rig.recipes.config import LADDERS
 from rig.recipes.jobs import TIMES
 from rig.recipes.ladder import Ladder
+from rig.recipes.presets import LADDERS
 from rig.storage import write_json
 from rig.train.runs import RUN_FILE, Run
 

@@ -26,9 +26,9 @@ from rig.evaluate.embodied import EPISODES, SUMMARY, summarise, summary_row
 from rig.machine import usable_cores
 from rig.provenance import provenance
 from rig.recipes import jobs as jobs_module
-from rig.recipes.config import LADDERS
 from rig.recipes.jobs import TIMES, Job, core_hours, in_order, needed, read_times, run_plan
 from rig.recipes.ladder import ROWS, Ladder
+from rig.recipes.presets import LADDERS
 from rig.recipes.report import write_report
 from rig.recipes.results import Results
 from rig.records import Cost
@@ -438,7 +438,7 @@ def test_a_teacher_that_remembers_has_students_that_do(tmp_path):
 
 def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
     """They begin behind RIG-basic, in worlds that nobody learned from, and differ from their control in data alone."""
-    plain = Ladder(replace(LADDERS.get("crafter/debug"), practice_episodes=0), tmp_path)
+    plain = Ladder(replace(LADDERS.get("crafter/debug"), practice_rounds=0), tmp_path)
     ladder = Ladder(replace(plain.config, on_policy=(0.5, 0.0)), tmp_path)
     verbs, usual, config = verbs_of(ladder), verbs_of(plain), plain.config
     assert {name: verb for name, verb in verbs.items() if name in usual} == usual, "the paper's rows stay as they are"
@@ -456,7 +456,7 @@ def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
         assert replace(ours, data=(), out="", start="") == replace(control, data=(), out="", start="")
         assert ours.start == ladder.agent(f"on-policy-{number - 1}" if number > 1 else "basic-2")
         assert control.start == ladder.agent(f"longer-{number - 1}" if number > 1 else "basic-2")
-    assert (verbs["eval-on-policy"].agent, verbs["eval-longer"].agent) == (
+    assert (verbs["eval-on-policy"].agent, verbs["eval-longer-2"].agent) == (
         ladder.agent("on-policy-2"),
         ladder.agent("longer-2"),
     )
@@ -468,7 +468,7 @@ def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
 )
 def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(rounds, corrected, start, tmp_path):
     """And what learns from its own play replays what that agent has learned from."""
-    config = replace(LADDERS.get("crafter/debug"), practice_episodes=0)
+    config = replace(LADDERS.get("crafter/debug"), practice_rounds=0)
     planning = replace(config.planning, corrected=corrected)
     ladder = Ladder(replace(config, on_policy=rounds, with_planning=True, planning=planning), tmp_path)
     assert ladder.planning_row == ("basic" if start == "basic-2" else "on-policy")
@@ -483,22 +483,30 @@ def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(ro
 
 @pytest.mark.parametrize(("corrected", "start"), [(False, "basic-2"), (True, "on-policy-1")])
 def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corrected, start, tmp_path):
-    """In as many steps as the control without practice, most of them practice."""
-    config = replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), with_planning=True, practice_episodes=3)
+    """In as many steps as the control without practice, most of them practice; a round practises on all play so far."""
+    config = replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), with_planning=True, claim_episodes=5)
+    config = replace(config, practice_rounds=2, practice_episodes=3)
     ladder = Ladder(replace(config, planning=replace(config.planning, corrected=corrected)), tmp_path)
     verbs = verbs_of(ladder)
-    practice, practised, control = verbs["s2-practice"], verbs["practised"], verbs["longer-1"]
-    assert (practice.player, practice.record, practice.episodes) == (ladder.agent(start), "done", 3)
-    last = verbs["s1-corrected-1"]
-    assert (practice.skip, verbs["branches"].skip) == (last.skip + last.episodes, practice.skip + 3)
-    assert (practised.data, practised.practice) == (verbs[start].data, (practice.out,))
-    assert (practised.practice_share, practised.describe_share) == (0.8, 0.05)
-    assert practised.start == ladder.agent(start)
-    same = {"data": (), "practice": (), "practice_share": 0.0, "describe_share": 0.0, "out": "", "start": ""}
-    assert replace(practised, **same) == replace(control, **same)
+    last, played = verbs["s1-corrected-1"], ()
+    for number, player in ((1, start), (2, "practised-1")):
+        practice, practised = verbs[f"s2-practice-{number}"], verbs[f"practised-{number}"]
+        played += (practice.out,)
+        assert (practice.player, practice.record, practice.episodes) == (ladder.agent(player), "done", 3)
+        assert practice.skip == last.skip + last.episodes + 3 * (number - 1)
+        assert (practised.data, practised.practice) == (verbs[start].data, played)
+        assert (practised.practice_share, practised.describe_share) == (0.8, 0.05)
+        assert practised.start == ladder.agent(player)
+        same = {"data": (), "practice": (), "practice_share": 0.0, "describe_share": 0.0, "out": "", "start": ""}
+        assert replace(practised, **same) == replace(verbs[f"longer-{number}"], **same)
+    assert verbs["branches"].skip == practice.skip + 3
     for name in ("branches", "eval-practised", "eval-plans-2-1", "causality", "improved", "distilled"):
-        assert verbs[name].agent == ladder.agent("practised"), name
-    assert verbs["distilled"].data == (*verbs[start].data, practice.out)
+        assert verbs[name].agent == ladder.agent("practised-2"), name
+    assert verbs["distilled"].data == (*verbs[start].data, *played)
+    control = {"basic-2": "longer-2", "on-policy-1": "longer-3"}[start]
+    assert (control == "longer-3") == ("longer-3" in verbs)
+    closely = [f"eval-{row}" for row in ("practised", control, "votes-2", "resample-2-1")]
+    assert {name for name, verb in verbs.items() if name.startswith("eval-") and verb.episodes == 5} == set(closely)
 
 
 def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_with_one(tmp_path):
@@ -545,7 +553,10 @@ def test_rows_are_scored_on_the_same_episodes(ladder):
     assert {f"lookahead-{dreams}" for dreams in (0, *ladder.config.dreams)} < set(whole)
     teacher = evals.pop("teacher")
     del whole["teacher"]
-    assert len({(verb.tasks, verb.episodes, verb.skip, verb.temperature) for verb in whole.values()}) == 1
+    assert len({(verb.tasks, verb.skip, verb.temperature) for verb in whole.values()}) == 1
+    closely = {name for name, verb in whole.items() if verb.episodes != whole["basic"].episodes}
+    assert closely == ({"practised", ladder.planning_control} if ladder.config.claim_episodes else set())
+    assert {whole[name].episodes for name in closely} <= {ladder.config.claim_episodes}
     assert (teacher.tasks, teacher.skip) == (whole["basic"].tasks, 0), "the first of its episodes are those of the rows"
     assert teacher.episodes == (ladder.config.teacher_episodes or whole["basic"].episodes)
     for name in set(evals) - set(whole):

@@ -11,8 +11,8 @@ from rig.agents.checkpoint import read_agent
 from rig.cli import main as cli
 from rig.cli.main import main
 from rig.data import Dataset
-from rig.recipes.config import LADDERS
 from rig.recipes.ladder import ROWS, Ladder
+from rig.recipes.presets import LADDERS
 from rig.records import CORRECTION
 
 INTERVAL = re.compile(r"-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]")
@@ -121,8 +121,8 @@ def check_report(ladder, page):
         "+ reason",
         "RIG-basic",
         "+ on-policy",
-        "RIG-basic, as many steps more",
         "RIG-basic, dreams practised on its own play",
+        "RIG-basic, 1 × the second part more",
         "most votes of 2 plans",
         "up to 2 plans, n = 1",
         "RIG-basic, improved by reward",
@@ -142,17 +142,18 @@ def check_report(ladder, page):
     assert differences[0][0] == "RIG-basic − action only"
     assert [row[0] for row in differences[4:6]] == [
         "+ on-policy − RIG-basic",
-        "+ on-policy − RIG-basic, as many steps more",
+        "+ on-policy − RIG-basic, 1 × the second part more",
     ]
     practised = "RIG-basic, dreams practised on its own play"
-    assert [row[0] for row in differences[6:11]] == [
+    assert [row[0] for row in differences[6:12]] == [
         f"{practised} − RIG-basic",
-        f"{practised} − RIG-basic, as many steps more",
+        f"{practised} − RIG-basic, 1 × the second part more",
         f"up to 2 plans, n = 1 − {practised}",
+        "up to 2 plans, n = 1 − RIG-basic, 1 × the second part more",
         "up to 2 plans, n = 1 − most votes of 2 plans",
         f"most votes of 2 plans − {practised}",
     ]
-    assert [row[0] for row in differences[19:]] == [
+    assert [row[0] for row in differences[20:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]

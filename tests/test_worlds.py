@@ -17,8 +17,8 @@ from rig.errors import RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 from rig.evaluate.embodied import environment_of, evaluate_embodied
 from rig.evaluate.imagination import evaluate_imagination
-from rig.recipes.config import LADDERS
 from rig.recipes.ladder import Ladder
+from rig.recipes.presets import LADDERS
 from rig.stages import (
     AlignConfig,
     CollectConfig,

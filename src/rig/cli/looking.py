@@ -73,9 +73,9 @@ class Reproduce:
 
     def run(self) -> dict[str, Any]:
         """Reproduce."""
-        from rig.recipes.config import LADDERS
         from rig.recipes.jobs import in_order, needed, require_extras, run_plan
         from rig.recipes.ladder import Ladder
+        from rig.recipes.presets import LADDERS
 
         if self.report:
             refuse_as_page(Path(self.report))

@@ -8,8 +8,8 @@ teacher did in S2.
 
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data. Where the configuration has on-policy rounds,
-+ on-policy, and RIG-basic with as many steps more; and, if it says so, RIG-lookahead and the control behind the rounds.
-Where it practises, RIG-basic whose dreams have learned from its own play.
++ on-policy; and, if it says so, RIG-lookahead and the control behind the rounds. Where it has rounds of practice,
+RIG-basic whose dreams have learned from its own play. Beside both, RIG-basic with as many steps more.
 Where it has planning, the rows of `rig.recipes.planning`.
 """
 
@@ -22,7 +22,7 @@ from rig.envs import make_world
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.saved import IMAGINATION
 from rig.recipes.jobs import Job
-from rig.recipes.places import PRACTICE, PRACTISED, Places
+from rig.recipes.places import PRACTISED, Places
 from rig.recipes.planning import planning_jobs
 
 ROWS = {"action": ("--no-thought", "--no-dream"), "imagine": ("--no-thought",), "reason": ("--no-dream",), "basic": ()}
@@ -32,9 +32,6 @@ SCALED = ("action", "basic")
 
 TAUGHT = "s4-taught"
 """The reviews of what the teacher did in S2."""
-
-LONGER = "longer"
-"""The control of the on-policy rounds: as many steps more, on what RIG-basic had already."""
 
 CORRECTED = "corrected"
 """The run that learns to look ahead behind the on-policy rounds; begins the names of its scores."""
@@ -59,10 +56,6 @@ class Ladder(Places):
     def lookahead_run(self, round_: int) -> str:
         """Return the name of the run that a round of S3 and S4 leads to."""
         return f"lookahead-{round_}"
-
-    def longer_run(self, round_: int) -> str:
-        """Return the name of the run that takes as many steps as an on-policy round, without corrections."""
-        return f"{LONGER}-{round_}" if round_ else "basic-2"
 
     # The jobs.
 
@@ -97,8 +90,8 @@ class Ladder(Places):
             yield self._reason(f"s1-corrected-{number}", f"s2-corrected-{number}", self.kit.reasoner)
         if config.corrected_lookahead:
             yield self._align_corrected()
-        if config.practice_episodes:
-            yield self._practise()
+        for number in range(1, config.practice_rounds + 1):
+            yield self._practise(number)
 
     def _vision(self) -> Job:
         config = self.config
@@ -125,11 +118,11 @@ class Ladder(Places):
         flags = ("--mixture", f"{config.on_policy[number - 1]:g}", "--episodes", str(config.on_policy_episodes))
         return self._play(f"s1-corrected-{number}", player, *flags, "--skip", str(self.taken(number - 1)))
 
-    def _practise(self) -> Job:
-        """Return the job in which RIG-basic plays for its dreams, in worlds that nobody has learned from."""
-        episodes = self.config.practice_episodes
-        flags = ("--record", "done", "--episodes", str(episodes), "--skip", str(self.taken() - episodes))
-        return self._play(PRACTICE, self.unpractised_run, *flags)
+    def _practise(self, number: int) -> Job:
+        """Return the job in which the agent of the round before plays for its dreams, in worlds of the round's own."""
+        episodes, left = self.config.practice_episodes, self.config.practice_rounds - number + 1
+        flags = ("--record", "done", "--episodes", str(episodes), "--skip", str(self.taken() - left * episodes))
+        return self._play(self.practice(number)[-1], self.practised_run(number - 1), *flags)
 
     def _play(self, name: str, player: str, *flags: str) -> Job:
         """Return the job in which the agent of a run plays, the teacher beside it."""
@@ -218,16 +211,18 @@ class Ladder(Places):
                 yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, config.learning_rate, start=base)
 
     def _more_training(self, steps: int, rate: float) -> Iterator[Job]:
-        """Yield the training of each on-policy round, as much without corrections, and the reviews behind them."""
+        """Yield the training of each on-policy round and round of practice, their controls, and the reviews behind."""
         for number in range(1, len(self.config.on_policy) + 1):
-            before, longer = self.on_policy_run(number - 1), self.longer_run(number - 1)
+            before = self.on_policy_run(number - 1)
             yield self._train(self.on_policy_run(number), (), self.learned(number), steps, rate, start=before)
-            yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=longer)
-        if self.config.practice_episodes:
+        for number in range(1, self.config.practice_rounds + 1):
             # With a share of its own, mostly in place of descriptions: in its small place among all that was taught,
             # practice left dreams seeing success alone.
-            start, known = self.unpractised_run, self.unpractised_data
-            yield self._train(PRACTISED, (), known, steps, rate, start=start, practice=(PRACTICE,))
+            before, known, played = self.practised_run(number - 1), self.unpractised_data, self.practice(number)
+            yield self._train(self.practised_run(number), (), known, steps, rate, start=before, practice=played)
+        for number in range(1, self.longest + 1):
+            before = self.longer_run(number - 1)
+            yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=before)
         if self.config.corrected_lookahead:
             rounds = len(self.config.on_policy)
             known, start, reviews = self.learned(rounds), self.on_policy_run(rounds), (S4_CORRECTED, TAUGHT)
@@ -287,9 +282,11 @@ class Ladder(Places):
             yield self._eval(row, f"{row}-2")
         if rounds := len(config.on_policy):
             yield self._eval("on-policy", self.on_policy_run(rounds))
-            yield self._eval(LONGER, self.longer_run(rounds))
-        if config.practice_episodes:
-            yield self._eval(PRACTISED, PRACTISED)
+        if config.practice_rounds:
+            yield self._eval(PRACTISED, self.planning_run, episodes=config.claim_episodes)
+        for control in self.controls:
+            closely = config.practice_rounds and control == self.planning_control
+            yield self._eval(control, control, episodes=config.claim_episodes if closely else 0)
         if config.corrected_lookahead:
             for dreams in (0, *config.dreams):
                 yield self._eval(f"{CORRECTED}-{dreams}", CORRECTED, dreams=dreams)
@@ -310,7 +307,7 @@ class Ladder(Places):
             yield self._imagine(row, f"{row}-2")
         yield self._imagine("lookahead", last)
         yield self._imagine("lookahead-chain", last, "--context", "lookahead")
-        practised = [(PRACTISED, PRACTISED)] if config.practice_episodes else []
+        practised = [(PRACTISED, self.planning_run)] if config.practice_rounds else []
         for row, run in (("basic", "basic-2"), *practised, ("lookahead", last)):
             yield self._imagine(f"{row}{OWN}", run, "--actions", "agent", "--depth", "1", *self.cut())
 

@@ -12,11 +12,11 @@ from rig.evaluate.saved import SUMMARY
 from rig.recipes.config import LadderConfig
 from rig.recipes.jobs import Job
 
-PRACTICE = "s2-practice"
-"""What RIG-basic thought and did by itself, which dreams learn from."""
-
 PRACTISED = "practised"
-"""The run that has learned it, and its row."""
+"""The row of the RIG-basic whose dreams have learned from its own play; begins the names of its runs."""
+
+LONGER = "longer"
+"""Begins the names of the controls that take as many steps more, on what RIG-basic had already."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Places:
         config = self.config
         after = len(config.on_policy) + config.corrected_lookahead if rounds is None else rounds
         before = config.episodes + config.rounds * config.review_episodes + after * config.on_policy_episodes
-        return before + (config.practice_episodes if rounds is None else 0)
+        return before + (config.practice_rounds * config.practice_episodes if rounds is None else 0)
 
     def on_policy_run(self, round_: int) -> str:
         """Return the name of the run that an on-policy round leads to; RIG-basic's for round 0."""
@@ -110,30 +110,57 @@ class Places:
         """Return the names of what the agent behind so many on-policy rounds has learned from, in its second part."""
         return ("s2", "s2-beside", *(f"s2-corrected-{number}" for number in range(1, rounds + 1)))
 
+    def practised_run(self, round_: int) -> str:
+        """Return the name of the run that a round of practice leads to; for round 0 that of the agent to practise."""
+        return f"{PRACTISED}-{round_}" if round_ else self.on_policy_run(self._planning_rounds)
+
+    def practice(self, rounds: int) -> tuple[str, ...]:
+        """Return the names of what the agent thought and did by itself in so many rounds, which dreams learn from."""
+        return tuple(f"s2-practice-{number}" for number in range(1, rounds + 1))
+
+    def longer_run(self, rounds: int) -> str:
+        """Return the name of the run that takes as many steps as so many rounds, without what they add."""
+        return f"{LONGER}-{rounds}" if rounds else "basic-2"
+
     @property
-    def unpractised_run(self) -> str:
-        """The run of the RIG-basic whose dreams are practised, where the ladder practises."""
-        return self.on_policy_run(self._planning_rounds)
+    def on_policy_control(self) -> str:
+        """The run, and row, of as many steps as the agent of the last on-policy round has taken."""
+        return self.longer_run(len(self.config.on_policy))
+
+    @property
+    def planning_control(self) -> str:
+        """The run, and row, of as many steps as the agent that makes plans has taken."""
+        return self.longer_run(self._planning_rounds + self.config.practice_rounds)
+
+    @property
+    def controls(self) -> list[str]:
+        """Those of them that take more steps than RIG-basic."""
+        return sorted({self.on_policy_control, self.planning_control} - {self.longer_run(0)})
+
+    @property
+    def longest(self) -> int:
+        """How many rounds the longest of them takes."""
+        return max(len(self.config.on_policy), self._planning_rounds + self.config.practice_rounds)
 
     @property
     def unpractised_data(self) -> tuple[str, ...]:
-        """The names of what that RIG-basic has learned from, corrections and all."""
+        """The names of what the RIG-basic whose dreams are practised has learned from, corrections and all."""
         return self.learned(self._planning_rounds)
 
     @property
     def planning_run(self) -> str:
         """The run of the RIG-basic that planning and learning from its own play begin with."""
-        return PRACTISED if self.config.practice_episodes else self.unpractised_run
+        return self.practised_run(self.config.practice_rounds)
 
     @property
     def planning_data(self) -> tuple[str, ...]:
         """The names of what that agent has learned from, practice and all."""
-        return (*self.unpractised_data, *([PRACTICE] if self.config.practice_episodes else []))
+        return (*self.unpractised_data, *self.practice(self.config.practice_rounds))
 
     @property
     def planning_row(self) -> str:
         """The row of that agent."""
-        if self.config.practice_episodes:
+        if self.config.practice_rounds:
             return PRACTISED
         return "on-policy" if self._planning_rounds else "basic"
 

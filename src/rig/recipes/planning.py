@@ -86,7 +86,7 @@ def _plans(ladder: Places) -> Iterator[Job]:
     budget, run = ladder.config.planning, ladder.planning_run
     plans, dreams = budget.shown
     for name, words in ((votes_row(plans), _best_of(plans, 0)), (resample_row(plans, dreams), _best_of(plans, dreams))):
-        yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,))
+        yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=ladder.config.claim_episodes)
     for plans, dreams in budget.grid:
         yield _on_some(ladder, plans_row(plans, dreams), run, *_best_of(plans, dreams))
     yield _on_some(ladder, said_row(*budget.said), JUDGE, *_several(*budget.said, "said"))

@@ -21,7 +21,7 @@ from rig.provenance import provenance
 from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
-from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, LONGER, SCALED, Ladder
+from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, SCALED, Ladder
 from rig.recipes.places import PRACTISED
 from rig.recipes.planning import LEARNED, resample_row, votes_row
 from rig.recipes.plans import causality_table, judgements_tables, own_play_table, plans_table
@@ -70,8 +70,8 @@ def main_rows(results: Results) -> list[str]:
         "reason",
         "basic",
         "on-policy",
-        LONGER,
         PRACTISED,
+        *results.ladder.controls,
         *_by_dreams(results, CORRECTED),
         CORRECTED_CONTROL,
         votes_row(plans),
@@ -103,7 +103,8 @@ def _head(results: Results) -> str:
     config = results.ladder.config
     more = config.teacher_episodes
     episodes = {results.embodied[name]["episodes"] for name in main_rows(results) if not (more and name == "teacher")}
-    count, each = "/".join(map(str, sorted(episodes))), config.evaluation_episodes
+    count = "/".join(map(str, sorted(episodes)))
+    each = "/".join(map(str, sorted({config.evaluation_episodes, config.claim_episodes} - {0})))
     taught = f", the teacher's {more} per task and setting" if more else ""
     cut = f"; agents' episodes are cut after {config.most_steps} decisions" if config.most_steps else ""
     agents = [row["config"] for row in rows if not row["config"]["agent"].startswith(BY_TEACHER)]
@@ -150,13 +151,16 @@ def _ladder_table(results: Results) -> str:
 def _differences_table(results: Results) -> str:
     ahead = [name for name in main_rows(results) if name.startswith("lookahead-")]
     pairs = [("basic", "action"), ("basic", "reason"), ("basic", "imagine"), ("control", "basic")]
-    pairs += [("on-policy", "basic"), ("on-policy", LONGER), (PRACTISED, "basic"), (PRACTISED, LONGER)]
+    on_policy_control, planning_control = results.ladder.on_policy_control, results.ladder.planning_control
+    pairs += [("on-policy", "basic"), ("on-policy", on_policy_control)]
+    pairs += [(PRACTISED, "basic"), (PRACTISED, planning_control)]
     corrected = [*_by_dreams(results, CORRECTED), CORRECTED_CONTROL]
     pairs += [(name, "on-policy") for name in corrected]
     pairs += [(name, other) for name in corrected[1:-1] for other in (corrected[0], CORRECTED_CONTROL)]
     plans, dreams = results.ladder.config.planning.shown
     best, votes = resample_row(plans, dreams), votes_row(plans)
-    pairs += [(best, results.ladder.planning_row), (best, votes), (votes, results.ladder.planning_row)]
+    pairs += [(best, results.ladder.planning_row), (best, planning_control), (best, votes)]
+    pairs += [(votes, results.ladder.planning_row)]
     pairs += [(name, results.ladder.planning_row) for name in LEARNED]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]
     pairs += [*((name, "lookahead-0") for name in ahead if name != "lookahead-0"), ("control", "control-0")]

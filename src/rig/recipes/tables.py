@@ -18,7 +18,6 @@ NAMES = {
     "reason": "+ reason",
     "basic": "RIG-basic",
     "on-policy": "+ on-policy",
-    "longer": "RIG-basic, as many steps more",
     "corrected-control": "+ on-policy, control: corrections without dreams",
     "practised": "RIG-basic, dreams practised on its own play",
     "improved": "RIG-basic, improved by reward",
@@ -39,6 +38,7 @@ _NUMBERED = {
     "sweep": "RIG-lookahead, n = {}",
     "codes": "RIG-lookahead, n = {}, dreams left as codes",
     "corrected": "+ on-policy, RIG-lookahead, n = {}",
+    "longer": "RIG-basic, {} × the second part more",
     "votes": "most votes of {} plans",
     "resample": "up to {} plans, n = {}",
 }
