@@ -7,7 +7,8 @@ import pytest
 from makers import QUICK, TASKS, agent_training, fail_engine
 from test_stages import relive
 
-from rig.agents import PolicyConfig, build_policy
+from rig.actions import NOOP, Action
+from rig.agents import BestOf, PolicyConfig, build_policy
 from rig.agents.checkpoint import AgentCheckpoint, read_agent
 from rig.annotators import CHECKERS
 from rig.cli.main import main
@@ -17,9 +18,10 @@ from rig.engine import Sampler
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.rollout import Episode
 from rig.errors import RigError, SimulatorError
-from rig.records import CORRECTION, POLICY, PRACTICE, TEACHER
+from rig.records import CORRECTION, POLICY, PRACTICE, TEACHER, Plan, Step
 from rig.stages import CollectConfig, PlayerConfig, ReasonConfig, RehearseConfig, collect, collect_on_policy, reason
 from rig.stages.lookahead import ReviewBuilder
+from rig.stages.s1_onpolicy import is_better
 from rig.stages.s4_rehearse import rehearse_episode
 from rig.teachers import TEACHERS
 from rig.train import DataPart, train_agent
@@ -140,6 +142,53 @@ def test_what_an_agent_does_itself_is_kept_to_be_dreamed_about(made, own, tmp_pa
             assert step.actor == PRACTICE
             assert np.array_equal(step.next_frame, after.frame)
             assert USUAL.turns(step, "basic") == [TurnWeights(text=0.0, image=1.0)]
+
+
+def test_what_it_found_better_than_its_first_plan_and_came_is_kept_to_be_imitated(made, tmp_path):
+    """The same episodes as it plays by itself with as many plans; the rest of them is practice."""
+    ways = {"plans": 3, "dreams": 1, "judge": "change"}
+    player = PlayerConfig(
+        player=str(made.agent), most_steps=6, dtype="float32", temperature=1.0, record="better", **ways
+    )
+    kept = collect_on_policy(replace(FEW, episodes=2), player, tmp_path / "better")
+    checkpoint = AgentCheckpoint.load(made.agent).for_running("float32")
+    settings = PolicyConfig(
+        prompt_format=checkpoint.prompt_format, text=Sampler(temperature=1.0), planner=BestOf(**ways)
+    )
+    policy = build_policy(checkpoint, settings)
+    expected, found = [], []
+    for trajectory in kept:
+        episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
+        seeds = [episode.decision_seed(step.index) for step in trajectory.steps]
+        for step, decision in zip(
+            trajectory.steps, policy.decide([step.observation for step in trajectory.steps], seeds), strict=True
+        ):
+            assert (step.thought, step.action, step.plans) == (decision.thought, decision.action, ())
+            scores = [plan.score for plan in decision.plans]
+            came = not np.array_equal(step.frame, step.next_frame)
+            expected.append(POLICY if scores[decision.chosen] > scores[0] and came else PRACTICE)
+            found.append(step.actor)
+    assert found == expected
+    assert set(found) == {POLICY, PRACTICE}
+
+
+@pytest.mark.parametrize("ways", [{}, {"plans": 3}, {"dreams": 1}])
+def test_nothing_is_found_better_without_dreams_of_several_plans(ways):
+    with pytest.raises(RigError, match=r'record="better" of plans=\d and dreams=\d: .* --resample'):
+        PlayerConfig(player="somebody", record="better", **ways)
+
+
+def test_what_does_not_come_is_not_better():
+    """Nor what was not judged, nor what was judged no better than the first plan."""
+    seen, other = np.zeros((9, 9, 3), np.uint8), np.ones((9, 9, 3), np.uint8)
+    plans = [Plan(thought=None, action=Action.press("a"), score=-20.0), Plan(thought=None, action=NOOP, score=0.0)]
+    step = Step(index=0, frame=seen, next_frame=other, instruction="go", action=NOOP).with_plans(plans, 1)
+    assert is_better(step)
+    assert not is_better(replace(step, next_frame=seen))
+    assert not is_better(replace(step, next_frame=None))
+    assert not is_better(step.with_plans(plans, 0))
+    assert not is_better(step.with_plans([replace(plans[0], score=0.0), plans[1]], 1))
+    assert not is_better(step.with_plans([replace(plan, score=None) for plan in plans], 1))
 
 
 def test_an_agent_learns_from_what_corrected_it(made, own):

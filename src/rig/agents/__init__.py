@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from rig.agents.how import HowToPlay
     from rig.agents.judges import PLAN_JUDGES, Chance, Change, Effect, InWords, Majority, PlanJudge
-    from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, Resample, merged, planner_of
+    from rig.agents.planners import PLANNERS, Basic, BestOf, Lookahead, Planner, Resample, choosing, merged, planner_of
     from rig.agents.policy import Policy, PolicyConfig
     from rig.agents.said import Said
     from rig.agents.served import ServedActor, ServedSource
@@ -72,6 +72,7 @@ _LATE = {
     "PLANNERS": "planners",
     "Planner": "planners",
     "Resample": "planners",
+    "choosing": "planners",
     "merged": "planners",
     "planner_of": "planners",
     "Policy": "policy",
@@ -137,6 +138,7 @@ __all__ = [
     "TrueFuture",
     "agent_name",
     "build_policy",
+    "choosing",
     "load_agent",
     "merged",
     "planner_of",

@@ -253,6 +253,25 @@ def _checked_judge(planner: BestOf | Resample, prompt_format: PromptFormat) -> P
     return judge
 
 
+def choosing(
+    plans: int, dreams: int, judge: str, *, resample: bool = False, votes_weight: float | None = None
+) -> Planner:
+    """Return how one of several plans is taken, or, where there is one alone, how it is done at once.
+
+    Args:
+        plans: k.
+        dreams: n, the steps dreamed of each of several plans.
+        judge: who says what each of several is worth.
+        resample: judge one plan at first, and propose the others only where it is refused.
+        votes_weight: as of `BestOf`.
+    """
+    if plans == 1:
+        return Basic()
+    if resample:
+        return Resample(plans=plans, dreams=dreams, judge=judge)
+    return BestOf(plans=plans, dreams=dreams, judge=judge, votes_weight=votes_weight)
+
+
 def merged(proposals: Sequence[Plan]) -> list[Plan]:
     """Return the distinct actions among proposals, with their votes, each with the thought that first led to it."""
     plans: dict[Any, Plan] = {}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from rig.agents import Basic, BestOf, Planner, PolicyActor, PolicyConfig, Resample, agent_name, build_policy, world_of
+from rig.agents import Planner, PolicyActor, PolicyConfig, Resample, agent_name, build_policy, choosing, world_of
 from rig.agents.checkpoint import AgentCheckpoint
 from rig.data import Manifest
 from rig.engine import Sampler
@@ -120,11 +120,9 @@ def _start(config: ImproveConfig) -> RIG:
 def _planner(config: PlayConfig) -> Planner:
     if config.in_dreams:
         return Resample(plans=1, dreams=config.dreams, judge=config.judge)
-    if config.plans == 1:
-        return Basic()
-    if config.resample:
-        return Resample(plans=config.plans, dreams=config.dreams, judge=config.judge)
-    return BestOf(plans=config.plans, dreams=config.dreams, judge=config.judge, votes_weight=config.votes_weight)
+    return choosing(
+        config.plans, config.dreams, config.judge, resample=config.resample, votes_weight=config.votes_weight
+    )
 
 
 def _replayed(config: ImproveConfig, checkpoint: AgentCheckpoint) -> LearnedData | None:

@@ -76,7 +76,12 @@ class PlayerConfig:
             plays, and the rest is of no use.
         record: what is kept of each step. "said": what the teacher says, to be imitated. "done": what the player itself
             thinks and does and what comes of it, which is dreamed about and not imitated: an agent whose dreams know
-            only a teacher's play dreams that what it does succeeds.
+            only a teacher's play dreams that what it does succeeds. "better": the same, but what it did in place of its
+            first plan, because it found it better by their dreams, is imitated where something came of it.
+        plans: k, how many plans an agent proposes; of more than one the best is done.
+        dreams: n, the steps it dreams of each of several plans.
+        judge: who says what each of several plans is worth.
+        resample: judge one plan at first, and propose the others only where it is refused.
         mixture: chance that the teacher's action is done at a step in place of the player's. Rounds may begin with
             much of it, which leads through states that the player does not reach alone, and end with none.
         temperature: of the player's thoughts and actions.
@@ -88,7 +93,11 @@ class PlayerConfig:
     """
 
     player: str = ""
-    record: Literal["said", "done"] = "said"
+    record: Literal["said", "done", "better"] = "said"
+    plans: int = 1
+    dreams: int = 0
+    judge: str = "majority"
+    resample: bool = False
     mixture: float = 0.0
     temperature: float = 0.5
     batch_size: int | None = None
@@ -98,7 +107,13 @@ class PlayerConfig:
 
     def __post_init__(self) -> None:
         within(0, 1, mixture=self.mixture)
-        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps)
+        at_least_one(batch_size=self.batch_size, most_steps=self.most_steps, plans=self.plans)
+        within(0, dreams=self.dreams)
+        if self.record == "better" and (self.plans < 2 or not self.dreams):
+            raise RigError(
+                f'record="better" of plans={self.plans} and dreams={self.dreams}: nothing is found better without '
+                "dreams to compare; take --plans 7 --dreams 1 --judge effect --resample, say"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ would have led to, tried in a copy of the world; the episode itself went on with
 next step's previous action, as it will be where the agent plays alone.
 
 Or what the student itself thinks and does is kept, and what comes of it (`PRACTICE`): its dreams learn from that where
-it errs, for of its mistakes no teacher's episode tells.
+it errs, for of its mistakes no teacher's episode tells. Where it looked ahead and so found something better than what
+it would have done at once, that can be learned in turn (`POLICY`): what it decides slowly it then says at once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from rig.actions import Action
-from rig.agents import PolicyActor, agent_name
+from rig.agents import PolicyActor, agent_name, choosing
 from rig.agents.how import HowToPlay
 from rig.agents.sources import source_of
 from rig.annotators.kit import build_teacher, with_kit
@@ -32,7 +33,7 @@ from rig.data import Dataset
 from rig.envs import World, make_world, refuse_without_saves
 from rig.envs.rollout import Actor, Deciding, Episode, PrivilegedDeciding, play
 from rig.errors import RigError
-from rig.records import CORRECTION, PRACTICE, TEACHER, Decision, Lineage, Observation, Step, Trajectory
+from rig.records import CORRECTION, POLICY, PRACTICE, TEACHER, Decision, Lineage, Observation, Step, Trajectory
 from rig.stages.base import Opening, run_stage
 from rig.stages.config import CollectConfig, PlayerConfig
 from rig.stages.s1_collect import Classroom, classroom, id_of, info_of, patiently, training_episodes
@@ -87,7 +88,8 @@ def _tutored(config: CollectConfig, player: PlayerConfig, world: World) -> tuple
     """Return the player with a teacher beside it, and its name for lineage; an agent's has its weights' hash."""
     source, named = source_of(player.player)
     source.world(named, config.environment)
-    how = HowToPlay(temperature=player.temperature, dtype=player.dtype)
+    planner = choosing(player.plans, player.dreams, player.judge, resample=player.resample)
+    how = HowToPlay(planner_for=lambda _: planner, temperature=player.temperature, dtype=player.dtype)
     actor = source.actor(named, world, how)
     name = player.player
     if isinstance(actor, PolicyActor):
@@ -115,9 +117,9 @@ def _recorded(
 ) -> Iterator[tuple[Episode, Trajectory]]:
     """Yield each episode with what is kept of it, as they end."""
     make, worlds, most = partial(make_world, room.config.environment), player.batch_size, player.most_steps
-    if player.record == "done":
+    if player.record != "said":
         for played in play(make, tutored, episodes, batch_size=worlds, most_steps=most, lineage=lineage):
-            yield played.episode, practice(played.trajectory)
+            yield played.episode, practice(played.trajectory, learn_better=player.record == "better")
         return
     for visited in visit(make, tutored, episodes, batch_size=worlds, most_steps=most, lineage=lineage):
         said = tutored.said.pop(visited.episode.id)
@@ -125,9 +127,26 @@ def _recorded(
         yield visited.episode, patiently(job, room, visited.episode)
 
 
-def practice(trajectory: Trajectory) -> Trajectory:
-    """Return an episode for dreams to learn what comes of what was thought and done."""
-    return trajectory.with_steps(tuple(_bare(step, actor=PRACTICE) for step in trajectory.steps))
+def practice(trajectory: Trajectory, *, learn_better: bool = False) -> Trajectory:
+    """Return an episode for dreams to learn what comes of what was thought and done.
+
+    Args:
+        trajectory: as it was played.
+        learn_better: whether what `is_better` is to be imitated.
+    """
+    actors = (POLICY if learn_better and is_better(step) else PRACTICE for step in trajectory.steps)
+    return trajectory.with_steps(
+        tuple(_bare(step, actor=actor) for step, actor in zip(trajectory.steps, actors, strict=True))
+    )
+
+
+def is_better(step: Step) -> bool:
+    """Return whether what was done was judged better than the first plan, and came true: the frame is another."""
+    if not step.chosen:
+        return False
+    first, done = (step.plans[number].score for number in (0, step.chosen))
+    came = step.next_frame is not None and not np.array_equal(step.frame, step.next_frame)
+    return came and first is not None and done is not None and done > first
 
 
 def _corrected(
