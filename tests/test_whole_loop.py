@@ -124,6 +124,7 @@ def check_report(ladder, page):
         "RIG-basic, dreams practised on its own play",
         "RIG-basic, 1 × the second part more",
         "most votes of 2 plans",
+        "up to 2 plans, first ones refused at random",
         "up to 2 plans, n = 1",
         "RIG-basic, improved by reward",
         "control: imitates its own attempts that won",
@@ -145,15 +146,17 @@ def check_report(ladder, page):
         "+ on-policy − RIG-basic, 1 × the second part more",
     ]
     practised = "RIG-basic, dreams practised on its own play"
-    assert [row[0] for row in differences[6:12]] == [
+    assert [row[0] for row in differences[6:14]] == [
         f"{practised} − RIG-basic",
         f"{practised} − RIG-basic, 1 × the second part more",
         f"up to 2 plans, n = 1 − {practised}",
         "up to 2 plans, n = 1 − RIG-basic, 1 × the second part more",
         "up to 2 plans, n = 1 − most votes of 2 plans",
+        "up to 2 plans, n = 1 − up to 2 plans, first ones refused at random",
         f"most votes of 2 plans − {practised}",
+        f"up to 2 plans, first ones refused at random − {practised}",
     ]
-    assert [row[0] for row in differences[20:]] == [
+    assert [row[0] for row in differences[22:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]

@@ -19,16 +19,13 @@ from typing import Any
 from rig.agents import DREAM_SOURCES, OWN, planner_of
 from rig.agents.sources import can_dream
 from rig.errors import RigError
-from rig.evaluate.config import CausalityConfig, EmbodiedConfig
+from rig.evaluate.config import REFUSED_AT_RANDOM, CausalityConfig, EmbodiedConfig
 from rig.evaluate.embodied import CONFIG, evaluate_embodied, named_planner, refuse_foreign
 from rig.evaluate.saved import CAUSALITY, SUMMARY, read_rows, read_scores
 from rig.evaluate.stats import mean_if_any, paired_difference
 from rig.provenance import provenance
 from rig.registry import unknown_name
 from rig.storage import LOCK_NAME, Lock, write_json
-
-REFUSED_AT_RANDOM = 0.1
-"""Share of the plans that the row "random" of a planner that refuses plans refuses."""
 
 _Options = Mapping[str, Any]
 

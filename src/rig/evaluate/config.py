@@ -12,6 +12,9 @@ from rig.errors import RigError, at_least_one
 BY_TEACHER = "teacher:"
 """What a teacher's name begins with where an agent's folder could stand."""
 
+REFUSED_AT_RANDOM = 0.1
+"""Share of the plans that are refused by who refuses some at random: the control of a planner whose judge does."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbodiedConfig:

@@ -30,7 +30,7 @@ class PlanningConfig:
         judge_share: of its conversations.
         said: (plans, dreams) that are scored with the judge.
         shown: (plans, dreams) of the rows in which dreams are exchanged; scored on everything as well, beside most
-            votes of as many plans.
+            votes of as many plans, and a tenth of first plans refused at random.
         rows: which of these rows; all where none is named.
         valued: share of their decisions that a teacher values.
         rounds: of learning from its own play; each of the ways to learn takes as many.
@@ -139,7 +139,7 @@ class LadderConfig:
             played. What matters is that every row of a share takes the same.
         evaluation_episodes: per task, setting and row.
         claim_episodes: the same, of the rows that tell whether practised dreams pay: at once, by most votes, with
-            dreams, and the control of as many steps; 0 for as many as other rows have.
+            dreams, with refusals at random, and the control of as many steps; 0 for as many as other rows have.
         teacher_episodes: of the teacher, per task and setting: it plays faster than agents that fail; 0 for as many.
         most_steps: after which episodes of agents and of random keys are cut, in S3 and S4 too; None leaves them to
             the tasks. An agent that fails plays to its limit, which takes most of a ladder's time.

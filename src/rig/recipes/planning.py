@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from rig.evaluate.config import REFUSED_AT_RANDOM
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS
 from rig.recipes.jobs import Job
 from rig.recipes.places import Places
@@ -39,6 +40,11 @@ def resample_row(plans: int, dreams: int) -> str:
 def votes_row(plans: int) -> str:
     """Return the name of the row of most votes of so many plans that is scored on everything."""
     return f"votes-{plans}"
+
+
+def chance_row(plans: int) -> str:
+    """Return the name of the row that refuses some first plans at random, in place of what dreams show."""
+    return f"chance-{plans}"
 
 
 def said_row(plans: int, dreams: int) -> str:
@@ -85,7 +91,11 @@ def _judge(ladder: Places) -> Iterator[Job]:
 def _plans(ladder: Places) -> Iterator[Job]:
     budget, run = ladder.config.planning, ladder.planning_run
     plans, dreams = budget.shown
-    for name, words in ((votes_row(plans), _best_of(plans, 0)), (resample_row(plans, dreams), _best_of(plans, dreams))):
+    for name, words in (
+        (votes_row(plans), _best_of(plans, 0)),
+        (chance_row(plans), _refused_at_random(plans)),
+        (resample_row(plans, dreams), _best_of(plans, dreams)),
+    ):
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=ladder.config.claim_episodes)
     for plans, dreams in budget.grid:
         yield _on_some(ladder, plans_row(plans, dreams), run, *_best_of(plans, dreams))
@@ -101,6 +111,11 @@ def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
 def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
     """Return the flags of how one of several plans is taken: by what dreams show, or without any by votes."""
     return (*_several(plans, dreams, "effect"), "--resample") if dreams else _several(plans, dreams, "majority")
+
+
+def _refused_at_random(plans: int) -> tuple[str, ...]:
+    options = (f"plans={plans}", "dreams=0", "judge=chance", f"refused={REFUSED_AT_RANDOM:g}")
+    return ("--planner", "resample", "--planner-options", *options)
 
 
 def _several(plans: int, dreams: int, judge: str) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ _NUMBERED = {
     "corrected": "+ on-policy, RIG-lookahead, n = {}",
     "longer": "RIG-basic, {} × the second part more",
     "votes": "most votes of {} plans",
+    "chance": "up to {} plans, first ones refused at random",
     "resample": "up to {} plans, n = {}",
 }
 """Rows of numbers, by what stands before these."""
