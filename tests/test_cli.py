@@ -457,6 +457,9 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
         ("--data a b --practice p", {"a": 0.25, "b": 0.25, "p": 0.5}),
         ("--practice p p2", {"p": 0.5, "p2": 0.5}),
         ("--practice p --practice-share 0.2 --describe d", {"p": 0.6, "d": 0.4}),
+        ("--better b", {"b": 1.0}),
+        ("--better b --describe d", {"b": 0.6, "d": 0.4}),
+        ("--data a --better b --practice p --better-share 0.2 --practice-share 0.75", {"a": 0.2, "p": 0.6, "b": 0.2}),
         (
             "--data a --practice p --practice-share 0.75 --describe d --describe-share 0.2 --lookahead l",
             {"a": 0.1, "p": 0.3, "d": 0.2, "l": 0.4},

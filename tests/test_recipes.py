@@ -342,7 +342,8 @@ def verbs_of(ladder):
     for entry in ladder.jobs():
         program, verb, *words = shlex.split(entry.command)
         assert program == "rig"
-        verbs[entry.name] = read_verb(verb, words)
+        name = verb if verb != "data" else f"{verb} {words.pop(0)}"
+        verbs[entry.name] = read_verb(name, words)
     return verbs
 
 
@@ -353,7 +354,10 @@ def test_a_ladder_can_be_run_from_top_to_bottom(ladder):
     for entry in jobs:
         verb = verbs[entry.name]
         read = [getattr(verb, name, "") for name in ("source", "agent", "tokenizers", "start", "player")]
-        read += [*getattr(verb, "lookahead", ()), *getattr(verb, "describe", ()), getattr(verb, "vision", "")]
+        read += [getattr(verb, "vision", "")]
+        read += [
+            folder for kind in ("lookahead", "describe", "practice", "better") for folder in getattr(verb, kind, ())
+        ]
         read += [verb.data] if isinstance(getattr(verb, "data", ()), str) else [*getattr(verb, "data", ())]
         for folder in read:
             place = Path(folder).parent if folder.endswith("/agent") else Path(folder)
@@ -438,7 +442,7 @@ def test_a_teacher_that_remembers_has_students_that_do(tmp_path):
 
 def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
     """They begin behind RIG-basic, in worlds that nobody learned from, and differ from their control in data alone."""
-    plain = Ladder(replace(LADDERS.get("crafter/debug"), practice_rounds=0), tmp_path)
+    plain = Ladder(replace(LADDERS.get("crafter/debug"), practice_rounds=0, ahead_episodes=0), tmp_path)
     ladder = Ladder(replace(plain.config, on_policy=(0.5, 0.0)), tmp_path)
     verbs, usual, config = verbs_of(ladder), verbs_of(plain), plain.config
     assert {name: verb for name, verb in verbs.items() if name in usual} == usual, "the paper's rows stay as they are"
@@ -468,24 +472,22 @@ def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
 )
 def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(rounds, corrected, start, tmp_path):
     """And what learns from its own play replays what that agent has learned from."""
-    config = replace(LADDERS.get("crafter/debug"), practice_rounds=0)
+    config = replace(LADDERS.get("crafter/debug"), practice_rounds=0, ahead_episodes=0)
     planning = replace(config.planning, corrected=corrected)
     ladder = Ladder(replace(config, on_policy=rounds, with_planning=True, planning=planning), tmp_path)
     assert ladder.planning_row == ("basic" if start == "basic-2" else "on-policy")
     verbs = verbs_of(ladder)
-    for name in ("branches", "eval-plans-2-1", "causality", "improved", "imitated", "distilled", "dreamed"):
+    for name in ("branches", "eval-plans-2-1", "causality", "improved", "imitated", "dreamed"):
         assert verbs[name].agent == ladder.agent(start), name
     assert verbs["judge"].start == ladder.agent(start)
-    assert {verbs[name].data for name in ("judge", "improved", "imitated", "distilled", "dreamed")} == {
-        verbs[start].data
-    }
+    assert {verbs[name].data for name in ("judge", "improved", "imitated", "dreamed")} == {verbs[start].data}
 
 
 @pytest.mark.parametrize(("corrected", "start"), [(False, "basic-2"), (True, "on-policy-1")])
 def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corrected, start, tmp_path):
     """In as many steps as the control without practice, most of them practice; a round practises on all play so far."""
     config = replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), with_planning=True, claim_episodes=5)
-    config = replace(config, practice_rounds=2, practice_episodes=3)
+    config = replace(config, practice_rounds=2, practice_episodes=3, ahead_episodes=0)
     ladder = Ladder(replace(config, planning=replace(config.planning, corrected=corrected)), tmp_path)
     verbs = verbs_of(ladder)
     last, played = verbs["s1-corrected-1"], ()
@@ -500,13 +502,37 @@ def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corre
         same = {"data": (), "practice": (), "practice_share": 0.0, "describe_share": 0.0, "out": "", "start": ""}
         assert replace(practised, **same) == replace(verbs[f"longer-{number}"], **same)
     assert verbs["branches"].skip == practice.skip + 3
-    for name in ("branches", "eval-practised", "eval-plans-2-1", "causality", "improved", "distilled"):
+    for name in ("branches", "eval-practised", "eval-plans-2-1", "causality", "improved", "imitated"):
         assert verbs[name].agent == ladder.agent("practised-2"), name
-    assert verbs["distilled"].data == (*verbs[start].data, *played)
+    assert verbs["improved"].data == (*verbs[start].data, *played)
     control = {"basic-2": "longer-2", "on-policy-1": "longer-3"}[start]
     assert (control == "longer-3") == ("longer-3" in verbs)
     closely = [f"eval-{row}" for row in ("practised", control, "votes-2", "chance-2", "resample-2-1")]
     assert {name for name, verb in verbs.items() if name.startswith("eval-") and verb.episodes == 5} == set(closely)
+
+
+def test_what_is_found_better_by_dreams_is_imitated_beside_a_control_without_that(tmp_path):
+    """The agent that has practised plays by its dreams, as the row that is shown does; all else of that is practice."""
+    config = replace(LADDERS.get("crafter/debug"), with_planning=True, practice_rounds=2, ahead_episodes=3)
+    ladder = Ladder(config, tmp_path)
+    verbs = verbs_of(ladder)
+    ahead, better, rest = (verbs[name] for name in ("s1-ahead", "s2-better", "s2-ahead"))
+    assert (ahead.player, ahead.record, ahead.episodes) == (ladder.agent("practised-2"), "better", 3)
+    shown = verbs["eval-resample-2-1"]
+    for field in ("plans", "dreams", "judge", "resample"):
+        assert getattr(ahead, field) == getattr(shown, field)
+    practice = verbs["s2-practice-2"]
+    assert (ahead.skip, verbs["branches"].skip) == (practice.skip + practice.episodes, ahead.skip + 3)
+    for part, actor in ((better, "policy"), (rest, "practice")):
+        assert (part.source, part.keep, part.actors) == (ahead.out, "steps", (actor,))
+    distilled, control = verbs["distilled"], verbs["undistilled"]
+    assert (distilled.better, control.better) == ((better.out,), ())
+    assert replace(distilled, better=(), better_share=0.0, out="") == replace(control, better_share=0.0, out="")
+    assert distilled.start == ladder.agent("practised-2")
+    assert distilled.practice == (*verbs["practised-2"].practice, rest.out)
+    assert (distilled.better_share, distilled.practice_share, distilled.steps) == (0.12, 0.7, config.second_steps)
+    with pytest.raises(RigError, match="give practice_rounds"):
+        replace(config, practice_rounds=0)
 
 
 def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_with_one(tmp_path):
@@ -519,7 +545,6 @@ def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_w
         plans, dreams = map(int, name.split("-"))
         judge = "effect" if dreams else "majority"
         assert (verb.plans, verb.dreams, verb.judge, verb.resample) == (plans, dreams, judge, bool(dreams))
-    assert verbs["distilled"].resample
     assert (verbs["dreamed"].in_dreams, verbs["dreamed"].judge, verbs["dreamed"].midway) == (True, "effect", 1.0)
     assert verbs["dreamed"].groups == 8 * verbs["improved"].groups
     assert {verbs[name].resample for name in ("imitated", "eval-said-2-1")} == {False}
@@ -555,7 +580,8 @@ def test_rows_are_scored_on_the_same_episodes(ladder):
     del whole["teacher"]
     assert len({(verb.tasks, verb.skip, verb.temperature) for verb in whole.values()}) == 1
     closely = {name for name, verb in whole.items() if verb.episodes != whole["basic"].episodes}
-    assert closely == ({"practised", ladder.planning_control} if ladder.config.claim_episodes else set())
+    claims = {"practised", "distilled", "undistilled", ladder.planning_control}
+    assert closely == (claims if ladder.config.claim_episodes else set())
     assert {whole[name].episodes for name in closely} <= {ladder.config.claim_episodes}
     assert (teacher.tasks, teacher.skip) == (whole["basic"].tasks, 0), "the first of its episodes are those of the rows"
     assert teacher.episodes == (ladder.config.teacher_episodes or whole["basic"].episodes)

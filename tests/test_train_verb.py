@@ -34,7 +34,7 @@ JUDGING = json.loads("""
 HISTORY = {"history": None}
 """The flag of how many actions are told, likewise."""
 
-PRACTISING = {"practice": [], "practice_share": 0.5}
+PRACTISING = {"practice": [], "practice_share": 0.5, "better": [], "better_share": 0.1}
 """The flags of an agent's own play, likewise."""
 
 LATER = {"judging": None}

@@ -255,7 +255,9 @@ class Train(Flags, Execution, StepsConfig, NetworkTraining, JudgeTraining, Mixtu
 
         if self.start and (Path(self.start) / AGENT_FILE).is_file():
             return about_agent(self.start).form
-        first = next(iter((*self.data, *self.practice, *self.describe, *self.lookahead, *self.judge)), None)
+        first = next(
+            iter((*self.data, *self.practice, *self.better, *self.describe, *self.lookahead, *self.judge)), None
+        )
         return PromptFormat(about=about_of(Manifest.load(Path(first)).info.environment) if first else None)
 
 

@@ -116,6 +116,11 @@ class LadderConfig:
         practice_share: of that play among the single steps which are learned then; the rest is imitation, which
             practice must not cost, and which has little left to give by then.
         practice_describe_share: of descriptions among all that is learned then.
+        ahead_episodes: per task and setting that the agent of the last round of practice then plays by its dreams, as
+            `planning.shown` says: what it found better than its first plan is imitated, in `second_steps` more, so
+            that it decides so at once; and a control has the same play as practice alone. None where 0.
+        better_share: of what it found better among the single steps.
+        better_practice_share: of practice among the others.
         with_planning: whether there are rows of several plans, of judges, of dreams that are exchanged, and of learning
             from its own play.
         planning: what they spend.
@@ -177,6 +182,9 @@ class LadderConfig:
     practice_episodes: int = 12
     practice_share: float = 0.8
     practice_describe_share: float = 0.05
+    ahead_episodes: int = 0
+    better_share: float = 0.12
+    better_practice_share: float = 0.7
     with_planning: bool = False
     planning: PlanningConfig = field(default_factory=PlanningConfig)
     tokenizer_steps: int
@@ -209,3 +217,5 @@ class LadderConfig:
     def __post_init__(self) -> None:
         if self.corrected_lookahead and not self.on_policy:
             raise RigError("corrected_lookahead: there are no on-policy rounds to learn reviews behind; give on_policy")
+        if self.ahead_episodes and not self.practice_rounds:
+            raise RigError("ahead_episodes: who plays by dreams has to have practised them first; give practice_rounds")

@@ -9,7 +9,8 @@ teacher did in S2.
 Rows: action only · + imagine · + reason · RIG-basic · RIG-lookahead · the control (the same reviews without dreams) ·
 the teacher · random; and action only and RIG-basic on shares of the data. Where the configuration has on-policy rounds,
 + on-policy; and, if it says so, RIG-lookahead and the control behind the rounds. Where it has rounds of practice,
-RIG-basic whose dreams have learned from its own play. Beside both, RIG-basic with as many steps more.
+RIG-basic whose dreams have learned from its own play, and then what it found better by them. Beside all of them,
+RIG-basic with as many steps more.
 Where it has planning, the rows of `rig.recipes.planning`.
 """
 
@@ -23,7 +24,8 @@ from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.saved import IMAGINATION
 from rig.recipes.jobs import Job
 from rig.recipes.places import PRACTISED, Places
-from rig.recipes.planning import planning_jobs
+from rig.recipes.planning import best_of, planning_jobs
+from rig.records import POLICY, PRACTICE
 
 ROWS = {"action": ("--no-thought", "--no-dream"), "imagine": ("--no-thought",), "reason": ("--no-dream",), "basic": ()}
 """Row -> the flags that take its fields away."""
@@ -41,6 +43,12 @@ CORRECTED_CONTROL = f"{CORRECTED}-control"
 
 S4_CORRECTED = f"s4-{CORRECTED}"
 """The reviews in states that the agent of the on-policy rounds reaches."""
+
+DISTILLED, UNDISTILLED = "distilled", "undistilled"
+"""Runs, and rows, that learn from play by dreams: what was found better is imitated, and the control without that."""
+
+AHEAD, BETTER, REST = "s1-ahead", "s2-better", "s2-ahead"
+"""That play; what was found better in it; and the rest, which is practice."""
 
 OWN = "-own"
 """Ends the names of scores of dreams about an agent's own actions."""
@@ -92,6 +100,8 @@ class Ladder(Places):
             yield self._align_corrected()
         for number in range(1, config.practice_rounds + 1):
             yield self._practise(number)
+        if config.ahead_episodes:
+            yield from self._play_by_dreams()
 
     def _vision(self) -> Job:
         config = self.config
@@ -121,8 +131,20 @@ class Ladder(Places):
     def _practise(self, number: int) -> Job:
         """Return the job in which the agent of the round before plays for its dreams, in worlds of the round's own."""
         episodes, left = self.config.practice_episodes, self.config.practice_rounds - number + 1
-        flags = ("--record", "done", "--episodes", str(episodes), "--skip", str(self.taken() - left * episodes))
+        first = self.taken() - self.config.ahead_episodes - left * episodes
+        flags = ("--record", "done", "--episodes", str(episodes), "--skip", str(first))
         return self._play(self.practice(number)[-1], self.practised_run(number - 1), *flags)
+
+    def _play_by_dreams(self) -> Iterator[Job]:
+        """Yield the job in which the agent that has practised plays by its dreams, and those that part what it did."""
+        episodes = self.config.ahead_episodes
+        flags = ("--record", "better", *best_of(*self.config.planning.shown))
+        skip = ("--episodes", str(episodes), "--skip", str(self.taken() - episodes))
+        yield self._play(AHEAD, self.planning_run, *flags, *skip)
+        for name, actor in ((BETTER, POLICY), (REST, PRACTICE)):
+            words: tuple[str, ...] = ("data", "filter", "--source", self.path(AHEAD), "--out", self.path(name))
+            words += ("--keep", "steps", "--actors", actor, "--resume")
+            yield Job(name=name, arguments=words, result=self.marker(name), needs=(AHEAD,))
 
     def _play(self, name: str, player: str, *flags: str) -> Job:
         """Return the job in which the agent of a run plays, the teacher beside it."""
@@ -220,6 +242,11 @@ class Ladder(Places):
             # practice left dreams seeing success alone.
             before, known, played = self.practised_run(number - 1), self.unpractised_data, self.practice(number)
             yield self._train(self.practised_run(number), (), known, steps, rate, start=before, practice=played)
+        if self.config.ahead_episodes:
+            start, known = self.planning_run, self.unpractised_data
+            played = (*self.practice(self.config.practice_rounds), REST)
+            for run, better in ((DISTILLED, (BETTER,)), (UNDISTILLED, ())):
+                yield self._train(run, (), known, steps, rate, start=start, practice=played, better=better)
         for number in range(1, self.longest + 1):
             before = self.longer_run(number - 1)
             yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=before)
@@ -246,6 +273,7 @@ class Ladder(Places):
         start: str = "",
         lookahead: Sequence[str] = (),
         practice: Sequence[str] = (),
+        better: Sequence[str] = (),
         threads: int = 1,
     ) -> Job:
         config = self.config
@@ -260,8 +288,11 @@ class Ladder(Places):
         words += ["--repeats", f"{config.repeats:g}"] if data and config.repeats < 1 else []
         if practice:
             words += ["--practice", *(self.path(name) for name in practice)]
-            words += ["--practice-share", f"{config.practice_share:g}"]
+            share = config.better_practice_share if run in (DISTILLED, UNDISTILLED) else config.practice_share
+            words += ["--practice-share", f"{share:g}"]
             words += ["--describe-share", f"{config.practice_describe_share:g}"] if described else []
+        if better:
+            words += ["--better", *(self.path(name) for name in better), "--better-share", f"{config.better_share:g}"]
         if lookahead:
             words += ["--lookahead", *(self.path(name) for name in lookahead)]
             words += ["--lookahead-share", str(config.lookahead_share)]
@@ -270,7 +301,7 @@ class Ladder(Places):
         words += ["--start", self.agent(start)] if start else []
         words += ["--vision", self.path(eyes)] if eyes else []
         words += [] if config.compile else ["--no-compile"]
-        needs = tuple(filter(None, ("tokenizers", described, *data, *practice, *lookahead, start, eyes)))
+        needs = tuple(filter(None, ("tokenizers", described, *data, *practice, *better, *lookahead, start, eyes)))
         result = Path(self.agent(run)) / "agent.json"
         return Job(name=run, arguments=tuple(words), result=result, needs=needs, threads=threads)
 
@@ -284,6 +315,8 @@ class Ladder(Places):
             yield self._eval("on-policy", self.on_policy_run(rounds))
         if config.practice_rounds:
             yield self._eval(PRACTISED, self.planning_run, episodes=config.claim_episodes)
+        for run in (DISTILLED, UNDISTILLED) if config.ahead_episodes else ():
+            yield self._eval(run, run, episodes=config.claim_episodes)
         for control in self.controls:
             closely = config.practice_rounds and control == self.planning_control
             yield self._eval(control, control, episodes=config.claim_episodes if closely else 0)

@@ -95,12 +95,13 @@ class Places:
         """Return how many worlds per task and setting are learned from before `rounds` on-policy rounds are over.
 
         Args:
-            rounds: None for all that there are, the reviews behind them, and the practice.
+            rounds: None for all that there are, the reviews behind them, the practice, and the play by dreams.
         """
         config = self.config
         after = len(config.on_policy) + config.corrected_lookahead if rounds is None else rounds
         before = config.episodes + config.rounds * config.review_episodes + after * config.on_policy_episodes
-        return before + (config.practice_rounds * config.practice_episodes if rounds is None else 0)
+        alone = config.practice_rounds * config.practice_episodes + config.ahead_episodes
+        return before + (alone if rounds is None else 0)
 
     def on_policy_run(self, round_: int) -> str:
         """Return the name of the run that an on-policy round leads to; RIG-basic's for round 0."""

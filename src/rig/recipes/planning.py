@@ -1,10 +1,9 @@
 """The jobs of a ladder that are about several plans: branches, judges, exchanged dreams, learning from its own play.
 
-All begin with the ladder's RIG-basic: the paper's, or the corrected one of its last on-policy round. What it learns of
-its own play it learns in four ways, of as many decisions and in as many steps: from reward (`improved`); by imitating
-attempts that won (`imitated`, the control); by imitating those that won where others were proposed for plans of whose
-dreams nothing comes (`distilled`, expert iteration); and from its dreams alone, for plans of which something comes
-(`dreamed`).
+All begin with the ladder's RIG-basic: the paper's, or the corrected one of its last on-policy round, its dreams
+practised where the ladder does that. What it learns of its own play it learns in three ways, of as many decisions and
+in as many steps: from reward (`improved`); by imitating attempts that won (`imitated`, the control); and from its
+dreams alone, for plans of which something comes (`dreamed`).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from rig.recipes.places import Places
 JUDGE = "judge"
 JUDGED = "judged"
 BRANCHES, HELD_OUT = "branches", "branches-held-out"
-LEARNED = ("improved", "imitated", "distilled", "dreamed")
+LEARNED = ("improved", "imitated", "dreamed")
 """Agents that have learned from their own play."""
 
 _STATES = 8
@@ -92,13 +91,13 @@ def _plans(ladder: Places) -> Iterator[Job]:
     budget, run = ladder.config.planning, ladder.planning_run
     plans, dreams = budget.shown
     for name, words in (
-        (votes_row(plans), _best_of(plans, 0)),
+        (votes_row(plans), best_of(plans, 0)),
         (chance_row(plans), _refused_at_random(plans)),
-        (resample_row(plans, dreams), _best_of(plans, dreams)),
+        (resample_row(plans, dreams), best_of(plans, dreams)),
     ):
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=ladder.config.claim_episodes)
     for plans, dreams in budget.grid:
-        yield _on_some(ladder, plans_row(plans, dreams), run, *_best_of(plans, dreams))
+        yield _on_some(ladder, plans_row(plans, dreams), run, *best_of(plans, dreams))
     yield _on_some(ladder, said_row(*budget.said), JUDGE, *_several(*budget.said, "said"))
 
 
@@ -108,7 +107,7 @@ def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
     return ladder.eval_job(name, ladder.agent(run), *flags, needs=(run,), episodes=budget.episodes, tasks=budget.tasks)
 
 
-def _best_of(plans: int, dreams: int) -> tuple[str, ...]:
+def best_of(plans: int, dreams: int) -> tuple[str, ...]:
     """Return the flags of how one of several plans is taken: by what dreams show, or without any by votes."""
     return (*_several(plans, dreams, "effect"), "--resample") if dreams else _several(plans, dreams, "majority")
 
@@ -126,7 +125,7 @@ def _causality(ladder: Places) -> Job:
     budget, out = ladder.config.planning, ladder.root / "causality"
     words: tuple[str, ...] = ("causality", "--agent", ladder.agent(ladder.planning_run), "--out", str(out))
     words += ("--episodes", str(budget.episodes or ladder.config.evaluation_episodes), "--valued", f"{budget.valued:g}")
-    words += (*_best_of(*budget.shown), *ladder.patience(), "--resume")
+    words += (*best_of(*budget.shown), *ladder.patience(), "--resume")
     words += ("--rows", *budget.rows) if budget.rows else ()
     words += (*ladder.worlds(), *ladder.cut(), *ladder.tasks(budget.tasks))
     return Job(name="causality", arguments=words, result=out / CAUSALITY, needs=(ladder.planning_run,))
@@ -137,7 +136,6 @@ def _own_play(ladder: Places) -> Iterator[Job]:
     ways = {
         "improved": (),
         "imitated": ("--learn", "won", "--temperature", "0.5"),
-        "distilled": ("--learn", "won", "--temperature", "0.5", *_best_of(*budget.shown)),
         "dreamed": ("--in-dreams", "--dreams", "1", "--judge", "effect", "--midway", "1", "--states", str(_STATES)),
     }
     for name in LEARNED:

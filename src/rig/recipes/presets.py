@@ -23,6 +23,7 @@ LADDERS.add(
         on_policy_episodes=2,
         practice_rounds=1,
         practice_episodes=1,
+        ahead_episodes=1,
         planning=PlanningConfig(
             plans=(2,),
             dreams=(0, 1),
@@ -106,6 +107,7 @@ LADDERS.add(
         claim_episodes=25,
         chains=64,
         practice_rounds=2,
+        ahead_episodes=12,
         planning=PlanningConfig(
             corrected=False,
             # Found or dug for by hand, which is where there is most to gain.

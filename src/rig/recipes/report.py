@@ -21,7 +21,7 @@ from rig.provenance import provenance
 from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
-from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, SCALED, Ladder
+from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, DISTILLED, SCALED, UNDISTILLED, Ladder
 from rig.recipes.places import PRACTISED
 from rig.recipes.planning import LEARNED, chance_row, resample_row, votes_row
 from rig.recipes.plans import causality_table, judgements_tables, own_play_table, plans_table
@@ -77,6 +77,8 @@ def main_rows(results: Results) -> list[str]:
         votes_row(plans),
         chance_row(plans),
         resample_row(plans, dreams),
+        DISTILLED,
+        UNDISTILLED,
         *LEARNED,
         *ahead,
         "control-0",
@@ -162,6 +164,7 @@ def _differences_table(results: Results) -> str:
     best, votes = resample_row(plans, dreams), votes_row(plans)
     pairs += [(best, results.ladder.planning_row), (best, planning_control), (best, votes), (best, chance_row(plans))]
     pairs += [(name, results.ladder.planning_row) for name in (votes, chance_row(plans))]
+    pairs += [(DISTILLED, other) for other in (results.ladder.planning_row, UNDISTILLED, planning_control, best)]
     pairs += [(name, results.ladder.planning_row) for name in LEARNED]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]
     pairs += [*((name, "lookahead-0") for name in ahead if name != "lookahead-0"), ("control", "control-0")]

@@ -217,6 +217,8 @@ class Mixture:
         data: datasets of single steps (S1, S2).
         practice: datasets of an agent's own play (`rig collect --record done`), of which dreams alone are learned.
         practice_share: share of the single steps that come from them beside `data`.
+        better: datasets of what an agent found better than its first plan (`rig collect --record better`, filtered).
+        better_share: share of all single steps that come from them beside those two.
         describe: datasets whose thoughts say what frames show; alone, they make a base to `start` from.
         describe_share: share of the conversations that come from them beside other datasets.
         lookahead: datasets of lookahead steps (S3, S4).
@@ -230,6 +232,8 @@ class Mixture:
     data: tuple[str, ...] = ()
     practice: tuple[str, ...] = ()
     practice_share: float = 0.5
+    better: tuple[str, ...] = ()
+    better_share: float = 0.1
     describe: tuple[str, ...] = ()
     describe_share: float = 0.4
     lookahead: tuple[str, ...] = ()
@@ -244,6 +248,7 @@ class Mixture:
             0,
             1,
             practice_share=self.practice_share,
+            better_share=self.better_share,
             describe_share=self.describe_share,
             lookahead_share=self.lookahead_share,
             judge_share=self.judge_share,

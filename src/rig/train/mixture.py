@@ -31,12 +31,15 @@ def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
         RigError: a folder holds no dataset.
     """
     ahead = mixture.lookahead_share if mixture.lookahead else 0.0
-    described = mixture.describe_share if mixture.data or mixture.practice or mixture.lookahead else 1.0
+    taught = mixture.data or mixture.practice
+    described = mixture.describe_share if taught or mixture.better or mixture.lookahead else 1.0
     practised = (mixture.practice_share if mixture.data else 1.0) if mixture.practice else 0.0
+    better = (mixture.better_share if taught else 1.0) if mixture.better else 0.0
     single, fraction = (1 - described) * (1 - ahead), mixture.fraction
     others = (
-        *_spread("basic", mixture.data, single * (1 - practised), fraction, mixture.repeats),
-        *_spread("basic", mixture.practice, single * practised, fraction, mixture.repeats),
+        *_spread("basic", mixture.data, single * (1 - better) * (1 - practised), fraction, mixture.repeats),
+        *_spread("basic", mixture.practice, single * (1 - better) * practised, fraction, mixture.repeats),
+        *_spread("basic", mixture.better, single * better, fraction),
         *_spread("describe", mixture.describe, described, fraction),
         *_spread("lookahead", mixture.lookahead, (1 - described) * ahead, fraction),
     )
