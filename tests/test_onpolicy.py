@@ -17,7 +17,7 @@ from rig.dialogue import USUAL, PromptFormat, TurnWeights, flaw
 from rig.engine import Sampler
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.rollout import Episode
-from rig.errors import RigError, SimulatorError
+from rig.errors import DatasetError, RigError, SimulatorError
 from rig.records import CORRECTION, POLICY, PRACTICE, TEACHER, Plan, Step
 from rig.stages import CollectConfig, PlayerConfig, ReasonConfig, RehearseConfig, collect, collect_on_policy, reason
 from rig.stages.lookahead import ReviewBuilder
@@ -25,6 +25,8 @@ from rig.stages.s1_onpolicy import is_better
 from rig.stages.s4_rehearse import rehearse_episode
 from rig.teachers import TEACHERS
 from rig.train import DataPart, train_agent
+from rig.train.config import Mixture
+from rig.train.mixture import parts_of, sources_of
 
 FEW = CollectConfig(tasks=TASKS, episodes=2, skip=4)
 CLUMSY = PlayerConfig(player="teacher:random", mixture=0.5, batch_size=3, most_steps=12)
@@ -176,6 +178,20 @@ def test_what_it_found_better_than_its_first_plan_and_came_is_kept_to_be_imitate
 def test_nothing_is_found_better_without_dreams_of_several_plans(ways):
     with pytest.raises(RigError, match=r'record="better" of plans=\d and dreams=\d: .* --resample'):
         PlayerConfig(player="somebody", record="better", **ways)
+
+
+def test_practice_and_what_was_found_better_are_told_apart_in_one_dataset(made):
+    """Whatever its share, practice is dreamed about alone, and of play by dreams nothing else is imitated."""
+    step = next(iter(Dataset(made.data))).steps[0]
+    steps = [replace(step, index=number, actor=actor) for number, actor in enumerate((POLICY, PRACTICE, TEACHER))]
+    mixture = Mixture(data=(str(made.data),), practice=(str(made.data),), better=(str(made.data),))
+    config = agent_training(made.data, made.tokenizers)
+    taught, practised, better = parts_of(mixture)
+    chosen = [sources_of(part, steps, config, "crafter")[0].steps for part in (taught, practised, better)]
+    assert [[step.actor for step in some] for some in chosen] == [[POLICY, PRACTICE, TEACHER], [PRACTICE], [POLICY]]
+    assert sources_of(better, steps[1:], config, "crafter")[0].steps == [], "nothing may have been found better"
+    with pytest.raises(DatasetError, match=r"holds no practice: .* --record done"):
+        sources_of(practised, steps[:1], config, "crafter")
 
 
 def test_what_does_not_come_is_not_better():

@@ -342,8 +342,7 @@ def verbs_of(ladder):
     for entry in ladder.jobs():
         program, verb, *words = shlex.split(entry.command)
         assert program == "rig"
-        name = verb if verb != "data" else f"{verb} {words.pop(0)}"
-        verbs[entry.name] = read_verb(name, words)
+        verbs[entry.name] = read_verb(verb, words)
     return verbs
 
 
@@ -516,20 +515,18 @@ def test_what_is_found_better_by_dreams_is_imitated_beside_a_control_without_tha
     config = replace(LADDERS.get("crafter/debug"), with_planning=True, practice_rounds=2, ahead_episodes=3)
     ladder = Ladder(config, tmp_path)
     verbs = verbs_of(ladder)
-    ahead, better, rest = (verbs[name] for name in ("s1-ahead", "s2-better", "s2-ahead"))
+    ahead = verbs["s2-ahead"]
     assert (ahead.player, ahead.record, ahead.episodes) == (ladder.agent("practised-2"), "better", 3)
     shown = verbs["eval-resample-2-1"]
     for field in ("plans", "dreams", "judge", "resample"):
         assert getattr(ahead, field) == getattr(shown, field)
     practice = verbs["s2-practice-2"]
     assert (ahead.skip, verbs["branches"].skip) == (practice.skip + practice.episodes, ahead.skip + 3)
-    for part, actor in ((better, "policy"), (rest, "practice")):
-        assert (part.source, part.keep, part.actors) == (ahead.out, "steps", (actor,))
     distilled, control = verbs["distilled"], verbs["undistilled"]
-    assert (distilled.better, control.better) == ((better.out,), ())
+    assert (distilled.better, control.better) == ((ahead.out,), ())
     assert replace(distilled, better=(), better_share=0.0, out="") == replace(control, better_share=0.0, out="")
     assert distilled.start == ladder.agent("practised-2")
-    assert distilled.practice == (*verbs["practised-2"].practice, rest.out)
+    assert distilled.practice == (*verbs["practised-2"].practice, ahead.out)
     assert (distilled.better_share, distilled.practice_share, distilled.steps) == (0.12, 0.7, config.second_steps)
     with pytest.raises(RigError, match="give practice_rounds"):
         replace(config, practice_rounds=0)

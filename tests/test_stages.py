@@ -1,7 +1,9 @@
 """The stages on real Crafter: what a record claims is lived again in a fresh world, and no kill shows in the end."""
 
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -617,6 +619,17 @@ def test_what_is_there_is_neither_overwritten_nor_gone_on_with_differently(whole
         run(stage, made.root, path, resume=True, **changes)
     assert stamps(path) == before
     Dataset(path).verify()
+
+
+def test_what_an_earlier_version_began_is_gone_on_with(whole, made, tmp_path):
+    """It knew nothing of players that look ahead, and none did."""
+    path = tmp_path / "on_policy"
+    shutil.copytree(whole["on_policy"].path, path)
+    manifest = json.loads((path / "manifest.json").read_text())
+    for name in ("plans", "dreams", "judge", "resample"):
+        del manifest["config"][name]
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    run("on_policy", made.root, path, resume=True)
 
 
 KILLED = """

@@ -288,7 +288,7 @@ RENAMED = {"form": "prompt_format", "sure_entropy": "entropy_threshold", "lead":
 """What configurations called their fields in earlier versions -> what they call them now."""
 
 
-ADDED = {"history": 1}
+ADDED = {"history": 1, "actors": [], "plans": 1, "dreams": 0, "judge": "majority", "resample": False}
 """Fields of configurations that earlier versions did not have -> what they did all the same."""
 
 
@@ -302,6 +302,9 @@ def differences(found: Any, wanted: Any, place: str = "") -> list[str]:
         keys = [*found, *(key for key in wanted if key not in found)]
         pairs = ((found.get(key, ADDED.get(key)), wanted.get(key), f"{place}.{key}" if place else key) for key in keys)
         return [line for pair in pairs for line in differences(*pair)]
+    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        each = enumerate(zip(found, wanted, strict=True))
+        return [line for number, pair in each for line in differences(*pair, f"{place}[{number}]")]
     return [] if found == wanted else [f"{place}: {found!r} there, {wanted!r} now"]
 
 

@@ -17,6 +17,7 @@ Where it has planning, the rows of `rig.recipes.planning`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from rig.envs import make_world
@@ -25,7 +26,6 @@ from rig.evaluate.saved import IMAGINATION
 from rig.recipes.jobs import Job
 from rig.recipes.places import PRACTISED, Places
 from rig.recipes.planning import best_of, planning_jobs
-from rig.records import POLICY, PRACTICE
 
 ROWS = {"action": ("--no-thought", "--no-dream"), "imagine": ("--no-thought",), "reason": ("--no-dream",), "basic": ()}
 """Row -> the flags that take its fields away."""
@@ -47,8 +47,8 @@ S4_CORRECTED = f"s4-{CORRECTED}"
 DISTILLED, UNDISTILLED = "distilled", "undistilled"
 """Runs, and rows, that learn from play by dreams: what was found better is imitated, and the control without that."""
 
-AHEAD, BETTER, REST = "s1-ahead", "s2-better", "s2-ahead"
-"""That play; what was found better in it; and the rest, which is practice."""
+AHEAD = "s2-ahead"
+"""That play."""
 
 OWN = "-own"
 """Ends the names of scores of dreams about an agent's own actions."""
@@ -101,7 +101,7 @@ class Ladder(Places):
         for number in range(1, config.practice_rounds + 1):
             yield self._practise(number)
         if config.ahead_episodes:
-            yield from self._play_by_dreams()
+            yield self._play_by_dreams()
 
     def _vision(self) -> Job:
         config = self.config
@@ -135,16 +135,12 @@ class Ladder(Places):
         flags = ("--record", "done", "--episodes", str(episodes), "--skip", str(first))
         return self._play(self.practice(number)[-1], self.practised_run(number - 1), *flags)
 
-    def _play_by_dreams(self) -> Iterator[Job]:
-        """Yield the job in which the agent that has practised plays by its dreams, and those that part what it did."""
+    def _play_by_dreams(self) -> Job:
+        """Return the job in which the agent that has practised plays by its dreams."""
         episodes = self.config.ahead_episodes
         flags = ("--record", "better", *best_of(*self.config.planning.shown))
-        skip = ("--episodes", str(episodes), "--skip", str(self.taken() - episodes))
-        yield self._play(AHEAD, self.planning_run, *flags, *skip)
-        for name, actor in ((BETTER, POLICY), (REST, PRACTICE)):
-            words: tuple[str, ...] = ("data", "filter", "--source", self.path(AHEAD), "--out", self.path(name))
-            words += ("--keep", "steps", "--actors", actor, "--resume")
-            yield Job(name=name, arguments=words, result=self.marker(name), needs=(AHEAD,))
+        flags += ("--episodes", str(episodes), "--skip", str(self.taken() - episodes))
+        return self._play(AHEAD, self.planning_run, *flags)
 
     def _play(self, name: str, player: str, *flags: str) -> Job:
         """Return the job in which the agent of a run plays, the teacher beside it."""
@@ -244,9 +240,10 @@ class Ladder(Places):
             yield self._train(self.practised_run(number), (), known, steps, rate, start=before, practice=played)
         if self.config.ahead_episodes:
             start, known = self.planning_run, self.unpractised_data
-            played = (*self.practice(self.config.practice_rounds), REST)
-            for run, better in ((DISTILLED, (BETTER,)), (UNDISTILLED, ())):
-                yield self._train(run, (), known, steps, rate, start=start, practice=played, better=better)
+            played, share = (*self.practice(self.config.practice_rounds), AHEAD), self.config.better_practice_share
+            train = partial(self._train, flags=(), data=known, steps=steps, rate=rate, start=start)
+            for run, better in ((DISTILLED, (AHEAD,)), (UNDISTILLED, ())):
+                yield train(run, practice=played, practice_share=share, better=better)
         for number in range(1, self.longest + 1):
             before = self.longer_run(number - 1)
             yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=before)
@@ -273,6 +270,7 @@ class Ladder(Places):
         start: str = "",
         lookahead: Sequence[str] = (),
         practice: Sequence[str] = (),
+        practice_share: float = 0.0,
         better: Sequence[str] = (),
         threads: int = 1,
     ) -> Job:
@@ -288,8 +286,7 @@ class Ladder(Places):
         words += ["--repeats", f"{config.repeats:g}"] if data and config.repeats < 1 else []
         if practice:
             words += ["--practice", *(self.path(name) for name in practice)]
-            share = config.better_practice_share if run in (DISTILLED, UNDISTILLED) else config.practice_share
-            words += ["--practice-share", f"{share:g}"]
+            words += ["--practice-share", f"{practice_share or config.practice_share:g}"]
             words += ["--describe-share", f"{config.practice_describe_share:g}"] if described else []
         if better:
             words += ["--better", *(self.path(name) for name in better), "--better-share", f"{config.better_share:g}"]

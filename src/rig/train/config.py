@@ -195,6 +195,7 @@ class DataPart:
         fraction: how much of its trajectories to use.
         repeats: how many of the steps that do what the step before did are used, as a share. Where long digging is
             most of the data, an agent learns above all to go on with what it did.
+        actors: whose steps are used, by who chose the action; all where none is named.
     """
 
     data: str
@@ -202,6 +203,7 @@ class DataPart:
     share: float = 1.0
     fraction: float = 1.0
     repeats: float = 1.0
+    actors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         within(0, share=self.share)
@@ -215,9 +217,11 @@ class Mixture:
 
     Attributes:
         data: datasets of single steps (S1, S2).
-        practice: datasets of an agent's own play (`rig collect --record done`), of which dreams alone are learned.
+        practice: datasets of an agent's own play (`rig collect --record done`, or better), of whose practice dreams
+            alone are learned.
         practice_share: share of the single steps that come from them beside `data`.
-        better: datasets of what an agent found better than its first plan (`rig collect --record better`, filtered).
+        better: datasets of play by dreams (`rig collect --record better`): what the agent found better than its first
+            plan is imitated, and nothing else of them is learned.
         better_share: share of all single steps that come from them beside those two.
         describe: datasets whose thoughts say what frames show; alone, they make a base to `start` from.
         describe_share: share of the conversations that come from them beside other datasets.

@@ -15,7 +15,8 @@ from rig.annotators import build_reviewer
 from rig.annotators.kit import kit_name
 from rig.data import Manifest
 from rig.dialogue import Style
-from rig.records import Step
+from rig.errors import DatasetError
+from rig.records import NOISE, POLICY, PRACTICE, Step
 from rig.stages.judging import shown, with_judgements
 from rig.train.config import AgentTraining, DataPart, Mixture
 from rig.train.conversations import ConversationSource
@@ -38,8 +39,11 @@ def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
     single, fraction = (1 - described) * (1 - ahead), mixture.fraction
     others = (
         *_spread("basic", mixture.data, single * (1 - better) * (1 - practised), fraction, mixture.repeats),
-        *_spread("basic", mixture.practice, single * (1 - better) * practised, fraction, mixture.repeats),
-        *_spread("basic", mixture.better, single * better, fraction),
+        *_used(
+            _spread("basic", mixture.practice, single * (1 - better) * practised, fraction, mixture.repeats),
+            actors=(NOISE, PRACTICE),
+        ),
+        *_used(_spread("basic", mixture.better, single * better, fraction), actors=(POLICY,)),
         *_spread("describe", mixture.describe, described, fraction),
         *_spread("lookahead", mixture.lookahead, (1 - described) * ahead, fraction),
     )
@@ -58,8 +62,13 @@ def sources_of(
     """Return the sources of a part with these steps: one, or one for each way to read its dreams back, or to judge.
 
     Raises:
-        DatasetError: plans are to be judged, and a step is no branch.
+        DatasetError: plans are to be judged, and a step is no branch; or none of it is practice, which it is to be. Of
+            play by dreams there may be nothing that was found better.
     """
+    if part.actors:
+        steps = [step for step in steps if step.actor in part.actors]
+        if not steps and PRACTICE in part.actors:
+            raise DatasetError(f"{part.data} holds no practice: `rig collect --player AGENT --record done` makes some")
     if part.style == "judge":
         return _judging(part, steps, config, environment)
     if part.style != "lookahead" or not config.prompt_format.dream:
@@ -97,6 +106,11 @@ def without_repeats(steps: Sequence[Step], share: float, seed: int) -> list[Step
     """Return `steps` with only a share of those whose action is the one before, chosen by the seed."""
     chosen = np.random.default_rng(seed).random(len(steps)) < share
     return [step for step, kept in zip(steps, chosen, strict=True) if kept or step.action != step.previous_action]
+
+
+def _used(parts: Sequence[DataPart], actors: tuple[str, ...]) -> list[DataPart]:
+    """Return parts of which only the steps of these actors are used."""
+    return [replace(part, actors=actors) for part in parts]
 
 
 def _spread(
