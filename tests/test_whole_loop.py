@@ -63,7 +63,7 @@ def check_data(ladder):
 def check_agents(ladder):
     """Every row was trained, on the data that it is said to have, from the agent that it is said to begin with."""
     rows = {f"{row}-{phase}" for row in ROWS for phase in (1, 2)} | {"control-2", "lookahead-1"}
-    rows |= {"on-policy-1", "longer-1"}
+    rows |= {"on-policy-1", "longer-1", "longer-2"}
     reviews = ["s3-1", "s4-1", "s4-taught"]
     names = ["s2", "described", "s2-beside", "s2-corrected-1", *reviews]
     hashes = {name: Dataset(ladder.root / name).content_hash for name in names}
@@ -123,6 +123,7 @@ def check_report(ladder, page):
         "+ on-policy",
         "RIG-basic, dreams practised on its own play",
         "RIG-basic, 1 × the second part more",
+        "RIG-basic, 2 × the second part more",
         "most votes of 2 plans",
         "up to 2 plans, first ones refused at random",
         "up to 2 plans, n = 1",
@@ -149,15 +150,21 @@ def check_report(ladder, page):
     practised = "RIG-basic, dreams practised on its own play"
     assert [row[0] for row in differences[6:14]] == [
         f"{practised} − RIG-basic",
-        f"{practised} − RIG-basic, 1 × the second part more",
+        f"{practised} − RIG-basic, 2 × the second part more",
         f"up to 2 plans, n = 1 − {practised}",
-        "up to 2 plans, n = 1 − RIG-basic, 1 × the second part more",
+        "up to 2 plans, n = 1 − RIG-basic, 2 × the second part more",
         "up to 2 plans, n = 1 − most votes of 2 plans",
         "up to 2 plans, n = 1 − up to 2 plans, first ones refused at random",
         f"most votes of 2 plans − {practised}",
         f"up to 2 plans, first ones refused at random − {practised}",
     ]
-    assert [row[0] for row in differences[22:]] == [
+    assert [row[0] for row in differences[14:18]] == [
+        f"RIG-basic, distilled from its dreams − {practised}",
+        "RIG-basic, distilled from its dreams − control: the same play as practice alone",
+        "RIG-basic, distilled from its dreams − RIG-basic, 2 × the second part more",
+        "RIG-basic, distilled from its dreams − up to 2 plans, n = 1",
+    ]
+    assert [row[0] for row in differences[25:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]
