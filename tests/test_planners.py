@@ -24,6 +24,7 @@ from rig.agents import (
     TeacherActor,
     TrueFuture,
     build_policy,
+    choosing,
     merged,
     planner_of,
 )
@@ -501,3 +502,22 @@ def test_only_who_says_so_is_shown_the_worlds():
     assert isinstance(teacher, PrivilegedDeciding)
     assert not hasattr(PolicyDeciding, "see")
     assert not isinstance(Pressing("use", 0.0), PrivilegedDeciding)
+
+
+def test_how_one_of_several_plans_is_taken():
+    assert choosing(1, 0, "majority") == Basic()
+    assert choosing(4, 1, "change", votes_weight=0.5) == BestOf(plans=4, dreams=1, judge="change", votes_weight=0.5)
+    assert choosing(4, 1, "effect", resample=True) == Resample(plans=4, dreams=1, judge="effect")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"plans": 1, "dreams": 1}, r"dreams=1 and resample=False of one plan: .* --plans of 2 or more"),
+        ({"plans": 1, "dreams": 0, "resample": True}, r"dreams=0 and resample=True of one plan"),
+        ({"plans": 4, "dreams": 1, "resample": True, "votes_weight": 2.0}, r"votes_weight=2 beside resample: .* leave"),
+    ],
+)
+def test_nothing_is_asked_that_would_go_unheard(asked, message):
+    with pytest.raises(RigError, match=message):
+        choosing(judge="effect", **asked)

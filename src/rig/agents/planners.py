@@ -264,10 +264,23 @@ def choosing(
         judge: who says what each of several is worth.
         resample: judge one plan at first, and propose the others only where it is refused.
         votes_weight: as of `BestOf`.
+
+    Raises:
+        RigError: something is said of several plans that one alone has no use for, or of votes where none are counted.
     """
     if plans == 1:
+        if dreams or resample:
+            raise RigError(
+                f"dreams={dreams} and resample={resample} of one plan: there is nothing to choose between; take "
+                "--plans of 2 or more"
+            )
         return Basic()
     if resample:
+        if votes_weight is not None:
+            raise RigError(
+                f"votes_weight={votes_weight:g} beside resample: the first plan that is not refused is taken, whatever "
+                "others propose; leave one of them out"
+            )
         return Resample(plans=plans, dreams=dreams, judge=judge)
     return BestOf(plans=plans, dreams=dreams, judge=judge, votes_weight=votes_weight)
 
