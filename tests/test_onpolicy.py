@@ -37,6 +37,20 @@ def executed(trajectory):
     return [step.previous_action for step in trajectory.steps[1:]]
 
 
+def policy_of(made, **settings):
+    """Return the agent as it plays alone, at temperature 1."""
+    checkpoint = AgentCheckpoint.load(made.agent).for_running("float32")
+    text = Sampler(temperature=1.0)
+    return build_policy(checkpoint, PolicyConfig(prompt_format=checkpoint.prompt_format, text=text, **settings))
+
+
+def decided_alone(policy, trajectory):
+    """Return what it decides at each step of an episode, drawing as it does there."""
+    episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
+    seeds = [episode.decision_seed(step.index) for step in trajectory.steps]
+    return policy.decide([step.observation for step in trajectory.steps], seeds)
+
+
 def as_executed(trajectory):
     """Return a trajectory as it was played, as far as it can be told."""
     done = zip(trajectory.steps, [*executed(trajectory), trajectory.steps[-1].action], strict=True)
@@ -106,14 +120,9 @@ def own(made, tmp_path_factory):
 
 def test_an_agent_is_asked_what_it_is_asked_when_it_plays_alone(made, own):
     assert own.info.config["player"].startswith("basic/agent@")
-    checkpoint = AgentCheckpoint.load(made.agent).for_running("float32")
-    policy = build_policy(
-        checkpoint, PolicyConfig(prompt_format=checkpoint.prompt_format, text=Sampler(temperature=1.0))
-    )
+    policy = policy_of(made)
     for trajectory in own:
-        episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
-        seeds = [episode.decision_seed(step.index) for step in trajectory.steps]
-        decided = policy.decide([step.observation for step in trajectory.steps], seeds)
+        decided = decided_alone(policy, trajectory)
         assert [decision.action for decision in decided[:-1]] == executed(trajectory)
         assert len(trajectory.steps) == 4
 
@@ -130,13 +139,9 @@ def test_what_an_agent_does_itself_is_kept_to_be_dreamed_about(made, own, tmp_pa
             collect_on_policy(FEW, replace(player, record="said"), tmp_path / "corrected")
         practice = collect_on_policy(replace(FEW, episodes=1), player, tmp_path / "practice")
     assert practice.ids == own.ids
-    checkpoint = AgentCheckpoint.load(made.agent).for_running("float32")
-    settings = PolicyConfig(prompt_format=checkpoint.prompt_format, text=Sampler(temperature=1.0))
-    policy = build_policy(checkpoint, settings)
+    policy = policy_of(made)
     for trajectory, said in zip(practice, own, strict=True):
-        episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
-        seeds = [episode.decision_seed(step.index) for step in trajectory.steps]
-        decided = policy.decide([step.observation for step in trajectory.steps], seeds)
+        decided = decided_alone(policy, trajectory)
         assert [(step.thought, step.action) for step in trajectory.steps] == [(d.thought, d.action) for d in decided]
         assert [step.action for step in trajectory.steps[:-1]] == executed(said)
         _, moments = relive(trajectory)
@@ -153,18 +158,10 @@ def test_what_it_found_better_than_its_first_plan_and_came_is_kept_to_be_imitate
         player=str(made.agent), most_steps=6, dtype="float32", temperature=1.0, record="better", **ways
     )
     kept = collect_on_policy(replace(FEW, episodes=2), player, tmp_path / "better")
-    checkpoint = AgentCheckpoint.load(made.agent).for_running("float32")
-    settings = PolicyConfig(
-        prompt_format=checkpoint.prompt_format, text=Sampler(temperature=1.0), planner=BestOf(**ways)
-    )
-    policy = build_policy(checkpoint, settings)
+    policy = policy_of(made, planner=BestOf(**ways))
     expected, found = [], []
     for trajectory in kept:
-        episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
-        seeds = [episode.decision_seed(step.index) for step in trajectory.steps]
-        for step, decision in zip(
-            trajectory.steps, policy.decide([step.observation for step in trajectory.steps], seeds), strict=True
-        ):
+        for step, decision in zip(trajectory.steps, decided_alone(policy, trajectory), strict=True):
             assert (step.thought, step.action, step.plans) == (decision.thought, decision.action, ())
             scores = [plan.score for plan in decision.plans]
             came = not np.array_equal(step.frame, step.next_frame)

@@ -17,7 +17,6 @@ Where it has planning, the rows of `rig.recipes.planning`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 from rig.envs import make_world
@@ -241,9 +240,10 @@ class Ladder(Places):
         if self.config.ahead_episodes:
             start, known = self.planning_run, self.unpractised_data
             played, share = (*self.practice(self.config.practice_rounds), AHEAD), self.config.better_practice_share
-            train = partial(self._train, flags=(), data=known, steps=steps, rate=rate, start=start)
             for run, better in ((DISTILLED, (AHEAD,)), (UNDISTILLED, ())):
-                yield train(run, practice=played, practice_share=share, better=better)
+                yield self._train(
+                    run, (), known, steps, rate, start=start, practice=played, practice_share=share, better=better
+                )
         for number in range(1, self.longest + 1):
             before = self.longer_run(number - 1)
             yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=before)

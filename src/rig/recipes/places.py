@@ -131,7 +131,7 @@ class Places:
     @property
     def planning_control(self) -> str:
         """The run, and row, of as many steps as the agent that makes plans has taken."""
-        return self.longer_run(self._planning_rounds + self.config.practice_rounds)
+        return self.longer_run(self._rounds_behind)
 
     @property
     def controls(self) -> list[str]:
@@ -141,7 +141,7 @@ class Places:
     @property
     def longest(self) -> int:
         """How many rounds the longest of them takes."""
-        return max(len(self.config.on_policy), self._planning_rounds + self.config.practice_rounds)
+        return max(len(self.config.on_policy), self._rounds_behind)
 
     @property
     def unpractised_data(self) -> tuple[str, ...]:
@@ -168,6 +168,11 @@ class Places:
     @property
     def _planning_rounds(self) -> int:
         return len(self.config.on_policy) if self.config.planning.corrected else 0
+
+    @property
+    def _rounds_behind(self) -> int:
+        """How many rounds the agent that makes plans has behind it, on policy and of practice."""
+        return self._planning_rounds + self.config.practice_rounds
 
     def patience(self) -> tuple[str, str]:
         """Return the flags of how long a teacher may take."""

@@ -39,11 +39,15 @@ def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
     single, fraction = (1 - described) * (1 - ahead), mixture.fraction
     others = (
         *_spread("basic", mixture.data, single * (1 - better) * (1 - practised), fraction, mixture.repeats),
-        *_used(
-            _spread("basic", mixture.practice, single * (1 - better) * practised, fraction, mixture.repeats),
+        *_spread(
+            "basic",
+            mixture.practice,
+            single * (1 - better) * practised,
+            fraction,
+            mixture.repeats,
             actors=(NOISE, PRACTICE),
         ),
-        *_used(_spread("basic", mixture.better, single * better, fraction), actors=(POLICY,)),
+        *_spread("basic", mixture.better, single * better, fraction, actors=(POLICY,)),
         *_spread("describe", mixture.describe, described, fraction),
         *_spread("lookahead", mixture.lookahead, (1 - described) * ahead, fraction),
     )
@@ -108,17 +112,17 @@ def without_repeats(steps: Sequence[Step], share: float, seed: int) -> list[Step
     return [step for step, kept in zip(steps, chosen, strict=True) if kept or step.action != step.previous_action]
 
 
-def _used(parts: Sequence[DataPart], actors: tuple[str, ...]) -> list[DataPart]:
-    """Return parts of which only the steps of these actors are used."""
-    return [replace(part, actors=actors) for part in parts]
-
-
 def _spread(
-    style: Style, folders: Sequence[str], share: float, fraction: float, repeats: float = 1.0
+    style: Style,
+    folders: Sequence[str],
+    share: float,
+    fraction: float,
+    repeats: float = 1.0,
+    actors: tuple[str, ...] = (),
 ) -> list[DataPart]:
     sizes = [Manifest.load(Path(folder)).counts["steps"] for folder in folders]
     each = share / max(1, sum(sizes))
     return [
-        DataPart(data=folder, style=style, share=each * size, fraction=fraction, repeats=repeats)
+        DataPart(data=folder, style=style, share=each * size, fraction=fraction, repeats=repeats, actors=actors)
         for folder, size in zip(folders, sizes, strict=True)
     ]
