@@ -13,7 +13,8 @@ from rig.agents.checkpoint import AgentCheckpoint, read_agent
 from rig.annotators import CHECKERS
 from rig.cli.main import main
 from rig.data import Dataset
-from rig.dialogue import USUAL, PromptFormat, TurnWeights, flaw
+from rig.dialogue import USUAL, PromptFormat, TurnWeights, basic_conversation, flaw, parse_conversation
+from rig.dialogue.prompt import NEXT_FRAME
 from rig.engine import Sampler
 from rig.envs.crafter.world import CrafterWorld
 from rig.envs.rollout import Episode
@@ -242,7 +243,7 @@ def test_a_rehearsal_dreams_no_further_than_what_came(thought):
     assert lengths == {1, 2, 3}
 
 
-def test_without_next_frames_corrections_are_for_agents_that_do_not_dream(tmp_path, clumsy):
+def test_without_next_frames_corrections_teach_what_to_think_and_do(tmp_path, clumsy):
     blind = collect_on_policy(FEW, replace(CLUMSY, next_frames=False), tmp_path / "s1")
     for step, whole in zip(blind.steps(), clumsy.steps(), strict=True):
         assert (step.next_frame is None) == (step.actor == CORRECTION)
@@ -250,7 +251,14 @@ def test_without_next_frames_corrections_are_for_agents_that_do_not_dream(tmp_pa
     data = reason(blind.path, ReasonConfig(), tmp_path / "s2")
     corrected = [step for step in data.steps() if step.actor == CORRECTION and step.thought is not None]
     assert {flaw(step, "basic", PromptFormat(dream=False)) for step in corrected} == {None}
-    assert {flaw(step, "basic", PromptFormat()) for step in corrected} == {"without a next frame"}
+    assert {flaw(step, "basic", PromptFormat()) for step in corrected} == {None}
+    conversation = basic_conversation(corrected[0], CrafterWorld.actions, PromptFormat())
+    last, end = conversation[-2:]
+    assert (last.text, last.weight, end.weight) == (NEXT_FRAME, 1, 0), "it stops where a dream would begin"
+    told = parse_conversation(conversation, CrafterWorld.actions)
+    assert (told.thought, told.action) == (corrected[0].thought, corrected[0].action)
+    lived = replace(corrected[0], actor=TEACHER)
+    assert flaw(lived, "basic", PromptFormat()) == "without a next frame"
 
 
 @pytest.mark.parametrize("failures", [2, 3])

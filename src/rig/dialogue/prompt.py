@@ -22,7 +22,7 @@ from rig.actions import Action, ActionSpace
 from rig.dialogue.learned import IMITATED, USUAL, Learned, TurnWeights
 from rig.dialogue.segments import End, ReadImage, Role, Segment, Text, WriteImage
 from rig.errors import DialogueError
-from rig.records import MOST_EARLIER, Codes, Frame, Observation, Step, next_codes_of
+from rig.records import CORRECTION, MOST_EARLIER, Codes, Frame, Observation, Step, next_codes_of
 from rig.validation import Meta, check_fields, is_unicode
 
 MINECRAFT_LIKE = "a Minecraft-like task"
@@ -210,6 +210,7 @@ def answer(
     prompt_format: PromptFormat,
     *,
     review: bool = False,
+    is_unseen: bool = False,
     weights: TurnWeights = IMITATED,
 ) -> list[Segment]:
     """Return the model's turn: reasoning, action and next frame, as far as `prompt_format` has them.
@@ -220,6 +221,7 @@ def answer(
         codes: P as VQ codes, needed where the format dreams.
         prompt_format: the fields the model speaks.
         review: True for the turn that begins with "Wait! Let's re-observe...".
+        is_unseen: True for a turn that stops where the next frame would be, because nobody knows what came.
         weights: what the turn weighs in training.
 
     Raises:
@@ -231,6 +233,8 @@ def answer(
     ]
     if not prompt_format.dream:
         return segments
+    if is_unseen:
+        return [*segments, End()]
     if codes is None:
         raise DialogueError(
             "this step has no codes of the next frame, yet the format dreams; tokenize the frames first"
@@ -275,10 +279,16 @@ def basic_conversation(
 ) -> list[Segment]:
     """Return the conversation of one step without lookahead."""
     (weights,) = learned.turns(step, "basic")
+    said = (step.thought, space.format(step.action), next_codes_of(step))
     return [
         *ask_about(step, space, prompt_format),
-        *answer(step.thought, space.format(step.action), next_codes_of(step), prompt_format, weights=weights),
+        *answer(*said, prompt_format, is_unseen=is_unseen(step), weights=weights),
     ]
+
+
+def is_unseen(step: Step) -> bool:
+    """Return whether nobody tried what `step` says: a correction, of which thought and action can be learned."""
+    return step.actor == CORRECTION and step.next_frame is None and next_codes_of(step) is None
 
 
 def description_conversation(step: Step, prompt_format: PromptFormat, learned: Learned = USUAL) -> list[Segment]:

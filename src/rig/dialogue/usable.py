@@ -6,9 +6,10 @@ Only texts, and whether images are there, are looked at; no pixel is.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rig.dialogue.learned import DREAMED_ABOUT, USUAL, Learned, Style
-from rig.dialogue.prompt import PromptFormat, held_phrase
+from rig.dialogue.prompt import PromptFormat, held_phrase, is_unseen
 from rig.errors import DialogueError
 from rig.records import Dream, Step, next_codes_of
 
@@ -40,7 +41,9 @@ def flaw(step: Step, style: Style, prompt_format: PromptFormat, learned: Learned
         return _flaw_of_lookahead(step, prompt_format)
     if style == "judge":
         return _flaw_of_judged(step, prompt_format)
-    return _flaw_of_answer(step, step.thought, prompt_format)
+    return _flaw_of_answer(
+        step, step.thought, replace(prompt_format, dream=prompt_format.dream and not is_unseen(step))
+    )
 
 
 def refuse_unspeakable(step: Step) -> None:

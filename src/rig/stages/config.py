@@ -88,7 +88,7 @@ class PlayerConfig:
         batch_size: worlds side by side; None: 64, or one for each core where a world is an engine of its own.
         most_steps: cut episodes after so many steps; None leaves them to the task's own limit.
         next_frames: whether what the teacher would have done is tried in a copy of the world, so that an agent that
-            dreams can learn from it. Without it, such steps are for agents that do not dream.
+            dreams can learn what comes of it. Without it, of such steps only thought and action are learned.
         dtype: as in `LookaheadConfig`.
     """
 

@@ -63,7 +63,7 @@ Way = Callable[[dict[str, Any]], Action]
 class MinetestExpert:
     """Solves all tasks of `rig.envs.minetest.tasks`."""
 
-    name = "minetest-expert-5"
+    name = "minetest-expert-6"
 
     def act(self, world: World) -> Action:
         """Return the expert's action in the current state of a `MinetestWorld`.
@@ -91,14 +91,18 @@ def _get_ready(facts: dict[str, Any], way: Way) -> Action | None:
 
 
 def gather(facts: dict[str, Any]) -> Action:
-    """Dig what is wanted: under the crosshair, else in view and in reach, else where the way leads."""
+    """Dig what is wanted: under the crosshair, else in reach, else where the way leads; what the frame shows first.
+
+    Who sees no more than the frame can learn to go for what is in it, and to turn to the right where nothing is.
+    """
     sight, pointed = facts["sight"], facts["pointed"]
     below = [sight["feet"][0], sight["feet"][1] - 1, sight["feet"][2]]
     if pointed and pointed["is_sure"] and pointed["under"] in sight["wanted"] and pointed["under"] != below:
         return ATTACK
     turns = [turn_by(facts, *one["turn"]) for one in sight["seen"] if one["at"] != below]
-    if turns:
-        return _dig(facts, _least(turns))
+    in_frame = [turn for turn in turns if turn.is_in_frame]
+    if turns and (in_frame or not sight["is_shown"]):
+        return _dig(facts, _least(in_frame or turns))
     if len(sight["way"]) > 1:
         return walk(facts)
     near = [aim_at(facts, node) for node in sight["wanted"] if node != below and reach_to(facts, node) < _ARM]

@@ -1,13 +1,12 @@
 -- What a task's teacher looks for, as long as something is watched for: the wanted nodes near the player, those that are
--- in view and in reach, and the way to a goal or to beside the nearest of them. All is by the world of this tick, so that
--- it is the same whether or not it was told before.
+-- in view and in reach, and the way to a goal or to beside the nearest of them, of those that the frame shows before any
+-- that it does not. All is by the world of this tick, so that it is the same whether or not it was told before.
 local places, survey, pointing = ...
 local list, lists = places.list, places.lists
 local sight = {}
 local REACH, MOST, TRIES, MARGIN = 3.7, 64, 8, 8
 local GRID = 5 -- degrees between two turns of the camera
-local FRAME = 45 -- degrees to each side that surely are in the frame
-local BEHIND = 4 -- nodes by which what is outside the frame counts as farther off
+local FRAME = 40 -- degrees to each side, and up and down, that surely are in the frame
 local AHEAD, UP, DOWN = 12, 1, 2
 local HALF_WIDE = 0.29 -- nodes from the middle of a player to its sides
 local NEXT = 0.9 -- nodes before which one has to jump
@@ -40,22 +39,14 @@ local function beside(player, pos)
     return (right + 180) % 360 - 180
 end
 
--- The nearest first, but what is in the frame before what is not much nearer outside it.
-local function wanted_near(player, feet)
+-- The nearest first.
+local function wanted_near(feet)
     if #watched.nodes == 0 then
         return {}
     end
     local reach = {x = watched.radius, y = 5, z = watched.radius}
     local found = minetest.find_nodes_in_area(vector.subtract(feet, reach), vector.add(feet, reach), watched.nodes)
-    local away, place = {}, {}
-    for index, node in ipairs(survey.nearest_first(feet, found)) do
-        local outside = math.abs(beside(player, node)) > FRAME and BEHIND or 0
-        away[node], place[node] = vector.distance(feet, node) + outside, index
-    end
-    table.sort(found, function(a, b)
-        return away[a] < away[b] or away[a] == away[b] and place[a] < place[b]
-    end)
-    return {unpack(found, 1, MOST)}
+    return {unpack(survey.nearest_first(feet, found), 1, MOST)}
 end
 
 -- The middle of what can be pointed at of a node: grass is lower than its node.
@@ -72,11 +63,29 @@ local function on_grid(angle)
     return GRID * math.floor(angle / GRID + 0.5)
 end
 
+-- Degrees down and to the right that the camera would turn to look at a point.
+local function off(player, eye, point)
+    local way = vector.subtract(point, eye)
+    local down = -math.deg(math.atan2(way.y, math.sqrt(way.x ^ 2 + way.z ^ 2)))
+    return down - pointing.pitch_of(player), beside(player, point)
+end
+
 -- The camera's turn to a point, in its own steps.
 local function turn_to(player, eye, point)
-    local off = vector.subtract(point, eye)
-    local down = -math.deg(math.atan2(off.y, math.sqrt(off.x ^ 2 + off.z ^ 2)))
-    return on_grid(down - pointing.pitch_of(player)), on_grid(beside(player, point))
+    local down, right = off(player, eye, point)
+    return on_grid(down), on_grid(right)
+end
+
+-- Whether the frame shows a node: it is neither out of it nor behind another.
+local function is_shown(player, eye, node)
+    local middle = middle_of(node)
+    local down, right = off(player, eye, middle)
+    if math.max(math.abs(down), math.abs(right)) > FRAME then
+        return false
+    end
+    local far = vector.distance(eye, middle) + 1
+    local met = pointing.met(eye, pointing.pitch_of(player) + down, pointing.yaw_of(player) + right, far)
+    return met ~= nil and vector.equals(met.under, node)
 end
 
 -- What is in reach, and surely under the crosshair after a turn of the camera.
@@ -95,10 +104,8 @@ local function seen_of(player, nodes)
     return seen
 end
 
-local function way_from(feet, nodes)
-    if watched.goal then
-        return survey.way(feet, places.position(watched.goal), MARGIN)
-    end
+-- The way to beside the first of the nodes to which there is one.
+local function way_to_one(feet, nodes)
     local tried = 0
     for _, node in ipairs(nodes) do
         if tried < TRIES and #survey.standing_beside(node) > 0 then
@@ -109,6 +116,20 @@ local function way_from(feet, nodes)
             end
         end
     end
+end
+
+-- The way to the goal or to one of the nodes, and whether the frame shows which.
+local function way_from(player, feet, nodes)
+    if watched.goal then
+        return survey.way(feet, places.position(watched.goal), MARGIN), false
+    end
+    local eye, shown, others = pointing.eye_of(player), {}, {}
+    for _, node in ipairs(nodes) do
+        local known = is_shown(player, eye, node) and shown or others
+        known[#known + 1] = node
+    end
+    local way = way_to_one(feet, shown)
+    return way or way_to_one(feet, others), way ~= nil
 end
 
 -- Where one stands in the column of a place, coming from a height; nil where one cannot, or should not.
@@ -198,8 +219,9 @@ function sight.of(player)
         return nil
     end
     local feet = feet_of(player)
-    local nodes = wanted_near(player, feet)
-    local walk = way_from(feet, nodes) or {}
+    local nodes = wanted_near(feet)
+    local walk, shows = way_from(player, feet, nodes)
+    walk = walk or {}
     local ahead, is_up = heading(player:get_pos(), feet, walk)
     return {
         feet = list(feet),
@@ -208,6 +230,7 @@ function sight.of(player)
         wanted = lists(nodes),
         seen = seen_of(player, nodes),
         way = lists(walk),
+        is_shown = shows, -- what it leads to
         heading = ahead,
         is_up = is_up,
     }
