@@ -24,13 +24,14 @@ from engine_makers import (
 from sessions import Session
 
 from rig.dialogue import (
+    End,
     Kind,
     Role,
     SegmentEncoder,
     Text,
     WriteImage,
 )
-from rig.engine import GREEDY, Engine, Sampler, Speculation
+from rig.engine import GREEDY, Engine, GenerateText, Prefill, Sampler, Speculation, WeighImage
 from rig.errors import RigError
 from rig.model import RIG, fit_frame, pack
 
@@ -327,6 +328,40 @@ def test_guessed_codes_are_those_found_without_guessing(engine, sampler, guesses
     known, *_ = dreamt(first, speculation=Speculation(codes=guesses), drafts=list(expected.codes))
     np.testing.assert_array_equal(known.codes, expected.codes)
     assert known.passes.tolist() == [-(-16 // (stride + guesses))] * 3, "a right draft is only checked"
+
+
+@pytest.mark.parametrize("places", [1, 3])
+@pytest.mark.parametrize("stride", [1, 7])
+def test_an_image_that_is_weighed_is_as_likely_as_training_finds_it_and_stands_as_if_written(engine, stride, places):
+    played, encoder = strided(engine, stride)
+    codes = np.random.default_rng(5).integers(0, 40, 16).astype(np.uint16)
+
+    def weigh(number):
+        def program(slot):
+            yield Prefill(tokens=encoder.encode([Text(text="Look. " * number)]))
+            yield Prefill(tokens=encoder.open_image(slot.next_position))
+            weighed = yield WeighImage(codes=codes)
+            yield Prefill(tokens=encoder.close_image(slot.next_position))
+            stands = (slot.length, slot.next_position)
+            said = yield GenerateText(constraint=thought(4), sampler=GREEDY)
+            return weighed.log_probs, stands, said.ids
+
+        return program
+
+    stream = played.stream(places)
+    for number in (1, 2, 3):
+        stream.submit(number, weigh(number))
+    for number, (log_probs, stands, said) in enumerate(stream.finish(), 1):
+        whole = encoder.encode([Text(text="Look. " * number), WriteImage(codes=codes, weight=1.0), End()])
+        with torch.inference_mode():
+            batch = pack([whole])
+            logits = played.model.code_logits(played.model.hidden(batch)[batch.code_rows])
+        expected = logits.log_softmax(-1).gather(-1, batch.code_targets[:, None])[:, 0]
+        close(torch.from_numpy(log_probs), expected)
+        session = Session(played, [0])
+        session.append([0], [whole])
+        assert stands == (session.length(0), session.next_position(0))
+        assert session.write_text([0], [thought(4)], GREEDY)[0] == said
 
 
 @pytest.mark.parametrize("stride", [4, 7, 16])

@@ -1,5 +1,6 @@
 """The scripted expert of Minetest in the real engine: it succeeds, by small turns, looks, and recovers."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from rig.envs.minetest.progress import kind_of
 from rig.envs.minetest.world import MinetestWorld, MinetestWorldConfig
 from rig.errors import RigError
 from rig.teachers import TEACHERS
-from rig.teachers.minetest import walk
+from rig.teachers.minetest import gather, walk
 from rig.teachers.minetest_aim import FASTEST, IN_FRAME, aim_at
 from rig.teachers.minetest_craft import RECIPES, craft
 
@@ -134,6 +135,31 @@ def test_the_expert_clears_what_hangs_over_its_head_where_it_must_jump():
         for tick in range(4):
             env.step_without_render(action, look=tick == 3)
     assert env.privileged()["position"][2] > z + 3
+    env.close()
+
+
+@needs_engine
+def test_the_expert_goes_for_what_the_frame_shows_before_what_is_nearer_and_hidden():
+    env = make_env(**FLAT)
+    env.reset(seed=4)
+    x, y, z = (round(value + 0.1) for value in env.privileged()["position"])
+    ahead, behind = [x, y, z + 6], [x, y, z - 3]
+    tufts = [{"name": "set_node", "position": at, "node": "default:grass_3"} for at in (ahead, behind)]
+    here = [{"name": "teleport", "position": [x, y - 0.5, z]}, {"name": "look", "yaw": 0, "pitch": 15}]
+    env.command(*tufts, *here, {"name": "watch", "nodes": ["group:grass"], "radius": 8})
+    hold(env, 10)
+    facts = env.privileged()
+    assert facts["sight"]["wanted"] == [behind, ahead]
+    assert facts["sight"]["is_shown"]
+    assert math.dist(facts["sight"]["way"][-1], ahead) == 1
+    assert "forward" in gather(facts).keys
+    wall = [[x + i, y + k, z + 2] for i in range(-2, 3) for k in range(3)]
+    env.command(*({"name": "set_node", "position": at, "node": "default:stone"} for at in wall))
+    hold(env, 10)
+    facts = env.privileged()
+    assert not facts["sight"]["is_shown"], "it stands behind a wall"
+    assert math.dist(facts["sight"]["way"][-1], behind) == 1
+    assert gather(facts).camera[1] == FASTEST, "it searches"
     env.close()
 
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from rig.agents.said import Said
     from rig.agents.served import ServedActor, ServedSource
     from rig.agents.sources import ACTORS, ActorSource, FolderSource, TeacherSource, source_of
-    from rig.agents.state import DecisionState, Imagined, Speaker, Substitute
+    from rig.agents.speaker import Speaker
+    from rig.agents.state import DecisionState, Imagined, Substitute
 
 _LATE = {
     "Agent": "agent",
@@ -89,7 +90,7 @@ _LATE = {
     "source_of": "sources",
     "DecisionState": "state",
     "Imagined": "state",
-    "Speaker": "state",
+    "Speaker": "speaker",
     "Substitute": "state",
 }
 

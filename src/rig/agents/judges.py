@@ -60,6 +60,23 @@ def votes_weight(judge: PlanJudge) -> float:
 
 
 @runtime_checkable
+class _Refusing(Protocol):
+    """A judge of plans that knows below which score a plan is refused: `Resample.refused`."""
+
+    refused: float
+
+
+def refused_below(judge: PlanJudge) -> float:
+    """Return the score below which plans are refused where nothing else is said: as the judge says, or -1."""
+    return judge.refused if isinstance(judge, _Refusing) else -1.0
+
+
+def weighs_dreams(judge: PlanJudge) -> bool:
+    """Return whether a judge weighs what might be dreamed one step ahead, so that nothing is to be drawn before."""
+    return bool(getattr(judge, "weighs", False))
+
+
+@runtime_checkable
 class ExactingJudge(Protocol):
     """A judge of plans that cannot judge those of every agent."""
 
@@ -117,6 +134,29 @@ class Effect:
         seen = state.observation.frame
         shown = (dream.frame for dream in plan.dreams if dream.frame is not None)
         return 0.0 if all(has_effect(seen, frame) for frame in shown) else _NOTHING
+
+
+class Stillness:
+    """Weighs the dream in which nothing changes, in place of drawing the likeliest one: how unlikely it is.
+
+    The score is minus its log-probability, in nats; `refused` of them are about as likely as a dream that shows
+    nothing new is ever right (docs/log.md). Weighing takes one pass where a dream takes one for each of its codes, and
+    a dream that is nearly still is told from one that is nowhere near.
+    """
+
+    looks = True
+    weighs = True
+    votes_weight = 0.0
+    refused = 3.0
+
+    def check(self, prompt_format: PromptFormat) -> None:
+        """Refuse agents that do not dream."""
+        if not prompt_format.dream:
+            raise RigError("this agent was trained without dreams; it cannot say how likely one is")
+
+    def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
+        """Weigh it, and return how unlikely it is."""
+        return -(yield from state.stillness())
 
 
 def change(seen: Frame, dreamed: Frame) -> float:
@@ -187,5 +227,6 @@ def refuse_unjudging(prompt_format: PromptFormat) -> None:
 PLAN_JUDGES.add("majority", Majority)
 PLAN_JUDGES.add("change", Change)
 PLAN_JUDGES.add("effect", Effect)
+PLAN_JUDGES.add("stillness", Stillness)
 PLAN_JUDGES.add("said", InWords)
 PLAN_JUDGES.add("chance", Chance)

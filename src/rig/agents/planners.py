@@ -19,7 +19,7 @@ from functools import partial
 from math import log
 from typing import Any, Protocol
 
-from rig.agents.judges import PLAN_JUDGES, ExactingJudge, PlanJudge, votes_weight
+from rig.agents.judges import PLAN_JUDGES, ExactingJudge, PlanJudge, refused_below, votes_weight, weighs_dreams
 from rig.agents.state import DecisionState, is_unsure
 from rig.dialogue import PromptFormat, judgement_text
 from rig.engine import Conversation
@@ -184,7 +184,7 @@ class Resample:
         plans: k, the proposals of a decision whose first is refused; with 1 there is nothing else to take.
         dreams: n, the steps imagined of each plan.
         judge: the name of the judge of plans, in `PLAN_JUDGES`.
-        refused: a plan whose score is below this is refused.
+        refused: a plan whose score is below this is refused; None: below what the judge says.
         temperature: of the thoughts and actions of other plans. Behind a refusal the likeliest is what was refused.
         stop_entropy: as of `BestOf`.
     """
@@ -192,7 +192,7 @@ class Resample:
     plans: int = 7
     dreams: int = 1
     judge: str = "effect"
-    refused: float = -1.0
+    refused: float | None = None
     temperature: float = 1.0
     stop_entropy: float | None = None
 
@@ -207,21 +207,24 @@ class Resample:
     def decide(self, state: DecisionState) -> Conversation[Decision]:
         """Propose, dream, judge; and where that is refused, propose others."""
         yield from state.observe()
-        appraise = partial(_appraise, self, PLAN_JUDGES.get(self.judge)())
+        judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
+        refuses = partial(_refuses, refused_below(judge) if self.refused is None else self.refused)
+        appraise = partial(_appraise, self, judge)
         plans = yield from state.fork([appraise])
-        if self._refuses(plans[0]) and self.plans > 1:
+        if refuses(plans[0]) and self.plans > 1:
             proposals = yield from state.fork([self._propose] * (self.plans - 1))
             others = [plan for plan in merged(proposals) if plan.action != plans[0].action]
             if others:
                 plans += yield from state.fork([partial(appraise, plan=plan) for plan in others])
-        return state.decision(*plans, chosen=next((n for n, plan in enumerate(plans) if not self._refuses(plan)), 0))
+        return state.decision(*plans, chosen=next((n for n, plan in enumerate(plans) if not refuses(plan)), 0))
 
     def _propose(self, state: DecisionState) -> Conversation[Plan]:
         state.speaker = replace(state.speaker, text=replace(state.speaker.text, temperature=self.temperature))
         return (yield from state.answer())
 
-    def _refuses(self, plan: Plan) -> bool:
-        return plan.score is not None and plan.score < self.refused
+
+def _refuses(score: float, plan: Plan) -> bool:
+    return plan.score is not None and plan.score < score
 
 
 def _appraise(
@@ -232,7 +235,8 @@ def _appraise(
         plan = yield from state.answer()
     else:
         yield from state.retell(plan)
-    plan = replace(plan, dreams=(yield from state.look_ahead(planner.dreams, planner.stop_entropy)))
+    steps = 0 if weighs_dreams(judge) else planner.dreams
+    plan = replace(plan, dreams=(yield from state.look_ahead(steps, planner.stop_entropy)))
     score = yield from judge.score(state, plan)
     said = judgement_text(state.said.judgement) if state.said else None
     return replace(plan, score=score, judgement=said)
@@ -248,6 +252,10 @@ def _checked_judge(planner: BestOf | Resample, prompt_format: PromptFormat) -> P
     if planner.dreams and not prompt_format.dream:
         raise RigError("this agent was trained without dreams; take dreams=0")
     judge: PlanJudge = PLAN_JUDGES.get(planner.judge)()
+    if weighs_dreams(judge) and planner.dreams != 1:
+        raise RigError(
+            f"dreams={planner.dreams}: the judge {planner.judge!r} weighs what comes of one step; take dreams=1"
+        )
     if isinstance(judge, ExactingJudge):
         judge.check(prompt_format)
     return judge

@@ -21,7 +21,8 @@ from rig.agents.heard import Given, Hear, HeardState, refuse_unsayable
 from rig.agents.judges import refuse_unjudging
 from rig.agents.planners import Basic, Planner, merged
 from rig.agents.said import Judging, Said
-from rig.agents.state import DecisionState, Speaker, Substitute
+from rig.agents.speaker import Speaker
+from rig.agents.state import DecisionState, Substitute
 from rig.dialogue import PromptFormat, SegmentEncoder, TextTokenizer, ask_about, prompt
 from rig.engine import GREEDY, Conversation, Engine, Sampler, Slot, Stream, longest_action
 from rig.envs import TaskTable

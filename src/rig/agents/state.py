@@ -13,15 +13,14 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from rig.actions import Action, ActionGrammar, ActionSpace
-from rig.agents.said import Judging, Said
+from rig.actions import Action
+from rig.agents.said import Said
+from rig.agents.speaker import Speaker
 from rig.dialogue import (
     End,
     Kind,
-    PromptFormat,
     Role,
     Segment,
-    SegmentEncoder,
     TokenSequence,
     WriteImage,
     act,
@@ -30,31 +29,30 @@ from rig.dialogue import (
     ask_worth,
     asked_to_judge,
     asked_to_review,
-    prompt,
     reread,
     told,
 )
 from rig.engine import (
     GREEDY,
     ONE_BY_ONE,
-    ActionConstraint,
     Constraint,
     Conversation,
-    Engine,
     Fork,
     GeneratedImage,
     GeneratedText,
     GenerateImage,
     GenerateText,
     Prefill,
-    Sampler,
     Slot,
-    Speculation,
-    ThoughtConstraint,
+    WeighedImage,
+    WeighImage,
 )
 from rig.records import Codes, Cost, Decision, Dream, Frame, Observation, Plan, Review, SampledTokens, Step
 
 T = TypeVar("T")
+
+_NEVER = -1000.0
+"""The logarithm of a probability that is as good as none."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,52 +80,6 @@ class Substitute(Protocol):
     def fork(self) -> Substitute:
         """Return one that goes on from what was shown so far, for another way to go on."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Speaker:
-    """How an agent speaks, the same for all of its decisions.
-
-    Attributes:
-        engine: the model.
-        encoder: its tokenizer and layout.
-        space: the world's action space.
-        prompt_format: the fields that it was trained to speak, and how it reads its dreams back.
-        thought: what a thought may be.
-        action: what an action may be.
-        text: how thoughts and actions are drawn.
-        image: how dreams are drawn.
-        speculation: how their codes are found.
-        log_probs: whether decisions say how likely the tokens of their texts were.
-        verdict_of: reads off a review's thought what it says of its plan, "keep" or another; where given, a review that
-            says so does what was planned, whatever it would have written.
-        judging: what judgements may be; None of an agent that has not learned to say any.
-    """
-
-    engine: Engine
-    encoder: SegmentEncoder
-    space: ActionSpace
-    prompt_format: PromptFormat
-    thought: ThoughtConstraint
-    action: ActionConstraint
-    text: Sampler
-    image: Sampler
-    speculation: Speculation = ONE_BY_ONE
-    log_probs: bool = False
-    verdict_of: Callable[[str], str | None] | None = None
-    judging: Judging | None = None
-
-    @staticmethod
-    def constraints(
-        encoder: SegmentEncoder, space: ActionSpace, prompt_format: PromptFormat, thought_tokens: int
-    ) -> tuple[ThoughtConstraint, ActionConstraint]:
-        """Return what thoughts and actions may be."""
-        tokenizer = encoder.tokenizer
-        end = tokenizer.encode(prompt.NEXT_FRAME, literal=True) if prompt_format.dream else [tokenizer.eos]
-        stop = tokenizer.encode(prompt.NEXT_ACTION, literal=True)
-        return ThoughtConstraint(tokenizer, stop, thought_tokens), ActionConstraint(
-            tokenizer, ActionGrammar(space), end
-        )
 
 
 def is_unsure(dream: Dream, stop_entropy: float | None) -> bool:
@@ -198,6 +150,22 @@ class DecisionState:
             dream = replace(dream, codes=shown.codes, frame=shown.frame, entropy=shown.entropy)
         self.dreams.append(dream)
         return dream
+
+    def stillness(self) -> Conversation[float]:
+        """Return how likely the model finds it that its action changes nothing: a logarithm, in nats.
+
+        The frame before stands where the dream would be drawn, and is weighed in one pass. With a substitute for
+        dreams it is certain: 0 where that shows what was seen, code for code, and else as unlikely as can be told.
+        """
+        if self.substitute is not None:
+            before, shown = self._shown(), (yield from self._show(self.substitute)).codes
+            return 0.0 if shown is not None and np.array_equal(before, shown) else _NEVER
+        encoder = self.speaker.encoder
+        opening = encoder.open_image(self.slot.next_position)
+        yield Prefill(tokens=opening)
+        weighed: WeighedImage = yield WeighImage(codes=self._shown())
+        self.cost += Cost(read_tokens=len(opening) + len(weighed.log_probs))
+        return float(weighed.log_probs.sum())
 
     def reread(self, *, review: bool) -> Conversation[None]:
         """Put the last dream as the next thing that is seen, up to where the answer begins.

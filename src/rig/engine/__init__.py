@@ -4,9 +4,9 @@ from rig.engine.constrain import ActionConstraint, ChoiceConstraint, Constraint,
 from rig.engine.engine import Engine
 from rig.engine.sampling import GREEDY, Sampler
 from rig.engine.speculation import ONE_BY_ONE, Speculation
-from rig.engine.stream import (
+from rig.engine.stream import Ended, Stream
+from rig.engine.wishes import (
     Conversation,
-    Ended,
     Fork,
     GeneratedImage,
     GeneratedText,
@@ -16,7 +16,8 @@ from rig.engine.stream import (
     Prefill,
     Program,
     Slot,
-    Stream,
+    WeighedImage,
+    WeighImage,
 )
 
 __all__ = [
@@ -41,5 +42,7 @@ __all__ = [
     "Speculation",
     "Stream",
     "ThoughtConstraint",
+    "WeighImage",
+    "WeighedImage",
     "longest_action",
 ]

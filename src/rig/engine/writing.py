@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rig.engine.constrain import Constraint
 from rig.engine.rows import Rows
-from rig.engine.sampling import Sampler, draw, entropy, log_probs
+from rig.engine.sampling import GREEDY, Sampler, draw, entropy, log_probs
 from rig.engine.speculation import ONE_BY_ONE, Grid, Speculation
 from rig.errors import RigError
 from rig.model.runtime import refuse_not_numbers
@@ -192,6 +192,29 @@ class ImageWriting:
         self.passes += 1
 
 
+class ImageWeighing(ImageWriting):
+    """An image that stands in a row as if it had been written there; one pass says how likely that was.
+
+    Args:
+        rows: the rows.
+        row: which of them.
+        codes: [write_tokens], the image's.
+
+    Attributes:
+        log_probs: float32 [write_tokens], of each code in the model's whole distribution over the codebook.
+    """
+
+    def __init__(self, rows: Rows, row: int, codes: Codes) -> None:
+        super().__init__(rows, row, GREEDY, Speculation(codes=None), codes)
+        self.log_probs = np.zeros(len(self.codes), np.float32)
+
+    def weigh(self, logits: Tensor) -> None:
+        """Take the logits [write_tokens, codebook_size] of all places, and be done."""
+        self._standing, self.passes = self._end, 1
+        self.found = len(self.codes)
+        self.log_probs = log_probs(logits, GREEDY, torch.from_numpy(self.codes).to(logits.device)).cpu().numpy()
+
+
 Writing = TextWriting | ImageWriting
 
 
@@ -205,10 +228,13 @@ def step(rows: Rows, writings: Sequence[Writing]) -> None:
     refuse_not_numbers(torch.linalg.vector_norm(hidden, dim=-1).log(), "hidden states")
     texts: dict[Sampler, list[tuple[TextWriting, int]]] = {}
     images: dict[Sampler, list[tuple[ImageWriting, int]]] = {}
+    weighed: list[tuple[ImageWeighing, int]] = []
     at = 0
     for writing, count in zip(ordered, reaches, strict=True):
         if isinstance(writing, TextWriting):
             texts.setdefault(writing.sampler, []).append((writing, at))
+        elif isinstance(writing, ImageWeighing):
+            weighed.append((writing, at))
         else:
             images.setdefault(writing.sampler, []).append((writing, at))
         at += count * len(writing.rows)
@@ -216,6 +242,7 @@ def step(rows: Rows, writings: Sequence[Writing]) -> None:
         _write_text(rows, hidden, sampler, some)
     for sampler, others in images.items():
         _write_images(rows, hidden, sampler, others)
+    _weigh_images(rows, hidden, weighed)
 
 
 def _write_text(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[tuple[TextWriting, int]]) -> None:
@@ -261,6 +288,12 @@ def _write_images(rows: Rows, hidden: Tensor, sampler: Sampler, some: Sequence[t
     parts = zip(some, places, np.split(drawn, ends), np.split(entropies, ends), strict=True)
     for (writing, _), each, codes, nats in parts:
         writing.take(each, codes, nats)
+    put_codes(rows, [writing for writing, _ in some])
+
+
+def _weigh_images(rows: Rows, hidden: Tensor, some: Sequence[tuple[ImageWeighing, int]]) -> None:
+    for writing, at in some:
+        writing.weigh(rows.model.code_logits(hidden[at : at + writing.reach]))
     put_codes(rows, [writing for writing, _ in some])
 
 

@@ -106,6 +106,8 @@ class LadderConfig:
             the share of the teacher's steps in each. Every round takes `second_steps` more than the paper's rows have,
             on all taught and corrected episodes so far, and so does a control without corrections. None where empty.
         on_policy_episodes: of a round, per task and setting.
+        corrections_tried: whether what the teacher says in them and the agent does not do is tried in a copy of the
+            world, so that it can be dreamed too; where worlds are slow to go back in, most of a round is spent on it.
         corrected_lookahead: whether the agent of the last on-policy round goes on to learn reviews, in `second_steps`
             more, from S4 in states of its own and from the rehearsal; and so does a control without dreams.
         practice_rounds: rounds in which RIG-basic, and then the agent of the round before, plays by itself, and its
@@ -177,6 +179,7 @@ class LadderConfig:
     rounds: int = 1
     on_policy: tuple[float, ...] = ()
     on_policy_episodes: int = 20
+    corrections_tried: bool = True
     corrected_lookahead: bool = False
     practice_rounds: int = 0
     practice_episodes: int = 12

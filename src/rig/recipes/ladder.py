@@ -124,8 +124,9 @@ class Ladder(Places):
     def _correct(self, number: int) -> Job:
         """Return the job in which the agent of the round before plays, in worlds that none has learned from."""
         config, player = self.config, self.on_policy_run(number - 1)
+        untried = () if config.corrections_tried else ("--no-next-frames",)
         flags = ("--mixture", f"{config.on_policy[number - 1]:g}", "--episodes", str(config.on_policy_episodes))
-        return self._play(f"s1-corrected-{number}", player, *flags, "--skip", str(self.taken(number - 1)))
+        return self._play(f"s1-corrected-{number}", player, *flags, *untried, "--skip", str(self.taken(number - 1)))
 
     def _practise(self, number: int) -> Job:
         """Return the job in which the agent of the round before plays for its dreams, in worlds of the round's own."""

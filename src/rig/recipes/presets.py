@@ -176,7 +176,11 @@ LADDERS.add(
         repeats=0.25,
         review_episodes=4,
         align_states=6,
+        # How long one has dug, and how far one has turned, no frame shows.
+        history=8,
+        on_policy=(0.3, 0.1),
         on_policy_episodes=8,
+        corrections_tried=False,
         # Every slip is judged by playing its episode again, in an engine of its own.
         rehearsed_slips=0,
         # A tree takes bare hands a hundred steps.
