@@ -451,6 +451,9 @@ def test_on_policy_rounds_are_rows_of_their_own(tmp_path):
     taught = config.episodes + config.rounds * config.review_episodes
     assert [verb.skip for verb in players] == [taught, taught + config.on_policy_episodes]
     assert {verb.episodes for verb in players} == {config.on_policy_episodes}
+    assert {verb.next_frames for verb in players} == {True}
+    untried = verbs_of(Ladder(replace(ladder.config, corrections_tried=False), tmp_path))
+    assert [untried[f"s1-corrected-{number}"].next_frames for number in (1, 2)] == [False, False]
     for number in (1, 2):
         ours, control = verbs[f"on-policy-{number}"], verbs[f"longer-{number}"]
         corrected = tuple(ladder.path(f"s2-corrected-{earlier}") for earlier in range(1, number + 1))
@@ -506,7 +509,7 @@ def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corre
     assert verbs["improved"].data == (*verbs[start].data, *played)
     control = {"basic-2": "longer-2", "on-policy-1": "longer-3"}[start]
     assert (control == "longer-3") == ("longer-3" in verbs)
-    closely = [f"eval-{row}" for row in ("practised", control, "votes-2", "chance-2", "resample-2-1")]
+    closely = [f"eval-{row}" for row in ("practised", control, "votes-2", "chance-2", "weighed-2", "resample-2-1")]
     assert {name for name, verb in verbs.items() if name.startswith("eval-") and verb.episodes == 5} == set(closely)
 
 

@@ -126,6 +126,7 @@ def check_report(ladder, page):
         "RIG-basic, 2 × the second part more",
         "most votes of 2 plans",
         "up to 2 plans, first ones refused at random",
+        "up to 2 plans, weighed by how likely nothing comes of them",
         "up to 2 plans, n = 1",
         "RIG-basic, distilled from its dreams",
         "control: the same play as practice alone",
@@ -148,23 +149,28 @@ def check_report(ladder, page):
         "+ on-policy − RIG-basic, 1 × the second part more",
     ]
     practised = "RIG-basic, dreams practised on its own play"
-    assert [row[0] for row in differences[6:14]] == [
+    weighed = "up to 2 plans, weighed by how likely nothing comes of them"
+    assert [row[0] for row in differences[6:18]] == [
         f"{practised} − RIG-basic",
         f"{practised} − RIG-basic, 2 × the second part more",
         f"up to 2 plans, n = 1 − {practised}",
         "up to 2 plans, n = 1 − RIG-basic, 2 × the second part more",
         "up to 2 plans, n = 1 − most votes of 2 plans",
         "up to 2 plans, n = 1 − up to 2 plans, first ones refused at random",
+        f"{weighed} − {practised}",
+        f"{weighed} − RIG-basic, 2 × the second part more",
+        f"{weighed} − up to 2 plans, first ones refused at random",
+        f"{weighed} − up to 2 plans, n = 1",
         f"most votes of 2 plans − {practised}",
         f"up to 2 plans, first ones refused at random − {practised}",
     ]
-    assert [row[0] for row in differences[14:18]] == [
+    assert [row[0] for row in differences[18:22]] == [
         f"RIG-basic, distilled from its dreams − {practised}",
         "RIG-basic, distilled from its dreams − control: the same play as practice alone",
         "RIG-basic, distilled from its dreams − RIG-basic, 2 × the second part more",
         "RIG-basic, distilled from its dreams − up to 2 plans, n = 1",
     ]
-    assert [row[0] for row in differences[25:]] == [
+    assert [row[0] for row in differences[29:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]

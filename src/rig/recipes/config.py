@@ -30,7 +30,7 @@ class PlanningConfig:
         judge_share: of its conversations.
         said: (plans, dreams) that are scored with the judge.
         shown: (plans, dreams) of the rows in which dreams are exchanged; scored on everything as well, beside most
-            votes of as many plans, and a tenth of first plans refused at random.
+            votes of as many plans, a tenth of first plans refused at random, and dreams weighed in place of drawn.
         rows: which of these rows; all where none is named.
         valued: share of their decisions that a teacher values.
         rounds: of learning from its own play; each of the ways to learn takes as many.

@@ -41,6 +41,11 @@ def votes_row(plans: int) -> str:
     return f"votes-{plans}"
 
 
+def weighed_row(plans: int) -> str:
+    """Return the name of the row that refuses plans by how likely it is that nothing comes of them."""
+    return f"weighed-{plans}"
+
+
 def chance_row(plans: int) -> str:
     """Return the name of the row that refuses some first plans at random, in place of what dreams show."""
     return f"chance-{plans}"
@@ -93,6 +98,7 @@ def _plans(ladder: Places) -> Iterator[Job]:
     for name, words in (
         (votes_row(plans), best_of(plans, 0)),
         (chance_row(plans), _refused_at_random(plans)),
+        (weighed_row(plans), (*_several(plans, 1, "stillness"), "--resample")),
         (resample_row(plans, dreams), best_of(plans, dreams)),
     ):
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=ladder.config.claim_episodes)

@@ -23,7 +23,7 @@ from rig.recipes.figures import draw_lines
 from rig.recipes.jobs import core_hours, in_order
 from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, DISTILLED, SCALED, UNDISTILLED, Ladder
 from rig.recipes.places import PRACTISED
-from rig.recipes.planning import LEARNED, chance_row, resample_row, votes_row
+from rig.recipes.planning import LEARNED, chance_row, resample_row, votes_row, weighed_row
 from rig.recipes.plans import causality_table, judgements_tables, own_play_table, plans_table
 from rig.recipes.results import Results
 from rig.recipes.tables import NAMES, image, markdown, row_name, signed
@@ -76,6 +76,7 @@ def main_rows(results: Results) -> list[str]:
         CORRECTED_CONTROL,
         votes_row(plans),
         chance_row(plans),
+        weighed_row(plans),
         resample_row(plans, dreams),
         DISTILLED,
         UNDISTILLED,
@@ -162,8 +163,10 @@ def _differences_table(results: Results) -> str:
     pairs += [(name, other) for name in corrected[1:-1] for other in (corrected[0], CORRECTED_CONTROL)]
     plans, dreams = results.ladder.config.planning.shown
     best, votes = resample_row(plans, dreams), votes_row(plans)
-    pairs += [(best, results.ladder.planning_row), (best, planning_control), (best, votes), (best, chance_row(plans))]
-    pairs += [(name, results.ladder.planning_row) for name in (votes, chance_row(plans))]
+    weighed, chance = weighed_row(plans), chance_row(plans)
+    pairs += [(best, results.ladder.planning_row), (best, planning_control), (best, votes), (best, chance)]
+    pairs += [(weighed, other) for other in (results.ladder.planning_row, planning_control, chance, best)]
+    pairs += [(name, results.ladder.planning_row) for name in (votes, chance)]
     pairs += [(DISTILLED, other) for other in (results.ladder.planning_row, UNDISTILLED, planning_control, best)]
     pairs += [(name, results.ladder.planning_row) for name in LEARNED]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]

@@ -41,6 +41,7 @@ _NUMBERED = {
     "corrected": "+ on-policy, RIG-lookahead, n = {}",
     "longer": "RIG-basic, {} × the second part more",
     "votes": "most votes of {} plans",
+    "weighed": "up to {} plans, weighed by how likely nothing comes of them",
     "chance": "up to {} plans, first ones refused at random",
     "resample": "up to {} plans, n = {}",
 }
