@@ -469,6 +469,8 @@ def test_a_plan_is_commands_that_can_be_typed(capsys, tmp_path, preset):
         ("--data a --judge j m --judge-share 0.25", {"a": 0.75, "j": 0.25 * 2 / 17, "m": 0.25 * 15 / 17}),
         ("--data a --describe d --judge j --judge-share 0.5", {"a": 0.3, "d": 0.2, "j": 0.5}),
         ("--data a --judge j --judge-share 1", {"a": 0, "j": 1}),
+        ("--lookahead l --describe d --describe-share 0.3", {"l": 0.7, "d": 0.3}),
+        ("--practice p --describe d --describe-share 0.3", {"p": 0.7, "d": 0.3}),
     ],
 )
 def test_kinds_of_data_get_their_share_of_the_conversations_and_datasets_of_a_kind_by_size(words, shares, monkeypatch):

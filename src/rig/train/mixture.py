@@ -31,8 +31,8 @@ def parts_of(mixture: Mixture) -> tuple[DataPart, ...]:
     Raises:
         RigError: a folder holds no dataset.
     """
-    ahead = mixture.lookahead_share if mixture.lookahead else 0.0
     taught = mixture.data or mixture.practice
+    ahead = (mixture.lookahead_share if taught or mixture.better else 1.0) if mixture.lookahead else 0.0
     described = mixture.describe_share if taught or mixture.better or mixture.lookahead else 1.0
     practised = (mixture.practice_share if mixture.data else 1.0) if mixture.practice else 0.0
     better = (mixture.better_share if taught else 1.0) if mixture.better else 0.0
