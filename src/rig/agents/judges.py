@@ -139,15 +139,15 @@ class Effect:
 class Stillness:
     """Weighs the dream in which nothing changes, in place of drawing the likeliest one: how unlikely it is.
 
-    The score is minus its log-probability, in nats; `refused` of them are about as likely as a dream that shows
-    nothing new is ever right (docs/log.md). Weighing takes one pass where a dream takes one for each of its codes, and
-    a dream that is nearly still is told from one that is nowhere near.
+    The score is minus its log-probability, in nats; below `refused` of them a plan is refused, which validation chose
+    (docs/log.md, "Dreams weighed in place of drawn"). Weighing takes one pass where a dream takes one for each of its
+    codes, and how much is refused is a number to choose.
     """
 
     looks = True
     weighs = True
     votes_weight = 0.0
-    refused = 3.0
+    refused = 7.0
 
     def check(self, prompt_format: PromptFormat) -> None:
         """Refuse agents that do not dream."""
