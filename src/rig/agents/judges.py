@@ -29,12 +29,17 @@ from rig.registry import Registry
 _TILES, _LEVELS, _NOTHING = 9, 6.0, -20.0
 """Tiles along each side of a frame; mean levels of 255 by which one must differ; the score of what changes none."""
 
+_SURE = 8.0
+"""Nats from which on it is unlikely enough that nothing comes of a plan."""
+
 
 class PlanJudge(Protocol):
     """Says what a plan is worth, in the fork in which it was thought and dreamed, and so with all of it in view.
 
     Attributes:
         looks: False for one that has nothing to ask: without dreams there is then no fork either.
+        votes_weight: `BestOf.votes_weight` beside it; where it has none, 1.
+        weighs: True for one that weighs what might be dreamed, so that no dream is drawn; it is asked of one step.
     """
 
     looks: bool
@@ -47,28 +52,9 @@ class PlanJudge(Protocol):
         ...
 
 
-@runtime_checkable
-class _Weighed(Protocol):
-    """A judge of plans that knows how much proposals should weigh beside it: `BestOf.votes_weight`."""
-
-    votes_weight: float
-
-
 def votes_weight(judge: PlanJudge) -> float:
     """Return how much proposals weigh beside a judge where nothing else is said: as it says, or once."""
-    return judge.votes_weight if isinstance(judge, _Weighed) else 1.0
-
-
-@runtime_checkable
-class _Refusing(Protocol):
-    """A judge of plans that knows below which score a plan is refused: `Resample.refused`."""
-
-    refused: float
-
-
-def refused_below(judge: PlanJudge) -> float:
-    """Return the score below which plans are refused where nothing else is said: as the judge says, or -1."""
-    return judge.refused if isinstance(judge, _Refusing) else -1.0
+    return float(getattr(judge, "votes_weight", 1.0))
 
 
 def weighs_dreams(judge: PlanJudge) -> bool:
@@ -139,7 +125,7 @@ class Effect:
 class Stillness:
     """Weighs the dream in which nothing changes, in place of drawing the likeliest one: how unlikely it is.
 
-    The score is minus its log-probability, in nats; below `refused` of them a plan is refused, which validation chose
+    The score is minus its log-probability, in nats above `_SURE`: refused below -1, where validation chose to
     (docs/log.md, "Dreams weighed in place of drawn"). Weighing takes one pass where a dream takes one for each of its
     codes, and how much is refused is a number to choose.
     """
@@ -147,16 +133,10 @@ class Stillness:
     looks = True
     weighs = True
     votes_weight = 0.0
-    refused = 7.0
-
-    def check(self, prompt_format: PromptFormat) -> None:
-        """Refuse agents that do not dream."""
-        if not prompt_format.dream:
-            raise RigError("this agent was trained without dreams; it cannot say how likely one is")
 
     def score(self, state: DecisionState, plan: Plan) -> Conversation[float]:
         """Weigh it, and return how unlikely it is."""
-        return -(yield from state.stillness())
+        return -(yield from state.stillness()) - _SURE
 
 
 def change(seen: Frame, dreamed: Frame) -> float:

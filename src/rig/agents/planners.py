@@ -19,7 +19,7 @@ from functools import partial
 from math import log
 from typing import Any, Protocol
 
-from rig.agents.judges import PLAN_JUDGES, ExactingJudge, PlanJudge, refused_below, votes_weight, weighs_dreams
+from rig.agents.judges import PLAN_JUDGES, ExactingJudge, PlanJudge, votes_weight, weighs_dreams
 from rig.agents.state import DecisionState, is_unsure
 from rig.dialogue import PromptFormat, judgement_text
 from rig.engine import Conversation
@@ -184,7 +184,7 @@ class Resample:
         plans: k, the proposals of a decision whose first is refused; with 1 there is nothing else to take.
         dreams: n, the steps imagined of each plan.
         judge: the name of the judge of plans, in `PLAN_JUDGES`.
-        refused: a plan whose score is below this is refused; None: below what the judge says.
+        refused: a plan whose score is below this is refused.
         temperature: of the thoughts and actions of other plans. Behind a refusal the likeliest is what was refused.
         stop_entropy: as of `BestOf`.
     """
@@ -192,7 +192,7 @@ class Resample:
     plans: int = 7
     dreams: int = 1
     judge: str = "effect"
-    refused: float | None = None
+    refused: float = -1.0
     temperature: float = 1.0
     stop_entropy: float | None = None
 
@@ -207,24 +207,21 @@ class Resample:
     def decide(self, state: DecisionState) -> Conversation[Decision]:
         """Propose, dream, judge; and where that is refused, propose others."""
         yield from state.observe()
-        judge: PlanJudge = PLAN_JUDGES.get(self.judge)()
-        refuses = partial(_refuses, refused_below(judge) if self.refused is None else self.refused)
-        appraise = partial(_appraise, self, judge)
+        appraise = partial(_appraise, self, PLAN_JUDGES.get(self.judge)())
         plans = yield from state.fork([appraise])
-        if refuses(plans[0]) and self.plans > 1:
+        if self._refuses(plans[0]) and self.plans > 1:
             proposals = yield from state.fork([self._propose] * (self.plans - 1))
             others = [plan for plan in merged(proposals) if plan.action != plans[0].action]
             if others:
                 plans += yield from state.fork([partial(appraise, plan=plan) for plan in others])
-        return state.decision(*plans, chosen=next((n for n, plan in enumerate(plans) if not refuses(plan)), 0))
+        return state.decision(*plans, chosen=next((n for n, plan in enumerate(plans) if not self._refuses(plan)), 0))
 
     def _propose(self, state: DecisionState) -> Conversation[Plan]:
         state.speaker = replace(state.speaker, text=replace(state.speaker.text, temperature=self.temperature))
         return (yield from state.answer())
 
-
-def _refuses(score: float, plan: Plan) -> bool:
-    return plan.score is not None and plan.score < score
+    def _refuses(self, plan: Plan) -> bool:
+        return plan.score is not None and plan.score < self.refused
 
 
 def _appraise(

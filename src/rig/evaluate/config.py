@@ -36,9 +36,10 @@ class EmbodiedConfig:
         plans: k, how many plans are proposed; of more than one the best is taken (the planner "best-of"), each dreamed
             `dreams` steps ahead; of one alone, the paper's lookahead.
         judge: who says what each of several plans is worth; "majority" takes the one that was proposed most often,
-            "effect" the first of whose dream something comes, "stillness" the first of which nothing comes with no
-            more than some probability; "change" weighs the votes with how much of the frame a dream changes, "said"
-            with what the agent itself says of it, where it has learned to.
+            "effect" the first of whose dream something comes, "stillness" the one of which it is least likely that
+            nothing comes, or beside `resample` the first of which that is unlikely enough; "change" weighs the votes
+            with how much of the frame a dream changes, "said" with what the agent itself says of it, where it has
+            learned to.
         resample: judge one plan at first, and propose the others of `plans` only where it is refused (the planner
             "resample"); of a `judge` that looks.
         planner: another way to decide, by its name; where given, `dreams`, `stop_entropy`, `plans`, `judge`,
