@@ -104,6 +104,7 @@ class DecisionState:
         texts: what the last answer wrote, the thought and then the action.
         said: what was said of the plan, where it was judged.
         cost: what was read and written so far, in forks too.
+        observed: the codes of what is seen, once somebody asked for them; all forks share them.
     """
 
     speaker: Speaker
@@ -118,6 +119,7 @@ class DecisionState:
     texts: list[GeneratedText] = field(default_factory=list)
     said: Said | None = None
     cost: Cost = field(default_factory=Cost)
+    observed: list[Codes] = field(default_factory=list)
 
     def observe(self) -> Conversation[None]:
         """Put what is observed, up to where the model's answer begins."""
@@ -343,7 +345,11 @@ class DecisionState:
     def _shown(self) -> Codes:
         """Return the codes of the frame before the next dream: most of what it shows will still be there."""
         codes = self.dreams[-1].codes if self.dreams else None
-        return codes if codes is not None else self.speaker.engine.encode_images(self.observation.frame[None])[0]
+        if codes is not None:
+            return codes
+        if not self.observed:
+            self.observed.extend(self.speaker.engine.encode_images(self.observation.frame[None]))
+        return self.observed[0]
 
     def _show(self, substitute: Substitute) -> Conversation[Imagined]:
         """Put what a substitute shows where the model would write its image."""

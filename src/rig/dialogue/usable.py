@@ -6,7 +6,6 @@ Only texts, and whether images are there, are looked at; no pixel is.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from rig.dialogue.learned import DREAMED_ABOUT, USUAL, Learned, Style
 from rig.dialogue.prompt import PromptFormat, held_phrase, is_unseen
@@ -41,9 +40,7 @@ def flaw(step: Step, style: Style, prompt_format: PromptFormat, learned: Learned
         return _flaw_of_lookahead(step, prompt_format)
     if style == "judge":
         return _flaw_of_judged(step, prompt_format)
-    return _flaw_of_answer(
-        step, step.thought, replace(prompt_format, dream=prompt_format.dream and not is_unseen(step))
-    )
+    return _flaw_of_answer(step, step.thought, prompt_format, may_be_unseen=True)
 
 
 def refuse_unspeakable(step: Step) -> None:
@@ -104,12 +101,15 @@ def _flaw_of_dream(dream: Dream, prompt_format: PromptFormat) -> str | None:
     return NO_DREAMED_FRAME if lacks else None
 
 
-def _flaw_of_answer(step: Step, thought: str | None, prompt_format: PromptFormat) -> str | None:
+def _flaw_of_answer(
+    step: Step, thought: str | None, prompt_format: PromptFormat, *, may_be_unseen: bool = False
+) -> str | None:
     if held_phrase(step.instruction) is not None:
         return HELD_PHRASE
     if prompt_format.thought and (found := _flaw_of_thought(thought)):
         return found
-    return NO_NEXT_FRAME if prompt_format.dream and next_codes_of(step) is None else None
+    lacks = prompt_format.dream and next_codes_of(step) is None
+    return NO_NEXT_FRAME if lacks and not (may_be_unseen and is_unseen(step)) else None
 
 
 def _flaw_of_thought(thought: str | None) -> str | None:

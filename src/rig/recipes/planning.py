@@ -98,7 +98,7 @@ def _plans(ladder: Places) -> Iterator[Job]:
     for name, words in (
         (votes_row(plans), best_of(plans, 0)),
         (chance_row(plans), _refused_at_random(plans)),
-        (weighed_row(plans), (*_several(plans, 1, "stillness"), "--resample")),
+        (weighed_row(plans), best_of(plans, 1, "stillness")),
         (resample_row(plans, dreams), best_of(plans, dreams)),
     ):
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=ladder.config.claim_episodes)
@@ -113,9 +113,9 @@ def _on_some(ladder: Places, name: str, run: str, *flags: str) -> Job:
     return ladder.eval_job(name, ladder.agent(run), *flags, needs=(run,), episodes=budget.episodes, tasks=budget.tasks)
 
 
-def best_of(plans: int, dreams: int) -> tuple[str, ...]:
-    """Return the flags of how one of several plans is taken: by what dreams show, or without any by votes."""
-    return (*_several(plans, dreams, "effect"), "--resample") if dreams else _several(plans, dreams, "majority")
+def best_of(plans: int, dreams: int, judge: str = "effect") -> tuple[str, ...]:
+    """Return the flags of how one of several plans is taken: as a judge of dreams says, or without any by votes."""
+    return (*_several(plans, dreams, judge), "--resample") if dreams else _several(plans, dreams, "majority")
 
 
 def _refused_at_random(plans: int) -> tuple[str, ...]:

@@ -100,9 +100,8 @@ def gather(facts: dict[str, Any]) -> Action:
     if pointed and pointed["is_sure"] and pointed["under"] in sight["wanted"] and pointed["under"] != below:
         return ATTACK
     turns = [turn_by(facts, *one["turn"]) for one in sight["seen"] if one["at"] != below]
-    in_frame = [turn for turn in turns if turn.is_in_frame]
-    if turns and (in_frame or not sight["is_shown"]):
-        return _dig(facts, _least(in_frame or turns))
+    if turns and (_least(turns).is_in_frame or not sight["is_shown"]):
+        return _dig(facts, _least(turns))
     if len(sight["way"]) > 1:
         return walk(facts)
     near = [aim_at(facts, node) for node in sight["wanted"] if node != below and reach_to(facts, node) < _ARM]
