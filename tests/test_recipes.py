@@ -479,7 +479,7 @@ def test_plans_are_made_by_the_agent_that_was_corrected_last_or_by_the_papers(ro
     ladder = Ladder(replace(config, on_policy=rounds, with_planning=True, planning=planning), tmp_path)
     assert ladder.planning_row == ("basic" if start == "basic-2" else "on-policy")
     verbs = verbs_of(ladder)
-    for name in ("branches", "eval-plans-2-1", "causality", "improved", "imitated", "dreamed"):
+    for name in ("branches", "eval-resample-2-1", "causality", "improved", "imitated", "dreamed"):
         assert verbs[name].agent == ladder.agent(start), name
     assert verbs["judge"].start == ladder.agent(start)
     assert {verbs[name].data for name in ("judge", "improved", "imitated", "dreamed")} == {verbs[start].data}
@@ -504,12 +504,15 @@ def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corre
         same = {"data": (), "practice": (), "practice_share": 0.0, "describe_share": 0.0, "out": "", "start": ""}
         assert replace(practised, **same) == replace(verbs[f"longer-{number}"], **same)
     assert verbs["branches"].skip == practice.skip + 3
-    for name in ("branches", "eval-practised", "eval-plans-2-1", "causality", "improved", "imitated"):
+    for name in ("branches", "eval-practised", "eval-resample-2-1", "causality", "improved", "imitated"):
         assert verbs[name].agent == ladder.agent("practised-2"), name
     assert verbs["improved"].data == (*verbs[start].data, *played)
     control = {"basic-2": "longer-2", "on-policy-1": "longer-3"}[start]
     assert (control == "longer-3") == ("longer-3" in verbs)
-    closely = [f"eval-{row}" for row in ("practised", control, "votes-2", "chance-2", "weighed-2", "resample-2-1")]
+    closely = [
+        f"eval-{row}"
+        for row in ("practised", control, "votes-2", "chance-2-10", "chance-2-40", "weighed-2", "resample-2-1")
+    ]
     assert {name for name, verb in verbs.items() if name.startswith("eval-") and verb.episodes == 5} == set(closely)
 
 
@@ -540,7 +543,9 @@ def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_w
     planning = replace(config.planning, plans=(2, 4), dreams=(0, 1, 3))
     verbs = verbs_of(Ladder(replace(config, with_planning=True, planning=planning), tmp_path))
     scored = {name.removeprefix("eval-plans-"): verb for name, verb in verbs.items() if name.startswith("eval-plans-")}
-    assert list(scored) == ["2-0", "2-1", "4-0", "4-1", "4-3"]
+    # The two that are shown are scored on everything, and read from there.
+    assert list(scored) == ["4-0", "4-1", "4-3"]
+    assert [verbs[f"eval-{name}"].dreams for name in ("votes-2", "resample-2-1")] == [0, 1]
     for name, verb in scored.items():
         plans, dreams = map(int, name.split("-"))
         judge = "effect" if dreams else "majority"

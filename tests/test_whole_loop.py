@@ -96,7 +96,7 @@ def check_scores(ladder):
 
 def check_planning(tables):
     """Several plans were played and judged, it learned from its own play, and the page says how that did."""
-    assert [row[:2] for row in tables["Several plans"][0][2:]] == [["2", "0"], ["2", "1"], ["2", "1, said"]]
+    assert [row[:2] for row in tables["Several plans"][0][2:]] == [["2", "0"], ["2", "1"], ["2", "2"], ["2", "1, said"]]
     ranks, verdicts = tables["What plans are worth"]
     assert [row[0] for row in verdicts[2:]] == ["real", "dreams", "nothing"]
     assert {"said, given dreams", "change, real"} <= {row[0] for row in ranks[2:]}
@@ -125,7 +125,8 @@ def check_report(ladder, page):
         "RIG-basic, 1 × the second part more",
         "RIG-basic, 2 × the second part more",
         "most votes of 2 plans",
-        "up to 2 plans, first ones refused at random",
+        "up to 2 plans, 10 % of first ones refused at random",
+        "up to 2 plans, 40 % of first ones refused at random",
         "up to 2 plans, weighed by how likely nothing comes of them",
         "up to 2 plans, n = 1",
         "RIG-basic, distilled from its dreams",
@@ -150,27 +151,29 @@ def check_report(ladder, page):
     ]
     practised = "RIG-basic, dreams practised on its own play"
     weighed = "up to 2 plans, weighed by how likely nothing comes of them"
-    assert [row[0] for row in differences[6:18]] == [
+    assert [row[0] for row in differences[6:20]] == [
         f"{practised} − RIG-basic",
         f"{practised} − RIG-basic, 2 × the second part more",
         f"up to 2 plans, n = 1 − {practised}",
         "up to 2 plans, n = 1 − RIG-basic, 2 × the second part more",
         "up to 2 plans, n = 1 − most votes of 2 plans",
-        "up to 2 plans, n = 1 − up to 2 plans, first ones refused at random",
+        "up to 2 plans, n = 1 − up to 2 plans, 10 % of first ones refused at random",
         f"{weighed} − {practised}",
         f"{weighed} − RIG-basic, 2 × the second part more",
-        f"{weighed} − up to 2 plans, first ones refused at random",
+        f"{weighed} − most votes of 2 plans",
+        f"{weighed} − up to 2 plans, 40 % of first ones refused at random",
         f"{weighed} − up to 2 plans, n = 1",
         f"most votes of 2 plans − {practised}",
-        f"up to 2 plans, first ones refused at random − {practised}",
+        f"up to 2 plans, 10 % of first ones refused at random − {practised}",
+        f"up to 2 plans, 40 % of first ones refused at random − {practised}",
     ]
-    assert [row[0] for row in differences[18:22]] == [
+    assert [row[0] for row in differences[20:24]] == [
         f"RIG-basic, distilled from its dreams − {practised}",
         "RIG-basic, distilled from its dreams − control: the same play as practice alone",
         "RIG-basic, distilled from its dreams − RIG-basic, 2 × the second part more",
         "RIG-basic, distilled from its dreams − up to 2 plans, n = 1",
     ]
-    assert [row[0] for row in differences[29:]] == [
+    assert [row[0] for row in differences[31:]] == [
         "RIG-lookahead, n = 1 − RIG-lookahead, n = 0",
         "control: corrections without dreams − control, no review",
     ]

@@ -237,8 +237,6 @@ def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict
     """Return scores per task and setting and in the mean, costs per decision and claims, as a JSON-able dict."""
     cells = by_cell(rows)
     rows = [row for part in cells.values() for row in part]  # in one order, whichever episode ended first
-    decisions = sum(row["steps"] for row in rows)
-    totals = {name: sum(row["cost"][name] for row in rows) for name in rows[0]["cost"]} if rows else {}
     return {
         "config": asdict(config),
         "provenance": provenance(),
@@ -250,11 +248,16 @@ def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict
             for setting in sorted({row["setting"] for row in rows})
         },
         "cells": {name: _cell(part) for name, part in cells.items()},
-        "cost_per_decision": {name: value / max(1, decisions) for name, value in totals.items()}
-        | {"decisions": decisions},
+        "cost_per_decision": cost_per_decision(rows) | {"decisions": sum(row["steps"] for row in rows)},
         "thoughts": summarise_claims(rows),
         "reviews": summarise_reviews(rows),
     }
+
+
+def cost_per_decision(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return what a decision of these episodes cost in the mean, by kind of cost; nothing of no episodes."""
+    decisions = max(1, sum(row["steps"] for row in rows))
+    return {name: sum(row["cost"][name] for row in rows) / decisions for name in (rows[0]["cost"] if rows else ())}
 
 
 def by_cell(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

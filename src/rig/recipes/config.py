@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rig.errors import RigError
+from rig.evaluate.config import REFUSED_AT_RANDOM
 from rig.shipped import DEFAULT_WORLD
 from rig.stages.config import USUAL_NOISE
 
@@ -30,7 +31,8 @@ class PlanningConfig:
         judge_share: of its conversations.
         said: (plans, dreams) that are scored with the judge.
         shown: (plans, dreams) of the rows in which dreams are exchanged; scored on everything as well, beside most
-            votes of as many plans, a tenth of first plans refused at random, and dreams weighed in place of drawn.
+            votes of as many plans, plans refused at random, and dreams weighed in place of drawn.
+        refused: shares of first plans that are refused at random: as many as drawn dreams refuse, and as weighed ones.
         rows: which of these rows; all where none is named.
         valued: share of their decisions that a teacher values.
         rounds: of learning from its own play; each of the ways to learn takes as many.
@@ -53,6 +55,7 @@ class PlanningConfig:
     judge_share: float = 0.8
     said: tuple[int, int] = (4, 1)
     shown: tuple[int, int] = (4, 1)
+    refused: tuple[float, float] = (REFUSED_AT_RANDOM, 0.4)
     rows: tuple[str, ...] = ()
     valued: float = 0.1
     rounds: int = 20
@@ -146,7 +149,7 @@ class LadderConfig:
             played. What matters is that every row of a share takes the same.
         evaluation_episodes: per task, setting and row.
         claim_episodes: the same, of the rows that tell whether practised dreams pay: at once, by most votes, with
-            dreams, with refusals at random, and the control of as many steps; 0 for as many as other rows have.
+            dreams, with refusals at random, distilled, and the controls; 0 for as many as other rows have.
         teacher_episodes: of the teacher, per task and setting: it plays faster than agents that fail; 0 for as many.
         most_steps: after which episodes of agents and of random keys are cut, in S3 and S4 too; None leaves them to
             the tasks. An agent that fails plays to its limit, which takes most of a ladder's time.

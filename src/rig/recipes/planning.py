@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rig.evaluate.config import REFUSED_AT_RANDOM
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS
+from rig.recipes.config import LadderConfig
 from rig.recipes.jobs import Job
 from rig.recipes.places import Places
 
@@ -46,9 +46,27 @@ def weighed_row(plans: int) -> str:
     return f"weighed-{plans}"
 
 
-def chance_row(plans: int) -> str:
-    """Return the name of the row that refuses some first plans at random, in place of what dreams show."""
-    return f"chance-{plans}"
+def scored_in(config: LadderConfig, plans: int, dreams: int) -> str:
+    """Return the row that so many plans and dreams are scored in: on everything, where that plays as many episodes."""
+    budget = config.planning
+    if plans == budget.shown[0] and dreams in (0, budget.shown[1]) and _wide(config) >= _narrow(config):
+        return resample_row(plans, dreams) if dreams else votes_row(plans)
+    return plans_row(plans, dreams)
+
+
+def _wide(config: LadderConfig) -> int:
+    """Return how many episodes per task and setting the rows play that are scored on everything."""
+    return config.claim_episodes or config.evaluation_episodes
+
+
+def _narrow(config: LadderConfig) -> int:
+    """Return how many episodes per task and setting every number of plans plays."""
+    return config.planning.episodes or config.evaluation_episodes
+
+
+def chance_row(plans: int, share: float) -> str:
+    """Return the name of the row that refuses such a share of first plans at random, in place of what dreams show."""
+    return f"chance-{plans}-{100 * share:.0f}"
 
 
 def said_row(plans: int, dreams: int) -> str:
@@ -97,13 +115,15 @@ def _plans(ladder: Places) -> Iterator[Job]:
     plans, dreams = budget.shown
     for name, words in (
         (votes_row(plans), best_of(plans, 0)),
-        (chance_row(plans), _refused_at_random(plans)),
+        *((chance_row(plans, share), _refused_at_random(plans, share)) for share in budget.refused),
         (weighed_row(plans), best_of(plans, 1, "stillness")),
         (resample_row(plans, dreams), best_of(plans, dreams)),
     ):
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=ladder.config.claim_episodes)
     for plans, dreams in budget.grid:
-        yield _on_some(ladder, plans_row(plans, dreams), run, *best_of(plans, dreams))
+        row = plans_row(plans, dreams)
+        if scored_in(ladder.config, plans, dreams) == row:
+            yield _on_some(ladder, row, run, *best_of(plans, dreams))
     yield _on_some(ladder, said_row(*budget.said), JUDGE, *_several(*budget.said, "said"))
 
 
@@ -118,8 +138,8 @@ def best_of(plans: int, dreams: int, judge: str = "effect") -> tuple[str, ...]:
     return (*_several(plans, dreams, judge), "--resample") if dreams else _several(plans, dreams, "majority")
 
 
-def _refused_at_random(plans: int) -> tuple[str, ...]:
-    options = (f"plans={plans}", "dreams=0", "judge=chance", f"refused={REFUSED_AT_RANDOM:g}")
+def _refused_at_random(plans: int, share: float) -> tuple[str, ...]:
+    options = (f"plans={plans}", "dreams=0", "judge=chance", f"refused={share:g}")
     return ("--planner", "resample", "--planner-options", *options)
 
 

@@ -7,31 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from rig.agents.checkpoint import about_agent
-from rig.evaluate.embodied import by_cell, mean_success
+from rig.evaluate.embodied import by_cell, cost_per_decision, mean_success
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, read_scores
-from rig.evaluate.stats import Estimate, estimate_of, interval
+from rig.evaluate.stats import Estimate, interval
 from rig.recipes.causality import HEADER, conclusion, table_rows
 from rig.recipes.figures import draw_lines
-from rig.recipes.planning import JUDGED, LEARNED, plans_row, said_row
+from rig.recipes.planning import JUDGED, LEARNED, said_row, scored_in
 from rig.recipes.results import Results
 from rig.recipes.tables import image, markdown, row_name, signed
 
 
 def plans_table(results: Results, figures: Path, page: Path) -> str:
     """Return how the best of several plans does, by how many there are and how far each is dreamed."""
-    budget, base, rows = results.ladder.config.planning, results.ladder.planning_row, []
+    config, base, rows = results.ladder.config, results.ladder.planning_row, []
+    budget = config.planning
     lines: dict[str, list[tuple[float, Estimate]]] = {}
-    alone = _alone(results) if base in results.embodied else None
+    alone = _success(results, base) if base in results.embodied else None
     for plans, dreams in sorted(budget.grid, key=lambda pair: pair[::-1]):
-        name = plans_row(plans, dreams)
+        name = scored_in(config, plans, dreams)
         if name in results.embodied:
-            rows.append([str(plans), str(dreams), *_scored(results, name, dreams)])
+            rows.append([str(plans), str(dreams), *_scored(results, name, plans if dreams else 0)])
             points = lines.setdefault(f"{dreams} dreamed" if dreams else "most votes", [(1, alone)] if alone else [])
-            points.append((plans, estimate_of(results.embodied[name]["success"])))
+            points.append((plans, _success(results, name)))
     said = said_row(*budget.said)
     if said in results.embodied:
         plans, dreams = budget.said
-        rows.append([str(plans), f"{dreams}, said", *_scored(results, said, dreams)])
+        rows.append([str(plans), f"{dreams}, said", *_scored(results, said, plans)])
     if not rows:
         return ""
     figure = draw_lines(figures / "plans.svg", lines, x="plans (k)", y="mean success")
@@ -56,11 +57,10 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
     return f"{text}\n\n{markdown(header, rows)}\n\n{image(figure, page)}"
 
 
-def _alone(results: Results) -> Estimate:
-    """Return the success of the agent without plans in the episodes that several plans are scored on."""
+def _success(results: Results, name: str) -> Estimate:
+    """Return the success of a row in the episodes that several plans are scored on."""
     budget = results.ladder.config.planning
-    cells = by_cell(results.rows(results.ladder.planning_row, budget.tasks)).values()
-    return mean_success([cell[: budget.episodes or None] for cell in cells])
+    return mean_success(by_cell(results.rows(name, budget.tasks, budget.episodes)).values())
 
 
 def _what(results: Results) -> str:
@@ -70,14 +70,15 @@ def _what(results: Results) -> str:
     return f"On {tasks} ({budget.episodes or config.evaluation_episodes} episodes of each)"
 
 
-def _scored(results: Results, name: str, dreams: int) -> list[str]:
-    summary = results.embodied[name]
-    cost = summary["cost_per_decision"]
-    alone = results.difference(name, results.ladder.planning_row)
-    plans = int(name.split("-")[1])
-    votes = results.difference(name, plans_row(plans, 0)) if dreams else None
+def _scored(results: Results, name: str, voters: int) -> list[str]:
+    """Return the columns of a row in those episodes; beside most votes of so many plans, where there are any."""
+    config = results.ladder.config
+    scored_on = (config.planning.tasks, config.planning.episodes)
+    cost = cost_per_decision(results.rows(name, *scored_on))
+    alone = results.difference(name, results.ladder.planning_row, *scored_on)
+    votes = results.difference(name, scored_in(config, voters, 0), *scored_on) if voters else None
     return [
-        interval(summary["success"]),
+        _success(results, name).format(),
         signed(alone),
         f"{alone.wins} / {alone.losses}" if alone else "–",
         signed(votes),

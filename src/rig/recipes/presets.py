@@ -26,7 +26,7 @@ LADDERS.add(
         ahead_episodes=1,
         planning=PlanningConfig(
             plans=(2,),
-            dreams=(0, 1),
+            dreams=(0, 1, 2),
             tasks=("place_table/tool",),
             episodes=1,
             branch_episodes=2,

@@ -75,7 +75,7 @@ def main_rows(results: Results) -> list[str]:
         *_by_dreams(results, CORRECTED),
         CORRECTED_CONTROL,
         votes_row(plans),
-        chance_row(plans),
+        *(chance_row(plans, share) for share in results.ladder.config.planning.refused),
         weighed_row(plans),
         resample_row(plans, dreams),
         DISTILLED,
@@ -161,12 +161,13 @@ def _differences_table(results: Results) -> str:
     corrected = [*_by_dreams(results, CORRECTED), CORRECTED_CONTROL]
     pairs += [(name, "on-policy") for name in corrected]
     pairs += [(name, other) for name in corrected[1:-1] for other in (corrected[0], CORRECTED_CONTROL)]
-    plans, dreams = results.ladder.config.planning.shown
-    best, votes = resample_row(plans, dreams), votes_row(plans)
-    weighed, chance = weighed_row(plans), chance_row(plans)
-    pairs += [(best, results.ladder.planning_row), (best, planning_control), (best, votes), (best, chance)]
-    pairs += [(weighed, other) for other in (results.ladder.planning_row, planning_control, chance, best)]
-    pairs += [(name, results.ladder.planning_row) for name in (votes, chance)]
+    planning = results.ladder.config.planning
+    plans, dreams = planning.shown
+    best, votes, weighed = resample_row(plans, dreams), votes_row(plans), weighed_row(plans)
+    seldom, often = (chance_row(plans, share) for share in planning.refused)
+    pairs += [(best, other) for other in (results.ladder.planning_row, planning_control, votes, seldom)]
+    pairs += [(weighed, other) for other in (results.ladder.planning_row, planning_control, votes, often, best)]
+    pairs += [(name, results.ladder.planning_row) for name in (votes, seldom, often)]
     pairs += [(DISTILLED, other) for other in (results.ladder.planning_row, UNDISTILLED, planning_control, best)]
     pairs += [(name, results.ladder.planning_row) for name in LEARNED]
     pairs += [(name, other) for name in ahead for other in ("basic", "control")]

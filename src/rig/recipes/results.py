@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rig.agents.checkpoint import Origin, origin_of
 from rig.errors import CheckpointError
+from rig.evaluate.embodied import by_cell
 from rig.evaluate.saved import IMAGINATION, SUMMARY, read_rows, read_scores
 from rig.evaluate.stats import Difference, paired_difference
 from rig.recipes.ladder import OWN, Ladder
@@ -42,21 +43,29 @@ class Results:
         for path in sorted((ladder.root / "train").glob("*/agent/agent.json")):
             self._add_agent(path.parent.parent.name, path.parent)
 
-    def rows(self, name: str, tasks: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Return the episodes of the row `name`, of these "task/setting" alone where any are given."""
+    def rows(self, name: str, tasks: Sequence[str] = (), each: int = 0) -> list[Mapping[str, Any]]:
+        """Return the episodes of the row `name`.
+
+        Args:
+            name: of the row.
+            tasks: "task/setting" whose episodes are returned; all where none is given.
+            each: how many of each of them, by seed; 0 for all.
+        """
         if name not in self._rows:
             self._rows[name] = read_rows(self.ladder.root / "eval" / name)
-        return [row for row in self._rows[name] if not tasks or f"{row['task']}/{row['setting']}" in tasks]
+        cells = by_cell(self._rows[name])
+        return [row for cell, rows in cells.items() if not tasks or cell in tasks for row in rows[: each or None]]
 
-    def episodes(self, name: str, tasks: Sequence[str] = ()) -> dict[Hashable, float]:
+    def episodes(self, name: str, tasks: Sequence[str] = (), each: int = 0) -> dict[Hashable, float]:
         """Return success by episode of these rows."""
-        return {(row["task"], row["setting"], row["seed"]): float(row["success"]) for row in self.rows(name, tasks)}
+        rows = self.rows(name, tasks, each)
+        return {(row["task"], row["setting"], row["seed"]): float(row["success"]) for row in rows}
 
-    def difference(self, ours: str, theirs: str, tasks: Sequence[str] = ()) -> Difference | None:
+    def difference(self, ours: str, theirs: str, tasks: Sequence[str] = (), each: int = 0) -> Difference | None:
         """Return the paired difference in success over the episodes that both rows played; None of fewer than two."""
         if not {ours, theirs} <= set(self.embodied):
             return None
-        mine, others = self.episodes(ours, tasks), self.episodes(theirs, tasks)
+        mine, others = self.episodes(ours, tasks, each), self.episodes(theirs, tasks, each)
         shared = mine.keys() & others.keys()
         if len(shared) < 2:
             return None

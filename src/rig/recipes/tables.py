@@ -42,7 +42,7 @@ _NUMBERED = {
     "longer": "RIG-basic, {} × the second part more",
     "votes": "most votes of {} plans",
     "weighed": "up to {} plans, weighed by how likely nothing comes of them",
-    "chance": "up to {} plans, first ones refused at random",
+    "chance": "up to {} plans, {} % of first ones refused at random",
     "resample": "up to {} plans, n = {}",
 }
 """Rows of numbers, by what stands before these."""
