@@ -12,17 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from report_makers import keep_scores, table_rows
 
-from rig.annotators import CHECKERS
 from rig.cli import main as cli
 from rig.cli.main import main, read_verb
 from rig.cli.playing import Eval, Imagine
 from rig.cli.tables import imagination_text
 from rig.data import Dataset
-from rig.envs.rollout import Episode, Played
 from rig.errors import RigError, UnknownNameError
-from rig.evaluate.config import EmbodiedConfig
-from rig.evaluate.embodied import EPISODES, SUMMARY, summarise, summary_row
 from rig.machine import usable_cores
 from rig.provenance import provenance
 from rig.recipes import jobs as jobs_module
@@ -31,7 +28,6 @@ from rig.recipes.ladder import ROWS, Ladder
 from rig.recipes.presets import LADDERS
 from rig.recipes.report import write_report
 from rig.recipes.results import Results
-from rig.records import Cost
 from rig.stages import s1_collect
 from rig.storage import write_json
 
@@ -637,23 +633,6 @@ def test_worlds_and_passes_are_the_configurations_own(tmp_path):
 
 
 # The report.
-
-
-def table_rows(lines):
-    """The cells of every line of every Markdown table."""
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
-
-
-def keep_scores(folder, trajectories):
-    """Write `trajectories` as an evaluation would have."""
-    rows = []
-    for trajectory in trajectories:
-        episode = Episode(task=trajectory.task, setting=trajectory.setting, seed=trajectory.seed)
-        cost = Cost(read_tokens=90, text_tokens=30, seconds=0.1)
-        rows.append(summary_row(Played(episode=episode, trajectory=trajectory, cost=cost), CHECKERS.get("crafter")()))
-    folder.mkdir(parents=True)
-    (folder / EPISODES).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / SUMMARY).write_text(json.dumps(summarise(rows, EmbodiedConfig(agent=""))))
 
 
 def test_rows_that_share_fewer_than_two_episodes_are_not_compared(made, tmp_path):

@@ -56,6 +56,11 @@ class Reproduce:
             learns from its own play.
         workers: commands side by side, sharing the cores; 0 runs all inside this process.
         only: names of jobs to run, with all that they need; all where none is given.
+        report_only: run nothing; write the report of what is there, and keep it.
+        keep: folder that takes a copy of what reports need of the root, a few megabytes without data and networks;
+            none where empty.
+        replicates: roots of the same ladder climbed elsewhere, or what `keep` kept of them: the report pools their
+            rows with those of the root, and compares two within each that has both.
         plan: print the commands, and run nothing.
         resume: go on with what is in the root; a fresh root needs no flag.
     """
@@ -68,6 +73,9 @@ class Reproduce:
     planning: bool = False
     workers: int = 1
     only: tuple[str, ...] = ()
+    report_only: bool = False
+    keep: str = ""
+    replicates: tuple[str, ...] = ()
     plan: bool = False
     resume: bool = False
 
@@ -76,6 +84,7 @@ class Reproduce:
         from rig.recipes.jobs import in_order, needed, require_extras, run_plan
         from rig.recipes.ladder import Ladder
         from rig.recipes.presets import LADDERS
+        from rig.recipes.results import LOGS, keep
 
         if self.report:
             refuse_as_page(Path(self.report))
@@ -88,17 +97,23 @@ class Reproduce:
         if self.plan:
             commands = [job.command for job in in_order(jobs)]
             return {"text": "\n".join(commands), "jobs": len(commands), "commands": commands}
-        if root.exists() and any(root.iterdir()) and not self.resume:
+        if self.report_only:
+            jobs = []
+        elif root.exists() and any(root.iterdir()) and not self.resume:
             raise RigError(f"{root} already holds a ladder; go on with it by --resume, or choose another --root")
         require_extras([job.arguments[0] for job in jobs], report=bool(self.report or not self.only))
         started = time.time()
-        run_plan(jobs, root / "logs", workers=self.workers, here=_run_here)
+        if jobs:
+            run_plan(jobs, root / LOGS, workers=self.workers, here=_run_here)
+        if self.keep:
+            keep(ladder, Path(self.keep))
         page = ""
         if self.report or not self.only:
             from rig.recipes.report import write_report
 
             usual = f"docs/results/{self.ladder}.md" if self.preset == "small" else root / "report.md"
-            page = str(write_report(ladder, Path(self.report or usual), config.title))
+            written = write_report(ladder, Path(self.report or usual), config.title, tuple(map(Path, self.replicates)))
+            page = str(written)
         text = page or f"{root}: {len(jobs)} jobs are done"
         return {"text": text, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
 

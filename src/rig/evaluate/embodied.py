@@ -234,12 +234,15 @@ def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict[str, Any]:
+    """Return what `scores_of` does, and how it came about, as a JSON-able dict."""
+    return {"config": asdict(config), "provenance": provenance()} | scores_of(rows)
+
+
+def scores_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return scores per task and setting and in the mean, costs per decision and claims, as a JSON-able dict."""
     cells = by_cell(rows)
     rows = [row for part in cells.values() for row in part]  # in one order, whichever episode ended first
     return {
-        "config": asdict(config),
-        "provenance": provenance(),
         "episodes": len(rows),
         "seeds": [min((row["seed"] for row in rows), default=0), max((row["seed"] for row in rows), default=0)],
         "success": _plain(mean_success(cells.values())),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rig.agents.checkpoint import about_agent
+from rig.agents.checkpoint import AGENT_FILE, about_agent
 from rig.evaluate.embodied import by_cell, cost_per_decision, mean_success
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, read_scores
 from rig.evaluate.stats import Estimate, interval
@@ -89,7 +89,7 @@ def _scored(results: Results, name: str, voters: int) -> list[str]:
 
 def judgements_tables(results: Results) -> str:
     """Return how well branches of held-out states are judged, by words and without any training."""
-    path = results.ladder.root / JUDGED / JUDGEMENTS
+    path = results.found(results.ladder.root / JUDGED / JUDGEMENTS)
     if not path.is_file():
         return ""
     scores = read_scores(path)
@@ -120,7 +120,7 @@ def _imagined(found: Mapping[str, Any]) -> str:
 
 def causality_table(results: Results) -> str:
     """Return what exchanged dreams do."""
-    path = results.ladder.root / "causality" / CAUSALITY
+    path = results.found(results.ladder.root / "causality" / CAUSALITY)
     if not path.is_file():
         return ""
     scores = read_scores(path)
@@ -144,7 +144,8 @@ def own_play_table(results: Results) -> str:
     for name in LEARNED:
         if name not in results.embodied:
             continue
-        rounds = about_agent(results.ladder.agent(name)).origin["improved"][-1]["rounds"]
+        agent = results.found(Path(results.ladder.agent(name)) / AGENT_FILE).parent
+        rounds = about_agent(agent).origin["improved"][-1]["rounds"]
         control = results.difference(name, "imitated") if name != "imitated" else None
         rows.append(
             [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rig.evaluate.stats import (
 from rig.provenance import provenance
 from rig.recipes.dreams import dreams_shown, imagination_table, own_dreams_table
 from rig.recipes.figures import draw_lines
-from rig.recipes.jobs import core_hours, in_order
+from rig.recipes.jobs import in_order
 from rig.recipes.ladder import CORRECTED, CORRECTED_CONTROL, DISTILLED, SCALED, UNDISTILLED, Ladder
 from rig.recipes.places import PRACTISED
 from rig.recipes.planning import LEARNED, chance_row, resample_row, votes_row, weighed_row
@@ -30,9 +30,9 @@ from rig.recipes.tables import NAMES, image, markdown, row_name, signed
 from rig.storage import write_text
 
 
-def write_report(ladder: Ladder, page: Path, title: str) -> Path:
-    """Write the page and its figures beside it; return the page."""
-    results = Results(ladder)
+def write_report(ladder: Ladder, page: Path, title: str, replicates: Sequence[Path] = ()) -> Path:
+    """Write the page and its figures beside it, of the ladder and of replicates (`Results`); return the page."""
+    results = Results(ladder, replicates)
     figures = page.parent / "figures" / page.stem
     sections = {
         "The ladder": (_ladder_table(results), _differences_table(results)),
@@ -49,7 +49,7 @@ def write_report(ladder: Ladder, page: Path, title: str) -> Path:
             dreams_shown(results, figures, page),
         ),
         "Reasoning": (_reasoning_table(results),),
-        "What was spent": (_hours_line(ladder), _costs_table(results)),
+        "What was spent": (_hours_line(results), _costs_table(results)),
         "Commands": (_commands(ladder),),
     }
     parts = [f"# {title}", _head(results)]
@@ -97,9 +97,8 @@ def _by_dreams(results: Results, name: str) -> list[str]:
 
 def _head(results: Results) -> str:
     made = provenance()
-    rows = [results.embodied[name] for name in main_rows(results)]
-    scored = [*results.embodied.values(), *results.imagined.values(), *results.own_dreams.values()]
-    commits, trained = _commits(scored), _commits(results.agents.values())
+    rows = [summary for name in main_rows(results) for summary in results.summaries(name)]
+    commits, trained = _commits(results.scored), _commits(results.agents.values())
     training = f" (training: {trained})" if trained else ""
     hardware = [row["provenance"]["hardware"] for row in rows]
     machines = sorted({f"{found['cores']} × {found['cpu']}; GPU: {found['gpu']}" for found in hardware})
@@ -123,7 +122,13 @@ def _head(results: Results) -> str:
         "intervals: Wilson for rates of one task, adjusted Wald (Price & Bonett) for means over tasks, each task and "
         "setting weighing the same; bootstrap over episodes elsewhere."
     )
-    left = [job.name for job in in_order(results.ladder.jobs()) if not job.is_done]
+    if results.replicates:
+        text += (
+            f"\n\n**{results.replicates + 1} trainings** of all agents are pooled, each of which has some of the rows. "
+            "Two rows are compared within each training that has both: where their means stand side by side, they may "
+            "be of different agents."
+        )
+    left = results.left(in_order(results.ladder.jobs()))
     return f"{text}\n\n**Not yet there:** {', '.join(left)}." if left else text
 
 
@@ -146,10 +151,12 @@ def _ladder_table(results: Results) -> str:
                 *(interval(summary["by_setting"].get(setting)) for setting in settings),
                 f"{cost.get('read_tokens', 0):.0f} + {written:.0f}" if written else "–",
                 f"{cost.get('seconds', 0) * 1000:.0f}" if written else "–",
+                *([results.trainings[name]] if results.replicates else []),
             ]
         )
+    trainings = ["trainings"] if results.replicates else []
     costs = ("tokens read + written a decision", f"ms a decision ({results.ladder.config.worlds} worlds)")
-    return markdown(["row", "mean success", *settings, *costs], rows)
+    return markdown(["row", "mean success", *settings, *costs, *trainings], rows)
 
 
 def _differences_table(results: Results) -> str:
@@ -320,17 +327,18 @@ _PARTS = {
 """Verb -> what its hours are spent on; all others make data."""
 
 
-def _hours_line(ladder: Ladder) -> str:
-    spent = core_hours(ladder.root / "logs")
+def _hours_line(results: Results) -> str:
+    spent = results.core_hours()
     if not spent:
         return ""
-    verbs = {job.name: job.arguments[0] for job in ladder.jobs()}
+    verbs = {job.name: job.arguments[0] for job in results.ladder.jobs()}
     parts = {"data": 0.0, "training": 0.0, "scores": 0.0}
     for name, hours in spent.items():
         verb = verbs.get(name, "")
         parts[_PARTS.get(verb, "data")] += hours
     each = ", ".join(f"{part} {hours:.1f}" for part, hours in parts.items())
-    return f"All {len(spent)} jobs together: {sum(spent.values()):.1f} core hours ({each})."
+    mean = ", in the mean over the trainings" if results.replicates else ""
+    return f"All {len(spent)} jobs together: {sum(spent.values()):.1f} core hours ({each}){mean}."
 
 
 def _costs_table(results: Results) -> str:
