@@ -542,6 +542,9 @@ def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_w
     # The two that are shown are scored on everything, and read from there.
     assert list(scored) == ["4-0", "4-1", "4-3"]
     assert [verbs[f"eval-{name}"].dreams for name in ("votes-2", "resample-2-1")] == [0, 1]
+    more = replace(config, with_planning=True, planning=replace(planning, episodes=config.evaluation_episodes + 1))
+    every = [name for name in verbs_of(Ladder(more, tmp_path)) if name.startswith("eval-plans-")]
+    assert [name.removeprefix("eval-plans-") for name in every] == ["2-0", "2-1", *scored], "too few are played there"
     for name, verb in scored.items():
         plans, dreams = map(int, name.split("-"))
         judge = "effect" if dreams else "majority"
