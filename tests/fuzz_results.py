@@ -23,8 +23,9 @@ from rig.cli.training import _told
 from rig.errors import RigError
 from rig.evaluate.causality import changes_of
 from rig.evaluate.config import EmbodiedConfig
-from rig.evaluate.embodied import CONFIG, refuse_foreign, summarise
+from rig.evaluate.embodied import CONFIG, refuse_foreign
 from rig.evaluate.saved import CAUSALITY, EPISODES, IMAGINATION, REVIEWS, SUMMARY, read_rows
+from rig.evaluate.scores import summarise
 from rig.provenance import provenance
 from rig.recipes import dreams, report
 from rig.recipes import publish as publishing

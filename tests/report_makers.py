@@ -5,8 +5,8 @@ import json
 from rig.annotators import CHECKERS
 from rig.envs.rollout import Episode, Played
 from rig.evaluate.config import EmbodiedConfig
-from rig.evaluate.embodied import summarise, summary_row
 from rig.evaluate.saved import EPISODES, SUMMARY
+from rig.evaluate.scores import summarise, summary_row
 from rig.records import Cost
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from rig.actions import Action
 from rig.agents import Policy, PolicyConfig
 from rig.agents.checkpoint import AgentCheckpoint
+from rig.agents.judges import has_effect
 from rig.annotators import CHECKERS, REASONERS
 from rig.cli.tables import scores_text
 from rig.data import Dataset
@@ -26,7 +27,7 @@ from rig.evaluate import PSNR_CEILING, bootstrap_mean, embodied, wilson
 from rig.evaluate import chains as chains_module
 from rig.evaluate.chains import real_chains
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig, ReviewsConfig
-from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes, summarise, summary_row
+from rig.evaluate.embodied import EPISODES, evaluate_embodied, evaluation_episodes
 from rig.evaluate.imagination import (
     Dreams,
     draw_dreams,
@@ -37,6 +38,7 @@ from rig.evaluate.imagination import (
 )
 from rig.evaluate.outcomes import action_agreement, outcomes_of
 from rig.evaluate.reviews import RecordedLookahead, evaluate_reviews, recorded, review_all, score_reviews
+from rig.evaluate.scores import summarise, summary_row
 from rig.records import NOISE, POLICY, Cost, Decision
 from rig.stages import RehearseConfig, rehearse
 
@@ -104,6 +106,13 @@ def test_the_scores_are_what_the_kept_episodes_say(tmp_path):
     assert by_setting["tool"]["value"] == summary["cells"]["place_table/tool"]["success"]["value"]
     assert (by_setting["manual"]["n"], summary["episodes"]) == (6, 9)
     assert summary["cost_per_decision"]["decisions"] == sum(row["steps"] for row in rows)
+    still = [[not has_effect(step.frame, step.next_frame) for step in trajectory.steps] for trajectory in kept]
+    assert [row["in_vain"] for row in rows] == list(map(sum, still))
+    share = np.mean(list(map(np.mean, still)))
+    assert 0 < share < 1
+    assert summary["in_vain"]["value"] == pytest.approx(share)
+    earlier = [{name: value for name, value in row.items() if name != "in_vain"} for row in rows]
+    assert summarise(earlier, config)["in_vain"] is None, "of episodes that were noted before, it is not known"
 
 
 def test_the_teacher_succeeds_where_random_keys_fail(tmp_path):

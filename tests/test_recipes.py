@@ -665,7 +665,7 @@ def test_a_report_tells_what_is_there_with_intervals_and_leaves_out_what_is_not(
     assert {"s1", "eval-action", "eval-lookahead-1"} <= names
     assert not {"eval-basic", "eval-reason"} & names
     rows = table_rows(lines)
-    (basic,) = [row for row in rows if row[0] == "RIG-basic" and len(row) == 6]
+    (basic,) = [row for row in rows if row[0] == "RIG-basic" and len(row) == 7]
     assert basic[1].startswith("1.00 [0.")
     (claims,) = [row for row in rows if row[0] == "RIG-basic" and len(row) == 5]
     assert claims[2:] == ["1.000 [1.000, 1.000]", "1.000", "1.000"]

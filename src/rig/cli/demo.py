@@ -17,9 +17,10 @@ from rig.envs import TOOL, make_world, spec_of
 from rig.envs.rollout import Played
 from rig.errors import RigError
 from rig.evaluate.config import BY_TEACHER, EmbodiedConfig
-from rig.evaluate.embodied import by_cell, environment_of, summarise, summary_row
+from rig.evaluate.embodied import environment_of
 from rig.evaluate.parallel import play_in_parallel
 from rig.evaluate.plans import choices_of, count_plans
+from rig.evaluate.scores import by_cell, summarise, summary_row
 from rig.storage import refuse_as_page, refuse_existing, write_json
 from rig.viewer import render_trace
 

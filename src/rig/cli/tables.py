@@ -37,6 +37,8 @@ def scores_text(summary: Mapping[str, Any]) -> str:
             f"per decision: {cost['read_tokens']:.0f} tokens read, {cost['text_tokens']:.0f} written, "
             f"{cost['image_tokens']:.0f} of images, {cost['seconds'] * 1000:.0f} ms"
         )
+    if summary.get("in_vain"):
+        lines.append(f"of an episode in vain, the frame left as it was: {interval(summary['in_vain'])}")
     thoughts = summary["thoughts"]
     if thoughts.get("true"):
         lines.append(f"claims that hold {interval(thoughts['true'])}; conclusions followed {thoughts['followed']:.2f}")

@@ -9,8 +9,7 @@ holds the scores with 95 % intervals, costs per decision, and what the thoughts 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cached_property, partial
@@ -29,7 +28,7 @@ from rig.agents import (
     planner_of,
     source_of,
 )
-from rig.annotators import ClaimChecker, checker_of, judge_of
+from rig.annotators import ClaimChecker, checker_of
 from rig.cluster import HERE, Cluster, crew
 from rig.data.manifest import differences
 from rig.dialogue import PromptFormat
@@ -38,19 +37,13 @@ from rig.envs.rollout import Actor, Episode, Played, play
 from rig.errors import RigError, at_least_one
 from rig.evaluate.config import EmbodiedConfig
 from rig.evaluate.saved import EPISODES, SUMMARY, read_rows
-from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
+from rig.evaluate.scores import summarise, summary_row
 from rig.evaluate.verdicts import (
-    count_claims,
-    count_review_claims,
-    count_verdicts,
-    summarise_claims,
-    summarise_reviews,
     with_verdicts,
 )
 from rig.evaluate.watched import Watch, judge_in
 from rig.machine import usable_cores
 from rig.model.runtime import threads_of
-from rig.provenance import provenance
 from rig.records import Lineage, Trajectory
 from rig.stages.advantage import Judge
 from rig.storage import (
@@ -233,77 +226,6 @@ def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
     return sorted(episodes, key=lambda episode: (-limit[episode.task, episode.setting], episode.seed))
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], config: EmbodiedConfig) -> dict[str, Any]:
-    """Return what `scores_of` does, and how it came about, as a JSON-able dict."""
-    return {"config": asdict(config), "provenance": provenance()} | scores_of(rows)
-
-
-def scores_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return scores per task and setting and in the mean, costs per decision and claims, as a JSON-able dict."""
-    cells = by_cell(rows)
-    rows = [row for part in cells.values() for row in part]  # in one order, whichever episode ended first
-    return {
-        "episodes": len(rows),
-        "seeds": [min((row["seed"] for row in rows), default=0), max((row["seed"] for row in rows), default=0)],
-        "success": _plain(mean_success(cells.values())),
-        "by_setting": {
-            setting: _plain(mean_success([part for name, part in cells.items() if name.endswith(f"/{setting}")]))
-            for setting in sorted({row["setting"] for row in rows})
-        },
-        "cells": {name: _cell(part) for name, part in cells.items()},
-        "cost_per_decision": cost_per_decision(rows) | {"decisions": sum(row["steps"] for row in rows)},
-        "thoughts": summarise_claims(rows),
-        "reviews": summarise_reviews(rows),
-    }
-
-
-def cost_per_decision(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return what a decision of these episodes cost in the mean, by kind of cost; nothing of no episodes."""
-    decisions = max(1, sum(row["steps"] for row in rows))
-    return {name: sum(row["cost"][name] for row in rows) / decisions for name in (rows[0]["cost"] if rows else ())}
-
-
-def by_cell(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the episodes' rows per "task/setting", by seed."""
-    cells: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row["seed"]):
-        cells[f"{row['task']}/{row['setting']}"].append(row)
-    return dict(sorted(cells.items()))
-
-
-def _cell(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {
-        "success": _plain(wilson(sum(row["success"] for row in rows), len(rows))),
-        "samples": _plain(bootstrap_mean([row["samples"] for row in rows])),
-        "steps": _plain(bootstrap_mean([row["steps"] for row in rows])),
-    }
-
-
-def mean_success(cells: Iterable[Sequence[Mapping[str, Any]]]) -> Estimate:
-    """Return the mean over cells, each weighing the same, of the share of its rows that succeeded."""
-    counts = {str(number): (sum(row["success"] for row in rows), len(rows)) for number, rows in enumerate(cells)}
-    return mean_of_rates(counts)
-
-
-def summary_row(played: Played, checker: ClaimChecker | None) -> dict[str, Any]:
-    """Return what the summary needs of an episode; claims are counted where a checker is given."""
-    trajectory = played.trajectory
-    return {
-        "task": trajectory.task,
-        "setting": trajectory.setting,
-        "seed": trajectory.seed,
-        "success": trajectory.success,
-        "samples": trajectory.samples,
-        "steps": len(trajectory.steps),
-        "cost": asdict(played.cost),
-        "claims": count_claims(trajectory, checker),
-        "reviews": sum(step.review is not None for step in trajectory.steps),
-        "changed": sum(step.review is not None and step.review.helped for step in trajectory.steps),
-        "verdicts": count_verdicts(trajectory, judge_of(checker)),
-        "review_claims": count_review_claims(trajectory, checker),
-    }
-
-
 def refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
     """Raise RigError where `out` holds what is not to be touched."""
     if not resume:
@@ -394,7 +316,3 @@ def _option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
-
-
-def _plain(estimate: Estimate) -> dict[str, Any]:
-    return asdict(estimate)

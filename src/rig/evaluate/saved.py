@@ -75,7 +75,7 @@ class Changes(TypedDict):
 
 
 class Row(TypedDict):
-    """A line of `episodes.jsonl`: an episode, as `rig.evaluate.embodied.summary_row` makes it."""
+    """A line of `episodes.jsonl`: an episode, as `rig.evaluate.scores.summary_row` makes it."""
 
     task: str
     setting: str
@@ -83,6 +83,7 @@ class Row(TypedDict):
     success: bool
     samples: Number
     steps: Count
+    in_vain: NotRequired[Count]
     cost: Spent
     claims: Claims
     reviews: Count
@@ -118,6 +119,7 @@ class _Summary(TypedDict):
     by_setting: dict[str, Interval]
     cells: dict[str, _Cell]
     cost_per_decision: dict[str, Number]
+    in_vain: NotRequired[Interval | None]
     thoughts: dict[str, Any]
     reviews: dict[str, Any]
     runs_in: NotRequired[dict[str, str]]

@@ -129,7 +129,7 @@ def summarise_reviews(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return how many reviews there were in all, and what they did with their plans and said of them.
 
     Args:
-        rows: of episodes, as `rig.evaluate.embodied.summary_row` makes them.
+        rows: of episodes, as `rig.evaluate.scores.summary_row` makes them.
 
     Returns:
         "reviews", their number; "changed", the share that changed the action; and, where somebody could judge them,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rig.agents.checkpoint import AGENT_FILE, about_agent
-from rig.evaluate.embodied import by_cell, cost_per_decision, mean_success
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, read_scores
+from rig.evaluate.scores import by_cell, cost_per_decision, mean_success
 from rig.evaluate.stats import Estimate, interval
 from rig.recipes.causality import HEADER, conclusion, table_rows
 from rig.recipes.figures import draw_lines

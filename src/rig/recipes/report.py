@@ -9,7 +9,7 @@ from typing import Any
 
 from rig.envs import Split
 from rig.evaluate.config import BY_TEACHER
-from rig.evaluate.embodied import by_cell, mean_success
+from rig.evaluate.scores import by_cell, mean_success
 from rig.evaluate.stats import (
     Estimate,
     data_efficiency,
@@ -151,12 +151,13 @@ def _ladder_table(results: Results) -> str:
                 *(interval(summary["by_setting"].get(setting)) for setting in settings),
                 f"{cost.get('read_tokens', 0):.0f} + {written:.0f}" if written else "–",
                 f"{cost.get('seconds', 0) * 1000:.0f}" if written else "–",
+                interval(summary.get("in_vain")),
                 *([results.trainings[name]] if results.replicates else []),
             ]
         )
     trainings = ["trainings"] if results.replicates else []
     costs = ("tokens read + written a decision", f"ms a decision ({results.ladder.config.worlds} worlds)")
-    return markdown(["row", "mean success", *settings, *costs, *trainings], rows)
+    return markdown(["row", "mean success", *settings, *costs, "in vain", *trainings], rows)
 
 
 def _differences_table(results: Results) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from rig.agents.checkpoint import Origin, origin_of
 from rig.errors import CheckpointError, RigError
-from rig.evaluate.embodied import by_cell, scores_of
 from rig.evaluate.saved import EPISODES, IMAGINATION, SUMMARY, read_rows, read_scores
+from rig.evaluate.scores import by_cell, scores_of
 from rig.evaluate.stats import Difference, paired_difference
 from rig.recipes.jobs import TIMES, Job, core_hours
 from rig.recipes.ladder import OWN, Ladder
