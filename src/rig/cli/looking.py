@@ -105,8 +105,7 @@ class Reproduce:
         started = time.time()
         if jobs:
             run_plan(jobs, root / LOGS, workers=self.workers, here=_run_here)
-        if self.keep:
-            keep(ladder, Path(self.keep))
+        kept = keep(ladder, Path(self.keep)) if self.keep else []
         page = ""
         if self.report or not self.only:
             from rig.recipes.report import write_report
@@ -114,7 +113,8 @@ class Reproduce:
             usual = f"docs/results/{self.ladder}.md" if self.preset == "small" else root / "report.md"
             written = write_report(ladder, Path(self.report or usual), config.title, tuple(map(Path, self.replicates)))
             page = str(written)
-        text = page or f"{root}: {len(jobs)} jobs are done"
+        told = f"{self.keep}: what {len(kept)} jobs came to" if self.keep else f"{root}: {len(jobs)} jobs are done"
+        text = page or told
         return {"text": text, "report": page, "jobs": len(jobs), "hours": (time.time() - started) / 3600}
 
 
