@@ -90,9 +90,10 @@ class AtOnce:
 
 def test_a_plan_that_is_told_again_is_dreamed_as_where_it_was_proposed(checkpoint):
     """Dreams are greedy, so they follow from what stands before them, token for token and position for position."""
-    seen = observations(2)
-    seed, at_once = clearly(lambda seed: policy_of(checkpoint, AtOnce(3, 1)).decide(seen, [seed, seed + 1]))
-    found = policy_of(checkpoint, BestOf(plans=3, dreams=1)).decide(seen, [seed, seed + 1])
+    # Another frame for each seed, and one alone: among a few hundred codes one is narrow, on some processors always.
+    planner = policy_of(checkpoint, AtOnce(2, 1))
+    seed, at_once = clearly(lambda seed: planner.decide(observations(1, seed), [seed]), range(60))
+    found = policy_of(checkpoint, BestOf(plans=2, dreams=1)).decide(observations(1, seed), [seed])
     for decision, plain in zip(found, at_once, strict=True):
         first = {plan.action: plan for plan in reversed(plain.plans)}
         assert len(decision.plans) == len(first) > 1
