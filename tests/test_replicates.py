@@ -84,6 +84,18 @@ def test_what_is_kept_tells_as_much_as_the_ladder_and_holds_neither_data_nor_net
     assert not {"eval-basic", "eval-reason", "basic-1"} & set(kept.left(jobs))
 
 
+def test_a_dataset_that_was_cut_is_left_to_do_and_one_that_is_whole_elsewhere_is_not(twice):
+    here, there, _ = twice
+    for root, complete in ((here, False), (there, False)):
+        (root / "s1").mkdir()
+        (root / "s1" / "manifest.json").write_text(json.dumps({"complete": complete}))
+    ladder = Ladder(CONFIG, here)
+    assert "s1" in Results(ladder).left(ladder.jobs())
+    assert "s1" in Results(ladder, [there]).left(ladder.jobs())
+    (there / "s1" / "manifest.json").write_text(json.dumps({"complete": True}))
+    assert "s1" not in Results(ladder, [there]).left(ladder.jobs())
+
+
 def test_a_replicate_without_scores_and_one_that_is_named_twice_are_refused(twice, tmp_path):
     here, there, _ = twice
     for wrong, why in ((tmp_path / "nowhere", "holds no scores"), (here, "named twice"), (here / ".", "named twice")):

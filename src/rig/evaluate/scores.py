@@ -15,7 +15,7 @@ from rig.agents.judges import has_effect
 from rig.annotators import ClaimChecker, judge_of
 from rig.envs.rollout import Played
 from rig.evaluate.config import EmbodiedConfig
-from rig.evaluate.stats import Estimate, bootstrap_mean, mean_of_rates, wilson
+from rig.evaluate.stats import Estimate, bootstrap_mean, mean_if_any, mean_of_rates, wilson
 from rig.evaluate.verdicts import (
     count_claims,
     count_review_claims,
@@ -106,8 +106,7 @@ def _is_in_vain(step: Step) -> bool:
 
 def _share_in_vain(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Return how much of an episode is in vain, in the mean; None where episodes were noted before that was."""
-    shares = [row["in_vain"] / row["steps"] for row in rows if row["steps"] and "in_vain" in row]
-    return _plain(bootstrap_mean(shares)) if shares else None
+    return mean_if_any([row["in_vain"] / row["steps"] for row in rows if row["steps"] and "in_vain" in row])
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:

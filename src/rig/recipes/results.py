@@ -7,6 +7,7 @@ A ladder that is climbed again, anywhere, is a replicate: the same plan, other a
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class Results:
         for root in reversed(self._roots):
             for path in sorted((root / "train").glob("*/agent/agent.json")):
                 self._add_agent(path.parent.parent.name, path.parent)
+        self.unexplained = {run: why for run, why in self.unexplained.items() if run not in self.agents}
 
     @property
     def replicates(self) -> int:
@@ -128,7 +130,11 @@ class Results:
 
     def left(self, jobs: Sequence[Job]) -> list[str]:
         """Return the names of the jobs whose results no ladder has."""
-        return [job.name for job in jobs if not (job.is_done or self.found(job.result).is_file())]
+        return [job.name for job in jobs if not any(self._in(root, job).is_done for root in self._roots)]
+
+    def _in(self, root: Path, job: Job) -> Job:
+        """Return a job of this ladder as the ladder in `root` has it."""
+        return replace(job, result=root / job.result.relative_to(self.ladder.root))
 
     def _roots_of(self, name: str) -> list[Path]:
         return [root for root in self._roots if name in self._summaries[root]]
