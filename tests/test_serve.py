@@ -141,19 +141,25 @@ def test_a_session_remembers_what_was_decided_and_draws_as_an_agent_that_is_load
 
 
 def test_dreams_that_are_asked_for_are_the_agents_own_whoever_asks_beside(made):
-    keys, thoughts = ["move_left", rig.Action.press("use"), "noop"], ["go left.", "", "wait."]
+    keys = ["move_left", rig.Action.press("use"), "noop"]
+    words = ("go left.", "", "wait.", "stone is above.", "go on.", "a cow lies left.", "wood is held.", "look around.")
     mine = rig.load_agent(made.agent, dtype="float32", thought_tokens=12)
-    seen = [frame[:120] for frame in frames(12)]
-    alone = [
-        clearly(lambda seed: mine.dream(seen[seed], keys, "place a table", thoughts=thoughts), range(first, first + 4))
-        for first in (0, 4, 8)
-    ]
-    seen = [seen[number] for number, _ in alone]
+    seen = [frame[:120] for frame in frames(3)]
+
+    def alone(frame, key):
+        """Return a thought that leaves no code of the dream narrow, and the dream."""
+        number, dreams = clearly(
+            lambda number: mine.dream(frame, [key], "place a table", thoughts=[words[number]]), range(len(words))
+        )
+        return words[number], dreams[0]
+
+    expected = [[alone(frame, key) for key in keys] for frame in seen]
     with served(made.agent, SAME, batch=3) as server:
 
         def dreamed(number):
             with connect(server.ws) as agent:
                 agent.decide(seen[number], "place a table", seed=number)
+                thoughts = [thought for thought, _ in expected[number]]
                 return agent.dream(seen[number], keys, "place a table", thoughts=thoughts)
 
         with ThreadPoolExecutor(3) as threads:
@@ -163,9 +169,9 @@ def test_dreams_that_are_asked_for_are_the_agents_own_whoever_asks_beside(made):
         assert (response.status_code, response.json()["kind"]) == (200, "dreams")
         assert metric(server, 'rig_serve_dreams_total{transport="websocket"}') == 9
         assert metric(server, 'rig_serve_dreams_total{transport="http"}') == 1
-    for frame, found, (_, expected) in zip(seen, together, alone, strict=True):
+    for frame, found, dreams in zip(seen, together, expected, strict=True):
         assert [one.shape for one in found] == [frame.shape] * 3
-        assert all(np.array_equal(one, two) for one, two in zip(found, expected, strict=True))
+        assert all(np.array_equal(one, dream) for one, (_, dream) in zip(found, dreams, strict=True))
 
 
 @pytest.mark.parametrize(
