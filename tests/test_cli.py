@@ -575,15 +575,15 @@ def test_the_demonstration_shows_the_dreams_of_several_plans(made, tmp_path):
 
 def test_the_demonstration_dreams_and_reviews_one_episode_of_each_task_and_counts_all(made, tmp_path):
     """Unless it is asked for dreams; what is shown is what every way played."""
-    fixed = {"episodes": 3, "most_steps": 4, "temperature": 1.0, "dtype": "float32"}
+    fixed = {"episodes": 2, "most_steps": 4, "thought_tokens": 16, "temperature": 1.0, "dtype": "float32"}
     config = EmbodiedConfig(agent=str(made.agent), tasks=("place_table/tool", "collect_wood/tool"), **fixed)
     found = run_demo(config, None, tmp_path / "few", plans=2)
     asked = run_demo(config, 1, tmp_path / "all", plans=2)
-    ways = {"RIG-basic": 6, "best of 2 plans, n = 1": 6}
+    ways = {"RIG-basic": 4, "best of 2 plans, n = 1": 4}
     assert {name: found[name]["episodes"] for name in found if name in (*ways, "RIG-lookahead, n = 1")} == ways
     assert {name: asked[name]["episodes"] for name in (*ways, "RIG-lookahead, n = 1")} == {
         **ways,
-        "RIG-lookahead, n = 1": 6,
+        "RIG-lookahead, n = 1": 4,
     }
     assert found["RIG-basic"]["cells"] == asked["RIG-basic"]["cells"]
     written = [found["RIG-basic"]["cost_per_decision"], asked["RIG-basic"]["cost_per_decision"]]
@@ -596,7 +596,8 @@ def test_the_demonstration_dreams_and_reviews_one_episode_of_each_task_and_count
 
 def test_the_demonstration_is_the_same_in_several_processes(made, tmp_path, monkeypatch):
     tasks = ("place_table", "collect_wood/tool")
-    config = EmbodiedConfig(agent=str(made.agent), tasks=tasks, episodes=1, most_steps=5, dtype="float32")
+    played = {"episodes": 1, "most_steps": 5, "thought_tokens": 16, "dtype": "float32"}
+    config = EmbodiedConfig(agent=str(made.agent), tasks=tasks, **played)
     found = {}
     for count in (1, 2):
         monkeypatch.setattr("rig.evaluate.parallel.usable_cores", lambda count=count: count)

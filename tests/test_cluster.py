@@ -129,7 +129,8 @@ def test_stages_and_scores_are_those_of_this_machine_though_workers_are_lost(tmp
     for name in reviewed.ids:
         assert_same(far[name], reviewed[name])
 
-    scored = EmbodiedConfig(agent=str(made.agent), tasks=TASKS, episodes=2, most_steps=6, dtype="float32")
+    short = {"episodes": 2, "most_steps": 6, "thought_tokens": 16, "dtype": "float32"}
+    scored = EmbodiedConfig(agent=str(made.agent), tasks=TASKS, **short)
     evaluate_embodied(scored, tmp_path / "eval")
     evaluate_embodied(scored, tmp_path / "far" / "eval", workers=2, cluster=LOCAL)
 

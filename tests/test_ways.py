@@ -19,6 +19,7 @@ def alone(made):
         tasks=("place_table/tool", "collect_wood/tool"),
         episodes=2,
         most_steps=4,
+        thought_tokens=16,
         temperature=1.0,
         dtype="float32",
     )

@@ -10,6 +10,25 @@ from rig.registry import Registry
 LADDERS: Registry[LadderConfig] = Registry("ladder", "rig.ladders")
 """Named `<ladder>/<preset>`."""
 
+_FEW_PLANS = PlanningConfig(
+    plans=(2,),
+    dreams=(0, 1, 2),
+    episodes=1,
+    branch_episodes=2,
+    held_out_episodes=2,
+    states=2,
+    proposals=3,
+    judge_steps=5,
+    said=(2, 1),
+    shown=(2, 1),
+    rows=("own", "true", "no-dreams"),
+    valued=0.2,
+    rounds=1,
+    groups=2,
+    attempts=2,
+    decisions=4,
+)
+
 LADDERS.add(
     "crafter/debug",
     LadderConfig(
@@ -24,25 +43,7 @@ LADDERS.add(
         practice_rounds=1,
         practice_episodes=1,
         ahead_episodes=1,
-        planning=PlanningConfig(
-            plans=(2,),
-            dreams=(0, 1, 2),
-            tasks=("place_table/tool",),
-            episodes=1,
-            branch_episodes=2,
-            held_out_episodes=2,
-            states=2,
-            proposals=3,
-            judge_steps=5,
-            said=(2, 1),
-            shown=(2, 1),
-            rows=("own", "true", "no-dreams"),
-            valued=0.2,
-            rounds=1,
-            groups=2,
-            attempts=2,
-            decisions=4,
-        ),
+        planning=replace(_FEW_PLANS, tasks=("place_table/tool",)),
         tokenizer_steps=30,
         tokenizer_held_out=16,
         vision_steps=10,
@@ -57,8 +58,8 @@ LADDERS.add(
         sweep=(2,),
         sweep_tasks=("place_table/tool",),
         chains=4,
-        # An agent of 20 steps plays to the limit of every task, and does no more in 100 decisions than in 12.
-        most_steps=12,
+        # An agent of 20 steps plays to the limit of every task, and does no more in 100 decisions than in 6.
+        most_steps=6,
         compile=False,
     ),
 )
@@ -157,9 +158,12 @@ LADDERS.add(
         steps=10,
         second_steps=5,
         batch_size=4,
+        planning=replace(_FEW_PLANS, tasks=("dig_down/tool",)),
         evaluation_episodes=1,
         worlds=2,
         chains=2,
+        # As long as Crafter's.
+        most_steps=6,
         compile=False,
     ),
 )
