@@ -249,6 +249,22 @@ def test_core_hours_are_of_processor_time_whatever_runs_beside(tmp_path, stand_i
     assert 0 < hours["idle"] < hours["busy"]
 
 
+def test_what_ends_beside_a_failure_is_counted(tmp_path, stand_in, monkeypatch):
+    sleep = time.sleep
+
+    def until_both_have_ended(seconds):
+        while not (tmp_path / "journal").exists() or len(journal(tmp_path)) < 2:
+            sleep(seconds)
+        for word, _, *rest in journal(tmp_path):
+            if word == "begin":
+                os.waitid(os.P_PID, int(rest[1]), os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(jobs_module.time, "sleep", until_both_have_ended)
+    with pytest.raises(RigError, match="the job bad failed"):
+        run_plan([stand_in("bad", "fail", "busy"), stand_in("busy", "work")], tmp_path / "logs", workers=2)
+    assert core_hours(tmp_path / "logs")["busy"] >= 0.5 / 3600
+
+
 def test_what_most_others_wait_for_comes_first(tmp_path, stand_in):
     jobs = [
         stand_in("leaf"),

@@ -238,7 +238,7 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
                 time.sleep(0.2)
     finally:
         for entry in running:
-            entry.process.terminate()
+            os.kill(entry.process.pid, signal.SIGTERM)  # `terminate` would wait for one that has ended, uncounted
         for entry in running:
             entry.is_over(logs, patiently=True)
 
