@@ -49,19 +49,9 @@ def weighed_row(plans: int) -> str:
 def scored_in(config: LadderConfig, plans: int, dreams: int) -> str:
     """Return the row that so many plans and dreams are scored in: on everything, where that plays as many episodes."""
     budget = config.planning
-    if plans == budget.shown[0] and dreams in (0, budget.shown[1]) and _wide(config) >= _narrow(config):
+    if plans == budget.shown[0] and dreams in (0, budget.shown[1]) and config.evaluation_episodes >= budget.episodes:
         return resample_row(plans, dreams) if dreams else votes_row(plans)
     return plans_row(plans, dreams)
-
-
-def _wide(config: LadderConfig) -> int:
-    """Return how many episodes per task and setting the rows play that are scored on everything."""
-    return config.claim_episodes or config.evaluation_episodes
-
-
-def _narrow(config: LadderConfig) -> int:
-    """Return how many episodes per task and setting every number of plans plays."""
-    return config.planning.episodes or config.evaluation_episodes
 
 
 def chance_row(plans: int, share: float) -> str:
@@ -113,13 +103,16 @@ def _judge(ladder: Places) -> Iterator[Job]:
 def _plans(ladder: Places) -> Iterator[Job]:
     budget, run = ladder.config.planning, ladder.planning_run
     plans, dreams = budget.shown
-    for name, words in (
-        (votes_row(plans), best_of(plans, 0)),
-        *((chance_row(plans, share), _refused_at_random(plans, share)) for share in budget.refused),
-        (weighed_row(plans), best_of(plans, 1, "stillness")),
-        (resample_row(plans, dreams), best_of(plans, dreams)),
+    seldom, often = budget.refused
+    closely = ladder.config.claim_episodes
+    for name, episodes, words in (
+        (votes_row(plans), 0, best_of(plans, 0)),
+        (chance_row(plans, seldom), 0, _refused_at_random(plans, seldom)),
+        (chance_row(plans, often), closely, _refused_at_random(plans, often)),
+        (weighed_row(plans), closely, best_of(plans, 1, "stillness")),
+        (resample_row(plans, dreams), 0, best_of(plans, dreams)),
     ):
-        yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=ladder.config.claim_episodes)
+        yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=episodes)
     for plans, dreams in budget.grid:
         row = plans_row(plans, dreams)
         if scored_in(ladder.config, plans, dreams) == row:
