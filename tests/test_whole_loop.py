@@ -194,13 +194,13 @@ def check_report(ladder, page):
     check_planning(tables)
     figures = re.findall(r"!\[[\w-]+\]\(([\w/.-]+)\)", text)
     drawn = [
-        *(f"{name}.svg" for name in ("dreams", "plans", "data", "dream-depth")),
+        *(f"{name}.svg" for name in ("dreams", "plans", "plans-tokens", "plans-ms", "data", "dream-depth")),
         "dreams-basic.jpg",
         "dreams-lookahead.jpg",
     ]
     assert figures == [f"figures/crafter/{name}" for name in drawn]
-    assert all("</svg>" in (page.parent / figure).read_text() for figure in figures[:4])
-    assert all(Image.open(page.parent / figure).width > 128 for figure in figures[4:])
+    assert all("</svg>" in (page.parent / figure).read_text() for figure in figures[:6])
+    assert all(Image.open(page.parent / figure).width > 128 for figure in figures[6:])
     assert text.count("\nrig ") == len(ladder.jobs())
 
 

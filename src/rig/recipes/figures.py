@@ -13,9 +13,24 @@ from rig.storage import atomic_file
 
 
 def draw_lines(
-    path: Path, lines: Mapping[str, Sequence[tuple[float, Estimate]]], *, x: str, y: str, log_x: bool = False
+    path: Path,
+    lines: Mapping[str, Sequence[tuple[float, Estimate]]],
+    *,
+    x: str,
+    y: str,
+    log_x: bool = False,
+    each_x: bool = True,
 ) -> Path:
-    """Draw named lines of shares, with their intervals, to an SVG file, and return its path."""
+    """Draw named lines of shares, with their intervals, to an SVG file, and return its path.
+
+    Args:
+        path: of the file.
+        lines: name -> places and what was found there.
+        x: what the places are.
+        y: what was found.
+        log_x: whether equal steps along x are equal ratios.
+        each_x: whether the axis names every place, and no others.
+    """
     matplotlib = cast(Any, require("matplotlib", "eval"))
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "rig"
@@ -29,8 +44,11 @@ def draw_lines(
         axes.errorbar(places, values, yerr=[below, above], marker="o", capsize=3, label=name)
     if log_x:
         axes.set_xscale("log", base=2)
-    ticks = sorted({place for points in lines.values() for place, _ in points})
-    axes.set_xticks(ticks, [str(Fraction(tick).limit_denominator(1000)) for tick in ticks])
+    if each_x:
+        ticks = sorted({place for points in lines.values() for place, _ in points})
+        axes.set_xticks(ticks, [str(Fraction(tick).limit_denominator(1000)) for tick in ticks])
+    else:
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.set_ylim(0, 1.05)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,20 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
     """Return how the best of several plans does, by how many there are and how far each is dreamed."""
     config, base, rows = results.ladder.config, results.ladder.planning_row, []
     budget = config.planning
-    lines: dict[str, list[tuple[float, Estimate]]] = {}
+    lines: dict[str, list[tuple[int, str]]] = {}
     alone = _success(results, base) if base in results.embodied else None
     for plans, dreams in sorted(budget.grid, key=lambda pair: pair[::-1]):
         name = scored_in(config, plans, dreams)
         if name in results.embodied:
             rows.append([str(plans), str(dreams), *_scored(results, name, plans if dreams else 0)])
-            points = lines.setdefault(f"{dreams} dreamed" if dreams else "most votes", [(1, alone)] if alone else [])
-            points.append((plans, _success(results, name)))
+            points = lines.setdefault(f"{dreams} dreamed" if dreams else "most votes", [(1, base)] if alone else [])
+            points.append((plans, name))
     said = said_row(*budget.said)
     if said in results.embodied:
         plans, dreams = budget.said
         rows.append([str(plans), f"{dreams}, said", *_scored(results, said, plans)])
     if not rows:
         return ""
-    figure = draw_lines(figures / "plans.svg", lines, x="plans (k)", y="mean success")
     one = f"{_what(results)}, one alone wins {alone.format()}. " if alone is not None else ""
     text = (
         f"{one}Without dreams (n = 0) {row_name(base)} proposes k plans and takes the one that most proposals chose. "
@@ -54,7 +54,40 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
         "tokens written",
         "ms",
     )
-    return f"{text}\n\n{markdown(header, rows)}\n\n{image(figure, page)}"
+    drawn = "\n\n".join(image(figure, page) for figure in _draw_plans(results, lines, figures))
+    return f"{text}\n\n{markdown(header, rows)}\n\n{drawn}"
+
+
+def _draw_plans(results: Results, lines: Mapping[str, Sequence[tuple[int, str]]], figures: Path) -> Iterator[Path]:
+    """Draw rows of several plans by how many there are, by what they write, and by how long they take."""
+
+    def places(place: Callable[[int, str], float]) -> dict[str, list[tuple[float, Estimate]]]:
+        return {
+            line: sorted(((place(*point), _success(results, point[1])) for point in points), key=itemgetter(0))
+            for line, points in lines.items()
+        }
+
+    y = "mean success"
+    yield draw_lines(figures / "plans.svg", places(lambda plans, _: plans), x="plans (k)", y=y)
+    for file, axis, cost in (
+        ("plans-tokens.svg", "tokens written a decision", lambda _, name: _tokens(_cost(results, name))),
+        ("plans-ms.svg", "ms a decision", lambda _, name: _milliseconds(_cost(results, name))),
+    ):
+        yield draw_lines(figures / file, places(cost), x=axis, y=y, log_x=True, each_x=False)
+
+
+def _cost(results: Results, name: str) -> Mapping[str, float]:
+    """Return what a decision of a row costs in the episodes that several plans are scored on."""
+    budget = results.ladder.config.planning
+    return cost_per_decision(results.rows(name, budget.tasks, budget.episodes))
+
+
+def _tokens(cost: Mapping[str, float]) -> float:
+    return cost["text_tokens"] + cost["image_tokens"]
+
+
+def _milliseconds(cost: Mapping[str, float]) -> float:
+    return cost["seconds"] * 1000
 
 
 def _success(results: Results, name: str) -> Estimate:
@@ -74,7 +107,7 @@ def _scored(results: Results, name: str, voters: int) -> list[str]:
     """Return the columns of a row in those episodes; beside most votes of so many plans, where there are any."""
     config = results.ladder.config
     scored_on = (config.planning.tasks, config.planning.episodes)
-    cost = cost_per_decision(results.rows(name, *scored_on))
+    cost = _cost(results, name)
     alone = results.difference(name, results.ladder.planning_row, *scored_on)
     votes = results.difference(name, scored_in(config, voters, 0), *scored_on) if voters else None
     return [
@@ -82,8 +115,8 @@ def _scored(results: Results, name: str, voters: int) -> list[str]:
         signed(alone),
         f"{alone.wins} / {alone.losses}" if alone else "–",
         signed(votes),
-        f"{cost['text_tokens'] + cost['image_tokens']:.0f}",
-        f"{cost['seconds'] * 1000:.0f}",
+        f"{_tokens(cost):.0f}",
+        f"{_milliseconds(cost):.0f}",
     ]
 
 
