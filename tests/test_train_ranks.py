@@ -182,22 +182,25 @@ def stumble(self):
         raise RigError("the second process stumbles")
     return draw(self)
 Packer.next_pack = stumble
-uneven = replace(config, training=replace(TWO_PACKS, step_tokens=1024))
-told = "1 pack.s. of 1024 tokens a step cannot be shared evenly by 2 processes; give --step-tokens 2048"
-with pytest.raises(RigError, match=told):
-    train_agent(uneven, folder.with_name("uneven"))
 train_agent(config, folder)
 """
     done = train_together(made, tmp_path / "run", body)
     assert done.returncode != 0
-    assert "the second process stumbles" in done.stderr, done.stderr
+    assert "the second process stumbles" in done.stderr
     assert not (tmp_path / "run" / "agent").exists()
     train_agent(agent_training(made.data, made.tokenizers, training=TWO_PACKS), tmp_path / "run", resume=True)
 
 
 def test_the_command_trains_together_and_says_so_once(made, tmp_path, capsys):
     words = ["train", "--data", made.data, "--tokenizers", made.tokenizers, "--preset", "debug", "--no-compile"]
-    words += ["--steps", 2, "--pack-tokens", 1024, "--step-tokens", 2048]
+    words += ["--steps", 2, "--pack-tokens", 1024]
+    done = start(["-m", "rig.cli.main"], *words, "--out", tmp_path / "uneven")
+    assert done.returncode != 0
+    assert "1 pack(s) of 1024 tokens a step cannot be shared evenly by 2 processes; give --step-tokens 2048" in (
+        done.stderr
+    )
+    assert "Traceback" not in done.stderr.partition("rig train: ")[0]
+    words += ["--step-tokens", 2048]
     done = start(["-m", "rig.cli.main"], *words, "--out", tmp_path / "two", "--parallel", "fsdp", "--json-last")
     assert done.returncode == 0, done.stderr
     told, result = done.stdout.splitlines()
