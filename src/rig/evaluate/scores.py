@@ -58,6 +58,11 @@ def cost_per_decision(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: sum(row["cost"][name] for row in rows) / decisions for name in (rows[0]["cost"] if rows else ())}
 
 
+def tokens_written(cost: Mapping[str, float]) -> float:
+    """Return how many tokens of text and of images a decision writes, of what it costs; 0 of who writes none."""
+    return cost.get("text_tokens", 0) + cost.get("image_tokens", 0)
+
+
 def by_cell(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """Return the episodes' rows per "task/setting", by seed."""
     cells: dict[str, list[Mapping[str, Any]]] = defaultdict(list)

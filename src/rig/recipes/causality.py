@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rig.evaluate.scores import tokens_written
 from rig.evaluate.stats import estimate_of, interval
 from rig.recipes.tables import commit_text, markdown
 from rig.storage import write_text
@@ -54,7 +55,7 @@ def _columns(row: Mapping[str, Any]) -> list[str]:
         f"{against['wins']}, {against['losses']}" if against else "–",
         *(interval(row[name]) for name in ("changed", "spoilt", "mended")),
         _signed(row["gained"]) if row["gained"] else "–",
-        f"{cost['read_tokens']:.0f} + {cost['text_tokens'] + cost['image_tokens']:.0f}",
+        f"{cost['read_tokens']:.0f} + {tokens_written(cost):.0f}",
         f"{cost['seconds'] * 1000:.0f}",
     ]
 

@@ -238,7 +238,8 @@ def _run_beside(left: list[Job], logs: Path, workers: int, bar: tqdm) -> None:
                 time.sleep(0.2)
     finally:
         for entry in running:
-            os.kill(entry.process.pid, signal.SIGTERM)  # `terminate` would wait for one that has ended, uncounted
+            if entry.process.returncode is None:  # `terminate` would wait for one that has ended, uncounted
+                os.kill(entry.process.pid, signal.SIGTERM)
         for entry in running:
             entry.is_over(logs, patiently=True)
 

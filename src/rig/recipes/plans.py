@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rig.agents.checkpoint import AGENT_FILE, about_agent
 from rig.evaluate.saved import CAUSALITY, JUDGEMENTS, read_scores
-from rig.evaluate.scores import by_cell, cost_per_decision, mean_success
+from rig.evaluate.scores import by_cell, cost_per_decision, mean_success, tokens_written
 from rig.evaluate.stats import Estimate, interval
 from rig.recipes.causality import HEADER, conclusion, table_rows
 from rig.recipes.figures import draw_lines
@@ -22,21 +22,22 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
     """Return how the best of several plans does, by how many there are and how far each is dreamed."""
     config, base, rows = results.ladder.config, results.ladder.planning_row, []
     budget = config.planning
-    lines: dict[str, list[tuple[int, str]]] = {}
-    alone = _success(results, base) if base in results.embodied else None
+    lines: dict[str, list[_Point]] = {}
+    alone = _point(results, base, 1) if base in results.embodied else None
     for plans, dreams in sorted(budget.grid, key=lambda pair: pair[::-1]):
         name = scored_in(config, plans, dreams)
         if name in results.embodied:
-            rows.append([str(plans), str(dreams), *_scored(results, name, plans if dreams else 0)])
-            points = lines.setdefault(f"{dreams} dreamed" if dreams else "most votes", [(1, base)] if alone else [])
-            points.append((plans, name))
+            point = _point(results, name, plans)
+            rows.append([str(plans), str(dreams), *_scored(results, name, point, plans if dreams else 0)])
+            points = lines.setdefault(f"{dreams} dreamed" if dreams else "most votes", [alone] if alone else [])
+            points.append(point)
     said = said_row(*budget.said)
     if said in results.embodied:
         plans, dreams = budget.said
-        rows.append([str(plans), f"{dreams}, said", *_scored(results, said, plans)])
+        rows.append([str(plans), f"{dreams}, said", *_scored(results, said, _point(results, said, plans), plans)])
     if not rows:
         return ""
-    one = f"{_what(results)}, one alone wins {alone.format()}. " if alone is not None else ""
+    one = f"{_what(results)}, one alone wins {alone.success.format()}. " if alone is not None else ""
     text = (
         f"{one}Without dreams (n = 0) {row_name(base)} proposes k plans and takes the one that most proposals chose. "
         "With dreams it dreams its first plan n steps ahead; where a dream shows what is seen, nothing comes of it: "
@@ -54,40 +55,38 @@ def plans_table(results: Results, figures: Path, page: Path) -> str:
         "tokens written",
         "ms",
     )
-    drawn = "\n\n".join(image(figure, page) for figure in _draw_plans(results, lines, figures))
+    drawn = "\n\n".join(image(figure, page) for figure in _draw_plans(lines, figures))
     return f"{text}\n\n{markdown(header, rows)}\n\n{drawn}"
 
 
-def _draw_plans(results: Results, lines: Mapping[str, Sequence[tuple[int, str]]], figures: Path) -> Iterator[Path]:
-    """Draw rows of several plans by how many there are, by what they write, and by how long they take."""
+class _Point(NamedTuple):
+    """What a row of several plans writes and takes a decision, and wins, in the episodes that those are scored on."""
 
-    def places(place: Callable[[int, str], float]) -> dict[str, list[tuple[float, Estimate]]]:
-        return {
-            line: sorted(((place(*point), _success(results, point[1])) for point in points), key=itemgetter(0))
+    plans: int
+    tokens: float
+    milliseconds: float
+    success: Estimate
+
+
+def _point(results: Results, name: str, plans: int) -> _Point:
+    budget = results.ladder.config.planning
+    cost = cost_per_decision(results.rows(name, budget.tasks, budget.episodes))
+    return _Point(plans, tokens_written(cost), cost["seconds"] * 1000, _success(results, name))
+
+
+def _draw_plans(lines: Mapping[str, Sequence[_Point]], figures: Path) -> Iterator[Path]:
+    """Draw rows of several plans by how many there are, by what they write, and by how long they take."""
+    for file, axis, place in (
+        ("plans.svg", "plans (k)", attrgetter("plans")),
+        ("plans-tokens.svg", "tokens written a decision", attrgetter("tokens")),
+        ("plans-ms.svg", "ms a decision", attrgetter("milliseconds")),
+    ):
+        placed = {
+            line: [(place(point), point.success) for point in sorted(points, key=place)]
             for line, points in lines.items()
         }
-
-    y = "mean success"
-    yield draw_lines(figures / "plans.svg", places(lambda plans, _: plans), x="plans (k)", y=y)
-    for file, axis, cost in (
-        ("plans-tokens.svg", "tokens written a decision", lambda _, name: _tokens(_cost(results, name))),
-        ("plans-ms.svg", "ms a decision", lambda _, name: _milliseconds(_cost(results, name))),
-    ):
-        yield draw_lines(figures / file, places(cost), x=axis, y=y, log_x=True, each_x=False)
-
-
-def _cost(results: Results, name: str) -> Mapping[str, float]:
-    """Return what a decision of a row costs in the episodes that several plans are scored on."""
-    budget = results.ladder.config.planning
-    return cost_per_decision(results.rows(name, budget.tasks, budget.episodes))
-
-
-def _tokens(cost: Mapping[str, float]) -> float:
-    return cost["text_tokens"] + cost["image_tokens"]
-
-
-def _milliseconds(cost: Mapping[str, float]) -> float:
-    return cost["seconds"] * 1000
+        costs = file != "plans.svg"
+        yield draw_lines(figures / file, placed, x=axis, y="mean success", log_x=costs, each_x=not costs)
 
 
 def _success(results: Results, name: str) -> Estimate:
@@ -103,20 +102,19 @@ def _what(results: Results) -> str:
     return f"On {tasks} ({budget.episodes or config.evaluation_episodes} episodes of each)"
 
 
-def _scored(results: Results, name: str, voters: int) -> list[str]:
+def _scored(results: Results, name: str, point: _Point, voters: int) -> list[str]:
     """Return the columns of a row in those episodes; beside most votes of so many plans, where there are any."""
     config = results.ladder.config
     scored_on = (config.planning.tasks, config.planning.episodes)
-    cost = _cost(results, name)
     alone = results.difference(name, results.ladder.planning_row, *scored_on)
     votes = results.difference(name, scored_in(config, voters, 0), *scored_on) if voters else None
     return [
-        _success(results, name).format(),
+        point.success.format(),
         signed(alone),
         f"{alone.wins} / {alone.losses}" if alone else "–",
         signed(votes),
-        f"{_tokens(cost):.0f}",
-        f"{_milliseconds(cost):.0f}",
+        f"{point.tokens:.0f}",
+        f"{point.milliseconds:.0f}",
     ]
 
 

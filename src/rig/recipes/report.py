@@ -9,7 +9,7 @@ from typing import Any
 
 from rig.envs import Split
 from rig.evaluate.config import BY_TEACHER
-from rig.evaluate.scores import by_cell, mean_success
+from rig.evaluate.scores import by_cell, mean_success, tokens_written
 from rig.evaluate.stats import (
     Estimate,
     data_efficiency,
@@ -143,7 +143,7 @@ def _ladder_table(results: Results) -> str:
     for name in names:
         summary = results.embodied[name]
         cost = summary["cost_per_decision"]
-        written = cost.get("text_tokens", 0) + cost.get("image_tokens", 0)
+        written = tokens_written(cost)
         rows.append(
             [
                 row_name(name),
@@ -237,7 +237,7 @@ def _sweep_table(results: Results, figures: Path, page: Path) -> str:
                 f"{gain.wins} / {gain.losses}" if gain is not None else "–",
                 *(interval(cell) for cell in kept),
                 f"{changed:.2f}" if changed is not None else "–",
-                f"{cost['text_tokens'] + cost['image_tokens']:.0f}",
+                f"{tokens_written(cost):.0f}",
             ]
         )
         if not name.startswith("codes-"):
