@@ -19,8 +19,9 @@ from rig.data import Dataset
 from rig.dialogue import train_bpe
 from rig.errors import CheckpointError, RigError
 from rig.janus import deepseek, export_janus, import_janus, inexpressible
-from rig.model import PRESETS, RIG, RIGConfig, fit_frame, frames_to_pixels, load, load_vq, save
+from rig.model import PRESETS, RIG, fit_frame, frames_to_pixels, load, load_vq, save
 from rig.model.checkpoint import expected_shapes
+from rig.model.config_json import config_from_json
 from rig.model.weights import StoredTensor
 from rig.train import Tokenizers
 
@@ -256,7 +257,7 @@ def test_the_published_configuration_is_that_of_the_preset():
         "num_key_value_heads": 16,
         "vocab_size": 102400,
     }
-    assert RIGConfig.from_json(deepseek.translate(published, "config.json")) == PRESETS.get("janus-1b")
+    assert config_from_json(deepseek.translate(published, "config.json")) == PRESETS.get("janus-1b")
 
 
 # What cannot come in
@@ -538,6 +539,7 @@ def test_what_janus_cannot_say_is_named(made, tmp_path):
     small = "; ".join(inexpressible(PRESETS.get("small")))
     assert "kernels of 1" in small
     assert "norm_groups" not in small
+    assert "convolutions of [64, 128] channels (stem)" in "; ".join(inexpressible(PRESETS.get("small-128")))
 
 
 @pytest.mark.parametrize(
@@ -609,7 +611,7 @@ def test_mistakes_with_bases_are_told_in_a_line(capsys, made, kept, tmp_path):
 
 def test_saved_networks_of_ours_come_in_too(tmp_path):
     """A network that was built here, saved without a tokenizer's help, is a checkpoint like any other."""
-    config = RIGConfig.from_json(janus().config.to_dict())
+    config = config_from_json(janus().config.to_dict())
     model = RIG(config, seed=3)
     save(model, tmp_path / "ours")
     gapped_tokenizer().save(tmp_path / "ours")

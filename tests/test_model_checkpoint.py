@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from rig.errors import CheckpointError, RigError
 from rig.model import PRESETS, RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, load, load_vq, read_config, save
+from rig.model.config_json import config_from_json, config_to_json
 from rig.model.weights import find_tensors
 
 CONFIG = PRESETS.get("debug")
@@ -51,7 +52,7 @@ def test_a_network_that_is_about_to_be_loaded_is_not_filled_before(folder, monke
 def test_config_json_holds_every_field(name):
     config = replace(PRESETS.get(name), image_alignment=64)
     config = replace(config, vq=replace(config.vq, image_size=config.vq.image_size * 2, commitment=0.5))
-    assert RIGConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
 
 
 def test_reading_the_sizes_imports_no_torch(folder):
@@ -141,6 +142,10 @@ def without(section, name):
         (within("rig", image_alignment=0), "rig.image_alignment is 0; expected `int` >= 1"),
         (within("rig", image_stride=82), "image_stride 82 is not between 1 and the 81"),
         (within("rig", image_alinment=2), "rig has an unknown field 'image_alinment'. Did you mean 'image_alignment'"),
+        (within("rig.vision", stem=[12]), r"stem \[12\] has channels that are not a multiple of 8"),
+        (within("rig.vision", stem=[8] * 5), "patch_size 16 cannot be halved for each of stem"),
+        (within("rig.vision", stem="big"), "rig.vision.stem is 'big'; expected `array`"),
+        (within("rig.vision", steam=[]), "rig.vision has an unknown field 'steam'. Did you mean 'stem'"),
         (within("rig.vq", kernel_size=2), "rig.vq.kernel_size is 2; give one of 1, 3"),
         (within("rig.vq", norm_groups=5), "not a multiple of norm_groups 5"),
         (without("vision_config", "num_attention_heads"), "vision_config lacks num_attention_heads; restore it"),

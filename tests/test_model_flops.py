@@ -1,5 +1,7 @@
 """The formula's operations are those that torch counts, whatever learns; peaks are known by name or measured."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from test_model_pack import CONFIG, DOCUMENTS
@@ -32,6 +34,7 @@ def test_the_work_of_a_pack_leaves_padding_out():
     assert padded.text_rows == len(BATCH.text_rows)
 
 
+@pytest.mark.parametrize("stem", [(), (8, 16)])
 @pytest.mark.parametrize(
     ("frozen", "low_rank"),
     [
@@ -43,8 +46,8 @@ def test_the_work_of_a_pack_leaves_padding_out():
         (("vision", "aligner", "codes"), ("decoder", "heads")),
     ],
 )
-def test_matrices_cost_what_torch_counts(frozen, low_rank):
-    model = RIG(CONFIG, seed=0)
+def test_matrices_cost_what_torch_counts(frozen, low_rank, stem):
+    model = RIG(replace(CONFIG, vision=replace(CONFIG.vision, stem=stem)), seed=0)
     add_lora(model, low_rank, rank=2, seed=0)
     freeze(model, frozen)
     wanted, found = counted(model), FlopCount(model).matrices(WORK)

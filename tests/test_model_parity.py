@@ -28,6 +28,7 @@ from rig.model import (
     save,
     unfit_frame,
 )
+from rig.model.config_json import config_from_json, config_to_json
 
 torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
 
@@ -60,7 +61,7 @@ WIDE = replace(
 def build_oracle(config, spread=None):
     """Return transformers' Janus with random weights: normal ones, or even ones scaled by their fan-in to `spread`."""
     torch.manual_seed(0)
-    data = {**config.to_json(), "image_token_id": config.decoder.vocab_size - 1}
+    data = {**config_to_json(config), "image_token_id": config.decoder.vocab_size - 1}
     oracle = transformers.JanusForConditionalGeneration(transformers.JanusConfig.from_dict(data))
     for parameter in oracle.parameters():
         if spread is None:
@@ -126,7 +127,7 @@ def test_state_dicts_have_the_same_keys_and_shapes(ours, oracle):
 
 def test_the_full_shapes_are_those_of_janus():
     with torch.device("meta"):
-        oracle = transformers.JanusForConditionalGeneration(transformers.JanusConfig.from_dict(FULL.to_json()))
+        oracle = transformers.JanusForConditionalGeneration(transformers.JanusConfig.from_dict(config_to_json(FULL)))
     expected = {name: tuple(value.shape) for name, value in oracle.state_dict().items()}
     assert {name: tuple(value.shape) for name, value in RIG(FULL, seed=None).state_dict().items()} == expected
 
@@ -299,11 +300,11 @@ def test_transformers_checkpoints_load_and_ours_open_in_transformers(ours, oracl
 @torch.no_grad()
 def test_a_written_image_has_as_many_codes_as_a_read_one_has_patches_whatever_their_sizes_in_pixels():
     """Janus says how large an image is that is read; one that is written follows from how often its codes double."""
-    data = CONFIG.to_json()
+    data = config_to_json(CONFIG)
     del data["rig"]
     data["vq_config"]["channel_multiplier"] = [1, 2]
     oracle = transformers.JanusForConditionalGeneration(transformers.JanusConfig.from_dict(data)).eval()
-    config = RIGConfig.from_json(data)
+    config = config_from_json(data)
     assert (config.vision.image_size, config.vq.image_size) == (32, 8)
     assert config.vision.num_tokens == config.vq.num_tokens == 16
     codes = torch.arange(16)[None]
@@ -330,7 +331,7 @@ def test_what_is_read_and_what_is_written_may_have_other_grids_and_sizes(tmp_pat
 
 @pytest.mark.parametrize(("key", "value"), [("use_qk_norm", True), ("num_channels", 1), ("hidden_act", "relu")])
 def test_what_the_network_does_not_have_is_refused(key, value):
-    data = CONFIG.to_json()
+    data = config_to_json(CONFIG)
     data["vision_config"][key] = value
     with pytest.raises(CheckpointError, match=f"vision_config.{key}"):
-        RIGConfig.from_json(json.loads(json.dumps(data)))
+        config_from_json(json.loads(json.dumps(data)))

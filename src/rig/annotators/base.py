@@ -169,7 +169,15 @@ class Reviewer(_Writer[Q]):
 
 
 class Labeller(Annotator[Q, list[str]]):
-    """Names what each patch of a frame shows, for the understanding encoder to learn. It is handed `Evidence`."""
+    """Names what each patch of a frame shows, for the understanding encoder to learn. It is handed `Evidence`.
+
+    Attributes:
+        display: where labels hold wherever in a frame a thing is, and in its mirror image: the patches, counted row by
+            row, that the screen's own display covers, which stay where they are. None where they do not hold there,
+            as those that say which tree is the nearest.
+    """
+
+    display: ClassVar[tuple[int, ...] | None] = None
 
     def label(self, steps: Sequence[Step]) -> list[list[str]]:
         """Return for each step the labels of its frame's patches, row by row.

@@ -69,6 +69,7 @@ class MinetestLabeller(RuleLabeller):
     """Labels of 8 × 8 patches: what the rarest thing in each is and how far, or what of the display covers it."""
 
     name = "minetest-patches-1"
+    display = tuple(_PATCHES * row + column for row, column in (*_HAND, *((_HUD_ROW, at) for at in _SLOT_COLUMNS)))
 
     def answer(self, known: Informed[Evidence]) -> list[str]:
         """Return the labels of a frame, row by row; its facts are read."""

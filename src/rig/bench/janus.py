@@ -15,7 +15,7 @@ from rig.registry import require
 def expressible(config: RIGConfig) -> RIGConfig:
     """Return the nearest sizes that transformers' Janus can have: one grid, a convolutional tokenizer, plain positions.
 
-    The decoder and the tower stay as they are, and so does the number of codes.
+    The decoder stays as it is, and so do the tower behind its patches and the number of codes.
     """
     vq, grid = config.vq, config.vision.image_size // config.vision.patch_size
     plain = vq.space_to_depth == 1 and not vq.patch_local and vq.grid == grid and vq.norm_groups == 32
@@ -31,7 +31,7 @@ def expressible(config: RIGConfig) -> RIGConfig:
             kernel_size=3,
             norm_groups=32,
         )
-    return replace(config, vq=vq, image_alignment=1, image_stride=1)
+    return replace(config, vision=replace(config.vision, stem=()), vq=vq, image_alignment=1, image_stride=1)
 
 
 def both(config: RIGConfig, device: torch.device, dtype: torch.dtype, *, seed: int = 0) -> tuple[RIG, Any]:

@@ -124,9 +124,12 @@ class TrainVision(_OnFrames):
 
     Attributes:
         labeller: who names patches; None: who the kit of the dataset's world names.
+        augment: show frames mirrored, moved and lit otherwise whenever they are learned from, for labellers whose
+            labels hold wherever in a frame a thing is: fewer episodes then teach as much.
     """
 
     labeller: str | None = None
+    augment: bool = False
     steps: int = 2000
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -140,7 +143,7 @@ class TrainVision(_OnFrames):
         from rig.provenance import provenance
         from rig.train import train_vision
 
-        config = self._tuned(VisionTraining(model=PRESETS.get(self.preset).vision))
+        config = self._tuned(VisionTraining(model=PRESETS.get(self.preset).vision, augment=self.augment))
         dataset = Dataset(self.data)
         named = kit_name(dataset.info.environment, "labeller") if self.labeller is None else self.labeller
         labeller = LABELLERS.get(named)()

@@ -288,7 +288,16 @@ RENAMED = {"form": "prompt_format", "sure_entropy": "entropy_threshold", "lead":
 """What configurations called their fields in earlier versions -> what they call them now."""
 
 
-ADDED = {"history": 1, "actors": [], "plans": 1, "dreams": 0, "judge": "majority", "resample": False}
+ADDED = {
+    "history": 1,
+    "actors": [],
+    "plans": 1,
+    "dreams": 0,
+    "judge": "majority",
+    "resample": False,
+    "stem": [],
+    "augment": False,
+}
 """Fields of configurations that earlier versions did not have -> what they did all the same."""
 
 

@@ -17,6 +17,7 @@ from rig.dialogue.tokenizer import BEGIN_IMAGE, BOS, END_IMAGE, EOS, IMAGE, PAD
 from rig.errors import CheckpointError
 from rig.model.checkpoint import CONFIG_FILE, check_tensors, expected_shapes, read_config
 from rig.model.config import RIGConfig
+from rig.model.config_json import config_to_json
 from rig.model.weights import FLOATS, WEIGHTS_FILE, StoredTensor, copy_tensors, find_tensors, weights_file
 from rig.storage import atomic_folder, write_json
 
@@ -51,6 +52,7 @@ def inexpressible(config: RIGConfig) -> list[str]:
     vq, vision = config.vq, config.vision
     patches = vision.image_size // vision.patch_size
     checks = (
+        (bool(vision.stem), f"its tower sees patches through convolutions of {list(vision.stem)} channels (stem)"),
         (
             vq.space_to_depth != 1,
             f"its VQ tokenizer folds blocks of {vq.space_to_depth} pixels (space_to_depth), not 1",
@@ -70,7 +72,7 @@ def inexpressible(config: RIGConfig) -> list[str]:
 def _files(config: RIGConfig, tokenizer: TextTokenizer, dtype: str) -> dict[str, Mapping[str, Any]]:
     """Return the JSON files of the folder by their names."""
     ids = {"bos_token_id": tokenizer.bos, "eos_token_id": tokenizer.eos, "pad_token_id": tokenizer.pad}
-    sizes = {name: value for name, value in config.to_json().items() if name != "rig"}
+    sizes = {name: value for name, value in config_to_json(config).items() if name != "rig"}
     images = _image_processor(config.vision.image_size)
     tokens = {"processor_class": "JanusProcessor", "num_image_tokens": config.vision.num_tokens}
     return {

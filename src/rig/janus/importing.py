@@ -17,7 +17,8 @@ from rig.dialogue import TextTokenizer
 from rig.errors import CheckpointError
 from rig.janus.deepseek import rename, translate
 from rig.model.checkpoint import CONFIG_FILE, check_depth, check_tensors, expected_shapes, read_config_data
-from rig.model.config import DEEPSEEK_TYPE, RIGConfig
+from rig.model.config import RIGConfig
+from rig.model.config_json import DEEPSEEK_TYPE, config_from_json, config_to_json
 from rig.model.weights import WEIGHTS_FILE, StoredTensor, copy_tensors, find_tensors, weights_file
 from rig.provenance import provenance
 from rig.storage import atomic_folder, write_json
@@ -60,7 +61,7 @@ def import_janus(source: Path | str, out: Path | str) -> dict[str, Any]:
         "provenance": provenance(),
     }
     with atomic_folder(Path(out)) as folder:
-        write_json(folder / CONFIG_FILE, found.config.to_json())
+        write_json(folder / CONFIG_FILE, config_to_json(found.config))
         copy_tensors(found.tensors, folder / WEIGHTS_FILE)
         found.tokenizer.save(folder)
         write_json(folder / BASE_FILE, about)
@@ -75,7 +76,7 @@ def examine(folder: Path) -> JanusCheckpoint:
     """
     data, where = read_config_data(folder), str(folder / CONFIG_FILE)
     is_original = isinstance(data, Mapping) and data.get("model_type") == DEEPSEEK_TYPE
-    config = RIGConfig.from_json(translate(data, where) if is_original else data, where)
+    config = config_from_json(translate(data, where) if is_original else data, where)
     found = find_tensors(folder)
     tensors = rename(found) if is_original else _untied(found, data)
     check_depth(weights_file(folder), config, tensors)

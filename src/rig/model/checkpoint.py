@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rig.errors import CheckpointError
 from rig.model.config import RIGConfig
+from rig.model.config_json import config_from_json, config_to_json
 from rig.model.weights import FLOATS, WEIGHTS_FILE, StoredTensor, find_tensors, read_header, read_tensor, weights_file
 from rig.storage import atomic_file
 from rig.validation import parse_json
@@ -37,7 +38,7 @@ def save(model: RIG, folder: Path | str) -> None:
     folder = Path(folder)
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_file(folder / CONFIG_FILE) as config, atomic_file(folder / WEIGHTS_FILE) as weights:
-        config.write_text(json.dumps(model.config.to_json(), indent=2) + "\n", encoding="utf-8")
+        config.write_text(json.dumps(config_to_json(model.config), indent=2) + "\n", encoding="utf-8")
         save_file(tensors, weights, metadata={"format": "pt"})
 
 
@@ -55,7 +56,7 @@ def read_config(folder: Path | str) -> RIGConfig:
     Raises:
         CheckpointError: there is none, or it is not a Janus configuration.
     """
-    return RIGConfig.from_json(read_config_data(folder), str(Path(folder) / CONFIG_FILE))
+    return config_from_json(read_config_data(folder), str(Path(folder) / CONFIG_FILE))
 
 
 def read_config_data(folder: Path | str) -> Any:

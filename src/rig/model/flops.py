@@ -81,14 +81,18 @@ class FlopCount:
         passes = _passes(learning, learning - low_ranks)
         self._passes = passes
         self._of_weights: dict[str, float] = {}
+        side = model.config.vision.image_size
         for name, module in model.named_modules():
             if not isinstance(module, nn.Linear | nn.Conv2d) or not part_of(f"{name}."):
                 continue
             group = _group(name)
             times: float = passes[part_of(f"{name}.")]
-            if isinstance(module, nn.Conv2d):  # pixels have no gradient
-                times = min(times, 2)
             cost = 2 * times * module.weight.numel()
+            if isinstance(module, nn.Conv2d):
+                if module.in_channels == 3:  # pixels have no gradient
+                    cost = 2 * min(times, 2) * module.weight.numel()
+                side //= module.stride[0]
+                cost *= side**2 / model.config.vision.num_tokens
             if isinstance(module, LoRALinear):
                 cost += 6 * (module.lora_down.numel() + module.lora_up.numel())
             self._of_weights[group] = self._of_weights.get(group, 0) + cost

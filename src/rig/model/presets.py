@@ -62,17 +62,20 @@ SMALL = RIGConfig(
 
 DEBUG_128 = replace(
     DEBUG,
-    vision=replace(DEBUG.vision, image_size=128),
+    vision=replace(DEBUG.vision, image_size=128, stem=(8, 16)),
     vq=replace(DEBUG.vq, image_size=128),
 )
 """`debug` for frames of 128×128."""
 
 SMALL_128 = replace(
     SMALL,
-    vision=replace(SMALL.vision, image_size=128),
+    vision=replace(SMALL.vision, image_size=128, stem=(64, 128)),
     vq=replace(SMALL.vq, image_size=128),
 )
-"""`small` for frames of 128×128, of which 64 patches are read and 64 codes written."""
+"""`small` for frames of 128×128, of which 64 patches are read and 64 codes written.
+
+A cell of Crafter is a picture that fills its patch; what a patch of a world in perspective shows lies anywhere in it.
+"""
 
 JANUS_1B = RIGConfig(
     decoder=DecoderConfig(

@@ -132,6 +132,7 @@ class LadderConfig:
         tokenizer_steps: optimiser steps of the VQ tokenizer.
         tokenizer_held_out: frames kept aside to score it.
         vision_steps: optimiser steps of the vision tower.
+        vision_augment: show it frames mirrored, moved and lit otherwise.
         base_steps: optimiser steps of the base.
         steps: optimiser steps of the first part.
         second_steps: optimiser steps of the second part.
@@ -196,6 +197,7 @@ class LadderConfig:
     tokenizer_steps: int
     tokenizer_held_out: int = 256
     vision_steps: int
+    vision_augment: bool = False
     base_steps: int
     steps: int
     second_steps: int

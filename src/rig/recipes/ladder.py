@@ -109,6 +109,7 @@ class Ladder(Places):
             arguments=(
                 *("train-vision", "--data", self.path("s1"), "--out", self.path("vision"), "--preset", config.preset),
                 *("--labeller", self.kit.labeller, "--steps", str(config.vision_steps), "--resume"),
+                *(("--augment",) if config.vision_augment else ()),
             ),
             result=self.root / "vision" / "vision.json",
             needs=("s1",),

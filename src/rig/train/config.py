@@ -176,11 +176,14 @@ class VisionTraining(FrameTraining):
 
     Attributes:
         model: the encoder's sizes.
+        augment: show frames mirrored, moved and lit otherwise (`rig.train.augmentation`); for labellers that say which
+            patches the display covers.
     """
 
     model: VisionConfig
     steps: int = 2000
     batch_size: int = 16
+    augment: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

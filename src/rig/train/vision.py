@@ -40,6 +40,7 @@ from rig.model import (
 from rig.model.checkpoint import load_part
 from rig.records import Step
 from rig.storage import read_json, write_json
+from rig.train.augmentation import UNKNOWN, augmented
 from rig.train.config import VisionTraining
 from rig.train.optimise import build_optimiser, learned_tensors, learning_rate, take_step
 from rig.train.order import nth_batch
@@ -66,8 +67,9 @@ def train_vision(
     `frames` and `labels`. Trackers, named in `track`, are told what is logged.
 
     Raises:
-        RigError: the frames have another size than the preset, the labeller names another number of patches, `Run`
-            refuses the folder, or there is no such tracker.
+        RigError: the frames have another size than the preset, the labeller names another number of patches or, where
+            frames are shown otherwise, does not say what stays where it is; `Run` refuses the folder, or there is no
+            such tracker.
         MissingDependencyError: a tracker's package is not installed.
     """
     check_run(folder, config, resume=resume, track=track)
@@ -76,13 +78,18 @@ def train_vision(
             f"frames of {dataset.info.frame_size} where this preset reads {config.model.image_size} pixels a side; "
             f"choose a preset for these frames"
         )
+    if config.augment and labeller.display is None:
+        raise RigError(
+            f"the labels of {labeller.name} hold for a frame as it is, and not for its mirror image; train without "
+            f"--augment, or give the Labeller a `display`"
+        )
     (taught,), (aside,) = split([dataset.with_frames(load_frames(dataset))])
     names: dict[str, int] = {}
     labels = _label(taught, labeller, config.model, names)
     known = len(names)
     held_out = _label(aside, labeller, config.model, names)
     with Run(folder, config, resume=resume, track=track) as run:
-        trainer = _VisionTrainer(config, taught, labels, known, run)
+        trainer = _VisionTrainer(config, taught, labels, known, labeller.display or (), run)
         advance(run, config, trainer, name="train-vision")
         scores = trainer.score(aside, held_out) | {"labels": float(known)}
         run.log(config.steps, {f"held_out/{name}": value for name, value in scores.items()})
@@ -125,9 +132,15 @@ class _VisionTrainer:
     """Trains a tower with its two heads: what a patch shows, and which patch it is."""
 
     def __init__(
-        self, config: VisionTraining, steps: Sequence[Step], labels: NDArray[np.int64], known: int, run: Run
+        self,
+        config: VisionTraining,
+        steps: Sequence[Step],
+        labels: NDArray[np.int64],
+        known: int,
+        display: tuple[int, ...],
+        run: Run,
     ) -> None:
-        self.config, self.steps, self.labels = config, steps, labels
+        self.config, self.steps, self.labels, self.display = config, steps, labels, display
         self.device = best_device()
         self.tower = VisionModel(config.model)
         self.what = nn.Linear(config.model.hidden_size, known)
@@ -147,19 +160,22 @@ class _VisionTrainer:
         """Train on one batch; return what to log."""
         config = self.config
         chosen = self._draw()
-        targets = torch.from_numpy(self.labels[chosen]).to(self.device)
+        frames, labels = _frames([self.steps[index] for index in chosen]), self.labels[chosen]
+        if config.augment:
+            frames, labels = augmented(frames, labels, self.display, (config.seed, self.step))
+        targets = torch.from_numpy(labels).to(self.device)
         dtype = compute_dtype(self.device)
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            features = self._read([self.steps[index] for index in chosen])
+            features = self._read(frames)
             what, where = self.what(features), self.where(features)
         places = torch.arange(where.shape[1], device=self.device).expand(len(chosen), -1)
-        loss = F.cross_entropy(what.float().flatten(0, 1), targets.flatten())
+        loss = F.cross_entropy(what.float().flatten(0, 1), targets.flatten(), ignore_index=UNKNOWN)
         place_loss = F.cross_entropy(where.float().flatten(0, 1), places.flatten())
         (loss + place_loss).backward()
         rate = learning_rate(self.step, config.steps, config.optimiser)
         norm = take_step(self.optimiser, self.parameters.values(), rate, config.optimiser.clip)
         values = {"loss": loss.detach(), "place_loss": place_loss.detach(), "norm": norm}
-        accuracy = (what.argmax(-1) == targets).float().mean()
+        accuracy = (what.argmax(-1) == targets)[targets != UNKNOWN].float().mean()
         return {**{name: float(value) for name, value in values.items()}, "accuracy": float(accuracy), "rate": rate}
 
     def state(self) -> dict[str, Tensor]:
@@ -173,7 +189,7 @@ class _VisionTrainer:
         with torch.no_grad():
             for start in range(0, len(steps), _CHUNK):
                 targets = torch.from_numpy(labels[start : start + _CHUNK])
-                found = self.what(self._read(steps[start : start + _CHUNK])).argmax(-1).cpu()
+                found = self.what(self._read(_frames(steps[start : start + _CHUNK]))).argmax(-1).cpu()
                 right += torch.bincount(targets[found == targets], minlength=len(right))
                 count += torch.bincount(targets.flatten(), minlength=len(right))
         shares = (right / count)[count > 0]
@@ -183,14 +199,17 @@ class _VisionTrainer:
             "frames": float(len(steps)),
         }
 
-    def _read(self, steps: Sequence[Step]) -> Tensor:
-        """Return the features [B, N, C] of the steps' frames."""
-        frames = torch.from_numpy(np.stack([step.frame for step in steps])).to(self.device)
-        return self.tower(frames_to_pixels(frames))
+    def _read(self, frames: NDArray[np.uint8]) -> Tensor:
+        """Return the features [B, N, C] of frames."""
+        return self.tower(frames_to_pixels(torch.from_numpy(frames).to(self.device)))
 
     def _draw(self) -> NDArray[np.int64]:
         """Return which steps batch `self.step` holds."""
         return nth_batch(self.step, self.config.batch_size, len(self.steps), (self.config.seed,))
+
+
+def _frames(steps: Sequence[Step]) -> NDArray[np.uint8]:
+    return np.stack([step.frame for step in steps])
 
 
 def _label(steps: Sequence[Step], labeller: Labeller, config: VisionConfig, names: dict[str, int]) -> NDArray[np.int64]:
