@@ -58,7 +58,7 @@ demo-minetest: $(VENV)/.demo minetest
 	$(BIN)/rig demo --environment minetest --teacher minetest --out runs/demo-minetest --overwrite --json-last
 
 test: lint types browser minetest
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 	sh scripts/processors.sh $(BIN)/python avx2
 	$(MAKE) --no-print-directory parity
 

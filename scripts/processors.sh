@@ -19,9 +19,9 @@ tests=$(cd "$here/../tests" && pwd)
 
 chosen() {
     if [ -n "${TESTS:-}" ]; then
-        "$python" -m pytest -n auto "$@" "$TESTS"
+        "$python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@" "$TESTS"
     else
-        "$python" -m pytest -n auto "$@" "$tests"/test_model_*.py "$tests"/test_engine_*.py "$tests"/test_policy.py \
+        "$python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@" "$tests"/test_model_*.py "$tests"/test_engine_*.py "$tests"/test_policy.py \
             "$tests"/test_rounding.py "$tests"/test_evaluate.py "$tests"/test_train_loss.py "$tests"/test_janus.py
     fi
 }

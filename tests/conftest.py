@@ -16,9 +16,13 @@ settings.register_profile("rig", deadline=None)  # how long an example takes say
 settings.load_profile("rig")
 
 
+_LONGEST = ("test_whole_loop", "test_train_ranks", "test_stages", "test_minetest_tasks", "test_bench", "test_ways")
+
+
 def pytest_collection_modifyitems(items):
-    """Begin with the longest test: at the end all but one worker would wait for it."""
-    items.sort(key=lambda item: item.name != "test_the_whole_loop")
+    """Begin with the longest modules: at the end all but one worker would wait for them."""
+    place = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: place.get(item.module.__name__, len(place)))
 
 
 def pytest_runtest_setup(item):

@@ -208,5 +208,23 @@ LADDERS.add(
         dreams=(1,),
         sweep_tasks=("dig_down/tool", "chop_a_tree/tool"),
         chains=32,
+        planning=PlanningConfig(
+            plans=(2, 4),
+            dreams=(0, 1),
+            tasks=("chop_a_tree/tool", "collect_dirt/tool", "dig_down/tool", "build_a_tower/tool"),
+            episodes=3,
+            branch_episodes=1,
+            held_out_episodes=1,
+            states=4,
+            proposals=4,
+            judge_steps=400,
+            # What truly comes of a plan is known by going back in the world, which takes seconds.
+            rows=("own", "other-plan", "other-episode", "majority", "random"),
+            valued=0.02,
+            rounds=1,
+            groups=12,
+            attempts=4,
+            decisions=384,
+        ),
     ),
 )
