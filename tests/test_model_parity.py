@@ -29,6 +29,7 @@ from rig.model import (
     unfit_frame,
 )
 from rig.model.config_json import config_from_json, config_to_json
+from rig.model.initial import _WithoutFilling
 
 torch.set_num_threads(1)  # threads that spin for a shared core cost more than they give
 
@@ -52,17 +53,18 @@ FULL = PRESETS.get("janus-1b")
 WIDE = replace(
     FULL,
     decoder=replace(FULL.decoder, num_layers=2, vocab_size=512),
-    vision=replace(FULL.vision, num_layers=2, image_size=192),
-    vq=replace(FULL.vq, image_size=192),
+    vision=replace(FULL.vision, num_layers=2, image_size=96),
+    vq=replace(FULL.vq, image_size=96),
 )
-"""Every width of Janus-1.3B, two layers deep; a quarter of its pixels and few of its words, to be quick."""
+"""Every width of Janus-1.3B, two layers deep; a sixteenth of its pixels and few of its words, to be quick."""
 
 
 def build_oracle(config, spread=None):
     """Return transformers' Janus with random weights: normal ones, or even ones scaled by their fan-in to `spread`."""
     torch.manual_seed(0)
     data = {**config_to_json(config), "image_token_id": config.decoder.vocab_size - 1}
-    oracle = transformers.JanusForConditionalGeneration(transformers.JanusConfig.from_dict(data))
+    with _WithoutFilling():  # every one is filled below
+        oracle = transformers.JanusForConditionalGeneration(transformers.JanusConfig.from_dict(data))
     for parameter in oracle.parameters():
         if spread is None:
             torch.nn.init.normal_(parameter, std=0.2)
