@@ -521,7 +521,7 @@ def test_dreams_are_practised_in_worlds_of_their_own_before_plans_are_made(corre
     assert verbs["improved"].data == (*verbs[start].data, *played)
     control = {"basic-2": "longer-2", "on-policy-1": "longer-3"}[start]
     assert (control == "longer-3") == ("longer-3" in verbs)
-    closely = {f"eval-{row}" for row in ("practised", control, "chance-2-40", "weighed-2")}
+    closely = {f"eval-{row}" for row in ("practised", control, "chance-2-10", "resample-2-1")}
     assert {name for name, verb in verbs.items() if name.startswith("eval-") and verb.episodes == 5} == closely
 
 

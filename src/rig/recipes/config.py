@@ -149,8 +149,8 @@ class LadderConfig:
         steps_per_episode: taught steps that an episode has on average, from which passes are reckoned before any is
             played. What matters is that every row of a share takes the same.
         evaluation_episodes: per task, setting and row.
-        claim_episodes: the same, of the rows that tell whether practised dreams pay: at once, with dreams that are
-            weighed, with as many refusals at random, distilled, and the controls; 0 for as many as other rows have.
+        claim_episodes: the same, of the rows that tell whether practised dreams pay: at once, with drawn dreams, with
+            as many refusals at random, distilled, and the controls; 0 for as many as other rows have.
         teacher_episodes: of the teacher, per task and setting: it plays faster than agents that fail; 0 for as many.
         most_steps: after which episodes of agents and of random keys are cut, in S3 and S4 too; None leaves them to
             the tasks. An agent that fails plays to its limit, which takes most of a ladder's time.

@@ -107,10 +107,10 @@ def _plans(ladder: Places) -> Iterator[Job]:
     closely = ladder.config.claim_episodes
     for name, episodes, words in (
         (votes_row(plans), 0, best_of(plans, 0)),
-        (chance_row(plans, seldom), 0, _refused_at_random(plans, seldom)),
-        (chance_row(plans, often), closely, _refused_at_random(plans, often)),
-        (weighed_row(plans), closely, best_of(plans, 1, "stillness")),
-        (resample_row(plans, dreams), 0, best_of(plans, dreams)),
+        (chance_row(plans, seldom), closely, _refused_at_random(plans, seldom)),
+        (chance_row(plans, often), 0, _refused_at_random(plans, often)),
+        (weighed_row(plans), 0, best_of(plans, 1, "stillness")),
+        (resample_row(plans, dreams), closely, best_of(plans, dreams)),
     ):
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=episodes)
     for plans, dreams in budget.grid:
