@@ -193,6 +193,16 @@ def test_what_is_done_is_not_played_again(tmp_path, monkeypatch):
     assert begun == []
 
 
+def test_an_evaluation_goes_on_for_more_episodes(tmp_path, monkeypatch):
+    config = EmbodiedConfig(agent="teacher:crafter", tasks=TABLE, episodes=1)
+    more = replace(config, episodes=3)
+    evaluate_embodied(config, tmp_path / "eval")
+    begun = cut(monkeypatch, after=100)
+    grown = evaluate_embodied(more, tmp_path / "eval", resume=True)
+    assert (len(begun), grown["episodes"], grown["config"]["episodes"]) == (2, 3, 3)
+    assert timeless(grown) == timeless(evaluate_embodied(more, tmp_path / "whole"))
+
+
 def test_an_evaluation_at_work_keeps_its_folder_for_itself(tmp_path, monkeypatch):
     config, play = EmbodiedConfig(agent="teacher:crafter", tasks=TABLE, episodes=2), embodied.play
 
@@ -207,10 +217,10 @@ def test_an_evaluation_at_work_keeps_its_folder_for_itself(tmp_path, monkeypatch
 
 
 def test_results_of_another_configuration_are_not_touched(tmp_path):
-    config = EmbodiedConfig(agent="teacher:crafter", tasks=TABLE, episodes=1)
+    config = EmbodiedConfig(agent="teacher:crafter", tasks=TABLE, episodes=2)
     evaluate_embodied(config, tmp_path / "eval")
     before = {path: path.read_bytes() for path in (tmp_path / "eval").iterdir()}
-    for changes in ({"episodes": 2}, {"agent": "teacher:random"}, {"tasks": ()}, {"skip": 1}, {"split": "validation"}):
+    for changes in ({"episodes": 1}, {"agent": "teacher:random"}, {"tasks": ()}, {"skip": 1}, {"split": "validation"}):
         with pytest.raises(RigError, match=rf"another configuration: {next(iter(changes))}"):
             evaluate_embodied(replace(config, **changes), tmp_path / "eval", resume=True)
     with pytest.raises(RigError, match="--resume"):

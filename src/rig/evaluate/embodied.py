@@ -76,7 +76,7 @@ def evaluate_embodied(
     Args:
         config: see `EmbodiedConfig`.
         out: folder of the results.
-        resume: go on with results of the same configuration.
+        resume: go on with results of the same configuration, of as many episodes or of fewer.
         keep: where given, the trajectories played now are added to it.
         workers: processes that share the episodes out, each with the agent; in float32 results are the same for any
             number.
@@ -89,7 +89,7 @@ def evaluate_embodied(
     """
     out = Path(out)
     at_least_one(workers=workers)
-    refuse_foreign(out, config, resume)
+    refuse_foreign(out, config, resume, may_grow=True)
     setup = Setup.of(config)
     episodes = setup.episodes
     with Lock(out / LOCK_NAME):  # not before: a wrong name leaves no folder behind
@@ -226,13 +226,16 @@ def evaluation_episodes(world: World, config: EmbodiedConfig) -> list[Episode]:
     return sorted(episodes, key=lambda episode: (-limit[episode.task, episode.setting], episode.seed))
 
 
-def refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool) -> None:
-    """Raise RigError where `out` holds what is not to be touched."""
+def refuse_foreign(out: Path, config: EmbodiedConfig, resume: bool, *, may_grow: bool = False) -> None:
+    """Raise RigError where `out` holds what is not to be touched; fewer episodes than now are, where it may grow."""
     if not resume:
         refuse_existing(out, "continue it with --resume, or choose another folder with --out")
     path = out / CONFIG
     refuse_unmakeable(path)
     found = _without_flags(config) | read_json(path) if path.is_file() else {}
+    begun = found.get("episodes")
+    if may_grow and isinstance(begun, int) and begun < config.episodes:
+        found["episodes"] = config.episodes
     changed = differences(found, json.loads(json.dumps(asdict(config)))) if found else []
     if changed:
         raise RigError(f"{out} holds results of another configuration: {'; '.join(changed[:5])}")
