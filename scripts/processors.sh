@@ -17,11 +17,15 @@ done
 here=$(dirname "$0")
 tests=$(cd "$here/../tests" && pwd)
 
+beside() {
+    "$python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@"
+}
+
 chosen() {
     if [ -n "${TESTS:-}" ]; then
-        "$python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@" "$TESTS"
+        beside "$@" "$TESTS"
     else
-        "$python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@" "$tests"/test_model_*.py "$tests"/test_engine_*.py "$tests"/test_policy.py \
+        beside "$@" "$tests"/test_model_*.py "$tests"/test_engine_*.py "$tests"/test_policy.py \
             "$tests"/test_rounding.py "$tests"/test_evaluate.py "$tests"/test_train_loss.py "$tests"/test_janus.py
     fi
 }

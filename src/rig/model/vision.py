@@ -5,7 +5,7 @@ B: images, N: patches of an image, C: the tower's width, D: the decoder's width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import torch
@@ -19,46 +19,30 @@ from rig.model.recompute import Recomputed
 Block = Callable[["VisionLayer", Tensor], Tensor]
 
 
-class Stem(nn.Module):
-    """Convolutions between pixels and patches: a texture is seen wherever in a patch it lies."""
-
-    def __init__(self, config: VisionConfig) -> None:
-        super().__init__()
-        block = config.patch_size >> len(config.stem)
-        self.convolutions = nn.ModuleList(
-            [
-                nn.Conv2d(3, config.stem[0], block, stride=block),
-                *(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1) for inputs, outputs in pairwise(config.stem)),
-            ]
-        )
-        self.norms = nn.ModuleList([nn.GroupNorm(STEM_GROUPS, channels) for channels in config.stem])
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return [B, channels, 2 H', 2 W'] of pixels [B, 3, H, W], where H' × W' are the patches."""
-        x = pixels
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = F.gelu(norm(convolution(x)))
-        return x
-
-
 class PatchEmbedding(nn.Module):
-    """Pixels to patch vectors with a learned place each."""
+    """Pixels to patch vectors with a learned place each; a stem sees a texture wherever in a patch it lies."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        width, side = config.hidden_size, config.patch_size
-        self.stem = Stem(config) if config.stem else nn.Identity()
-        self.patch_embedding = (
-            nn.Conv2d(config.stem[-1], width, 3, stride=2, padding=1)
-            if config.stem
-            else nn.Conv2d(3, width, side, stride=side)
+        *stem, last = _convolutions(config)
+        self.stem = nn.Sequential(
+            *(nn.Sequential(one, nn.GroupNorm(STEM_GROUPS, one.out_channels), nn.GELU()) for one in stem)
         )
-        self.position_embedding = nn.Embedding(config.num_tokens, width)
+        self.patch_embedding = last
+        self.position_embedding = nn.Embedding(config.num_tokens, config.hidden_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return patch vectors [B, N, C] of pixels [B, 3, H, W]."""
         patches = self.patch_embedding(self.stem(pixels.to(self.patch_embedding.weight.dtype)))
         return patches.flatten(2).transpose(1, 2) + self.position_embedding.weight
+
+
+def _convolutions(config: VisionConfig) -> Iterator[nn.Conv2d]:
+    """Yield one over blocks of pixels, and for each of the stem's channels another that halves the side."""
+    channels, block = (*config.stem, config.hidden_size), config.patch_size >> len(config.stem)
+    yield nn.Conv2d(3, channels[0], block, stride=block)
+    for inputs, outputs in pairwise(channels):
+        yield nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
 
 
 class VisionAttention(nn.Module):

@@ -49,9 +49,8 @@ def augmented(
     shown, told = frames.copy(), labels.reshape(-1, grid, grid).copy()
     for frame, label in zip(shown, told, strict=True):
         way = _Way.drawn(generator, grid)
-        frame[:] = np.where(fixed_pixels[..., None], frame, way.moved(frame, side))
+        frame[:] = _lit(np.where(fixed_pixels[..., None], frame, way.moved(frame, side)), generator)
         label[:] = np.where(fixed, label, np.where(way.moved(fixed, 1), UNKNOWN, way.moved(label, 1)))
-        frame[:] = _lit(frame, generator)
     return shown, told.reshape(labels.shape)
 
 
