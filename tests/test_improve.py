@@ -268,6 +268,33 @@ def test_a_round_in_which_all_do_alike_teaches_nothing_and_is_passed_over(agent,
     assert about_agent(folder).origin["improved"][-1]["rounds"][0]["decisions"] == 0
 
 
+def lines_of(folder, name):
+    """The lines of a run's log that tell `name`."""
+    return [line for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()) if name in line]
+
+
+def test_a_round_stops_once_the_network_has_moved_too_far_from_who_played_it(agent, tmp_path):
+    """The second step of two is passed over: it moves no weight, and counts no conversation."""
+    for name, most in (("bound", 1e-3), ("free", None)):
+        improve_agent(config_of(agent, rounds=1, rate=1e-2, most_kl=most), tmp_path / name)
+    (stopped,) = lines_of(tmp_path / "bound", "stopped/kl")
+    assert (stopped["step"], stopped["stopped/updates"]) == (1, 1)
+    assert stopped["stopped/kl"] > 1e-3
+    assert not lines_of(tmp_path / "free", "stopped/kl")
+    (bound,), (free,) = (lines_of(tmp_path / name, "norm") for name in ("bound", "free"))
+    assert (bound["step"], bound["norm"]) == (2, 0.0)
+    assert free["norm"] > 0
+    assert 0 < bound["conversations"] < free["conversations"]
+    moves, stays = (AgentCheckpoint.load(tmp_path / name / "agent").model.state_dict() for name in ("free", "bound"))
+    assert any(not torch.equal(value, stays[name]) for name, value in moves.items())
+
+
+def test_a_round_that_hardly_moves_the_network_is_learned_to_its_end(agent, tmp_path):
+    improve_agent(config_of(agent, rounds=2, rate=1e-6, most_kl=1e-2), tmp_path / "run")
+    assert not lines_of(tmp_path / "run", "stopped/kl")
+    assert all(line["norm"] > 0 for line in lines_of(tmp_path / "run", "norm"))
+
+
 def test_an_agent_learns_from_reward_alone_to_go_home(agent, tmp_path):
     """From keys drawn at random to the way home: no teacher, no thought, nothing but success."""
     play = replace(PLAY, tasks=("go_home",))
@@ -306,6 +333,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(agent, tmp_path):
         (("--states", "0"), "states=0"),
         (("--discount", "0"), "discount=0"),
         (("--replay", "1"), "replay=1.0"),
+        (("--most-kl", "0"), "most_kl=0"),
         (("--attempts", "0"), "attempts=0"),
         (("--tasks", "fetch_gold"), "fetch_gold"),
         (("--pack-tokens", "16", "--groups", "2"), "pack_tokens=16"),

@@ -200,6 +200,28 @@ def test_a_step_in_which_nothing_weighs_anything_changes_no_weight(tmp_path):
     assert means(torch.zeros(3, 3)) == {}
 
 
+class Thinning(Given):
+    """The packs of the first step, and padding alone from then on."""
+
+    def next_packs(self):
+        given = super().next_packs()
+        empty = [(pack([], length=LENGTH), 0)]
+        return given if self._taken == 1 else replace(given, packs=empty)
+
+
+def test_a_step_in_which_nothing_is_predicted_moves_nothing_by_what_was_learned_before(tmp_path):
+    """An optimiser that remembers the steps before would go on, and weights would decay."""
+    models = [RIG(CONFIG, seed=0), RIG(CONFIG, seed=0)]
+    config = replace(TRAINING, optimiser=OptimiserConfig(warmup=1, final_fraction=1.0))
+    for model, steps in zip(models, (1, 4), strict=True):
+        some = replace(config, steps=steps, log_every=1, save_every=1)
+        with Run(tmp_path / f"run-{steps}", some) as run:
+            Trainer(model, Thinning(pack(DOCUMENTS[:2], length=LENGTH)), some, run).fit()
+    once, padded = (model.state_dict() for model in models)
+    assert all(torch.equal(value, padded[name]) for name, value in once.items())
+    assert [line["norm"] > 0 for line in lines_of(tmp_path / "run-4")] == [True, False, False, False]
+
+
 @pytest.mark.parametrize(
     ("packs", "message"),
     [

@@ -151,6 +151,12 @@ def _replayed(config: ImproveConfig, checkpoint: AgentCheckpoint) -> LearnedData
 def _tell(run: Run, config: ImproveConfig, step: int, values: Mapping[str, float]) -> None:
     run.log(step, values)
     number = (step - 1) // config.lessons.updates + 1
+    if "stopped/kl" in values:
+        tqdm.write(
+            f"round {number} of {config.rounds}: stopped after {values['stopped/updates']:.0f} of its "
+            f"{config.lessons.updates} steps, {values['stopped/kl']:.3f} nats from who played it"
+        )
+        return
     played = _played(values)
     tqdm.write(
         f"round {number} of {config.rounds}: {said_of(played)}, in "

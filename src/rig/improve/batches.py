@@ -47,6 +47,21 @@ class Lesson:
     log_probs: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Update:
+    """What one step of a round learns.
+
+    Attributes:
+        packs: its packs, and how many conversations each has; none where there is nothing to learn.
+        own: those of them that hold the network's own play.
+        before: how likely the network found the tokens of each of those when it played; none where nobody asks.
+    """
+
+    packs: Sequence[tuple[PackedBatch, int]] = ()
+    own: Sequence[PackedBatch] = ()
+    before: Sequence[Tensor] = ()
+
+
 class ImprovingBatches:
     """Packs of a network's own attempts.
 
@@ -79,7 +94,7 @@ class ImprovingBatches:
         self.config, self.actor, self.environment, self.name, self.tell = config, actor, environment, name, tell
         self._start, self._replay = start, replay
         self._step = self._conversations = self._tokens = self._replayed = 0
-        self._coming: list[list[tuple[PackedBatch, int]]] = []
+        self._coming: list[_Update] = []
         # Who leads to states at which plans are dreamed need not dream.
         self._wanderer = _at_once(actor) if config.play.in_dreams else actor
         policy, length = actor.policy, config.lessons.pack_tokens
@@ -100,18 +115,37 @@ class ImprovingBatches:
         self._conversations, self._tokens, self._replayed = state["improving"].tolist()
 
     def next_packs(self) -> StepPacks:
-        """Return the packs of the next step; where a round begins, play it."""
+        """Return the packs of the next step; where a round begins, play it.
+
+        Once the network has moved too far from itself as it played, what is left of the round is passed over.
+        """
         number, update = divmod(self._step, self.config.lessons.updates)
         if update == 0:
             self._coming = self._round(number)
+        elif self._has_moved(self._coming[update]):
+            self._coming[update:] = [_Update()] * (self.config.lessons.updates - update)
         self._step += 1
-        packs = self._coming[update]
+        packs = self._coming[update].packs or [self._nothing()]
         self._conversations += sum(count for _, count in packs)
         self._tokens += sum(len(batch) for batch, _ in packs)
         return StepPacks(packs=packs, progress=self.progress())
 
-    def _round(self, number: int) -> list[list[tuple[PackedBatch, int]]]:
-        """Play a round, and return the packs of each of its steps."""
+    def _has_moved(self, coming: _Update) -> bool:
+        """Return whether the network has moved too far from who wrote what comes, and tell so."""
+        most = self.config.lessons.most_kl
+        if most is None or not coming.before:
+            return False
+        moved = float((torch.cat([*coming.before]) - torch.cat(self._likely(coming.own))).mean())
+        if moved > most:
+            self.tell(self._step, {"stopped/kl": moved, "stopped/updates": self._step % self.config.lessons.updates})
+        return moved > most
+
+    def _likely(self, own: Sequence[PackedBatch]) -> list[Tensor]:
+        """Return how likely the network as it is finds the tokens of packs of its own play."""
+        return [log_probs_of(self.actor.policy.engine.model, batch) for batch in own]
+
+    def _round(self, number: int) -> list[_Update]:
+        """Play a round, and return what each of its steps learns."""
         config, seed = self.config, self.config.training.seed
         self.actor.policy.engine.refresh()
         groups = play_round(
@@ -128,17 +162,25 @@ class ImprovingBatches:
         random.shuffle(lessons)
         updates = config.lessons.updates
         told = dict(_told(groups, done=not config.play.in_dreams), decisions=float(len(lessons)))
-        packs, drift = [], []
+        coming, drift = [], []
         for update in range(updates):
             some = lessons[update::updates]
             fitting = _fitting(some, config.lessons.pack_tokens, lambda lesson: len(lesson.sequence))
             own = [self._packed(part) for part in fitting]
             drift += [kl for _, _, kl in own]
             mine, replayed = [(batch, count) for batch, count, _ in own], list(self._replayed_packs(len(some)))
-            packs.append([*mine, *_weighed(replayed, mine, config.lessons.replay)] or [self._nothing()])
+            batches = [batch for batch, _ in mine]
+            asked = update > 0 and config.lessons.most_kl is not None
+            coming.append(
+                _Update(
+                    packs=[*mine, *_weighed(replayed, mine, config.lessons.replay)],
+                    own=batches,
+                    before=self._likely(batches) if asked else (),
+                )
+            )
         told |= {"kl": float(np.mean(drift))} if drift and self._start is not None else {}
         self.tell(self._step + 1, {f"play/{name}": value for name, value in told.items()})
-        return packs
+        return coming
 
     def _lessons(self, groups: Sequence[Sequence[Outcome]], random: np.random.Generator) -> Iterator[Lesson]:
         """Yield the decisions to learn: of each attempt that teaches something, as many as of another."""

@@ -93,6 +93,8 @@ class LessonsConfig:
         updates: optimiser steps a round.
         decisions: learned a round, at the most; each attempt has its share of them, long or short.
         kl: how much what was written more likely than by the agent at the start counts against it, in nats.
+        most_kl: how far the network may move from itself as it played a round, in nats a token of what is learned,
+            until the rest of the round's steps are passed over; None: however far. What is imitated only comes nearer.
         replay: the datasets' share, where there are some, of a step's conversations and of what they weigh together.
         pack_tokens: tokens of a pack.
     """
@@ -101,12 +103,15 @@ class LessonsConfig:
     updates: int = 4
     decisions: int = 1024
     kl: float = 0.02
+    most_kl: float | None = 0.05
     replay: float = 0.25
     pack_tokens: int = 8192
 
     def __post_init__(self) -> None:
         at_least_one(updates=self.updates, decisions=self.decisions, pack_tokens=self.pack_tokens)
         within(0, kl=self.kl)
+        if self.most_kl is not None:
+            within(0, above=True, most_kl=self.most_kl)
         if not 0 <= self.replay < 1:
             raise RigError(f"replay={self.replay}: a share of the conversations, from 0 to below 1")
 

@@ -164,6 +164,9 @@ class Trainer:
         self._learn_all(packs.batches, weight / ranks.count())
         begun, end = leg_of(self.step, self.run.legs or [self.config.steps])
         rate = learning_rate(self.step - begun, end - begun, self.config.optimiser)
+        if not weight:  # nothing is predicted: what is remembered of the steps before moves nothing either
+            self.optimiser.zero_grad(set_to_none=True)
+            return 0.0, rate
         norm = take_step(self.optimiser, self.parameters.values(), rate, self.config.optimiser.clip)
         if not torch.isfinite(norm):
             raise RigError(
