@@ -20,6 +20,7 @@ from rig.cli.playing import Eval, Imagine
 from rig.cli.tables import imagination_text
 from rig.data import Dataset
 from rig.errors import RigError, UnknownNameError
+from rig.evaluate.saved import read_rows
 from rig.machine import usable_cores
 from rig.provenance import provenance
 from rig.recipes import jobs as jobs_module
@@ -127,6 +128,26 @@ def test_a_plan_that_was_cut_goes_on_and_does_nothing_twice(tmp_path, monkeypatc
     assert {name: hours > 0 for name, hours in core_hours(tmp_path / "logs").items()} == dict.fromkeys(
         ("page", "s2", "s1"), True
     )
+
+
+def test_an_evaluation_of_fewer_episodes_than_are_wanted_now_is_gone_on_with(tmp_path):
+    def of(episodes):
+        words = ("eval", "--agent", "teacher:random", "--out", str(tmp_path / "row"), "--most-steps", "2", "--resume")
+        words += ("--tasks", "collect_wood/manual", "--episodes", str(episodes))
+        return Job(name="row", arguments=words, result=tmp_path / "row" / "summary.json", episodes=episodes)
+
+    played = []
+    for episodes in (1, 3, 2):
+        job = of(episodes)
+        run_plan([job], tmp_path / "logs", workers=0, here=main)
+        assert job.is_as_wanted
+        played.append(len(read_rows(tmp_path / "row")))
+    assert played == [1, 3, 3]
+    assert of(4).is_done
+    assert not of(4).is_as_wanted
+    (tmp_path / "row" / "summary.json").write_text("{}")
+    with pytest.raises(RigError, match=r"summary\.json"):
+        run_plan([of(3)], tmp_path / "logs", workers=0, here=main)
 
 
 def test_two_plans_do_not_run_with_the_same_logs(tmp_path):

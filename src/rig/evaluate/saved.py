@@ -105,6 +105,7 @@ class _Cell(TypedDict):
 class _Played(TypedDict):
     agent: str
     split: str
+    episodes: NotRequired[Count]
     dreams: Count
     temperature: Number
     most_steps: NotRequired[Count | None]

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from rig.data.manifest import FILE_NAME as MANIFEST_FILE
 from rig.errors import RigError
 from rig.evaluate.images import SSIM_MODULE
+from rig.evaluate.saved import read_scores
 from rig.machine import usable_cores
 from rig.registry import require, unknown_name
 from rig.storage import LOCK_NAME, Lock, append_json_line, read_json, read_json_lines
@@ -46,6 +47,7 @@ class Job:
         result: the file whose existence says that it is done; a dataset's manifest must say so itself.
         needs: names of jobs that come first.
         threads: how many of the workers' cores it takes: 1, or 0 for all of them (it then runs alone).
+        episodes: of an evaluation, per task and setting, by which one of fewer goes on; 0 where it is none.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Job:
     result: Path
     needs: tuple[str, ...] = ()
     threads: int = 1
+    episodes: int = 0
 
     @property
     def is_done(self) -> bool:
@@ -62,6 +65,17 @@ class Job:
         if self.result.name != MANIFEST_FILE:
             return True
         return read_json(self.result).get("complete") is True
+
+    @property
+    def is_as_wanted(self) -> bool:
+        """Whether it is done, with as many episodes as are wanted now.
+
+        Raises:
+            RigError: an evaluation's scores are spoilt.
+        """
+        if not self.episodes or not self.is_done:
+            return self.is_done
+        return read_scores(self.result)["config"].get("episodes", self.episodes) >= self.episodes
 
     @property
     def command(self) -> str:
@@ -91,7 +105,7 @@ class _Running:
 def run_plan(
     jobs: Sequence[Job], logs: Path, *, workers: int = 1, here: Callable[[Sequence[str]], int] | None = None
 ) -> None:
-    """Run every job that is not done; of those that may start, first the one that most others wait for.
+    """Run every job that is not done as it is wanted; of those that may start, first the one that most others wait for.
 
     Args:
         jobs: the plan; needs name other jobs of it.
@@ -106,7 +120,7 @@ def run_plan(
     """
     order = in_order(jobs)
     with Lock(logs / LOCK_NAME):
-        left = [job for job in order if not job.is_done]
+        left = [job for job in order if not job.is_as_wanted]
         with tqdm(total=len(order), initial=len(order) - len(left), desc="reproduce", unit="job") as bar:
             _run(left, logs, workers, here, bar)
 
@@ -193,7 +207,7 @@ def _run(left: list[Job], logs: Path, workers: int, here: Callable[[Sequence[str
         since, busy = time.monotonic(), time.process_time() + _busy_children()
         status = here(job.arguments)
         _note_time(logs, job, since, usable_cores(), time.process_time() + _busy_children() - busy)
-        if status or not job.is_done:
+        if status or not job.is_as_wanted:
             raise RigError(f"the job {job.name} failed: {job.command}")
         bar.update()
 
@@ -303,7 +317,7 @@ def _note_time(logs: Path, job: Job, since: float, threads: int, busy: float) ->
 
 
 def _check(entry: _Running) -> None:
-    if entry.process.returncode == 0 and entry.job.is_done:
+    if entry.process.returncode == 0 and entry.job.is_as_wanted:
         return
     lines = entry.log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()[-_TAIL:]
     raise RigError(

@@ -85,11 +85,11 @@ class Places:
             cut: whether episodes are cut as agents' are.
             tasks: what is played; the ladder's where none is given.
         """
-        out = self.root / "eval" / name
+        out, episodes = self.root / "eval" / name, episodes or self.config.evaluation_episodes
         words: tuple[str, ...] = ("eval", "--agent", agent, "--out", str(out))
-        words += ("--episodes", str(episodes or self.config.evaluation_episodes), "--resume", *self.worlds(), *flags)
+        words += ("--episodes", str(episodes), "--resume", *self.worlds(), *flags)
         words += (*(self.cut() if cut else ()), *self.tasks(tasks))
-        return Job(name=f"eval-{name}", arguments=words, result=out / SUMMARY, needs=needs)
+        return Job(name=f"eval-{name}", arguments=words, result=out / SUMMARY, needs=needs, episodes=episodes)
 
     def taken(self, rounds: int | None = None) -> int:
         """Return how many worlds per task and setting are learned from before `rounds` on-policy rounds are over.
