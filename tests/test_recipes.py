@@ -18,6 +18,7 @@ from rig.cli import main as cli
 from rig.cli.main import main, read_verb
 from rig.cli.playing import Eval, Imagine
 from rig.cli.tables import imagination_text
+from rig.cli.training import Train
 from rig.data import Dataset
 from rig.errors import RigError, UnknownNameError
 from rig.evaluate.saved import read_rows
@@ -566,6 +567,18 @@ def test_what_is_found_better_by_dreams_is_imitated_beside_a_control_without_tha
     assert (distilled.better_share, distilled.practice_share, distilled.steps) == (0.12, 0.7, config.second_steps)
     with pytest.raises(RigError, match="give practice_rounds"):
         replace(config, practice_rounds=0)
+
+
+def test_all_behind_rig_basic_and_its_controls_may_learn_more_at_a_step(tmp_path):
+    """What is compared with each other learns as much."""
+    config = replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), corrected_lookahead=True, with_planning=True)
+    verbs = verbs_of(Ladder(replace(config, more_batch_size=24), tmp_path))
+    sizes = {name: verb.batch_size for name, verb in verbs.items() if isinstance(verb, Train)}
+    more = {"on-policy-1", "practised-1", "longer-1", "longer-2", "distilled", "undistilled"}
+    more |= {"corrected", "corrected-control"}
+    assert {name for name, size in sizes.items() if size == 24} == more
+    assert {size for name, size in sizes.items() if name not in more} == {config.batch_size}
+    assert {verb.batch_size for verb in verbs_of(Ladder(config, tmp_path)).values() if isinstance(verb, Train)} == {8}
 
 
 def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_with_one(tmp_path):

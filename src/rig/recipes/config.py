@@ -141,6 +141,8 @@ class LadderConfig:
             review. They must learn to see as well as thoughts do, which have the first part for it.
         read_back: how dreams are read in them, every entry as often as every other.
         batch_size: conversations a step.
+        more_batch_size: the same, of all that is learned behind RIG-basic: corrections, practice, what is taught back,
+            and the controls of each. Twice as many let practice take nothing from imitation. 0: `batch_size`.
         base_rate: peak learning rate of the base.
         learning_rate: peak of the first part. Much above this, the first steps undo what the base can see.
         second_rate: peak of the second part.
@@ -205,6 +207,7 @@ class LadderConfig:
     lookahead_share: float = 0.7
     read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "pixels", "pixels", "codes")
     batch_size: int = 32
+    more_batch_size: int = 0
     base_rate: float = 1e-3
     learning_rate: float = 4e-4
     second_rate: float = 3e-4

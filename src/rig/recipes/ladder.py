@@ -17,6 +17,7 @@ Where it has planning, the rows of `rig.recipes.planning`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from rig.envs import make_world
@@ -231,29 +232,30 @@ class Ladder(Places):
 
     def _more_training(self, steps: int, rate: float) -> Iterator[Job]:
         """Yield the training of each on-policy round and round of practice, their controls, and the reviews behind."""
+        train = partial(self._train, batch_size=self.config.more_batch_size)
         for number in range(1, len(self.config.on_policy) + 1):
             before = self.on_policy_run(number - 1)
-            yield self._train(self.on_policy_run(number), (), self.learned(number), steps, rate, start=before)
+            yield train(self.on_policy_run(number), (), self.learned(number), steps, rate, start=before)
         for number in range(1, self.config.practice_rounds + 1):
             # With a share of its own, mostly in place of descriptions: in its small place among all that was taught,
             # practice left dreams seeing success alone.
             before, known, played = self.practised_run(number - 1), self.unpractised_data, self.practice(number)
-            yield self._train(self.practised_run(number), (), known, steps, rate, start=before, practice=played)
+            yield train(self.practised_run(number), (), known, steps, rate, start=before, practice=played)
         if self.config.ahead_episodes:
             start, known = self.planning_run, self.unpractised_data
             played, share = (*self.practice(self.config.practice_rounds), AHEAD), self.config.better_practice_share
             for run, better in ((DISTILLED, (AHEAD,)), (UNDISTILLED, ())):
-                yield self._train(
+                yield train(
                     run, (), known, steps, rate, start=start, practice=played, practice_share=share, better=better
                 )
         for number in range(1, self.longest + 1):
             before = self.longer_run(number - 1)
-            yield self._train(self.longer_run(number), (), self.learned(0), steps, rate, start=before)
+            yield train(self.longer_run(number), (), self.learned(0), steps, rate, start=before)
         if self.config.corrected_lookahead:
             rounds = len(self.config.on_policy)
             known, start, reviews = self.learned(rounds), self.on_policy_run(rounds), (S4_CORRECTED, TAUGHT)
             for run, flags in ((CORRECTED, ()), (CORRECTED_CONTROL, ("--no-dream",))):
-                yield self._train(run, flags, known, steps, rate, start=start, lookahead=reviews)
+                yield train(run, flags, known, steps, rate, start=start, lookahead=reviews)
 
     def _steps_for(self, fraction: float, cells: int) -> int:
         """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner."""
@@ -274,12 +276,13 @@ class Ladder(Places):
         practice: Sequence[str] = (),
         practice_share: float = 0.0,
         better: Sequence[str] = (),
+        batch_size: int = 0,
         threads: int = 1,
     ) -> Job:
         config = self.config
         words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
         words += ["--out", str(self.root / "train" / run), "--steps", str(steps)]
-        words += ["--batch-size", str(config.batch_size)]
+        words += ["--batch-size", str(batch_size or config.batch_size)]
         described = "described" if self.kit.describer else ""
         words += ["--describe", self.path(described)] if described else []
         words += ["--learning-rate", str(rate), "--resume", *flags]
