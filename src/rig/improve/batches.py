@@ -72,7 +72,7 @@ class ImprovingBatches:
         environment: where to play.
         name: the agent's, for lineage.
         replay: conversations that go on being learned beside; None: none.
-        tell: called with (step, values) after each round is played.
+        tell: called with (step, values) after each round is played, and where one's learning is ended.
 
     Raises:
         RigError: a decision may be longer than a pack.
@@ -135,7 +135,7 @@ class ImprovingBatches:
         most = self.config.lessons.most_kl
         if most is None or not coming.before:
             return False
-        moved = float((torch.cat([*coming.before]) - torch.cat(self._likely(coming.own))).mean())
+        moved = float((torch.cat(list(coming.before)) - torch.cat(self._likely(coming.own))).mean())
         if moved > most:
             self.tell(self._step, {"stopped/kl": moved, "stopped/updates": self._step % self.config.lessons.updates})
         return moved > most
