@@ -26,6 +26,7 @@ from rig.improve.batches import ImprovingBatches, log_probs_of
 from rig.improve.config import training_of
 from rig.model import pack
 from rig.records import Lineage
+from rig.storage import read_json_lines
 from rig.train import OptimiserConfig
 
 ACTS = PromptFormat(thought=False, dream=False)
@@ -270,7 +271,7 @@ def test_a_round_in_which_all_do_alike_teaches_nothing_and_is_passed_over(agent,
 
 def lines_of(folder, name):
     """The lines of a run's log that tell `name`."""
-    return [line for line in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()) if name in line]
+    return [line for line in read_json_lines(folder / "metrics.jsonl") if name in line]
 
 
 def test_a_round_stops_once_the_network_has_moved_too_far_from_who_played_it(agent, tmp_path):

@@ -54,12 +54,12 @@ class _Update:
     Attributes:
         packs: its packs, and how many conversations each has; none where there is nothing to learn.
         own: those of them that hold the network's own play.
-        before: how likely the network found the tokens of each of those when it played; none where nobody asks.
+        before: float32 [n], how likely the network found their tokens when it played; None where nobody asks.
     """
 
     packs: Sequence[tuple[PackedBatch, int]] = ()
     own: Sequence[PackedBatch] = ()
-    before: Sequence[Tensor] = ()
+    before: Tensor | None = None
 
 
 class ImprovingBatches:
@@ -133,16 +133,16 @@ class ImprovingBatches:
     def _has_moved(self, coming: _Update) -> bool:
         """Return whether the network has moved too far from who wrote what comes, and tell so."""
         most = self.config.lessons.most_kl
-        if most is None or not coming.before:
+        if most is None or coming.before is None:
             return False
-        moved = float((torch.cat(list(coming.before)) - torch.cat(self._likely(coming.own))).mean())
+        moved = float((coming.before - self._likely(coming.own)).mean())
         if moved > most:
             self.tell(self._step, {"stopped/kl": moved, "stopped/updates": self._step % self.config.lessons.updates})
         return moved > most
 
-    def _likely(self, own: Sequence[PackedBatch]) -> list[Tensor]:
-        """Return how likely the network as it is finds the tokens of packs of its own play."""
-        return [log_probs_of(self.actor.policy.engine.model, batch) for batch in own]
+    def _likely(self, own: Sequence[PackedBatch]) -> Tensor:
+        """Return how likely the network as it is finds the tokens of packs of its own play, float32 [n] on the CPU."""
+        return torch.cat([log_probs_of(self.actor.policy.engine.model, batch) for batch in own])
 
     def _round(self, number: int) -> list[_Update]:
         """Play a round, and return what each of its steps learns."""
@@ -170,12 +170,12 @@ class ImprovingBatches:
             drift += [kl for _, _, kl in own]
             mine, replayed = [(batch, count) for batch, count, _ in own], list(self._replayed_packs(len(some)))
             batches = [batch for batch, _ in mine]
-            asked = update > 0 and config.lessons.most_kl is not None
+            asked = batches and update > 0 and config.lessons.most_kl is not None
             coming.append(
                 _Update(
                     packs=[*mine, *_weighed(replayed, mine, config.lessons.replay)],
                     own=batches,
-                    before=self._likely(batches) if asked else (),
+                    before=self._likely(batches) if asked else None,
                 )
             )
         told |= {"kl": float(np.mean(drift))} if drift and self._start is not None else {}

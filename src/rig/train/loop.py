@@ -158,15 +158,14 @@ class Trainer:
     def _take_step(self, packs: _Drawn) -> tuple[float, float]:
         """Learn from this process's packs of a step; return the gradient's norm and the learning rate."""
         self._progress = packs.progress
-        self._flops += packs.flops
         weight = float(ranks.add_up(torch.tensor(packs.weight, dtype=torch.float64)))
-        # The processes' gradients are averaged, where the sum over all tokens is wanted.
-        self._learn_all(packs.batches, weight / ranks.count())
         begun, end = leg_of(self.step, self.run.legs or [self.config.steps])
         rate = learning_rate(self.step - begun, end - begun, self.config.optimiser)
         if not weight:  # nothing is predicted: what is remembered of the steps before moves nothing either
-            self.optimiser.zero_grad(set_to_none=True)
             return 0.0, rate
+        self._flops += packs.flops
+        # The processes' gradients are averaged, where the sum over all tokens is wanted.
+        self._learn_all(packs.batches, weight / ranks.count())
         norm = take_step(self.optimiser, self.parameters.values(), rate, self.config.optimiser.clip)
         if not torch.isfinite(norm):
             raise RigError(
@@ -200,7 +199,7 @@ class Trainer:
         dtype = compute_dtype(self._device)
         with torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32):
             loss, sums = self._objective(batch)
-        (loss / weight if weight else loss).backward()
+        (loss / weight).backward()
         self._totals += sums
 
     def _log(self, norm: float, rate: float) -> dict[str, str]:
