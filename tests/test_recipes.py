@@ -581,6 +581,14 @@ def test_all_behind_rig_basic_and_its_controls_may_learn_more_at_a_step(tmp_path
     assert {verb.batch_size for verb in verbs_of(Ladder(config, tmp_path)).values() if isinstance(verb, Train)} == {8}
 
 
+def test_dreams_are_weighed_only_where_it_is_asked_for(tmp_path):
+    config = replace(LADDERS.get("crafter/debug"), with_planning=True)
+    every = verbs_of(Ladder(config, tmp_path))
+    fewer = verbs_of(Ladder(replace(config, planning=replace(config.planning, weighed=False)), tmp_path))
+    assert set(every) - set(fewer) == {"eval-weighed-2", "eval-chance-2-40"}
+    assert fewer == {name: verb for name, verb in every.items() if name in fewer}
+
+
 def test_the_most_plans_are_scored_at_every_depth_and_fewer_without_dreams_and_with_one(tmp_path):
     config = LADDERS.get("crafter/debug")
     planning = replace(config.planning, plans=(2, 4), dreams=(0, 1, 3))
