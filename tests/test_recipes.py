@@ -581,6 +581,18 @@ def test_all_behind_rig_basic_and_its_controls_may_learn_more_at_a_step(tmp_path
     assert {verb.batch_size for verb in verbs_of(Ladder(config, tmp_path)).values() if isinstance(verb, Train)} == {8}
 
 
+def test_fewer_descriptions_may_be_learned_in_the_second_part_and_behind(tmp_path):
+    config = replace(LADDERS.get("crafter/debug"), on_policy=(0.5,), fractions=(0.5,), with_planning=True)
+    asked = replace(config, describe_share=0.3, second_describe_share=0.2, practice_describe_share=0.1)
+    verbs = verbs_of(Ladder(asked, tmp_path))
+    shares = {name: verb.describe_share for name, verb in verbs.items() if isinstance(verb, Train) and verb.data}
+    assert {name for name, share in shares.items() if share == 0.1} == {"practised-1", "distilled", "undistilled"}
+    firsts = {"action-1", "imagine-1", "reason-1", "basic-1", "action-0.5", "basic-0.5"}
+    assert {name for name, share in shares.items() if share == 0.3} == firsts
+    seconds = {"action-2", "imagine-2", "reason-2", "basic-2", "control-2", "on-policy-1", "longer-1", "longer-2"}
+    assert {name for name, share in shares.items() if share == 0.2} == seconds | {"lookahead-1"}
+
+
 def test_dreams_are_weighed_only_where_it_is_asked_for(tmp_path):
     config = replace(LADDERS.get("crafter/debug"), with_planning=True)
     every = verbs_of(Ladder(config, tmp_path))

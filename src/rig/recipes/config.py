@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rig.errors import RigError
 from rig.evaluate.config import REFUSED_AT_RANDOM
@@ -72,6 +72,22 @@ class PlanningConfig:
         return [(k, n) for k in self.plans for n in (self.dreams if k == self.plans[-1] else self.dreams[:2])]
 
 
+class Part(NamedTuple):
+    """How much a run learns.
+
+    Attributes:
+        steps: of the optimiser.
+        rate: peak learning rate.
+        batch_size: conversations a step.
+        describe_share: of descriptions among them.
+    """
+
+    steps: int
+    rate: float
+    batch_size: int
+    describe_share: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class LadderConfig:
     """What a ladder spends.
@@ -138,6 +154,9 @@ class LadderConfig:
         base_steps: optimiser steps of the base.
         steps: optimiser steps of the first part.
         second_steps: optimiser steps of the second part.
+        describe_share: of descriptions among all that the first part learns.
+        second_describe_share: the same, of the second part and of what is learned behind RIG-basic, without practice:
+            eyes that have learned to see leave more room for imitation.
         history: how many of its last actions an agent is told.
         lookahead_share: share of the reviews among the conversations that are not descriptions, in the rows that
             review. They must learn to see as well as thoughts do, which have the first part for it.
@@ -205,6 +224,8 @@ class LadderConfig:
     base_steps: int
     steps: int
     second_steps: int
+    describe_share: float = 0.4
+    second_describe_share: float = 0.4
     history: int = 1
     lookahead_share: float = 0.7
     read_back: tuple[Literal["pixels", "codes"], ...] = ("pixels", "pixels", "pixels", "codes")
@@ -232,3 +253,28 @@ class LadderConfig:
             raise RigError("corrected_lookahead: there are no on-policy rounds to learn reviews behind; give on_policy")
         if self.ahead_episodes and not self.practice_rounds:
             raise RigError("ahead_episodes: who plays by dreams has to have practised them first; give practice_rounds")
+
+    @property
+    def base_part(self) -> Part:
+        """What the base learns, which is nothing but descriptions."""
+        return Part(self.base_steps, self.base_rate, self.batch_size, 1.0)
+
+    @property
+    def first_part(self) -> Part:
+        """What every row learns first."""
+        return Part(self.steps, self.learning_rate, self.batch_size, self.describe_share)
+
+    @property
+    def second_part(self) -> Part:
+        """What every row learns then."""
+        return Part(self.second_steps, self.second_rate, self.batch_size, self.second_describe_share)
+
+    @property
+    def more(self) -> Part:
+        """What is learned behind RIG-basic, a round at a time."""
+        return self.second_part._replace(batch_size=self.more_batch_size or self.batch_size)
+
+    @property
+    def practice_part(self) -> Part:
+        """What a round of practice learns, with nearly no descriptions: its dreams take their place."""
+        return self.more._replace(describe_share=self.practice_describe_share)

@@ -23,6 +23,7 @@ from pathlib import Path
 from rig.envs import make_world
 from rig.evaluate.config import BY_TEACHER
 from rig.evaluate.saved import IMAGINATION
+from rig.recipes.config import Part
 from rig.recipes.jobs import Job
 from rig.recipes.places import PRACTISED, Places
 from rig.recipes.planning import best_of, planning_jobs
@@ -207,55 +208,51 @@ class Ladder(Places):
         config = self.config
         base = "base" if self.kit.describer else ""
         if base:
-            yield self._train(base, ("--no-dream",), (), config.base_steps, config.base_rate, threads=0)
+            yield self._train(base, ("--no-dream",), (), config.base_part, threads=0)
         for row, flags in ROWS.items():
-            yield self._train(f"{row}-1", flags, ("s2",), config.steps, config.learning_rate, start=base)
-        second = (self.learned(0), config.second_steps, config.second_rate)
+            yield self._train(f"{row}-1", flags, ("s2",), config.first_part, start=base)
+        known, part = self.learned(0), config.second_part
         for row, flags in ROWS.items():
-            yield self._train(f"{row}-2", flags, *second, start=f"{row}-1")
+            yield self._train(f"{row}-2", flags, known, part, start=f"{row}-1")
         reviews = self._reviews(config.rounds)
-        yield self._train("control-2", ("--no-dream",), *second, start="basic-1", lookahead=reviews)
+        yield self._train("control-2", ("--no-dream",), known, part, start="basic-1", lookahead=reviews)
         for number in range(1, config.rounds + 1):
-            yield self._train(
-                self.lookahead_run(number),
-                (),
-                *second,
-                start="basic-1",
-                lookahead=self._reviews(number),
-            )
-        yield from self._more_training(config.second_steps, config.second_rate)
+            run, reviews = self.lookahead_run(number), self._reviews(number)
+            yield self._train(run, (), known, part, start="basic-1", lookahead=reviews)
+        yield from self._more_training()
         cells = len(make_world(config.environment).tasks.variants(config.tasks))
         for row in SCALED:
             for fraction in config.fractions:
-                flags, steps = (*ROWS[row], "--fraction", str(fraction)), self._steps_for(fraction, cells)
-                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), steps, config.learning_rate, start=base)
+                part = config.first_part._replace(steps=self._steps_for(fraction, cells))
+                flags = (*ROWS[row], "--fraction", str(fraction))
+                yield self._train(f"{row}-{fraction:g}", flags, ("s2",), part, start=base)
 
-    def _more_training(self, steps: int, rate: float) -> Iterator[Job]:
+    def _more_training(self) -> Iterator[Job]:
         """Yield the training of each on-policy round and round of practice, their controls, and the reviews behind."""
-        train = partial(self._train, batch_size=self.config.more_batch_size)
-        for number in range(1, len(self.config.on_policy) + 1):
+        config = self.config
+        part, practice = config.more, config.practice_part
+        for number in range(1, len(config.on_policy) + 1):
             before = self.on_policy_run(number - 1)
-            yield train(self.on_policy_run(number), (), self.learned(number), steps, rate, start=before)
-        for number in range(1, self.config.practice_rounds + 1):
+            yield self._train(self.on_policy_run(number), (), self.learned(number), part, start=before)
+        for number in range(1, config.practice_rounds + 1):
             # With a share of its own, mostly in place of descriptions: in its small place among all that was taught,
             # practice left dreams seeing success alone.
             before, known, played = self.practised_run(number - 1), self.unpractised_data, self.practice(number)
-            yield train(self.practised_run(number), (), known, steps, rate, start=before, practice=played)
-        if self.config.ahead_episodes:
+            yield self._train(self.practised_run(number), (), known, practice, start=before, practice=played)
+        if config.ahead_episodes:
             start, known = self.planning_run, self.unpractised_data
-            played, share = (*self.practice(self.config.practice_rounds), AHEAD), self.config.better_practice_share
+            played, share = (*self.practice(config.practice_rounds), AHEAD), config.better_practice_share
+            taught = partial(self._train, flags=(), data=known, part=practice, start=start, practice=played)
             for run, better in ((DISTILLED, (AHEAD,)), (UNDISTILLED, ())):
-                yield train(
-                    run, (), known, steps, rate, start=start, practice=played, practice_share=share, better=better
-                )
+                yield taught(run, practice_share=share, better=better)
         for number in range(1, self.longest + 1):
             before = self.longer_run(number - 1)
-            yield train(self.longer_run(number), (), self.learned(0), steps, rate, start=before)
-        if self.config.corrected_lookahead:
-            rounds = len(self.config.on_policy)
+            yield self._train(self.longer_run(number), (), self.learned(0), part, start=before)
+        if config.corrected_lookahead:
+            rounds = len(config.on_policy)
             known, start, reviews = self.learned(rounds), self.on_policy_run(rounds), (S4_CORRECTED, TAUGHT)
             for run, flags in ((CORRECTED, ()), (CORRECTED_CONTROL, ("--no-dream",))):
-                yield train(run, flags, known, steps, rate, start=start, lookahead=reviews)
+                yield self._train(run, flags, known, part, start=start, lookahead=reviews)
 
     def _steps_for(self, fraction: float, cells: int) -> int:
         """Return the steps of a share of the data of so many cells: all, or `epochs` passes if that is sooner."""
@@ -268,31 +265,29 @@ class Ladder(Places):
         run: str,
         flags: Sequence[str],
         data: Sequence[str],
-        steps: int,
-        rate: float,
+        part: Part,
         *,
         start: str = "",
         lookahead: Sequence[str] = (),
         practice: Sequence[str] = (),
         practice_share: float = 0.0,
         better: Sequence[str] = (),
-        batch_size: int = 0,
         threads: int = 1,
     ) -> Job:
         config = self.config
         words = ["train", "--preset", config.preset, "--tokenizers", self.path("tokenizers")]
-        words += ["--out", str(self.root / "train" / run), "--steps", str(steps)]
-        words += ["--batch-size", str(batch_size or config.batch_size)]
+        words += ["--out", str(self.root / "train" / run), "--steps", str(part.steps)]
+        words += ["--batch-size", str(part.batch_size)]
         described = "described" if self.kit.describer else ""
         words += ["--describe", self.path(described)] if described else []
-        words += ["--learning-rate", str(rate), "--resume", *flags]
+        words += ["--learning-rate", str(part.rate), "--resume", *flags]
         words += ["--data", *(self.path(name) for name in data)] if data else []
+        words += ["--describe-share", f"{part.describe_share:g}"] if data and described else []
         words += ["--history", str(config.history)] if config.history > 1 else []
         words += ["--repeats", f"{config.repeats:g}"] if data and config.repeats < 1 else []
         if practice:
             words += ["--practice", *(self.path(name) for name in practice)]
             words += ["--practice-share", f"{practice_share or config.practice_share:g}"]
-            words += ["--describe-share", f"{config.practice_describe_share:g}"] if described else []
         if better:
             words += ["--better", *(self.path(name) for name in better), "--better-share", f"{config.better_share:g}"]
         if lookahead:
