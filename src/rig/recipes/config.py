@@ -33,7 +33,7 @@ class PlanningConfig:
         shown: (plans, dreams) of the rows in which dreams are exchanged; scored on everything as well, beside most
             votes of as many plans, plans refused at random, and dreams weighed in place of drawn.
         refused: shares of first plans that are refused at random: as many as drawn dreams refuse, and as weighed ones.
-        weighed: whether dreams are weighed, and as many plans refused at random: more compute than drawing them.
+        weighed: whether there is a row of dreams weighed in place of drawn, and one that refuses as many at random.
         rows: which of these rows; all where none is named.
         valued: share of their decisions that a teacher values.
         rounds: of learning from its own play; each of the ways to learn takes as many.
