@@ -270,11 +270,11 @@ class LadderConfig:
         return Part(self.second_steps, self.second_rate, self.batch_size, self.second_describe_share)
 
     @property
-    def more(self) -> Part:
+    def more_part(self) -> Part:
         """What is learned behind RIG-basic, a round at a time."""
         return self.second_part._replace(batch_size=self.more_batch_size or self.batch_size)
 
     @property
     def practice_part(self) -> Part:
         """What a round of practice learns, with nearly no descriptions: its dreams take their place."""
-        return self.more._replace(describe_share=self.practice_describe_share)
+        return self.more_part._replace(describe_share=self.practice_describe_share)

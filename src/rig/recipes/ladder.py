@@ -230,7 +230,7 @@ class Ladder(Places):
     def _more_training(self) -> Iterator[Job]:
         """Yield the training of each on-policy round and round of practice, their controls, and the reviews behind."""
         config = self.config
-        part, practice = config.more, config.practice_part
+        part, practice = config.more_part, config.practice_part
         for number in range(1, len(config.on_policy) + 1):
             before = self.on_policy_run(number - 1)
             yield self._train(self.on_policy_run(number), (), self.learned(number), part, start=before)

@@ -108,13 +108,13 @@ def _plans(ladder: Places) -> Iterator[Job]:
     rows = [
         (votes_row(plans), 0, best_of(plans, 0)),
         (chance_row(plans, seldom), closely, _refused_at_random(plans, seldom)),
+        (resample_row(plans, dreams), closely, best_of(plans, dreams)),
     ]
     if budget.weighed:
         rows += [
             (chance_row(plans, often), 0, _refused_at_random(plans, often)),
             (weighed_row(plans), 0, best_of(plans, 1, "stillness")),
         ]
-    rows += [(resample_row(plans, dreams), closely, best_of(plans, dreams))]
     for name, episodes, words in rows:
         yield ladder.eval_job(name, ladder.agent(run), *words, needs=(run,), episodes=episodes)
     for plans, dreams in budget.grid:
