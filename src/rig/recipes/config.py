@@ -80,12 +80,14 @@ class Part(NamedTuple):
         rate: peak learning rate.
         batch_size: conversations a step.
         describe_share: of descriptions among them.
+        practice_share: of the agent's own play among its single steps, where there is any.
     """
 
     steps: int
     rate: float
     batch_size: int
     describe_share: float
+    practice_share: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,4 +279,9 @@ class LadderConfig:
     @property
     def practice_part(self) -> Part:
         """What a round of practice learns, with nearly no descriptions: its dreams take their place."""
-        return self.more_part._replace(describe_share=self.practice_describe_share)
+        return self.more_part._replace(describe_share=self.practice_describe_share, practice_share=self.practice_share)
+
+    @property
+    def ahead_part(self) -> Part:
+        """What is learned from play by dreams."""
+        return self.practice_part._replace(practice_share=self.better_practice_share)

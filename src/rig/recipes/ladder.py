@@ -241,10 +241,10 @@ class Ladder(Places):
             yield self._train(self.practised_run(number), (), known, practice, start=before, practice=played)
         if config.ahead_episodes:
             start, known = self.planning_run, self.unpractised_data
-            played, share = (*self.practice(config.practice_rounds), AHEAD), config.better_practice_share
-            taught = partial(self._train, flags=(), data=known, part=practice, start=start, practice=played)
+            played = (*self.practice(config.practice_rounds), AHEAD)
+            taught = partial(self._train, flags=(), data=known, part=config.ahead_part, start=start, practice=played)
             for run, better in ((DISTILLED, (AHEAD,)), (UNDISTILLED, ())):
-                yield taught(run, practice_share=share, better=better)
+                yield taught(run, better=better)
         for number in range(1, self.longest + 1):
             before = self.longer_run(number - 1)
             yield self._train(self.longer_run(number), (), self.learned(0), part, start=before)
@@ -270,7 +270,6 @@ class Ladder(Places):
         start: str = "",
         lookahead: Sequence[str] = (),
         practice: Sequence[str] = (),
-        practice_share: float = 0.0,
         better: Sequence[str] = (),
         threads: int = 1,
     ) -> Job:
@@ -287,7 +286,7 @@ class Ladder(Places):
         words += ["--repeats", f"{config.repeats:g}"] if data and config.repeats < 1 else []
         if practice:
             words += ["--practice", *(self.path(name) for name in practice)]
-            words += ["--practice-share", f"{practice_share or config.practice_share:g}"]
+            words += ["--practice-share", f"{part.practice_share:g}"]
         if better:
             words += ["--better", *(self.path(name) for name in better), "--better-share", f"{config.better_share:g}"]
         if lookahead:
