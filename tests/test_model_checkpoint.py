@@ -1,6 +1,7 @@
 """Checkpoints come back as they were, and a broken one is named with what is wrong and what to do."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,20 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rig.errors import CheckpointError, RigError
-from rig.model import PRESETS, RIG, DecoderConfig, RIGConfig, VisionConfig, VQConfig, load, load_vq, read_config, save
+from rig.model import (
+    PRESETS,
+    RIG,
+    DecoderConfig,
+    RIGConfig,
+    VisionConfig,
+    VQConfig,
+    VQModel,
+    load,
+    load_vq,
+    read_config,
+    save,
+    save_weights,
+)
 from rig.model.config_json import config_from_json, config_to_json
 from rig.model.weights import find_tensors
 
@@ -33,6 +47,20 @@ def test_round_trip(folder):
     assert not any(parameter.requires_grad for parameter in model.model.vqmodel.parameters())
     assert load(folder, dtype=torch.bfloat16).dtype == torch.bfloat16
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such rights")
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_weights_may_be_read_by_whoever_may_read_the_rest(tmp_path, mask):
+    """On a shared disk another one's agent is opened, and a server runs as another user than who trained."""
+    before = os.umask(mask)
+    try:
+        save(RIG(CONFIG, seed=1), tmp_path / "model")
+        save_weights(VQModel(CONFIG.vq), tmp_path / "model" / "vq.safetensors")
+    finally:
+        os.umask(before)
+    rights = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "model").iterdir()}
+    assert rights == dict.fromkeys(("config.json", "model.safetensors", "vq.safetensors"), 0o666 & ~mask)
 
 
 def test_a_network_that_is_about_to_be_loaded_is_not_filled_before(folder, monkeypatch):

@@ -33,21 +33,27 @@ _FEW = 100
 
 def save(model: RIG, folder: Path | str) -> None:
     """Write `model` into `folder`; each file is either the old one or the new one, never a half."""
-    from safetensors.torch import save_file
-
     folder = Path(folder)
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_file(folder / CONFIG_FILE) as config, atomic_file(folder / WEIGHTS_FILE) as weights:
         config.write_text(json.dumps(config_to_json(model.config), indent=2) + "\n", encoding="utf-8")
-        save_file(tensors, weights, metadata={"format": "pt"})
+        _write(tensors, weights, metadata={"format": "pt"})
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write a part of a network, without a configuration, to a safetensors file, atomically."""
+    with atomic_file(path) as weights:
+        _write({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, weights)
+
+
+def _write(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file that whoever may read the folder's other new files may read, too."""
     from safetensors.torch import save_file
 
-    with atomic_file(path) as weights:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, weights)
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata=metadata)
+    path.chmod(mode)  # safetensors 0.8 leaves it to its owner alone
 
 
 def read_config(folder: Path | str) -> RIGConfig:
