@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from rig.agents.checkpoint import AgentCheckpoint, Origin, origin_of
 from rig.agents.hub import FILES
+from rig.envs import make_world
 from rig.errors import RigError
 from rig.evaluate.measures import CELLS, PSNR, SSIM, shown, taken
 from rig.evaluate.saved import IMAGINATION, SUMMARY, read_scores
@@ -70,7 +73,13 @@ def publish(
         datasets=datasets,
         scores=scores,
     )
-    card = [head, f"# {title}", _about(checkpoint, out, licence), _use(repository), _made(origin, made_by)]
+    card = [
+        head,
+        f"# {title}",
+        _about(checkpoint, out, licence),
+        _use(repository, checkpoint.environment),
+        _made(origin, made_by),
+    ]
     parts = [*card, *(["## Scores", *map(_scores, scores)] if scores else [])]
     write_text(out / CARD, "\n\n".join(parts) + "\n")
     return out / CARD
@@ -112,17 +121,25 @@ def _speaks(checkpoint: AgentCheckpoint) -> list[str]:
     return [name for name, has in said if has]
 
 
-def _use(repository: str) -> str:
+def _use(repository: str, environment: str) -> str:
     named = repository or "this/folder"
     agent = f"hf:{repository}" if repository else named
+    world = [environment] if environment in (metadata("rig-agent").get_all("Provides-Extra") or ()) else []
     return (
-        "## Using it\n\nWith `pip install 'rig-agent[crafter,hub]'`:\n\n"
+        f"## Using it\n\nWith `pip install 'rig-agent[{','.join([*world, 'hub'])}]'`:\n\n"
         f'```python\nimport rig\n\nagent = rig.load_agent("{named}")\n'
-        'decision = agent.decide(frame, "collect wood")  # frame: uint8 [H, W, 3]\n'
+        f'decision = agent.decide(frame, "{_instruction(environment)}")  # frame: uint8 [H, W, 3]\n'
         "frames = agent.dream(frame, [decision.action])\n```\n\n"
         f"or `rig play --agent {agent} --out trace.html`."
         + (f' `"{named}@REVISION"` pins a branch, a tag or a commit.' if repository else "")
     )
+
+
+def _instruction(environment: str) -> str:
+    """Return what an agent can be told in its world; an agent is given away without its world, too."""
+    with suppress(RigError):
+        return next(iter(make_world(environment).tasks)).instruction
+    return "what is to be done"
 
 
 def _about(checkpoint: AgentCheckpoint, folder: Path, licence: str) -> str:
