@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,15 @@ def test_a_card_says_how_an_agent_of_another_world_is_used(made, tmp_path, world
     card = (tmp_path / "given" / "README.md").read_text()
     assert "pip install 'rig-agent[hub]'" in card
     assert f'agent.decide(frame, "{instruction}")' in card
+
+
+def test_an_agent_is_given_away_by_who_runs_the_sources_uninstalled(made, tmp_path, monkeypatch):
+    def uninstalled(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("rig.recipes.publish.metadata", uninstalled)
+    assert main(["publish", "--agent", str(made.agent), "--out", str(tmp_path / "given")]) == 0
+    assert "pip install 'rig-agent[hub]'" in (tmp_path / "given" / "README.md").read_text()
 
 
 def test_an_agent_is_given_to_a_hub_and_comes_back_pinned(published, tmp_path):

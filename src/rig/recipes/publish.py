@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import metadata
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,15 +124,21 @@ def _speaks(checkpoint: AgentCheckpoint) -> list[str]:
 def _use(repository: str, environment: str) -> str:
     named = repository or "this/folder"
     agent = f"hf:{repository}" if repository else named
-    world = [environment] if environment in (metadata("rig-agent").get_all("Provides-Extra") or ()) else []
     return (
-        f"## Using it\n\nWith `pip install 'rig-agent[{','.join([*world, 'hub'])}]'`:\n\n"
+        f"## Using it\n\nWith `pip install 'rig-agent[{','.join([*_extra(environment), 'hub'])}]'`:\n\n"
         f'```python\nimport rig\n\nagent = rig.load_agent("{named}")\n'
         f'decision = agent.decide(frame, "{_instruction(environment)}")  # frame: uint8 [H, W, 3]\n'
         "frames = agent.dream(frame, [decision.action])\n```\n\n"
         f"or `rig play --agent {agent} --out trace.html`."
         + (f' `"{named}@REVISION"` pins a branch, a tag or a commit.' if repository else "")
     )
+
+
+def _extra(environment: str) -> list[str]:
+    """Return the extra of this package that installs a world, if there is one that is known of."""
+    with suppress(PackageNotFoundError):  # rig runs from its sources, too
+        return [extra for extra in metadata("rig-agent").get_all("Provides-Extra", []) if extra == environment]
+    return []
 
 
 def _instruction(environment: str) -> str:
