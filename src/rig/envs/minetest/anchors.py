@@ -19,6 +19,9 @@ SPACING = 100
 _MILESTONES = 8
 """At the most: each takes some 70 MB, which is what the engine has written to since."""
 
+_NUMBERS = 32
+"""As many as the engine tells apart (ANCHORS in native/lockstep.h)."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Anchor:
@@ -55,6 +58,7 @@ class Anchors:
         self._engine = engine
         self._milestones: list[Anchor] = []
         self._last: Anchor | None = None
+        self._next = 0
 
     def keep_milestone(self, way: list[bytes], frame: Frame | None) -> None:
         """Make an anchor of the present, to which `way` led; an engine that cannot is left as it is."""
@@ -98,7 +102,10 @@ class Anchors:
 
     def _keep(self, way: list[bytes], frame: Frame | None) -> Anchor | None:
         taken = {one.number for one in self._all()}
-        number = next(number for number in range(_MILESTONES + 2) if number not in taken)
+        while self._next in taken:
+            self._next = (self._next + 1) % _NUMBERS
+        number = self._next
+        self._next = (number + 1) % _NUMBERS  # one that was just dropped may not have ended yet: it would still answer
         if not self._engine.keep(number):
             return None
         return Anchor(number=number, way=list(way), reply=self._engine.reply, frame=frame)

@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 #define PATIENCE 20 /* seconds of real time for threads to come to rest */
-#define LOOKS 1000  /* at a thread that should fall asleep */
+#define LOOKS 1000  /* at a thread that should fall asleep, before each next look waits a millisecond */
+#define WAITS 2000  /* such waits: a processor that the machine gave to another is away for longer than the looks take */
 #define THREADS 32
 #define FIRST_STACK 16384 /* bytes in which a thread that comes to life finds its own stack */
 
@@ -222,9 +223,13 @@ static char state_of_thread(const char *number) {
 }
 
 static int falls_asleep(const char *number) {
-    for (int look = 0; look < LOOKS; look++) {
+    const struct timespec millisecond = {.tv_nsec = 1000000};
+    for (int look = 0; look < LOOKS + WAITS; look++) {
         if (state_of_thread(number) == 'S') return 1;
-        sched_yield();
+        if (look < LOOKS)
+            sched_yield();
+        else
+            syscall(SYS_nanosleep, &millisecond, NULL);
     }
     return 0;
 }
