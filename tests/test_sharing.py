@@ -97,16 +97,21 @@ def test_the_card_is_what_hubs_read(published, scored):
 
 
 @pytest.mark.parametrize(
-    ("world", "instruction"), [("minetest", "chop a tree"), ("of-somebody-else", "what is to be done")]
+    ("world", "extras", "instruction"),
+    [
+        ("minetest", "hub", "chop a tree"),
+        ("minerl", "minerl,hub", "chop a tree"),
+        ("of-somebody-else", "hub", "what is to be done"),
+    ],
 )
-def test_a_card_says_how_an_agent_of_another_world_is_used(made, tmp_path, world, instruction):
-    """Whose world is no extra of this package, and perhaps not installed where the agent is given away."""
+def test_a_card_says_how_an_agent_of_another_world_is_used(made, tmp_path, world, extras, instruction):
+    """Whose world may be no extra of this package, or not installed where the agent is given away."""
     shutil.copytree(made.agent, tmp_path / "agent")
     about = json.loads((tmp_path / "agent" / "agent.json").read_text())
     (tmp_path / "agent" / "agent.json").write_text(json.dumps({**about, "environment": world}))
     assert main(["publish", "--agent", str(tmp_path / "agent"), "--out", str(tmp_path / "given")]) == 0
     card = (tmp_path / "given" / "README.md").read_text()
-    assert "pip install 'rig-agent[hub]'" in card
+    assert f"pip install 'rig-agent[{extras}]'" in card
     assert f'agent.decide(frame, "{instruction}")' in card
 
 

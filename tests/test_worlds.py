@@ -1,6 +1,7 @@
 """A world names its kit: who works in it where a user names nobody, in every stage, score, recipe and verb."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from rig.cli.main import main
 from rig.data import Dataset
 from rig.dialogue import PromptFormat, TextTokenizer
 from rig.envs import CELL_READERS, WORLDS, WorldSpec, about_of, cell_reader_of, make_world, spec_of
-from rig.errors import RigError, UnknownNameError
+from rig.errors import MissingDependencyError, RigError, UnknownNameError
 from rig.evaluate.config import EmbodiedConfig, ImaginationConfig
 from rig.evaluate.embodied import environment_of, evaluate_embodied
 from rig.evaluate.imagination import evaluate_imagination
@@ -101,6 +102,23 @@ def test_every_stage_takes_who_the_kit_names_and_says_so(taught, agents, tmp_pat
     }
     assert Dataset(tmp_path / "taught").num_steps > 0
     assert all(step.thought for step in Dataset(taught / "s2")[Dataset(taught / "s2").ids[0]].steps)
+
+
+def test_what_is_played_is_given_away_also_where_its_engine_is_not_installed(taught, tmp_path, monkeypatch):
+    """Whose pictures a card shows is said by the world's class; it is no reason to install a game."""
+
+    class Elsewhere(type(make_world("bare"))):
+        credit = "Frames are by somebody."
+
+        def __init__(self):
+            raise MissingDependencyError("the board is not installed here")
+
+    monkeypatch.setitem(WORLDS._entries, "bare", WorldSpec(world=Elsewhere))
+    data = shutil.copytree(taught / "bare-s1", tmp_path / "s1")
+    assert main(["card", "--data", str(data), "--title", "Play"]) == 0
+    assert Elsewhere.credit in (data / "README.md").read_text()
+    assert main(["data", "card", "--dataset", str(data), "--out", str(tmp_path / "page.html")]) == 0
+    assert Elsewhere.credit in (tmp_path / "page.html").read_text()
 
 
 def test_every_score_takes_who_the_kit_names(agents, tmp_path):

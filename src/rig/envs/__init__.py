@@ -18,6 +18,7 @@ from rig.envs.worlds import (
     cell_reader_of,
     kit_member,
     make_world,
+    profile_of,
     spec_of,
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "cell_reader_of",
     "kit_member",
     "make_world",
+    "profile_of",
     "refuse_without_saves",
     "spec_of",
     "split_of",

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from rig.envs.base import CellReader, World
 from rig.envs.tasks import TASKS, Task, TaskTable
-from rig.errors import RigError, UnknownNameError
+from rig.errors import MissingDependencyError, RigError, UnknownNameError
 from rig.registry import Registry, load_late, suggestion
 from rig.validation import fitting, shown
 
@@ -66,8 +66,15 @@ class WorldSpec:
             RigError: there is no such module, or nothing of that name in it.
             MissingDependencyError: its engine is not installed.
         """
-        make = load_late(self.world) if isinstance(self.world, str) else self.world
-        return make()
+        return self.maker()()
+
+    def maker(self) -> Callable[[], World]:
+        """Return the class or the function that `world` is or names.
+
+        Raises:
+            RigError: there is no such module, or nothing of that name in it.
+        """
+        return load_late(self.world) if isinstance(self.world, str) else self.world
 
 
 WORLDS: Registry[Callable[[], World]] = Registry("environment", "rig.envs")
@@ -147,7 +154,7 @@ def add_task(world: str, task: Task) -> Task:
         raise RigError(f"add_task({world!r}, {shown(task)}): give a rig.envs.Task, whose name has no slash")
     make = WORLDS.get(world)
     if isinstance(make, WorldSpec):
-        make = load_late(make.world) if isinstance(make.world, str) else make.world
+        make = make.maker()
     tasks = getattr(make, "tasks", None)
     if isinstance(tasks, TaskTable) and tasks.world != world:
         raise RigError(f"the world {world!r} takes no tasks of others; make its table TaskTable(…, world={world!r})")
@@ -155,6 +162,20 @@ def add_task(world: str, task: Task) -> Task:
         raise RigError(f"the world {world!r} has a task {task.name!r} of its own; choose another name")
     TASKS.add(f"{world}/{task.name}", task)
     return task
+
+
+def profile_of(environment: str) -> World | Callable[[], World] | None:
+    """Return what tells the `tasks`, `credit` and `step_seconds` of a world, for those who show what was played in it.
+
+    It is the world; its class, where its engine is not installed; None where nobody registered it.
+    """
+    make = WORLDS.find(environment)
+    if make is None:
+        return None
+    try:
+        return make()
+    except MissingDependencyError:
+        return make.maker() if isinstance(make, WorldSpec) else make
 
 
 def spec_of(environment: str) -> WorldSpec | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from rig.data import Dataset, DatasetInfo, Entry, summary
 from rig.data.manifest import FILE_NAME, SHARD_FOLDER, ancestors
-from rig.envs import WORLDS, make_world, split_of
+from rig.envs import WORLDS, profile_of, split_of
 from rig.errors import DatasetError
 from rig.evaluate.stats import wilson
 from rig.provenance import Hardware, Made
@@ -84,7 +84,7 @@ def _about(dataset: Dataset, found: dict[str, Any]) -> str:
     height, width = found["frame_size"]
     size = bytes_of(dataset.path / SHARD_FOLDER)
     environment = found["environment"]
-    credit = make_world(environment).credit if environment in WORLDS.names() else ""
+    credit = getattr(profile_of(environment), "credit", "")
     return (
         f"Play in the world `{environment}`, stage {found['stage'].upper()} of RIG (arXiv 2503.24388): "
         f"{found['trajectories']:,} episodes, {found['steps']:,} steps, {found['stored_frames']:,} distinct frames of "

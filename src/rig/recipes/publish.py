@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from rig.agents.checkpoint import AgentCheckpoint, Origin, origin_of
 from rig.agents.hub import FILES
-from rig.envs import make_world
+from rig.envs import profile_of
 from rig.errors import RigError
 from rig.evaluate.measures import CELLS, PSNR, SSIM, shown, taken
 from rig.evaluate.saved import IMAGINATION, SUMMARY, read_scores
@@ -143,9 +143,8 @@ def _extra(environment: str) -> list[str]:
 
 def _instruction(environment: str) -> str:
     """Return what an agent can be told in its world; an agent is given away without its world, too."""
-    with suppress(RigError):
-        return next(iter(make_world(environment).tasks)).instruction
-    return "what is to be done"
+    tasks = getattr(profile_of(environment), "tasks", ())
+    return next((task.instruction for task in tasks), "what is to be done")
 
 
 def _about(checkpoint: AgentCheckpoint, folder: Path, licence: str) -> str:

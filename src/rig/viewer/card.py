@@ -17,8 +17,8 @@ import rig
 from rig.data import Dataset
 from rig.data.manifest import SHARD_FOLDER
 from rig.data.summary import lineage
-from rig.envs import WORLDS, make_world
-from rig.errors import DatasetError, RigError, at_least_one, within
+from rig.envs import profile_of
+from rig.errors import DatasetError, at_least_one, within
 from rig.storage import bytes_of, refuse_as_page, write_bytes
 from rig.viewer.choice import choose
 from rig.viewer.figures import DREAM, REVIEW, THOUGHT, Figures, camera_turns, figures_of, in_bins, keys_pressed
@@ -131,13 +131,8 @@ class _Played:
     def of(dataset: Dataset, steps_per_second: float | None) -> _Played:
         """Return what is known of the world of a dataset."""
         name = dataset.info.environment
-        seconds, credit = None, ""
-        if name in WORLDS.names():
-            try:
-                world = make_world(name)
-                seconds, credit = world.step_seconds, world.credit
-            except RigError:  # its engine is not installed here
-                credit = ""
+        world = profile_of(name)
+        seconds, credit = getattr(world, "step_seconds", None), getattr(world, "credit", "")
         if steps_per_second is not None:
             return _Played(1 / steps_per_second, f"{steps_per_second:g} steps a second, as was given", credit)
         if seconds is not None:
