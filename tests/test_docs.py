@@ -149,7 +149,7 @@ def test_the_claims_show_the_success_that_the_results_pages_have():
     claims = (DOCS / "paper-claims.md").read_text(encoding="utf-8").partition("## Imagining")[0]
     shown = re.findall(r"^\| (?:action only|\+ |RIG-|control:).*$", claims, re.MULTILINE)
     assert len(shown) == 6
-    for world, column in (("crafter", 4), ("minetest", 5)):
+    for world, column in (("crafter-map", 4), ("minetest", 5)):
         ladder = (DOCS / f"results/{world}.md").read_text(encoding="utf-8").partition("Paired over")[0]
         success = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", ladder, re.MULTILINE))
         for line in shown:

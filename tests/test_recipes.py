@@ -361,7 +361,7 @@ def test_a_command_that_leaves_no_result_has_failed(tmp_path, stand_in):
 # The ladder.
 
 
-@pytest.fixture(params=["debug", "small", "small-frame", "two rounds", "on policy"])
+@pytest.fixture(params=["debug", "small", "small-map", "two rounds", "on policy"])
 def ladder(request, tmp_path):
     if request.param == "on policy":
         return Ladder(replace(LADDERS.get("crafter/debug"), on_policy=(0.5, 0.0)), tmp_path)
@@ -462,14 +462,14 @@ def test_no_world_that_is_scored_was_ever_taught(ladder):
 
 
 def test_a_teacher_that_remembers_has_students_that_do(tmp_path):
-    ladder = Ladder(LADDERS.get("crafter/small-frame"), tmp_path)
+    ladder = Ladder(LADDERS.get("crafter/small"), tmp_path)
     verbs = verbs_of(ladder)
     trained = {job.name for job in ladder.jobs() if job.arguments[0] == "train"}
     assert {"base", "basic-2", "lookahead-1", "on-policy-1"} <= trained
     assert {verbs[name].history for name in trained} == {8}
     assert {verbs[name].teacher for name in ("s1", "s3-1", "s4-1", "s4-taught", "s1-corrected-1")} == {"crafter-frame"}
     assert verbs["eval-teacher"].agent == "teacher:crafter-frame"
-    other = verbs_of(Ladder(LADDERS.get("crafter/small"), tmp_path))
+    other = verbs_of(Ladder(LADDERS.get("crafter/small-map"), tmp_path))
     assert {other[name].history for name in trained & other.keys()} == {None}
 
 

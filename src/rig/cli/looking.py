@@ -42,7 +42,7 @@ class Inspect:
 class Reproduce:
     """Run a whole ladder: data, tokenizers, every row's training, evaluation, and the report with its figures.
 
-    Example: rig reproduce crafter --preset small --workers 2
+    Example: rig reproduce crafter --preset small --planning --workers 2
 
     Attributes:
         ladder: which ladder.

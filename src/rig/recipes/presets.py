@@ -63,9 +63,9 @@ LADDERS.add(
         compile=False,
     ),
 )
-_CRAFTER = LadderConfig(
+_CRAFTER_MAP = LadderConfig(
     preset="small",
-    title="Crafter: from nothing to RIG-lookahead",
+    title="Crafter: from nothing to RIG-lookahead, by a teacher that sees the whole map",
     episodes=100,
     review_episodes=40,
     tokenizer_steps=6000,
@@ -81,16 +81,16 @@ _CRAFTER = LadderConfig(
     # Neither always won nor never.
     sweep_tasks=("place_table/manual", "collect_wood/manual", "collect_stone/tool", "collect_coal/tool"),
 )
-LADDERS.add("crafter/small", _CRAFTER)
+LADDERS.add("crafter/small-map", _CRAFTER_MAP)
 LADDERS.add(
-    "crafter/small-frame",
+    "crafter/small",
     replace(
-        _CRAFTER,
-        title="Crafter: from nothing to RIG-lookahead, by a teacher that knows no more than its student",
+        _CRAFTER_MAP,
+        title="Crafter: from nothing to RIG-lookahead",
         teacher="crafter-frame",
         reasoner="crafter-frame",
         reviewer="crafter-frame",
-        # Less of everything than the preset small, so that it can be climbed in a day, and again: pages pool trainings.
+        # Less of everything than small-map, so that it can be climbed in a day, and again: pages pool trainings.
         episodes=80,
         review_episodes=12,
         align_states=8,
