@@ -18,7 +18,7 @@ def alone(made):
         agent=str(made.agent),
         tasks=("place_table/tool", "collect_wood/tool"),
         episodes=2,
-        most_steps=4,
+        most_steps=2,
         thought_tokens=16,
         temperature=1.0,
         dtype="float32",

@@ -57,9 +57,9 @@ LADDERS.add(
         dreams=(1,),
         sweep=(2,),
         sweep_tasks=("place_table/tool",),
-        chains=4,
-        # An agent of 20 steps plays to the limit of every task, and does no more in 100 decisions than in 6.
-        most_steps=6,
+        chains=2,
+        # An agent of 20 steps plays to the limit of every task, and does no more in 100 decisions than in 4.
+        most_steps=4,
         compile=False,
     ),
 )
