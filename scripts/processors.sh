@@ -28,7 +28,8 @@ chosen() {
         beside "$@" "$tests"/test_model_*.py "$tests"/test_engine_*.py "$tests"/test_policy.py \
             "$tests"/test_rounding.py "$tests"/test_train_loss.py "$tests"/test_janus.py \
             "$tests"/test_evaluate.py::test_scores_are_the_same_for_any_number_of_workers \
-            "$tests"/test_evaluate.py::test_the_first_dream_is_the_same_alone_and_in_a_lookahead
+            "$tests"/test_evaluate.py::test_the_first_dream_is_the_same_alone_and_in_a_lookahead \
+            "$tests"/test_evaluate.py::test_a_run_that_was_cut_goes_on_and_ends_with_the_same_summary
     fi
 }
 

@@ -66,15 +66,7 @@ class WorldSpec:
             RigError: there is no such module, or nothing of that name in it.
             MissingDependencyError: its engine is not installed.
         """
-        return self.maker()()
-
-    def maker(self) -> Callable[[], World]:
-        """Return the class or the function that `world` is or names.
-
-        Raises:
-            RigError: there is no such module, or nothing of that name in it.
-        """
-        return load_late(self.world) if isinstance(self.world, str) else self.world
+        return _maker(self)()
 
 
 WORLDS: Registry[Callable[[], World]] = Registry("environment", "rig.envs")
@@ -152,10 +144,7 @@ def add_task(world: str, task: Task) -> Task:
     """
     if not isinstance(task, Task) or "/" in task.name:
         raise RigError(f"add_task({world!r}, {shown(task)}): give a rig.envs.Task, whose name has no slash")
-    make = WORLDS.get(world)
-    if isinstance(make, WorldSpec):
-        make = make.maker()
-    tasks = getattr(make, "tasks", None)
+    tasks = getattr(_maker(WORLDS.get(world)), "tasks", None)
     if isinstance(tasks, TaskTable) and tasks.world != world:
         raise RigError(f"the world {world!r} takes no tasks of others; make its table TaskTable(…, world={world!r})")
     if task.name in {own.name for own in tasks or ()}:
@@ -169,13 +158,20 @@ def profile_of(environment: str) -> World | Callable[[], World] | None:
 
     It is the world; its class, where its engine is not installed; None where nobody registered it.
     """
-    make = WORLDS.find(environment)
-    if make is None:
+    registered = WORLDS.find(environment)
+    if registered is None:
         return None
     try:
-        return make()
+        return registered()
     except MissingDependencyError:
-        return make.maker() if isinstance(make, WorldSpec) else make
+        return _maker(registered)
+
+
+def _maker(registered: Callable[[], World]) -> Callable[[], World]:
+    """Return the class or the function behind what a world is registered with; its module is imported here."""
+    if not isinstance(registered, WorldSpec):
+        return registered
+    return load_late(registered.world) if isinstance(registered.world, str) else registered.world
 
 
 def spec_of(environment: str) -> WorldSpec | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import cycle
 
 from rig.envs.minetest.link import Reply
 from rig.envs.minetest.process import MinetestProcess
@@ -58,7 +59,7 @@ class Anchors:
         self._engine = engine
         self._milestones: list[Anchor] = []
         self._last: Anchor | None = None
-        self._next = 0
+        self._numbers = cycle(range(_NUMBERS))
 
     def keep_milestone(self, way: list[bytes], frame: Frame | None) -> None:
         """Make an anchor of the present, to which `way` led; an engine that cannot is left as it is."""
@@ -102,10 +103,8 @@ class Anchors:
 
     def _keep(self, way: list[bytes], frame: Frame | None) -> Anchor | None:
         taken = {one.number for one in self._all()}
-        while self._next in taken:
-            self._next = (self._next + 1) % _NUMBERS
-        number = self._next
-        self._next = (number + 1) % _NUMBERS  # one that was just dropped may not have ended yet: it would still answer
+        # In turn: one that was just dropped may not have ended yet, and would still answer to its number.
+        number = next(number for number in self._numbers if number not in taken)
         if not self._engine.keep(number):
             return None
         return Anchor(number=number, way=list(way), reply=self._engine.reply, frame=frame)
